@@ -1,5 +1,4 @@
-"""The equations, in plain torch and in the order they are written: slow, and what fast code is
-measured against.
+"""The equations in plain torch, as they are written: slow, and the measure of fast code.
 
 Sources: LSTM, Hochreiter & Schmidhuber 1997 with the forget gate of Gers et al. 2000; projection,
 Sak et al. 2014; GRU, Cho et al. 2014 in the variant of `torch.nn.GRU`, whose reset gate acts after
@@ -78,12 +77,12 @@ def _direction(
 
 
 def _rnn_step(weights: DirectionWeights, x: Tensor, states: States) -> States:
-    r"""h' = tanh(W_ih x + b_ih + W_hh h + b_hh)  (Elman 1990)."""
+    """h' = tanh(W_ih x + b_ih + W_hh h + b_hh)  (Elman 1990)."""
     return (torch.tanh(_from_input(weights, x) + _from_hidden(weights, states[0])),)
 
 
 def _relu_rnn_step(weights: DirectionWeights, x: Tensor, states: States) -> States:
-    r"""h' = relu(W_ih x + b_ih + W_hh h + b_hh)  (`torch.nn.RNN`)."""
+    """h' = relu(W_ih x + b_ih + W_hh h + b_hh)  (`torch.nn.RNN`)."""
     return (torch.relu(_from_input(weights, x) + _from_hidden(weights, states[0])),)
 
 

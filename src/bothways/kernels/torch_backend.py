@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch import Tensor, _VF
+from torch import _VF, Tensor
 
 from bothways.cells import GRU, LSTM, RNN_RELU, RNN_TANH, Cell
 from bothways.kernels.stack import (

@@ -1,0 +1,180 @@
+"""Arrays in files, read in bounded pieces: IDX (plain or gzipped), `.npy`, `.npz`."""
+
+import gzip
+import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+
+from bothways.errors import DataError
+
+_TYPE_CODES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
+MAX_ROW_BYTES = 1 << 30
+Array = np.ndarray[Any, np.dtype[Any]]
+
+
+class ArrayStream:
+    """One array in an open file, read a few rows at a time.
+
+    Parameters
+    ----------
+    name : str
+        For messages: the file, and the member in it.
+    file : binary file, at the first element
+    shape : tuple of int
+    dtype : numpy.dtype
+    """
+
+    def __init__(self, name: str, file: IO[bytes], shape: tuple[int, ...], dtype: Any) -> None:
+        self.name = name
+        self.shape = shape
+        self.dtype = np.dtype(dtype)
+        self._file = file
+
+    def chunks(self, rows: int) -> Iterator[Array]:
+        """Yield arrays (up to `rows`, *shape[1:]) until all have been read.
+
+        Raises
+        ------
+        DataError
+            If the file ends early, goes on too long, or is damaged.
+        """
+        row_bytes = int(np.prod(self.shape[1:], dtype=np.int64)) * self.dtype.itemsize
+        if row_bytes > MAX_ROW_BYTES:
+            raise DataError(
+                f"{self.name} says that one row has {row_bytes:,} bytes, shape {self.shape}; "
+                f"expected at most {MAX_ROW_BYTES:,}. The file may be damaged."
+            )
+        done = 0
+        while done < self.shape[0]:
+            count = min(rows, self.shape[0] - done)
+            data = _read(self._file, count * row_bytes, self.name)
+            if len(data) < count * row_bytes:
+                raise DataError(
+                    f"{self.name} ends in row {done + len(data) // max(1, row_bytes)}; expected "
+                    f"{self.shape[0]} rows of {row_bytes:,} bytes. It is truncated: copy it again."
+                )
+            yield np.frombuffer(data, self.dtype).reshape(count, *self.shape[1:])
+            done += count
+        if _read(self._file, 1, self.name):
+            raise DataError(
+                f"{self.name} goes on after its {self.shape[0]} rows; expected its end. "
+                "It is damaged: copy it again."
+            )
+
+    def whole(self) -> Array:
+        """Return the whole array."""
+        chunks = list(self.chunks(max(1, self.shape[0])))
+        return chunks[0] if chunks else np.empty(self.shape, self.dtype)
+
+
+@contextmanager
+def open_idx(path: Path) -> Iterator[ArrayStream]:
+    """Open an IDX file, gzipped or not, as MNIST's authors define it.
+
+    Raises
+    ------
+    DataError
+        If it is not one.
+    """
+    with path.open("rb") as raw:
+        gzipped = raw.read(2) == b"\x1f\x8b"
+        raw.seek(0)
+        file: IO[bytes] = gzip.GzipFile(fileobj=raw) if gzipped else raw  # type: ignore[assignment]
+        magic = _read(file, 4, str(path))
+        if len(magic) < 4 or magic[:2] != b"\0\0" or magic[2] not in _TYPE_CODES or not magic[3]:
+            raise DataError(
+                f"{path} starts with bytes {magic.hex(' ')}; expected an IDX header, for example "
+                "00 00 08 03. Check that this is the right file."
+            )
+        sizes = _read(file, 4 * magic[3], str(path))
+        if len(sizes) < 4 * magic[3]:
+            raise DataError(f"{path} ends in its header at byte {4 + len(sizes)}. Copy it again.")
+        shape = tuple(int(size) for size in np.frombuffer(sizes, ">i4"))
+        yield ArrayStream(str(path), file, shape, _TYPE_CODES[magic[2]])
+
+
+@contextmanager
+def open_npy(path: Path) -> Iterator[ArrayStream]:
+    """Open a `.npy` file.
+
+    Raises
+    ------
+    DataError
+        If it is not one, or holds Python objects.
+    """
+    with path.open("rb") as file:
+        yield _npy_stream(str(path), file)
+
+
+@contextmanager
+def open_npz(path: Path) -> Iterator[dict[str, ArrayStream]]:
+    """Open every array of a `.npz` file.
+
+    Raises
+    ------
+    DataError
+        If it is not one, or one of its arrays cannot be read.
+    """
+    try:
+        archive = zipfile.ZipFile(path)
+    except zipfile.BadZipFile as error:
+        raise DataError(f"{path} is not a whole .npz file ({error}). Copy it again.") from None
+    with archive:
+        members = [name for name in archive.namelist() if name.endswith(".npy")]
+        yield {
+            name.removesuffix(".npy"): _npy_stream(f"{path}[{name[:-4]}]", archive.open(name))
+            for name in members
+        }
+
+
+def _npy_stream(name: str, file: IO[bytes]) -> ArrayStream:
+    try:
+        version = np.lib.format.read_magic(file)
+        if version == (1, 0):
+            shape, fortran, dtype = np.lib.format.read_array_header_1_0(file)
+        else:
+            shape, fortran, dtype = np.lib.format.read_array_header_2_0(file)
+    except (ValueError, zipfile.BadZipFile, zlib.error) as error:
+        reason = str(error).split("\n")[0]
+        raise DataError(f"{name} is not a .npy array ({reason}). Save it with numpy.") from None
+    if dtype.hasobject:
+        raise DataError(
+            f"{name} holds Python objects, which are never unpickled; expected numbers. Save "
+            "ragged sequences padded, as `inputs` with `lengths`, in a .npz file."
+        )
+    if fortran and len(shape) > 1:
+        raise DataError(
+            f"{name} is stored column by column; expected row by row. "
+            "Save it as np.ascontiguousarray(array)."
+        )
+    return ArrayStream(name, file, shape, dtype)
+
+
+def _read(file: IO[bytes], count: int, name: str) -> bytes:
+    try:
+        return file.read(count)
+    except (OSError, EOFError, zlib.error, zipfile.BadZipFile) as error:
+        raise DataError(f"{name} is damaged ({error}). Copy it again.") from None
+
+
+def to_inputs(array: Array, name: str) -> Array:
+    """Return `array` as float32: uint8 scaled from 0..255 to [0, 1], floats as they are.
+
+    Raises
+    ------
+    DataError
+        For any other type: its scale would be a guess.
+    """
+    if array.dtype == np.uint8:
+        return np.divide(array, np.float32(255), dtype=np.float32)
+    if np.issubdtype(array.dtype, np.floating):
+        return array.astype(np.float32)
+    raise DataError(
+        f"{name} has dtype {array.dtype}; expected uint8 (scaled to [0, 1]) or floats (taken as "
+        "they are). Scale it yourself and save it as float32."
+    )

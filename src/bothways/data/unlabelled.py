@@ -1,0 +1,123 @@
+"""Sequences to predict, from files of any known format, in bounded pieces."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bothways.data.arrays import ArrayStream, open_idx, open_npy, open_npz, to_inputs
+from bothways.data.images import read_digit
+from bothways.errors import DataError
+from bothways.sequences import Sequences
+
+CHUNK_ROWS = 1024
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A few sequences from a file.
+
+    Parameters
+    ----------
+    names : list of str
+        Number of the row in its file, or the name of the picture.
+    sequences : Sequences
+    note : str
+        What was done to them, where the user should know.
+    """
+
+    names: list[str]
+    sequences: Sequences
+    note: str = ""
+
+
+def read_unlabelled(path: Path, input_size: int) -> Iterator[Piece]:
+    """Yield the sequences in `path`: IDX, gzipped IDX, `.npy`, `.npz`, PNG or JPEG.
+
+    The format is told by the file's first bytes. Arrays are (count, time, input_size), or
+    (count, time) for input_size 1; a `.npz` has them as `inputs`, with `lengths` where ragged.
+
+    Raises
+    ------
+    DataError
+        If the file is missing, of another format, damaged, or does not fit `input_size`.
+    """
+    try:
+        with path.open("rb") as file:
+            start = file.read(8)
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror}. Check the path.") from None
+    for magic, reader in _READERS.items():
+        if start.startswith(magic):
+            return reader(path, input_size)
+    raise DataError(
+        f"{path} starts with bytes {start.hex(' ') or '(none)'}; expected an IDX, .npy, .npz, PNG "
+        "or JPEG file. Convert it to one of them."
+    )
+
+
+def _idx(path: Path, input_size: int) -> Iterator[Piece]:
+    with open_idx(path) as stream:
+        yield from _pieces(stream, None, input_size)
+
+
+def _npy(path: Path, input_size: int) -> Iterator[Piece]:
+    with open_npy(path) as stream:
+        yield from _pieces(stream, None, input_size)
+
+
+def _npz(path: Path, input_size: int) -> Iterator[Piece]:
+    with open_npz(path) as streams:
+        if "inputs" not in streams:
+            raise DataError(
+                f"{path} holds {', '.join(streams) or 'nothing'}; expected an array 'inputs'. "
+                "Save it with np.savez(path, inputs=…)."
+            )
+        lengths = streams["lengths"].whole() if "lengths" in streams else None
+        if lengths is not None and lengths.shape != streams["inputs"].shape[:1]:
+            raise DataError(
+                f"{path}[lengths] has shape {lengths.shape}; expected "
+                f"{streams['inputs'].shape[:1]}: one for each row of inputs."
+            )
+        yield from _pieces(streams["inputs"], lengths, input_size)
+
+
+def _picture(path: Path, input_size: int) -> Iterator[Piece]:
+    digit = read_digit(path)
+    if input_size != digit.pixels.shape[1]:
+        raise DataError(
+            f"{path} is read as rows of {digit.pixels.shape[1]} pixels but the model takes "
+            f"{input_size} features a step; expected a model of MNIST digits."
+        )
+    sequences = Sequences.from_padded(digit.pixels[None])
+    yield Piece([str(path)], sequences, f"{path}: {digit.changes}")
+
+
+def _pieces(stream: ArrayStream, lengths: Any, input_size: int) -> Iterator[Piece]:
+    shape = stream.shape
+    univariate = len(shape) == 2 and input_size == 1
+    if not univariate and (len(shape) != 3 or shape[2] != input_size):
+        raise DataError(
+            f"{stream.name} has shape {shape}; expected (count, time, {input_size}). "
+            "Reshape it; for a single sequence add a first axis of 1."
+        )
+    if 0 in shape:
+        raise DataError(f"{stream.name} has shape {shape}: it holds no sequence. Check the file.")
+    done = 0
+    for chunk in stream.chunks(CHUNK_ROWS):
+        inputs = to_inputs(chunk, stream.name)
+        count = len(inputs)
+        piece_lengths = None if lengths is None else lengths[done : done + count]
+        sequences = Sequences.from_padded(inputs.reshape(count, shape[1], -1), piece_lengths)
+        yield Piece([str(n) for n in range(done, done + count)], sequences)
+        done += count
+
+
+_READERS: dict[bytes, Callable[[Path, int], Iterator[Piece]]] = {
+    b"\x1f\x8b": _idx,
+    b"\0\0": _idx,
+    b"\x93NUMPY": _npy,
+    b"PK": _npz,
+    b"\x89PNG": _picture,
+    b"\xff\xd8\xff": _picture,
+}

@@ -1,0 +1,233 @@
+"""Sequences of different lengths: stored end to end, padded into batches here and nowhere else.
+
+>>> import numpy as np
+>>> sequences = Sequences.from_arrays([np.ones((3, 2)), np.ones((5, 2))], labels=[0, 1])
+>>> batch = sequences.batch([1, 0])
+>>> tuple(batch.inputs.shape), batch.lengths.tolist(), batch.labels.tolist()
+((2, 5, 2), [5, 3], [1, 0])
+"""
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from bothways.errors import DataError, ShapeError
+from bothways.ragged import checked_lengths
+
+
+@dataclass(frozen=True)
+class SequenceBatch:
+    """A padded batch.
+
+    Parameters
+    ----------
+    inputs : Tensor (batch, time, input_size)
+        Steps at or past a row's length are padding.
+    lengths : int64 Tensor (batch,), on the CPU
+    labels : int64 Tensor (batch,), optional
+    """
+
+    inputs: Tensor
+    lengths: Tensor
+    labels: Tensor | None = None
+
+    def to(self, device: torch.device) -> "SequenceBatch":
+        """Return the batch with inputs and labels on `device`; the lengths stay on the CPU."""
+        labels = None if self.labels is None else self.labels.to(device, non_blocking=True)
+        return SequenceBatch(self.inputs.to(device, non_blocking=True), self.lengths, labels)
+
+
+class Sequences:
+    """Sequences held end to end in one tensor, so that one gather makes a batch.
+
+    Parameters
+    ----------
+    steps : float32 Tensor (total_steps, input_size)
+    starts, lengths : int64 Tensor (count,)
+        Sequence n is `steps[starts[n] : starts[n] + lengths[n]]`.
+    labels : int64 Tensor (count,), optional
+
+    See Also
+    --------
+    from_arrays, from_padded : build one from what you have.
+    """
+
+    def __init__(
+        self, steps: Tensor, starts: Tensor, lengths: Tensor, labels: Tensor | None = None
+    ) -> None:
+        self.steps = steps
+        self.starts = starts
+        self.lengths = lengths
+        self.labels = labels
+
+    @classmethod
+    def from_arrays(cls, arrays: Sequence[Any], labels: Any = None) -> Self:
+        """Take a list of arrays (time_i, input_size), one a sequence.
+
+        Raises
+        ------
+        DataError
+            If an array is empty or not 2-D, has another number of features than the first, is
+            not of floats, or there is not one label (a class number) for each.
+        """
+        rows = [_as_floats(array, f"sequences[{n}]") for n, array in enumerate(arrays)]
+        if not rows:
+            raise DataError("sequences is empty; expected at least one. Pass a list of arrays.")
+        for n, row in enumerate(rows):
+            if row.ndim != 2 or not len(row) or row.shape[1] != rows[0].shape[-1]:
+                raise DataError(
+                    f"sequences[{n}] has shape {row.shape}; expected (time, "
+                    f"{rows[0].shape[-1]}), time at least 1. Drop or mend it."
+                )
+        lengths = torch.tensor([len(row) for row in rows])
+        starts = lengths.cumsum(0) - lengths
+        steps = torch.from_numpy(np.concatenate(rows))
+        return cls(steps, starts, lengths, _as_labels(labels, len(rows)))
+
+    @classmethod
+    def from_padded(cls, inputs: Any, lengths: Any = None, labels: Any = None) -> Self:
+        """Take one array (count, time, input_size) and the lengths of its rows.
+
+        Raises
+        ------
+        DataError
+            If `inputs` is not 3-D or not of floats, or `labels` do not fit it.
+        ShapeError
+            If `lengths` do not fit it.
+        """
+        array = _as_floats(inputs, "inputs")
+        if array.ndim != 3 or 0 in array.shape:
+            raise DataError(
+                f"inputs has shape {array.shape}; expected (count, time, input_size), none of "
+                "them 0. Reshape it."
+            )
+        count, time, input_size = array.shape
+        steps = torch.from_numpy(array).reshape(count * time, input_size)
+        starts = torch.arange(count) * time
+        if lengths is None:
+            checked = torch.full((count,), time)
+        else:
+            checked = checked_lengths(lengths, count, time)
+        return cls(steps, starts, checked, _as_labels(labels, count))
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    @property
+    def input_size(self) -> int:
+        """Features of one step."""
+        return self.steps.shape[1]
+
+    @property
+    def longest(self) -> int:
+        """Steps of the longest sequence."""
+        return int(self.lengths.max())
+
+    @property
+    def is_ragged(self) -> bool:
+        """Whether lengths differ."""
+        return bool((self.lengths != self.lengths[0]).any())
+
+    def subset(self, indices: Tensor) -> "Sequences":
+        """Return the sequences at `indices`; they share the steps with this one."""
+        labels = None if self.labels is None else self.labels[indices]
+        return Sequences(self.steps, self.starts[indices], self.lengths[indices], labels)
+
+    def batch(self, indices: Tensor | Sequence[int]) -> SequenceBatch:
+        """Gather the sequences at `indices`, padded with zeros to the longest of them."""
+        indices = torch.as_tensor(indices)
+        starts, lengths = self.starts[indices], self.lengths[indices]
+        longest = int(lengths.max())
+        position = torch.arange(longest)
+        rows = starts[:, None] + position  # (batch, time)
+        is_padding = position >= lengths[:, None]
+        ragged = bool(is_padding.any())
+        if ragged:
+            rows = rows.masked_fill(is_padding, 0)
+        inputs = self.steps.index_select(0, rows.flatten()).view(len(starts), longest, -1)
+        if ragged:
+            inputs.masked_fill_(is_padding[:, :, None], 0.0)
+        return SequenceBatch(inputs, lengths, None if self.labels is None else self.labels[indices])
+
+    def by_length(self, batch_size: int) -> Iterator[Tensor]:
+        """Yield the indices of all sequences in batches, the shortest first: for evaluation."""
+        order = self.lengths.argsort(stable=True) if self.is_ragged else torch.arange(len(self))
+        yield from order.split(batch_size)
+
+    def fingerprint(self) -> str:
+        """Return the SHA-256 of lengths, labels and steps, to tell whether data have changed."""
+        digest = hashlib.sha256(repr(tuple(self.steps.shape)).encode())
+        for tensor in (self.starts, self.lengths, self.labels, self.steps):
+            if tensor is not None:
+                digest.update(tensor.contiguous().numpy())
+        return digest.hexdigest()
+
+
+def shuffled_batches(lengths: Tensor, batch_size: int, generator: torch.Generator) -> list[Tensor]:
+    """Return an epoch's batches: each index once, in random order, rows of like length together.
+
+    The order is drawn anew each epoch. Where lengths differ, each `POOL_BATCHES` batches' worth of
+    the shuffled sequences is sorted by length before it is cut into batches, and the batches are
+    shuffled again: so batch-mates change every epoch, and little of a batch is padding.
+
+    Parameters
+    ----------
+    lengths : int64 Tensor (count,)
+    batch_size : int
+    generator : torch.Generator
+        Source of the order, on the CPU.
+
+    Returns
+    -------
+    list of int64 Tensor (batch_size,); one of them may be smaller
+    """
+    order = torch.randperm(len(lengths), generator=generator)
+    if not bool((lengths != lengths[0]).any()):
+        return list(order.split(batch_size))
+    batches: list[Tensor] = []
+    for pool in order.split(POOL_BATCHES * batch_size):
+        by_length = pool[lengths[pool].argsort(stable=True)]
+        batches.extend(by_length.split(batch_size))
+    return [batches[n] for n in torch.randperm(len(batches), generator=generator)]
+
+
+POOL_BATCHES = 32
+"""Batches sorted together: at 32, a log-uniform spread of lengths leaves a few per cent padding."""
+
+
+def padding_waste(lengths: Tensor, batches: Sequence[Tensor]) -> float:
+    """Return the fraction of the steps in `batches` that is padding."""
+    padded = sum(int(lengths[batch].max()) * len(batch) for batch in batches)
+    return 1 - int(lengths.sum()) / padded
+
+
+def _as_floats(array: Any, name: str) -> np.ndarray[Any, np.dtype[np.float32]]:
+    array = array.detach().cpu().numpy() if isinstance(array, Tensor) else np.asarray(array)
+    if not np.issubdtype(array.dtype, np.floating):
+        raise DataError(
+            f"{name} has dtype {array.dtype}; expected floats, which are taken as they are. "
+            "Scale it yourself, for example array / np.float32(255)."
+        )
+    return np.ascontiguousarray(array, dtype=np.float32)
+
+
+def _as_labels(labels: Any, count: int) -> Tensor | None:
+    if labels is None:
+        return None
+    tensor = torch.as_tensor(labels)
+    if tensor.shape != (count,):
+        raise ShapeError(
+            f"labels has shape {tuple(tensor.shape)} but there are {count} sequences; expected "
+            f"({count},). Pass one class number per sequence."
+        )
+    if tensor.is_floating_point() or tensor.dtype == torch.bool or int(tensor.min()) < 0:
+        raise DataError(
+            f"labels holds {tensor.dtype} values from {tensor.min().item()}; expected class "
+            "numbers 0, 1, 2, …. Number the classes first."
+        )
+    return tensor.to(torch.int64)
