@@ -1,6 +1,6 @@
 """The recurrent layers: weights and checks around the kernels, for every cell."""
 
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -219,4 +219,4 @@ class RecurrentLayers(torch.nn.RNNBase):
         result = PackedSequence(
             packed.data, input.batch_sizes, input.sorted_indices, input.unsorted_indices
         )
-        return cast(Steps, result), states
+        return result, states

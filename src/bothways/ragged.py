@@ -37,13 +37,15 @@ def checked_lengths(lengths: Any, batch_size: int, time: int) -> Tensor:
             f"lengths[{row}] is {int(lengths[row])} but inputs has {time} steps; "
             f"expected 1..{time}. Pass the lengths before padding."
         )
-    return lengths.to(torch.int64)
+    whole: Tensor = lengths.to(torch.int64)
+    return whole
 
 
 def valid_steps(lengths: Tensor, time: int, device: torch.device | None = None) -> Tensor:
     """Return a bool mask (time, batch): True where a step belongs to its row's sequence."""
     steps = torch.arange(time, device=device)
-    return steps[:, None] < lengths.to(steps.device)
+    valid: Tensor = steps[:, None] < lengths.to(steps.device)
+    return valid
 
 
 def zero_padding(steps: Tensor, lengths: Tensor) -> Tensor:

@@ -158,7 +158,8 @@ class Attention(Readout):
         outputs, _ = layers.outputs(inputs, initial, lengths=lengths)
         scores = self.context(torch.tanh(self.project(outputs)))  # (batch, time, 1)
         scores = scores.masked_fill(~_valid(outputs, lengths), -torch.inf)
-        return (scores.softmax(dim=1) * outputs).sum(dim=1)
+        weights: Tensor = scores.softmax(dim=1)
+        return (weights * outputs).sum(dim=1)
 
 
 def _valid(outputs: Tensor, lengths: Tensor) -> Tensor:

@@ -107,12 +107,13 @@ class Sequences:
                 "them 0. Reshape it."
             )
         count, time, input_size = array.shape
-        steps = torch.from_numpy(array).reshape(count * time, input_size)
-        starts = torch.arange(count) * time
         if lengths is None:
             checked = torch.full((count,), time)
+            steps = torch.from_numpy(array).reshape(count * time, input_size)
         else:
             checked = checked_lengths(lengths, count, time)
+            steps = torch.from_numpy(array)[torch.arange(time) < checked[:, None]]
+        starts = checked.cumsum(0) - checked
         return cls(steps, starts, checked, _as_labels(labels, count))
 
     def __len__(self) -> int:
@@ -159,12 +160,35 @@ class Sequences:
         order = self.lengths.argsort(stable=True) if self.is_ragged else torch.arange(len(self))
         yield from order.split(batch_size)
 
+    def value_range(self) -> tuple[float, float]:
+        """Return the smallest and the largest value.
+
+        Raises
+        ------
+        DataError
+            If a value is NaN or infinite.
+        """
+        bounds = torch.zeros(len(self.steps) + 1, dtype=torch.int64)
+        bounds.index_add_(0, self.starts, torch.ones_like(self.starts))
+        bounds.index_add_(0, self.starts + self.lengths, -torch.ones_like(self.starts))
+        ours = bounds[:-1].cumsum(0) > 0  # the steps are shared with other subsets
+        steps = self.steps if bool(ours.all()) else self.steps[ours]
+        low, high = (float(value) for value in steps.aminmax())
+        if not (abs(low) < float("inf") and abs(high) < float("inf")):
+            step = int((~self.steps.isfinite().all(dim=1) & ours).nonzero()[0])
+            row = int(((self.starts <= step) & (step < self.starts + self.lengths)).nonzero()[0])
+            raise DataError(
+                f"sequences[{row}] holds NaN or infinity at step {step - int(self.starts[row])}; "
+                "expected finite numbers. Mend or drop it."
+            )
+        return low, high
+
     def fingerprint(self) -> str:
         """Return the SHA-256 of lengths, labels and steps, to tell whether data have changed."""
         digest = hashlib.sha256(repr(tuple(self.steps.shape)).encode())
         for tensor in (self.starts, self.lengths, self.labels, self.steps):
             if tensor is not None:
-                digest.update(tensor.contiguous().numpy())
+                digest.update(tensor.contiguous().numpy().data)
         return digest.hexdigest()
 
 

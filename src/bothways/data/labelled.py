@@ -1,5 +1,6 @@
 """Labelled sequences from a `.npz` file."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -41,7 +42,7 @@ def read_npz(path: Path) -> Dataset:
                 )
         arrays = {name: stream.whole() for name, stream in streams.items()}
     names = [name for name in ("labels", "test_labels") if name in arrays]
-    classes = _class_names(arrays, names, path)
+    classes = _class_names(arrays, names)
     has_test = "test_inputs" in arrays
     if has_test != ("test_labels" in arrays):
         raise DataError(f"{path} has only one of test_inputs and test_labels; expected both.")
@@ -53,7 +54,7 @@ def read_npz(path: Path) -> Dataset:
     )
 
 
-def _class_names(arrays: dict[str, Array], names: list[str], path: Path) -> tuple[str, ...]:
+def _class_names(arrays: dict[str, Array], names: Sequence[str]) -> tuple[str, ...]:
     if "classes" in arrays:
         return tuple(str(name) for name in arrays["classes"])
     if np.issubdtype(arrays["labels"].dtype, np.integer):

@@ -1,0 +1,129 @@
+"""A model is one folder without code: `config.json` and `model.safetensors`.
+
+The header of `model.safetensors` holds the SHA-256 of `config.json` and of its own tensors, so the
+two cannot disagree unnoticed. Loading reads numbers and text and runs nothing.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from bothways.config import ModelConfig, Settings
+from bothways.errors import CheckpointError, ConfigError
+from bothways.model import SequenceClassifier
+from bothways.storage import json_bytes, load_tensors, save_tensors, sha256
+
+SCHEMA_VERSION = 1
+CONFIG_FILE = "config.json"
+MODEL_FILE = "model.safetensors"
+
+
+class Preprocessing(Settings):
+    """What the inputs were like in training.
+
+    Parameters
+    ----------
+    training_range : tuple of float, optional
+        The smallest and the largest value; inputs beyond them are worth a warning.
+    """
+
+    training_range: tuple[float, float] | None = None
+
+
+class Manifest(Settings):
+    """The content of `config.json`.
+
+    Parameters
+    ----------
+    schema_version : int
+    model : ModelConfig
+    classes : tuple of str
+        The name of each logit.
+    preprocessing : Preprocessing
+    provenance : dict
+        Where the model comes from: recipe, training settings, data, versions.
+    """
+
+    schema_version: int = SCHEMA_VERSION
+    model: ModelConfig
+    classes: tuple[str, ...]
+    preprocessing: Preprocessing = Preprocessing()
+    provenance: dict[str, Any] = Field(default_factory=dict)
+
+    def to_bytes(self) -> bytes:
+        """Return the file's content."""
+        return json_bytes(self.model_dump(mode="json"))
+
+
+def read_manifest(folder: Path) -> tuple[Manifest, str]:
+    """Return the manifest of a model folder and the SHA-256 of its file.
+
+    Raises
+    ------
+    CheckpointError
+        If it is missing, damaged, of a newer schema, or not from bothways.
+    """
+    path = folder / CONFIG_FILE
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise CheckpointError(
+            f"{path} cannot be read: {error.strerror}; expected the folder of a bothways model. "
+            "Check the path."
+        ) from None
+    try:
+        values = json.loads(content)
+        version = values["schema_version"]
+    except (ValueError, KeyError, TypeError):
+        raise CheckpointError(
+            f"{path} is not the config of a bothways model, or is damaged. Restore it from a copy."
+        ) from None
+    if not isinstance(version, int) or version > SCHEMA_VERSION:
+        raise CheckpointError(
+            f"{path} has schema_version {version!r}; this bothways reads up to {SCHEMA_VERSION}. "
+            "Upgrade bothways."
+        )
+    try:
+        return Manifest(**values), sha256(content)
+    except (ConfigError, TypeError) as error:
+        raise CheckpointError(f"{path} is damaged: {error}") from None
+
+
+def save_weights(path: Path, config_sha256: str, weights: dict[str, Tensor]) -> None:
+    """Write a model's weights beside the `config.json` with that checksum."""
+    save_tensors(path, weights, {"config_sha256": config_sha256})
+
+
+def load_classifier(folder: Path) -> tuple[SequenceClassifier, Manifest]:
+    """Return the classifier in `folder`, in eval mode on the CPU, and its manifest.
+
+    Raises
+    ------
+    CheckpointError
+        If a file is missing, damaged, of a newer schema, or the two do not belong together.
+    """
+    manifest, config_sha256 = read_manifest(folder)
+    path = folder / MODEL_FILE
+    if not path.exists() and (folder / "checkpoints").is_dir():
+        raise CheckpointError(
+            f"{folder} has no {MODEL_FILE}: its first epoch has not ended. "
+            f"Run: bothways train {folder} --resume"
+        )
+    weights, facts = load_tensors(path)
+    if facts.get("config_sha256") != config_sha256:
+        raise CheckpointError(
+            f"{folder / CONFIG_FILE} is not the one that {MODEL_FILE} was saved with: its SHA-256 "
+            "differs. Restore both from a copy."
+        )
+    with torch.device("meta"):
+        classifier = SequenceClassifier(manifest.model)
+    try:
+        classifier.load_state_dict(weights, assign=True)
+    except RuntimeError as error:
+        reason = " ".join(str(error).split())
+        raise CheckpointError(f"{path} does not fit {CONFIG_FILE}: {reason}") from None
+    return classifier.eval().requires_grad_(True), manifest

@@ -1,0 +1,341 @@
+"""The command line: parses, calls the library, prints."""
+
+import functools
+import json
+import signal
+import sys
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any, ParamSpec
+
+import typer
+
+from bothways.errors import BothwaysError, ConfigError
+from bothways.process import keep_freed_memory
+
+P = ParamSpec("P")
+
+app = typer.Typer(
+    name="bothways",
+    help="Recurrent sequence classifiers: train, evaluate, predict, on an ordinary CPU.",
+    epilog="""\b
+Exit codes
+  0    done
+  2    bad input or settings; one line on standard error says what
+  3    training stopped: the loss was not finite
+  130  interrupted (Ctrl-C); what was trained is saved
+""",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+
+Threads = Annotated[
+    int | None, typer.Option(min=1, help="CPU threads; as many as torch chooses where not given.")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")]
+Model = Annotated[Path, typer.Argument(metavar="MODEL", help="Folder of a run or a model.")]
+
+
+def main() -> None:
+    """Run the command line."""
+    app()
+
+
+def _command(name: str, examples: str) -> Callable[[Callable[P, None]], Callable[P, None]]:
+    """Register a command whose errors are one line and an exit code."""
+
+    def register(function: Callable[P, None]) -> Callable[P, None]:
+        @functools.wraps(function)
+        def guarded(*args: P.args, **kwargs: P.kwargs) -> None:
+            keep_freed_memory()
+            try:
+                with _plain_warnings():
+                    function(*args, **kwargs)
+            except BothwaysError as error:
+                _fail(str(error), error.exit_code)
+            except KeyboardInterrupt:
+                _fail("interrupted; nothing that was saved is lost.", 130)
+            except BrokenPipeError:
+                sys.stderr.close()  # the reader of our output has gone, and with it all interest
+                raise typer.Exit(0) from None
+            except OSError as error:
+                where = f"{error.filename}: " if error.filename else ""
+                _fail(f"{where}{error.strerror or error}. Mend that and run it again.", 2)
+
+        app.command(name, epilog=f"\b\nExamples\n{examples}")(guarded)
+        return guarded
+
+    return register
+
+
+def _fail(message: str, exit_code: int) -> None:
+    print(f"bothways: {message}", file=sys.stderr)
+    raise typer.Exit(exit_code)
+
+
+@contextmanager
+def _plain_warnings() -> Iterator[None]:
+    """Show each kind of warning once, as one line."""
+    shown: set[type[Warning]] = set()
+
+    def show(message: Warning | str, category: type[Warning], *_: Any) -> None:
+        if category not in shown:
+            shown.add(category)
+            print(f"bothways: warning: {message}", file=sys.stderr)
+
+    with warnings.catch_warnings():
+        warnings.showwarning = show  # type: ignore[assignment]
+        yield
+
+
+def _use_threads(count: int | None) -> None:
+    if count is not None:
+        import torch
+
+        torch.set_num_threads(count)
+
+
+@_command(
+    "train",
+    """\
+  bothways train mnist
+  bothways train mnist --recipe birnn-128 --seed 3
+  bothways train mnist --recipe lstm-last --set readout=flatten --out runs/flat
+  bothways train gestures.npz --set epochs=30 --set validation_fraction=0.1
+  bothways train runs/flat --resume
+""",
+)
+def train(
+    source: Annotated[
+        str,
+        typer.Argument(metavar="DATA", help="mnist or a .npz file; with --resume, a run's folder."),
+    ],
+    recipe: Annotated[str, typer.Option(help="See: bothways recipes.")] = "default",
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="NAME=VALUE", help="Replace a setting of the recipe."),
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="Same as --set seed=N.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="The run's folder; a new runs/NNNN where not given.")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace the run at --out.")] = False,
+    continue_run: Annotated[
+        bool, typer.Option("--resume", help="Go on with a run, as if never stopped.")
+    ] = False,
+    device: Annotated[
+        str | None, typer.Option(help="auto, cpu, cuda or mps; same as --set device=NAME.")
+    ] = None,
+    threads: Threads = None,
+) -> None:
+    """Train a classifier, then evaluate it; Ctrl-C saves, and --resume goes on."""
+    from bothways.console import print_run
+    from bothways.history import read_history
+    from bothways.recipes import parse_settings
+    from bothways.run import resume
+    from bothways.run import train as start
+    from bothways.run_folder import RunFolder
+
+    chosen = parse_settings(settings or [])
+    for name, value in (("seed", seed), ("device", device)):
+        if value is not None:
+            chosen[name] = value
+    if continue_run:
+        if chosen or out or force or threads or recipe != "default":
+            raise ConfigError(
+                "--resume was given with other settings; expected none: a run goes on with those "
+                "it was started with. Leave them out."
+            )
+        folder = RunFolder(Path(source))
+        _use_threads(folder.read_request().threads)
+        was_finished = folder.metrics.exists()
+        with _stop_on_signal() as should_stop:
+            run = resume(folder.path, should_stop=should_stop)
+        if was_finished:
+            print(f"{folder.path} is finished; nothing was changed.")
+    else:
+        _use_threads(threads)
+        with _stop_on_signal() as should_stop:
+            run = start(source, recipe, out=out, force=force, should_stop=should_stop, **chosen)
+    print_run(read_history(RunFolder(run.folder).history), run.metrics)
+    print(f"\nsaved in {run.folder}; use it: bothways predict {run.folder} FILE")
+
+
+@contextmanager
+def _stop_on_signal() -> Iterator[Callable[[], bool]]:
+    """Turn the first Ctrl-C or SIGTERM into a request to stop; a second Ctrl-C stops at once."""
+    requested = False
+
+    def request(*_: Any) -> None:
+        nonlocal requested
+        requested = True
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        print("\nbothways: stopping …", file=sys.stderr)
+
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    for number in before:
+        signal.signal(number, request)
+    try:
+        yield lambda: requested
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@_command(
+    "evaluate",
+    """\
+  bothways evaluate runs/0001
+  bothways evaluate runs/0001 mnist --split test
+  bothways evaluate runs/0001 mnist --json > metrics.json
+""",
+)
+def evaluate(
+    model: Model,
+    source: Annotated[
+        str | None,
+        typer.Argument(metavar="[DATA]", help="mnist or a .npz file; a run's own where not given."),
+    ] = None,
+    split: Annotated[str, typer.Option(help="train, validation, test or all.")] = "all",
+    as_json: AsJson = False,
+    threads: Threads = None,
+) -> None:
+    """Measure a model on labelled data: accuracy, per class, confusion, calibration."""
+    from bothways.console import print_metrics
+    from bothways.inference import load
+    from bothways.run import evaluate_splits
+
+    _use_threads(threads)
+    metrics = evaluate_splits(load(model), model, source, split)
+    if as_json:
+        print(json.dumps(metrics, indent=2))
+    else:
+        for name, figures in metrics.items():
+            if figures is not None:
+                print_metrics(name, figures)
+
+
+@_command(
+    "predict",
+    """\
+  bothways predict runs/0001 new.npz --out predictions.csv
+  bothways predict runs/0001 t10k-images-idx3-ubyte.gz --out predictions.jsonl
+  bothways predict runs/0001 three.png seven.jpg
+""",
+)
+def predict(
+    model: Model,
+    sources: Annotated[
+        list[Path],
+        typer.Argument(metavar="FILE...", help="IDX (.gz too), .npy, .npz, PNG or JPEG files."),
+    ],
+    out: Annotated[Path, typer.Option(help="A .csv or .jsonl file; - for standard output.")] = Path(
+        "-"
+    ),
+    format: Annotated[
+        str | None, typer.Option(help="csv or jsonl; as --out ends where not given.")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace --out.")] = False,
+    threads: Threads = None,
+) -> None:
+    """Say the class of each sequence, with probabilities; files may be larger than memory."""
+    from tqdm import tqdm
+
+    from bothways.inference import load
+    from bothways.prediction import format_of, predict_files, prediction_file, write_predictions
+
+    _use_threads(threads)
+    to_stdout = str(out) == "-"
+    chosen = format_of(None if to_stdout else out, format)
+    trained = load(model)
+
+    def note(text: str) -> None:
+        tqdm.write(text, file=sys.stderr)
+
+    predictions = tqdm(
+        predict_files(trained, sources, note), unit=" sequences", disable=None, leave=False
+    )
+    if to_stdout:
+        write_predictions(predictions, trained.classes, sys.stdout, chosen)
+    else:
+        with prediction_file(out, force) as file:
+            count = write_predictions(predictions, trained.classes, file, chosen)
+        print(f"{count} predictions in {out}", file=sys.stderr)
+
+
+@_command(
+    "inspect",
+    """\
+  bothways inspect runs/0001
+  bothways inspect mnist
+  bothways inspect model.ckpt
+""",
+)
+def inspect(
+    what: Annotated[
+        str, typer.Argument(help="A run or model folder, a data set, or a notebook's checkpoint.")
+    ],
+) -> None:
+    """Say what a model, a data set or a notebook's checkpoint is."""
+    from bothways.console import print_checkpoint, print_dataset, print_model
+    from bothways.convert import read_weights
+    from bothways.data import open_dataset
+    from bothways.inference import load
+    from bothways.run import describe_status
+
+    path = Path(what)
+    if path.is_dir():
+        print_model(load(path), describe_status(path))
+    elif path.suffix in (".ckpt", ".pt", ".pth"):
+        print_checkpoint(read_weights(path))
+    else:
+        print_dataset(open_dataset(what))
+
+
+@_command(
+    "convert",
+    """\
+  bothways convert model.ckpt --readout last --out my-model
+  bothways convert flat.ckpt --out my-model
+""",
+)
+def convert(
+    checkpoint: Annotated[
+        Path, typer.Argument(help="What torch.save(model.state_dict(), …) wrote.")
+    ],
+    out: Annotated[Path, typer.Option(help="Folder of the new model.")],
+    readout: Annotated[
+        str | None, typer.Option(help="last, final, mean or max, where shapes cannot tell.")
+    ] = None,
+    nonlinearity: Annotated[str | None, typer.Option(help="tanh or relu, for an RNN.")] = None,
+    classes: Annotated[
+        str | None, typer.Option(help="Names, with commas between; 0,1,2,… where not given.")
+    ] = None,
+) -> None:
+    """Make a model folder of a notebook's checkpoint (lstm.*, fc.*); no code in it is run."""
+    from bothways.convert import convert as read
+
+    model = read(
+        checkpoint,
+        readout=readout,
+        nonlinearity=nonlinearity,
+        classes=None if classes is None else classes.split(","),
+    )
+    if out.exists():
+        raise ConfigError(f"out folder {out} exists; expected a new one. Choose another.")
+    model.save(out)
+    print(f"saved in {out}; look at it: bothways inspect {out}")
+
+
+@_command("recipes", "  bothways recipes\n")
+def recipes() -> None:
+    """List the recipes, with what the authors of the published ones reported."""
+    from bothways.console import print_recipes
+    from bothways.recipes import all_recipes
+
+    print_recipes(all_recipes())

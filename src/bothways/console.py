@@ -1,0 +1,200 @@
+"""Tables and descriptions for the terminal; what they show comes from elsewhere."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import torch
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from torch import Tensor
+
+from bothways.checkpoint import Manifest
+from bothways.data import Dataset
+from bothways.inference import TrainedModel
+from bothways.model_card import describe_architecture
+from bothways.readout import READOUTS
+from bothways.recipes import Recipe
+from bothways.sequences import padding_waste, shuffled_batches
+
+
+def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], title: str = "") -> None:
+    """Print a table; numbers stand to the right."""
+    rows = [[str(value) for value in row] for row in rows]
+    table = Table(box=box.SIMPLE_HEAD, title=title or None, title_justify="left", pad_edge=False)
+    for n, column in enumerate(columns):
+        is_number = all(row[n][:1].isdigit() or row[n] in ("", "-") for row in rows)
+        table.add_column(column, justify="right" if is_number else "left")
+    for row in rows:
+        table.add_row(*row)
+    console = Console(highlight=False)
+    width = max(console.width, 100) if not console.is_terminal else console.width
+    Console(highlight=False, width=width).print(table)
+
+
+def got(figures: dict[str, Any]) -> str:
+    """Return the accuracy in the notebooks' words."""
+    return (
+        f"Got {figures['correct']} / {figures['count']} "
+        f"with accuracy {100 * figures['accuracy']:.2f}"
+    )
+
+
+def print_run(history: Sequence[dict[str, Any]], metrics: dict[str, Any]) -> None:
+    """Print the closing table of a training run, and its final figures."""
+    epochs = [line for line in history if line["kind"] == "epoch"]
+    has_validation = metrics["validation"] is not None
+    is_ragged = any(line["padding_waste"] > 0 for line in epochs)
+    columns = ["epoch", "loss", "accuracy", "seconds", "sequences/s"]
+    if has_validation:
+        columns[3:3] = ["validation loss", "validation accuracy"]
+    if is_ragged:
+        columns.append("padding")
+    rows = []
+    for line in epochs:
+        row = [
+            line["epoch"],
+            f"{line['loss']:.4f}",
+            f"{line['accuracy']:.2%}",
+            f"{line['seconds']:.1f}",
+            f"{line['sequences_per_second']:,.0f}",
+        ]
+        if has_validation:
+            row[3:3] = [f"{line['validation_loss']:.4f}", f"{line['validation_accuracy']:.2%}"]
+        if is_ragged:
+            row.append(f"{line['padding_waste']:.1%}")
+        rows.append(row)
+    print_table(columns, rows)
+    print_accuracies(metrics)
+
+
+def print_accuracies(metrics: dict[str, Any]) -> None:
+    """Print a line for each split that there is."""
+    for split, figures in metrics.items():
+        if figures is not None:
+            print(f"{split + ':':<12}{got(figures)}")
+
+
+def print_metrics(split: str, figures: dict[str, Any]) -> None:
+    """Print all figures of one split."""
+    print(f"{split}: {got(figures)}")
+    print(
+        f"log loss {figures['log_loss']:.4f}, macro F1 {figures['macro_f1']:.4f}, "
+        f"expected calibration error {figures['expected_calibration_error']:.4f}"
+    )
+    per_class = figures["per_class"]
+    print_table(
+        ["class", "precision", "recall", "F1", "count"],
+        [
+            [name, f"{c['precision']:.4f}", f"{c['recall']:.4f}", f"{c['f1']:.4f}", c["count"]]
+            for name, c in per_class.items()
+        ],
+    )
+    matrix = zip(per_class, figures["confusion_matrix"], strict=True)
+    print_table(
+        ["true \\ predicted", *per_class],
+        [[name, *row] for name, row in matrix],
+    )
+
+
+def print_recipes(recipes: Iterable[Recipe]) -> None:
+    """Print a line a recipe, with what its author reported."""
+    rows = []
+    for recipe in recipes:
+        training = recipe.training
+        rows.append(
+            [
+                recipe.name,
+                recipe.notebook or "-",
+                recipe.summary,
+                training.batch_size,
+                f"{training.learning_rate:g}",
+                training.epochs,
+                recipe.published.get("train_percent", "-"),
+                recipe.published.get("test_percent", "-"),
+            ]
+        )
+    columns = ["recipe", "notebook", "model", "batch", "rate", "epochs", "train %", "test %"]
+    print_table(columns, rows)
+    print("train % and test %: accuracy as its author printed it; - where none was printed.")
+
+
+def print_model(model: TrainedModel, status: str) -> None:
+    """Print what a model is, how it reads, and what runs it."""
+    manifest, classifier = model.manifest, model.classifier
+    config = manifest.model
+    parameters = sum(tensor.numel() for tensor in classifier.parameters())
+    backend = classifier.layers.backend_choice
+    reads = READOUTS[config.readout].summary
+    if config.readout == "last" and config.bidirectional:
+        reads += (
+            "; the backward direction has read one step there, the last one only. "
+            "Kept to reproduce the notebooks; readout final uses both directions fully"
+        )
+    known = manifest.preprocessing.training_range
+    facts = {
+        "model": describe_architecture(manifest),
+        "parameters": f"{parameters:,}",
+        "input": f"{config.input_size} features a step"
+        + (f", at most {config.sequence_length} steps" if config.sequence_length else ""),
+        "values": "not known" if known is None else f"{known[0]:g} to {known[1]:g} in training",
+        "readout": reads,
+        "classes": f"{len(manifest.classes)}: {', '.join(manifest.classes)}",
+        "backend": f"{backend.name}: {backend.reason}, {torch.get_num_threads()} threads",
+        **_provenance(manifest),
+        "status": status,
+    }
+    _print_facts(facts)
+
+
+def print_dataset(dataset: Dataset) -> None:
+    """Print what a data set holds."""
+    facts = {"data": dataset.name, "classes": f"{len(dataset.classes)}: "}
+    facts["classes"] += ", ".join(dataset.classes)
+    for part, sequences in (("train", dataset.train), ("test", dataset.test)):
+        if sequences is None:
+            facts[part] = "none"
+            continue
+        lengths = sequences.lengths
+        low, high = sequences.value_range()
+        assert sequences.labels is not None  # Dataset has checked
+        counts = torch.bincount(sequences.labels, minlength=len(dataset.classes)).tolist()
+        facts[part] = (
+            f"{len(sequences):,} sequences of {sequences.input_size} features a step, "
+            f"{int(lengths.min())} to {int(lengths.max())} steps, values {low:g} to {high:g}"
+        )
+        facts[f"{part} labels"] = ", ".join(
+            f"{name}: {count:,}" for name, count in zip(dataset.classes, counts, strict=True)
+        )
+    if dataset.train.is_ragged:
+        generator = torch.Generator().manual_seed(0)
+        batches = shuffled_batches(dataset.train.lengths, 64, generator)
+        waste = padding_waste(dataset.train.lengths, batches)
+        facts["padding"] = f"{waste:.1%} of the steps in batches of 64"
+    _print_facts(facts)
+
+
+def print_checkpoint(weights: Mapping[str, Tensor]) -> None:
+    """Print the tensors of a checkpoint, and how to go on."""
+    rows = [[name, "x".join(map(str, tensor.shape))] for name, tensor in weights.items()]
+    print_table(["tensor", "shape"], rows)
+    print("use it: bothways convert FILE --out my-model")
+
+
+def _provenance(manifest: Manifest) -> dict[str, str]:
+    provenance = manifest.provenance
+    if "converted_from" in provenance:
+        return {"from": f"converted from {provenance['converted_from']['file']}"}
+    if "data" not in provenance:
+        return {}
+    data, training = provenance["data"], provenance["training"]
+    return {
+        "from": f"recipe {provenance['recipe']} on {data['name']} ({data['train_count']:,} "
+        f"sequences), seed {training['seed']}, {provenance['threads']} threads"
+    }
+
+
+def _print_facts(facts: dict[str, str]) -> None:
+    width = max(len(name) for name in facts) + 2
+    for name, value in facts.items():
+        print(f"{name:<{width}}{value}")

@@ -1,0 +1,50 @@
+"""`history.jsonl`: one line each N steps and one an epoch, readable while it is written."""
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+
+class History:
+    """An append-only file of JSON lines that can be cut back to an earlier size.
+
+    Parameters
+    ----------
+    path : Path
+    size : int
+        Bytes to keep: what follows was written after the state that training goes on from.
+    """
+
+    def __init__(self, path: Path, size: int = 0) -> None:
+        self._file = path.open("ab")
+        self._file.truncate(min(size, os.fstat(self._file.fileno()).st_size))
+
+    def write(self, kind: str, facts: Mapping[str, Any]) -> None:
+        """Append one line; readers see it at once."""
+        self._file.write(json.dumps({"kind": kind, **facts}).encode() + b"\n")
+        self._file.flush()
+
+    def synced_size(self) -> int:
+        """Return the size in bytes, all of them safely on the disk."""
+        os.fsync(self._file.fileno())
+        return os.fstat(self._file.fileno()).st_size
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._file.close()
+
+
+def read_history(path: Path) -> list[dict[str, Any]]:
+    """Return the lines of a history; a last line that is still being written is left out."""
+    lines = path.read_bytes().split(b"\n")[:-1] if path.exists() else []
+    return [json.loads(line) for line in lines]

@@ -1,0 +1,124 @@
+"""A trained model in use: sequences in, class names and probabilities out."""
+
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from bothways.checkpoint import CONFIG_FILE, MODEL_FILE, Manifest, load_classifier, save_weights
+from bothways.errors import ShapeError
+from bothways.evaluation import compute_logits, evaluate
+from bothways.model import SequenceClassifier
+from bothways.sequences import Sequences
+from bothways.storage import sha256, write_atomically
+
+
+class ScaleWarning(UserWarning):
+    """Inputs lie outside the range of values that the model was trained on."""
+
+
+class TrainedModel:
+    """A classifier with its classes and provenance.
+
+    Parameters
+    ----------
+    classifier : SequenceClassifier
+    manifest : Manifest
+
+    Notes
+    -----
+    `sequences` below is a list of float arrays (time_i, input_size), one float array (count, time,
+    input_size), or a `Sequences`. Values are taken as they are; values outside the range seen in
+    training raise a ScaleWarning.
+    """
+
+    def __init__(self, classifier: SequenceClassifier, manifest: Manifest) -> None:
+        self.classifier = classifier
+        self.manifest = manifest
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The name of each class, in the order of the probabilities."""
+        return self.manifest.classes
+
+    def predict_logits(self, sequences: Any) -> Tensor:
+        """Return logits (count, num_classes).
+
+        Raises
+        ------
+        DataError, ShapeError
+            If `sequences` are not floats, or do not fit the model.
+        """
+        return compute_logits(self.classifier, self._checked(sequences))
+
+    def predict_proba(self, sequences: Any) -> np.ndarray[Any, np.dtype[np.float64]]:
+        """Return probabilities (count, num_classes); rows add up to 1. Raises as above."""
+        return self.predict_logits(sequences).double().softmax(dim=1).numpy()
+
+    def predict(self, sequences: Any) -> np.ndarray[Any, np.dtype[np.str_]]:
+        """Return the name of each sequence's most probable class. Raises as above."""
+        classes = np.array(self.classes, dtype=np.str_)
+        named: np.ndarray[Any, np.dtype[np.str_]] = classes[
+            self.predict_logits(sequences).argmax(dim=1).numpy()
+        ]
+        return named
+
+    def evaluate(self, sequences: Sequences) -> dict[str, Any]:
+        """Return the metrics on labelled `sequences`; see `bothways.metrics`. Raises as above."""
+        return evaluate(self.classifier, self._checked(sequences), self.classes)
+
+    def save(self, folder: str | Path) -> None:
+        """Write the model to `folder`, which is made if need be.
+
+        Raises
+        ------
+        OSError
+            If it cannot be written.
+        """
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        content = self.manifest.to_bytes()
+        write_atomically(folder / CONFIG_FILE, content)
+        save_weights(folder / MODEL_FILE, sha256(content), self.classifier.state_dict())
+
+    def _checked(self, data: Any) -> Sequences:
+        sequences = _as_sequences(data)
+        expected = self.manifest.model.input_size
+        if sequences.input_size != expected:
+            raise ShapeError(
+                f"the sequences have {sequences.input_size} features a step; expected {expected}, "
+                "as in training. Check the order of the axes."
+            )
+        known = self.manifest.preprocessing.training_range
+        if known is not None:
+            low, high = sequences.value_range()
+            if low < known[0] or high > known[1]:
+                warnings.warn(
+                    f"inputs hold values from {low:g} to {high:g}, but the model was trained on "
+                    f"{known[0]:g} to {known[1]:g}; expected the same scale. Scale them as in "
+                    "training.",
+                    ScaleWarning,
+                    stacklevel=3,
+                )
+        return sequences
+
+
+def _as_sequences(sequences: Any) -> Sequences:
+    if isinstance(sequences, Sequences):
+        return sequences
+    if hasattr(sequences, "ndim"):
+        return Sequences.from_padded(sequences)
+    return Sequences.from_arrays(sequences)
+
+
+def load(folder: str | Path) -> TrainedModel:
+    """Return the model in a model folder or run folder.
+
+    Raises
+    ------
+    CheckpointError
+        If a file is missing, damaged, of a newer schema, or the two do not belong together.
+    """
+    return TrainedModel(*load_classifier(Path(folder)))

@@ -1,0 +1,418 @@
+"""A training run: start it, kill it, resume it, and it ends the same.
+
+Its folder appears whole, with the request that started it, before data are read; `config.json` is
+final before the first step. All later files are replaced atomically. A run is finished when
+`metrics.json`, its last file, is there.
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from bothways.checkpoint import (
+    CONFIG_FILE,
+    MODEL_FILE,
+    Manifest,
+    Preprocessing,
+    read_manifest,
+    save_weights,
+)
+from bothways.config import ModelConfig
+from bothways.data import Dataset, check_source, open_dataset, stratified_split
+from bothways.errors import (
+    BothwaysError,
+    CheckpointError,
+    DataError,
+    TrainingInterrupted,
+)
+from bothways.evaluation import evaluate
+from bothways.history import History
+from bothways.inference import TrainedModel, load
+from bothways.kernels import choose_backend
+from bothways.model import SequenceClassifier
+from bothways.model_card import model_card
+from bothways.progress import Progress, make_progress
+from bothways.recipes import load_recipe
+from bothways.run_folder import Request, RunFolder, create_folder
+from bothways.sequences import Sequences
+from bothways.storage import json_bytes, load_tensors, save_tensors, write_atomically
+from bothways.training import EpochDone, Training, choose_device
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished run.
+
+    Parameters
+    ----------
+    folder : Path
+    metrics : dict
+        The content of `metrics.json`: `train`, `validation` and `test`, None where there is none.
+    """
+
+    folder: Path
+    metrics: dict[str, Any]
+
+    def load(self) -> TrainedModel:
+        """Return the trained model."""
+        return load(self.folder)
+
+
+def train(
+    data: str | Dataset,
+    recipe: str = "default",
+    *,
+    out: str | Path | None = None,
+    force: bool = False,
+    progress: Progress | None = None,
+    should_stop: Callable[[], bool] = lambda: False,
+    **settings: Any,
+) -> Run:
+    """Train a classifier and evaluate it.
+
+    Parameters
+    ----------
+    data : str or Dataset
+        "mnist", the path of a `.npz` file, or a data set.
+    recipe : str
+        A name from `bothways recipes`.
+    out : path, optional
+        The run's folder; a new numbered one under `runs/` where not given.
+    force : bool
+        Replace `out` if it is a run already.
+    progress : Progress, optional
+        Who is told how it goes; bars or lines on standard output where not given.
+    should_stop : callable
+        Asked after each step; if true, training saves its state and stops.
+    **settings
+        Of `ModelConfig` and `TrainConfig`; they replace the recipe's.
+
+    Returns
+    -------
+    Run
+
+    Raises
+    ------
+    BothwaysError
+        ConfigError, DataError or BackendError before anything is trained; NonFiniteLossError and
+        TrainingInterrupted during training, with the last good state saved.
+    OSError
+        If the folder cannot be written.
+    """
+    chosen = load_recipe(recipe).with_settings(settings)
+    choose_backend(chosen.training.backend, choose_device(chosen.training), torch.float32)
+    source = None
+    if isinstance(data, str):
+        check_source(data)
+        source = str(Path(data).resolve()) if Path(data).is_file() else data
+    request = Request(
+        source=source,
+        recipe=recipe,
+        model=dict(chosen.model),
+        training=chosen.training,
+        threads=torch.get_num_threads(),
+    )
+    folder = create_folder(None if out is None else Path(out), request, force)
+    try:
+        dataset = open_dataset(data) if isinstance(data, str) else data
+        manifest = _manifest(request, dataset)
+        write_atomically(folder.path / CONFIG_FILE, manifest.to_bytes())
+    except BothwaysError:
+        folder.restore_replaced()
+        raise
+    folder.drop_replaced()
+    return _run(folder, request, dataset, progress, should_stop)
+
+
+def resume(
+    folder: str | Path,
+    data: Dataset | None = None,
+    *,
+    progress: Progress | None = None,
+    should_stop: Callable[[], bool] = lambda: False,
+) -> Run:
+    """Go on with a run from its last saved state; a finished run is left as it is.
+
+    Ends with the weights, byte for byte, of a run that was never stopped, on the same machine with
+    the same number of threads.
+
+    Parameters
+    ----------
+    folder : path
+    data : Dataset, optional
+        The same data as before; needed only if they were passed from Python.
+    progress, should_stop
+        As in `train`.
+
+    Raises
+    ------
+    CheckpointError
+        If the folder is not a run, or a file in it is damaged.
+    DataError
+        If the data are not there, or have changed.
+    """
+    run_folder = RunFolder(Path(folder))
+    request = run_folder.read_request()
+    if run_folder.metrics.exists():
+        return Run(run_folder.path, json.loads(run_folder.metrics.read_bytes()))
+    if data is None and request.source is None:
+        raise DataError(
+            f"{folder} was trained on data passed from Python; expected them again. "
+            "Call bothways.resume(folder, data)."
+        )
+    dataset = data if data is not None else open_dataset(str(request.source))
+    manifest = _manifest(request, dataset)
+    config = run_folder.path / CONFIG_FILE
+    if config.exists():
+        before, _ = read_manifest(run_folder.path)
+        for part, fingerprint in manifest.provenance["data"].items():
+            if before.provenance["data"].get(part) != fingerprint:
+                raise DataError(
+                    f"{request.source or 'data'} has changed since {folder} was started: its "
+                    f"{part} differs. Restore the data, or start a new run."
+                )
+    else:
+        write_atomically(config, manifest.to_bytes())
+    return _run(run_folder, request, dataset, progress, should_stop)
+
+
+def _manifest(request: Request, dataset: Dataset) -> Manifest:
+    from importlib.metadata import version
+
+    config = request.training
+    training_part, _ = _split(dataset.train, config.validation_fraction, config.seed)
+    longest = max(part.longest for part in (dataset.train, dataset.test) if part is not None)
+    flatten = request.model.get("readout") == "flatten"
+    return Manifest(
+        model=ModelConfig(
+            **request.model,
+            input_size=dataset.train.input_size,
+            num_classes=len(dataset.classes),
+            sequence_length=longest if flatten else None,
+        ),
+        classes=dataset.classes,
+        preprocessing=Preprocessing(training_range=training_part.value_range()),
+        provenance={
+            "recipe": request.recipe,
+            "training": config.model_dump(mode="json"),
+            "data": {
+                "name": dataset.name,
+                "train_count": len(dataset.train),
+                "test_count": 0 if dataset.test is None else len(dataset.test),
+                "train_sha256": dataset.train.fingerprint(),
+                "test_sha256": None if dataset.test is None else dataset.test.fingerprint(),
+            },
+            "threads": request.threads,
+            "versions": {"bothways": version("bothways"), "torch": torch.__version__},
+        },
+    )
+
+
+def labelled_splits(manifest: Manifest, dataset: Dataset) -> dict[str, Sequences | None]:
+    """Return the dataset's parts as the model of `manifest` knows them.
+
+    Parameters
+    ----------
+    manifest : Manifest
+    dataset : Dataset
+
+    Returns
+    -------
+    dict
+        `train`, `validation` and `test`, None where there is none. `validation` is what was held
+        out of this very training set; of another, all is `train`.
+    """
+    training = manifest.provenance.get("training", {})
+    known = manifest.provenance.get("data", {}).get("train_sha256")
+    fraction = training.get("validation_fraction", 0)
+    train_part, validation = dataset.train, None
+    if fraction and known == dataset.train.fingerprint():
+        train_part, validation = _split(dataset.train, fraction, training["seed"])
+    return {"train": train_part, "validation": validation, "test": dataset.test}
+
+
+def _split(sequences: Sequences, fraction: float, seed: int) -> tuple[Sequences, Sequences | None]:
+    """Return what is trained on, and the validation split."""
+    if not fraction:
+        return sequences, None
+    assert sequences.labels is not None  # Dataset has checked
+    training, held_out = stratified_split(sequences.labels, fraction, seed)
+    return sequences.subset(training), sequences.subset(held_out)
+
+
+def evaluate_splits(
+    model: TrainedModel, folder: Path, source: str | None = None, split: str = "all"
+) -> dict[str, Any]:
+    """Return the metrics of a model on a data set, split by split.
+
+    Parameters
+    ----------
+    model : TrainedModel
+    folder : Path
+        Its folder; says what it was trained on where `source` is not given.
+    source : str, optional
+        A built-in data set, or the path of a `.npz` file.
+    split : train, validation, test or all
+
+    Returns
+    -------
+    dict
+        As `metrics.json`: None for a split that is not there, or was not asked for.
+
+    Raises
+    ------
+    DataError
+        If the data cannot be read, have other classes than the model, or lack the split.
+    """
+    if source is None:
+        request = RunFolder(folder).read_request() if RunFolder(folder).request.exists() else None
+        if request is None or request.source is None:
+            raise DataError(f"{folder} does not say what to evaluate on; expected a data set.")
+        source = request.source
+    dataset = open_dataset(source)
+    if dataset.classes != model.classes:
+        raise DataError(
+            f"{source} has classes {', '.join(dataset.classes)}; expected those of the model, "
+            f"{', '.join(model.classes)}, in this order."
+        )
+    splits = labelled_splits(model.manifest, dataset)
+    if split != "all":
+        if splits.get(split) is None:
+            there = ", ".join(name for name, part in splits.items() if part is not None)
+            raise DataError(f"{source} has no split {split!r}; expected {there} or all.")
+        splits = {split: splits[split]}
+    return {name: part and model.evaluate(part) for name, part in splits.items()}
+
+
+def describe_status(folder: Path) -> str:
+    """Say how far the run in `folder` has come; a model folder without a run is just a model."""
+    run_folder = RunFolder(folder)
+    if not run_folder.request.exists():
+        return "a model; no training run beside it"
+    if not run_folder.metrics.exists():
+        return f"unfinished; continue with: bothways train {folder} --resume"
+    metrics = json.loads(run_folder.metrics.read_bytes())
+    accuracies = (f"{name} {m['accuracy']:.2%}" for name, m in metrics.items() if m is not None)
+    return f"finished; accuracy: {', '.join(accuracies)}"
+
+
+def _run(
+    folder: RunFolder,
+    request: Request,
+    dataset: Dataset,
+    progress: Progress | None,
+    should_stop: Callable[[], bool],
+) -> Run:
+    manifest, config_sha256 = read_manifest(folder.path)
+    config = request.training
+    progress = progress or make_progress(config.epochs)
+    training_part, validation = _split(dataset.train, config.validation_fraction, config.seed)
+    device = choose_device(config)
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        torch.manual_seed(config.seed)
+        model = SequenceClassifier(manifest.model, backend=config.backend)
+        training = Training(model, training_part, config, validation)
+        history_size = 0
+        if folder.checkpoint.exists():
+            tensors, facts = load_tensors(folder.checkpoint)
+            if facts["config_sha256"] != config_sha256:
+                raise CheckpointError(
+                    f"{folder.checkpoint} is not of the run that {CONFIG_FILE} beside it "
+                    "describes: its SHA-256 differs. Restore both from a copy."
+                )
+            training.restore(tensors, facts)
+            history_size = facts["history_size"]
+        try:
+            with History(folder.history, history_size) as history:
+                _train(folder, config_sha256, training, history, progress, should_stop)
+            model.load_state_dict(training.chosen_weights())
+            splits = {"train": training_part, "validation": validation, "test": dataset.test}
+
+            def on_batch() -> None:
+                if should_stop():
+                    raise TrainingInterrupted(
+                        "stopped while evaluating; training is complete and saved. "
+                        f"Continue with: bothways train {folder.path} --resume"
+                    )
+
+            metrics = _evaluate(model, manifest, splits, progress, on_batch)
+        finally:
+            progress.close()
+    save_weights(folder.path / MODEL_FILE, config_sha256, model.state_dict())
+    write_atomically(folder.path / "README.md", model_card(manifest, metrics).encode())
+    write_atomically(folder.metrics, json_bytes(metrics))
+    return Run(folder.path, metrics)
+
+
+def _train(
+    folder: RunFolder,
+    config_sha256: str,
+    training: Training,
+    history: History,
+    progress: Progress,
+    should_stop: Callable[[], bool],
+) -> None:
+    """Train to the end, writing history and checkpoints on the way."""
+    config = training.config
+
+    def save() -> None:
+        tensors, facts = training.state()
+        facts |= {"config_sha256": config_sha256, "history_size": history.synced_size()}
+        save_tensors(folder.checkpoint, tensors, facts)
+
+    for event in training.events():
+        if isinstance(event, EpochDone):
+            progress.epoch(event)
+            history.write("epoch", asdict(event))
+            save()
+            save_weights(folder.path / MODEL_FILE, config_sha256, training.chosen_weights())
+        else:
+            progress.step(event)
+            if event.step % config.log_every == 0 or event.step == event.steps:
+                loss = training.loss()
+                progress.reading(event, loss, training.running_accuracy)
+                history.write(
+                    "step",
+                    {
+                        "epoch": event.epoch,
+                        "step": event.step,
+                        "loss": loss,
+                        "learning_rate": training.learning_rate,
+                    },
+                )
+            if event.step % config.checkpoint_every == 0:
+                save()
+        if should_stop() and not training.finished:
+            save()
+            progress.close()
+            raise TrainingInterrupted(
+                f"stopped in epoch {training.epoch + 1} after step {training.step}; all is saved. "
+                f"Continue with: bothways train {folder.path} --resume"
+            )
+
+
+def _evaluate(
+    model: SequenceClassifier,
+    manifest: Manifest,
+    splits: Mapping[str, Sequences | None],
+    progress: Progress,
+    on_batch: Callable[[], None],
+) -> dict[str, Any]:
+    """Return the content of `metrics.json`: each split measured once, None where there is none."""
+    metrics: dict[str, Any] = {}
+    for split, sequences in splits.items():
+        metrics[split] = None
+        if sequences is not None:
+            advance = progress.evaluating(split, len(sequences))
+
+            def after_batch(rows: int, advance: Callable[[int], None] = advance) -> None:
+                advance(rows)
+                on_batch()
+
+            measured = evaluate(model, sequences, manifest.classes, after_batch)
+            metrics[split] = {**measured, "seed": manifest.provenance["training"]["seed"]}
+    return metrics

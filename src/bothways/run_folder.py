@@ -1,0 +1,163 @@
+"""The folder of a training run: its files, and how it comes into being."""
+
+import json
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bothways.checkpoint import CONFIG_FILE
+from bothways.config import Settings, TrainConfig
+from bothways.errors import CheckpointError, ConfigError
+from bothways.storage import json_bytes, write_atomically
+
+RUNS = Path("runs")
+
+
+class Request(Settings):
+    """What was asked for: all that a run needs to start again from nothing.
+
+    Parameters
+    ----------
+    source : str, optional
+        A built-in data set, or the absolute path of a file; None for data passed from Python.
+    recipe : str
+    model : dict
+        Settings of `ModelConfig` that do not come from the data.
+    training : TrainConfig
+    threads : int
+        torch's threads; the same number gives the same bits.
+    """
+
+    source: str | None
+    recipe: str
+    model: dict[str, Any]
+    training: TrainConfig
+    threads: int
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """The files of a run."""
+
+    path: Path
+
+    @property
+    def request(self) -> Path:
+        """What was asked for."""
+        return self.path / "checkpoints" / "request.json"
+
+    @property
+    def checkpoint(self) -> Path:
+        """The newest state of the training."""
+        return self.path / "checkpoints" / "training.safetensors"
+
+    @property
+    def history(self) -> Path:
+        """A line each N steps and each epoch."""
+        return self.path / "history.jsonl"
+
+    @property
+    def metrics(self) -> Path:
+        """The final figures."""
+        return self.path / "metrics.json"
+
+    def read_request(self) -> Request:
+        """Return what was asked for.
+
+        Raises
+        ------
+        CheckpointError
+            If this is not the folder of a run.
+        """
+        try:
+            return Request(**json.loads(self.request.read_bytes()))
+        except OSError as error:
+            raise CheckpointError(
+                f"{self.request} cannot be read: {error.strerror}; expected the folder of a "
+                "training run. Check the path."
+            ) from None
+        except (ValueError, TypeError) as error:
+            raise CheckpointError(f"{self.request} is damaged: {error}") from None
+
+    @property
+    def replaced(self) -> Path:
+        """Where an earlier run at this place is put aside."""
+        return self.path.with_name(f".replaced-{self.path.name}-{os.getpid()}")
+
+    def restore_replaced(self) -> None:
+        """Delete this run, and bring back the one that it was to replace."""
+        shutil.rmtree(self.path)
+        if self.replaced.exists():
+            self.replaced.rename(self.path)
+
+    def drop_replaced(self) -> None:
+        """Delete the run that this one replaces, if any."""
+        shutil.rmtree(self.replaced, ignore_errors=True)
+
+
+def create_folder(out: Path | None, request: Request, force: bool) -> RunFolder:
+    """Make a run's folder appear in one step, with the request already in it.
+
+    Parameters
+    ----------
+    out : Path, optional
+        A new numbered folder under `runs/` where not given.
+    request : Request
+    force : bool
+        Put aside an earlier run that is at `out`: `RunFolder.restore_replaced` brings it back,
+        `RunFolder.drop_replaced` deletes it.
+
+    Raises
+    ------
+    ConfigError
+        If `out` exists and must not be replaced.
+    OSError
+        If the folder cannot be made.
+    """
+    parent = RUNS if out is None else out.parent
+    if out is not None:
+        _check_replaceable(out, force)
+    parent.mkdir(parents=True, exist_ok=True)
+    new = RunFolder(parent / f".new-{os.getpid()}")
+    try:
+        new.request.parent.mkdir(parents=True)
+        write_atomically(new.request, json_bytes(request.model_dump(mode="json")))
+        if out is None:
+            return RunFolder(_rename_to_number(new.path, parent))
+        if out.exists():
+            out.rename(RunFolder(out).replaced)
+        new.path.rename(out)
+        return RunFolder(out)
+    finally:
+        shutil.rmtree(new.path, ignore_errors=True)
+
+
+def _check_replaceable(out: Path, force: bool) -> None:
+    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
+        return
+    if not force:
+        raise ConfigError(
+            f"out folder {out} exists; expected a new one. Choose another, continue it with "
+            "--resume, or replace it with --force."
+        )
+    if not (RunFolder(out).request.exists() or (out / CONFIG_FILE).exists()):
+        raise ConfigError(
+            f"out folder {out} is not a run of bothways, so --force does not replace it. "
+            "Choose another."
+        )
+
+
+def _rename_to_number(new: Path, parent: Path) -> Path:
+    """Rename `new` to the next free number."""
+    taken = [int(path.name) for path in parent.iterdir() if path.name.isdecimal()]
+    number = max(taken, default=0) + 1
+    while True:
+        target = parent / f"{number:04d}"
+        try:
+            return new.rename(target)
+        except OSError:
+            if not target.exists():
+                raise
+            number += 1  # another process has just taken it

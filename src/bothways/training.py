@@ -1,0 +1,343 @@
+"""The training loop: steps and epochs, and a state that can be saved at any step."""
+
+import time
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import asdict, dataclass
+from typing import Any, cast
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from bothways.config import TrainConfig
+from bothways.errors import BackendError, NonFiniteLossError
+from bothways.evaluation import compute_logits
+from bothways.model import SequenceClassifier
+from bothways.optimization import learning_rate_at, make_optimizer
+from bothways.sequences import Sequences, padding_waste, shuffled_batches
+
+
+@dataclass(frozen=True)
+class StepDone:
+    """One step has been taken: the `step`-th of `steps` in `epoch` (both from 1)."""
+
+    epoch: int
+    step: int
+    steps: int
+    rows: int
+
+
+@dataclass(frozen=True)
+class EpochDone:
+    """One epoch has ended; the figures are those of the history.
+
+    `loss` and `accuracy` run over the epoch's own training steps; `seconds` leave validation out;
+    `padding_waste` is the fraction of the steps computed that was padding.
+    """
+
+    epoch: int
+    step: int
+    loss: float
+    accuracy: float
+    learning_rate: float
+    seconds: float
+    sequences_per_second: float
+    padding_waste: float
+    validation_loss: float | None
+    validation_accuracy: float | None
+
+
+@dataclass(frozen=True)
+class Best:
+    """The best epoch so far, by validation accuracy, then validation loss."""
+
+    epoch: int
+    accuracy: float
+    loss: float
+
+
+@dataclass
+class _EpochTotals:
+    """What the running epoch has added up; saved with the state, so that resuming continues it."""
+
+    loss: float = 0.0
+    correct: int = 0
+    seen: int = 0
+    seconds: float = 0.0
+
+
+class Training:
+    """A model in training: where it stands, and how to go on.
+
+    Dropout and random initial states draw from torch's default generator; seed it before, and
+    `restore` sets it again.
+
+    Parameters
+    ----------
+    model : SequenceClassifier
+        Trained in place, on the device that `config` names.
+    sequences : Sequences, labelled
+    config : TrainConfig
+    validation : Sequences, labelled, optional
+        Chooses the epoch whose weights `chosen_weights` returns.
+
+    Attributes
+    ----------
+    epoch, step : int
+        Epochs completed, and steps taken in the running one.
+    """
+
+    def __init__(
+        self,
+        model: SequenceClassifier,
+        sequences: Sequences,
+        config: TrainConfig,
+        validation: Sequences | None = None,
+    ) -> None:
+        self.device = choose_device(config)
+        self.model = model.to(self.device)
+        self.config = config
+        self.epoch = 0
+        self.step = 0
+        self.best: Best | None = None
+        self._sequences = sequences
+        self._validation = validation
+        self._optimizer = make_optimizer(config, model.parameters(), self.device)
+        self._average = None
+        if config.average_decay is not None:
+            average = get_ema_multi_avg_fn(config.average_decay)
+            self._average = AveragedModel(model, multi_avg_fn=average)
+        self._best_weights: dict[str, Tensor] = {}
+        self._totals = _EpochTotals()
+        self._unread: list[tuple[Tensor, Tensor, int]] = []  # loss, hits (on the device), rows
+        self._last_loss = float("nan")
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Optimizer steps in an epoch."""
+        return -(-len(self._sequences) // self.config.batch_size)
+
+    @property
+    def finished(self) -> bool:
+        """Whether all epochs are done, or patience has run out."""
+        if self.epoch >= self.config.epochs:
+            return True
+        if self.config.patience is None or self.best is None:
+            return False
+        return self.epoch - self.best.epoch >= self.config.patience
+
+    @property
+    def learning_rate(self) -> float:
+        """Learning rate of the next step, or of the last one at the end."""
+        total = self.config.epochs * self.steps_per_epoch
+        step = min(self.epoch * self.steps_per_epoch + self.step, total - 1)
+        return learning_rate_at(self.config, step, total)
+
+    def events(self) -> Iterator[StepDone | EpochDone]:
+        """Train to the end; yield after each step and, after its last step, each epoch.
+
+        The state may be saved between any two events.
+
+        Raises
+        ------
+        NonFiniteLossError
+            If a loss was NaN or infinite: when losses are read back, so a little later.
+        """
+        while not self.finished:
+            batches = self._epoch_batches()
+            self.model.train()
+            while self.step < len(batches):
+                rows = self._take_step(batches[self.step])
+                self.step += 1
+                yield StepDone(self.epoch + 1, self.step, len(batches), rows)
+            yield self._end_epoch(batches)
+
+    def loss(self) -> float:
+        """Return the loss of the last step, reading back all losses since the last call.
+
+        Raises
+        ------
+        NonFiniteLossError
+            If one of them was NaN or infinite.
+        """
+        self._read_back()
+        return self._last_loss
+
+    @property
+    def running_accuracy(self) -> float:
+        """Accuracy on the training batches of the running epoch, as far as read back."""
+        return self._totals.correct / max(1, self._totals.seen)
+
+    def chosen_weights(self) -> dict[str, Tensor]:
+        """Return the weights to keep: the best epoch's, or without validation the last ones."""
+        return self._best_weights or self._evaluated_model().state_dict()
+
+    def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """Return tensors and facts from which `restore` goes on exactly as this would have.
+
+        Raises
+        ------
+        NonFiniteLossError
+            If the loss has become NaN or infinite: such a state is not worth saving.
+        """
+        self._read_back()
+        tensors = {f"model.{name}": tensor for name, tensor in self.model.state_dict().items()}
+        for index, slots in self._optimizer.state_dict()["state"].items():
+            tensors |= {f"optimizer.{index}.{slot}": value for slot, value in slots.items()}
+        if self._average is not None:
+            tensors |= {f"average.{n}": tensor for n, tensor in self._average.state_dict().items()}
+        tensors |= {f"best.{name}": tensor for name, tensor in self._best_weights.items()}
+        tensors["random.cpu"] = torch.get_rng_state()
+        if self.device.type == "cuda":
+            tensors["random.cuda"] = torch.cuda.get_rng_state(self.device)
+        if self.device.type == "mps":
+            tensors["random.mps"] = torch.mps.get_rng_state()
+        facts = {
+            "epoch": self.epoch,
+            "step": self.step,
+            "totals": asdict(self._totals),
+            "best": None if self.best is None else asdict(self.best),
+        }
+        return tensors, facts
+
+    def restore(self, tensors: dict[str, Tensor], facts: dict[str, Any]) -> None:
+        """Go to the `state` of an earlier `Training` of the same model, data and config."""
+        parts: dict[str, dict[str, Tensor]] = {}
+        for name, tensor in tensors.items():
+            part, _, rest = name.partition(".")
+            parts.setdefault(part, {})[rest] = tensor
+        self.model.load_state_dict(parts["model"])
+        if self._average is not None:
+            self._average.load_state_dict(parts["average"])
+        slots: dict[int, dict[str, Tensor]] = {}
+        for name, tensor in parts.get("optimizer", {}).items():
+            index, _, slot = name.partition(".")
+            slots.setdefault(int(index), {})[slot] = tensor
+        groups = self._optimizer.state_dict()["param_groups"]
+        self._optimizer.load_state_dict({"state": slots, "param_groups": groups})
+        self._best_weights = {n: t.to(self.device) for n, t in parts.get("best", {}).items()}
+        torch.set_rng_state(parts["random"]["cpu"])
+        if self.device.type == "cuda":
+            torch.cuda.set_rng_state(parts["random"]["cuda"], self.device)
+        if self.device.type == "mps":
+            torch.mps.set_rng_state(parts["random"]["mps"])
+        self.epoch, self.step = facts["epoch"], facts["step"]
+        self._totals = _EpochTotals(**facts["totals"])
+        self.best = None if facts["best"] is None else Best(**facts["best"])
+
+    def _epoch_batches(self) -> list[Tensor]:
+        """Return the running epoch's batches: a function of seed and epoch alone."""
+        generator = torch.Generator().manual_seed(self.config.seed * 1_000_003 + self.epoch)
+        return shuffled_batches(self._sequences.lengths, self.config.batch_size, generator)
+
+    def _take_step(self, indices: Tensor) -> int:
+        started = time.perf_counter()
+        config = self.config
+        batch = self._sequences.batch(indices).to(self.device)
+        assert batch.labels is not None  # a Dataset has checked
+        for group in self._optimizer.param_groups:
+            group["lr"] = self.learning_rate
+        with self._autocast():
+            logits = self.model(batch.inputs, batch.lengths).float()
+        loss = functional.cross_entropy(
+            logits, batch.labels, label_smoothing=config.label_smoothing
+        )
+        self._optimizer.zero_grad()
+        loss.backward()
+        if config.gradient_clip is not None:
+            torch.nn.utils.clip_grad_norm_(self.model.parameters(), config.gradient_clip)
+        self._optimizer.step()
+        if self._average is not None:
+            self._average.update_parameters(self.model)
+        hits = (logits.detach().argmax(dim=1) == batch.labels).sum()
+        self._unread.append((loss.detach(), hits, len(indices)))
+        self._totals.seconds += time.perf_counter() - started
+        return len(indices)
+
+    def _autocast(self) -> AbstractContextManager[Any]:
+        if self.config.precision == "bfloat16":
+            return torch.autocast(self.device.type, torch.bfloat16)
+        return nullcontext()
+
+    def _read_back(self) -> None:
+        if not self._unread:
+            return
+        losses = torch.stack([loss for loss, _, _ in self._unread]).tolist()
+        first = self.step - len(losses)
+        for n, loss in enumerate(losses, start=first + 1):
+            if not abs(loss) < float("inf"):
+                raise NonFiniteLossError(
+                    f"loss is {loss} in epoch {self.epoch + 1}, step {n}; expected a finite "
+                    f"number. Try a lower learning_rate (now {self.config.learning_rate:g}) or "
+                    "gradient_clip=1, and look for NaN in the data."
+                )
+        self._totals.loss += sum(losses)
+        self._totals.correct += int(torch.stack([hits for _, hits, _ in self._unread]).sum())
+        self._totals.seen += sum(rows for _, _, rows in self._unread)
+        self._last_loss = losses[-1]
+        self._unread.clear()
+
+    def _end_epoch(self, batches: list[Tensor]) -> EpochDone:
+        self._read_back()
+        totals, rate = self._totals, self.learning_rate
+        accuracy = loss = None
+        self.epoch += 1
+        if self._validation is not None:
+            accuracy, loss = self._validate(self._validation)
+            better = self.best is None or (accuracy, -loss) > (self.best.accuracy, -self.best.loss)
+            if better:
+                self.best = Best(self.epoch, accuracy, loss)
+                weights = self._evaluated_model().state_dict()
+                self._best_weights = {name: tensor.clone() for name, tensor in weights.items()}
+        self.step = 0
+        self._totals = _EpochTotals()
+        return EpochDone(
+            epoch=self.epoch,
+            step=len(batches),
+            loss=totals.loss / len(batches),
+            accuracy=totals.correct / totals.seen,
+            learning_rate=rate,
+            seconds=totals.seconds,
+            sequences_per_second=totals.seen / totals.seconds,
+            padding_waste=padding_waste(self._sequences.lengths, batches),
+            validation_loss=loss,
+            validation_accuracy=accuracy,
+        )
+
+    def _validate(self, sequences: Sequences) -> tuple[float, float]:
+        assert sequences.labels is not None  # a Dataset has checked
+        logits = compute_logits(self._evaluated_model(), sequences)
+        loss = functional.cross_entropy(logits, sequences.labels).item()
+        return (logits.argmax(dim=1) == sequences.labels).double().mean().item(), loss
+
+    def _evaluated_model(self) -> SequenceClassifier:
+        if self._average is None:
+            return self.model
+        return cast(SequenceClassifier, self._average.module)
+
+
+def choose_device(config: TrainConfig) -> torch.device:
+    """Return the device that `config.device` and `config.precision` ask for.
+
+    Raises
+    ------
+    BackendError
+        If it is not there, or bfloat16 is asked for without CUDA.
+    """
+    has = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    name = config.device
+    if name == "auto":
+        name = "cuda" if has["cuda"] else "mps" if has["mps"] else "cpu"
+    if not has[name]:
+        raise BackendError(
+            f"device {name!r} is not available to torch here; expected one of "
+            f"{', '.join(n for n, there in has.items() if there)}. Use device auto."
+        )
+    if config.precision == "bfloat16" and name != "cuda":
+        raise BackendError(
+            f"precision 'bfloat16' was asked for on {name}; expected device cuda. "
+            "Use precision float32."
+        )
+    return torch.device(name)
