@@ -86,7 +86,7 @@ def _operator(
     weights = [tensor for layer in layers for direction in layer for tensor in direction.tensors]
     result, *final = _OPERATORS[cell](
         inputs,
-        initial if cell is LSTM else initial[0],
+        initial if cell == LSTM else initial[0],
         weights,
         layers[0][0].bias_ih is not None,
         len(layers),
@@ -118,7 +118,7 @@ def _ragged_direction(
     cell: Cell, weights: DirectionWeights, inputs: Tensor, lengths: Tensor, initial: States
 ) -> tuple[Tensor, States]:
     """Run rows that all start at step 0; return outputs (zero past each length), final states."""
-    if cell is LSTM:
+    if cell == LSTM:
         weights, inputs = _hold_memory(weights, inputs, lengths)
     side, (_, *memory) = _operator(cell, ((weights,),), inputs, initial)
     h_n = last_steps(side, lengths)[None]

@@ -1,0 +1,37 @@
+# make train and make test each set up all they need; make install is the part they share.
+PYTHON ?= python3
+BIN := .venv/bin
+INSTALLED := .venv/installed
+
+.PHONY: train test lint check format install results clean
+
+train: install
+	$(BIN)/bothways train mnist
+
+test: install
+	$(BIN)/python -m pytest
+
+lint: install
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+check: lint test
+
+format: install
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+results: install
+	$(BIN)/python benchmarks/results.py
+
+install: $(INSTALLED)
+
+# constraints.txt pins what was tested.
+$(INSTALLED): pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+clean:
+	rm -rf .venv

@@ -1,0 +1,86 @@
+import pytest
+
+from bothways.config import TrainConfig
+from bothways.errors import ConfigError
+from bothways.recipes import all_recipes, load_recipe, parse_settings
+
+# As published: cell, both directions, layers, hidden size, readout, batch, Adam's rate, epochs.
+PUBLISHED = {
+    "bilstm-last": ("lstm", True, 2, 256, "last", 64, 0.001, 2),
+    "lstm-flatten": ("lstm", False, 2, 256, "flatten", 64, 0.005, 3),
+    "birnn-128": ("lstm", True, 2, 128, "last", 100, 0.003, 2),
+    "lstm-last": ("lstm", False, 2, 256, "last", 64, 0.001, 2),
+    "bilstm-12-flatten": ("lstm", True, 2, 12, "flatten", 128, 0.005, 11),
+}
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_published_recipes_are_as_published(name):
+    recipe = load_recipe(name)
+    model, training = recipe.model, recipe.training
+    assert PUBLISHED[name] == (
+        *(model[k] for k in ("cell", "bidirectional", "num_layers", "hidden_size", "readout")),
+        training.batch_size,
+        training.learning_rate,
+        training.epochs,
+    )
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_published_recipes_use_plain_adam_and_every_digit(name):
+    training = load_recipe(name).training
+    changed = {"batch_size", "learning_rate", "epochs"}
+    assert training.model_dump(exclude=changed) == TrainConfig().model_dump(exclude=changed)
+
+
+def test_all_recipes_come_in_the_notebooks_order():
+    assert [recipe.name for recipe in all_recipes()] == ["default", *PUBLISHED]
+
+
+def test_default_reads_both_ways_and_chooses_on_a_validation_split():
+    recipe = load_recipe("default")
+    assert recipe.model["bidirectional"]
+    assert recipe.model["readout"] != "last"
+    assert recipe.training.validation_fraction > 0
+
+
+def test_settings_replace_model_and_training():
+    recipe = load_recipe("lstm-last").with_settings({"readout": "flatten", "seed": 3})
+    assert recipe.model["readout"] == "flatten"
+    assert recipe.training.seed == 3
+    assert recipe.training.batch_size == 64
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"hiden_size": 3}, "setting 'hiden_size' is unknown; expected one of average_decay"),
+        ({"input_size": 3}, "setting 'input_size' is unknown"),
+        ({"hidden_size": 0}, "hidden_size is 0"),
+        ({"epochs": "many"}, "epochs is 'many'"),
+    ],
+)
+def test_bad_settings_are_refused_before_anything_runs(settings, message):
+    with pytest.raises(ConfigError, match=message):
+        load_recipe("default").with_settings(settings)
+
+
+def test_unknown_recipe_is_refused():
+    with pytest.raises(ConfigError, match="recipe 'lstm' is unknown; expected one of bilstm-12"):
+        load_recipe("lstm")
+
+
+def test_settings_are_json_or_text():
+    assert parse_settings(["a=1", "b=1e-3", "c=null", "d=flatten", "e=true", "f=x=y"]) == {
+        "a": 1,
+        "b": 1e-3,
+        "c": None,
+        "d": "flatten",
+        "e": True,
+        "f": "x=y",
+    }
+
+
+def test_setting_without_value_is_refused():
+    with pytest.raises(ConfigError, match="setting 'readout' has no value; expected name=value"):
+        parse_settings(["readout"])
