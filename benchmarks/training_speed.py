@@ -1,0 +1,195 @@
+"""Time each published recipe against the same model as a plain PyTorch script.
+
+    python benchmarks/training_speed.py
+
+First the parity gate: from the same weights, both sides must compute the same loss on the same
+batch. Then each side trains some steps in a process of its own, alternating A B A B; the ratio is
+of the median sequences a second. Raw samples go to benchmarks/records/training_speed.json, the
+table to docs/training-speed.md. Close other work before.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import torch
+from machine import describe_machine
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+from torch.utils.data import Dataset as TorchDataset
+
+from bothways import ModelConfig, SequenceClassifier, open_dataset
+from bothways.process import keep_freed_memory
+from bothways.recipes import Recipe, all_recipes, load_recipe
+from bothways.training import StepDone, Training
+
+HERE = Path(__file__).parent
+RECORD = HERE / "records" / "training_speed.json"
+PAGE = HERE.parent / "docs" / "training-speed.md"
+WARM_UP = 10
+
+
+class PlainModel(nn.Module):
+    """The notebooks' model: `lstm`, `fc`, and the last output or all of them."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.lstm = nn.LSTM(
+            config.input_size,
+            config.hidden_size,
+            config.num_layers,
+            batch_first=True,
+            bidirectional=config.bidirectional,
+        )
+        width = config.hidden_size * (2 if config.bidirectional else 1)
+        self.flatten = config.readout == "flatten"
+        self.fc = nn.Linear(width * 28 if self.flatten else width, config.num_classes)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        outputs, _ = self.lstm(inputs)
+        logits: Tensor = self.fc(outputs.flatten(1) if self.flatten else outputs[:, -1])
+        return logits
+
+
+class Digits(TorchDataset[tuple[Tensor, Tensor]]):
+    """One digit at a time, scaled as it is asked for, as torchvision's MNIST with ToTensor."""
+
+    def __init__(self) -> None:
+        train = open_dataset("mnist").train
+        assert train.labels is not None
+        self.pixels = (train.steps * 255).round().to(torch.uint8).view(-1, 28, 28)
+        self.labels = train.labels
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
+        return self.pixels[index].float().div(255), self.labels[index]
+
+
+def config_of(recipe: Recipe) -> ModelConfig:
+    length = 28 if recipe.model["readout"] == "flatten" else None
+    return ModelConfig(**recipe.model, input_size=28, num_classes=10, sequence_length=length)
+
+
+def plain_seconds(recipe: Recipe, steps: int) -> float:
+    """Train as the notebooks do; return the seconds of the steps after the warm-up."""
+    torch.manual_seed(0)
+    model = PlainModel(config_of(recipe))
+    optimizer = torch.optim.Adam(model.parameters(), lr=recipe.training.learning_rate)
+    loader = DataLoader(Digits(), batch_size=recipe.training.batch_size, shuffle=True)
+    criterion = nn.CrossEntropyLoss()
+    started = 0.0
+    for step, (images, labels) in enumerate(loader):
+        if step == WARM_UP:
+            started = time.perf_counter()
+        loss = criterion(model(images), labels)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        if step == WARM_UP + steps - 1:
+            break
+    return time.perf_counter() - started
+
+
+def our_seconds(recipe: Recipe, steps: int) -> float:
+    """Train as `bothways train` does; return the seconds of the steps after the warm-up."""
+    keep_freed_memory()
+    torch.manual_seed(0)
+    model = SequenceClassifier(config_of(recipe))
+    training = Training(model, open_dataset("mnist").train, recipe.training)
+    started = 0.0
+    for event in training.events():
+        if isinstance(event, StepDone):
+            if event.step == WARM_UP:
+                started = time.perf_counter()
+            if event.step == WARM_UP + steps:
+                training.loss()
+                break
+    return time.perf_counter() - started
+
+
+def check_parity(recipe: Recipe) -> None:
+    """Raise if the two sides do not compute the same loss from the same weights."""
+    torch.manual_seed(0)
+    plain = PlainModel(config_of(recipe))
+    ours = SequenceClassifier(config_of(recipe))
+    ours.layers.load_state_dict(plain.lstm.state_dict())
+    ours.linear.load_state_dict(plain.fc.state_dict())
+    inputs, labels = torch.rand(64, 28, 28), torch.randint(0, 10, (64,))
+    losses = [nn.functional.cross_entropy(model(inputs), labels) for model in (plain, ours)]
+    torch.testing.assert_close(losses[0], losses[1], atol=1e-6, rtol=1e-6)
+
+
+def measure(recipe: Recipe, steps: int, rounds: int) -> dict[str, Any]:
+    """Alternate the two sides, each in a process of its own."""
+    samples: dict[str, list[float]] = {"plain": [], "bothways": []}
+    for _ in range(rounds):
+        for side in samples:
+            command = [sys.executable, __file__, "--side", side, "--recipe", recipe.name]
+            command += ["--steps", str(steps)]
+            output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+            samples[side].append(steps * recipe.training.batch_size / float(output))
+    return {"recipe": recipe.name, "steps": steps, "sequences_per_second": samples}
+
+
+def page(record: dict[str, Any]) -> str:
+    machine = record["machine"]
+    lines = [
+        "# Training speed against plain PyTorch",
+        "",
+        "Sequences a second while training on MNIST: each published recipe as a plain PyTorch "
+        "script with a DataLoader, and with bothways; each side in a process of its own in its "
+        "default environment, alternating, medians with (minimum to maximum).",
+        "",
+        "| recipe | plain PyTorch | bothways | ratio |",
+        "|---|---|---|---|",
+    ]
+    for case in record["cases"]:
+        plain, ours = (case["sequences_per_second"][side] for side in ("plain", "bothways"))
+        cells = [f"{median(s):,.0f} ({min(s):,.0f} to {max(s):,.0f})" for s in (plain, ours)]
+        ratio = median(ours) / median(plain)
+        lines.append(f"| `{case['recipe']}` | {cells[0]} | {cells[1]} | **{ratio:.2f}** |")
+    lines += [
+        "",
+        f"Machine: {machine['processor']}, {machine['cores']} cores, {machine['threads']} threads, "
+        f"torch {machine['torch']}; a shared virtual machine. Raw samples: "
+        "[benchmarks/records/training_speed.json](../benchmarks/records/training_speed.json).",
+        "",
+        "Made by `python benchmarks/training_speed.py`.",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--side", choices=["plain", "bothways"], help="one side only, in seconds")
+    parser.add_argument("--recipe")
+    parser.add_argument("--steps", type=int)
+    parser.add_argument("--rounds", type=int, default=5)
+    arguments = parser.parse_args()
+    if arguments.side:
+        seconds = {"plain": plain_seconds, "bothways": our_seconds}[arguments.side]
+        print(seconds(load_recipe(arguments.recipe), arguments.steps))
+        return
+    cases = []
+    for recipe in all_recipes():
+        if recipe.notebook:
+            check_parity(recipe)
+            steps = arguments.steps or (300 if recipe.model["hidden_size"] < 64 else 60)
+            cases.append(measure(recipe, steps, arguments.rounds))
+            print(recipe.name, cases[-1]["sequences_per_second"], flush=True)
+    record = {"machine": describe_machine(), "warm_up_steps": WARM_UP, "cases": cases}
+    RECORD.write_text(json.dumps(record, indent=1) + "\n")
+    PAGE.write_text(page(record))
+    print(f"wrote {PAGE}")
+
+
+if __name__ == "__main__":
+    main()
