@@ -117,6 +117,14 @@ def test_batch_mates_and_places_change_every_epoch():
     assert 0.35 < sum(places) / len(places) < 0.65
 
 
+def test_batch_mates_change_where_one_pool_holds_all():
+    lengths = log_uniform_lengths(16 * POOL_BATCHES)
+    generator = torch.Generator().manual_seed(0)
+    epochs = [shuffled_batches(lengths, 16, generator) for _ in range(10)]
+    mates = [next(tuple(b.sort().values) for b in batches if (b == 0).any()) for batches in epochs]
+    assert len(set(mates)) == len(epochs)
+
+
 def test_bucketing_wastes_little():
     """Log-uniform lengths 20..1000, batches of 64: random batches are mostly padding."""
     lengths = log_uniform_lengths(20_000)

@@ -20,6 +20,13 @@ from bothways.errors import DataError, ShapeError
 from bothways.ragged import checked_lengths
 
 
+POOL_BATCHES = 32
+"""Batches sorted together."""
+
+LENGTH_NOISE = 0.1
+"""How much longer a sequence may seem when it is sorted."""
+
+
 @dataclass(frozen=True)
 class SequenceBatch:
     """A padded batch.
@@ -196,8 +203,9 @@ def shuffled_batches(lengths: Tensor, batch_size: int, generator: torch.Generato
     """Return an epoch's batches: each index once, in random order, rows of like length together.
 
     The order is drawn anew each epoch. Where lengths differ, each `POOL_BATCHES` batches' worth of
-    the shuffled sequences is sorted by length before it is cut into batches, and the batches are
-    shuffled again: so batch-mates change every epoch, and little of a batch is padding.
+    the shuffled sequences is sorted by length, give or take `LENGTH_NOISE`, and cut into batches,
+    which are shuffled again: so little of a batch is padding, and batch-mates change every epoch
+    even where all sequences fit in one pool.
 
     Parameters
     ----------
@@ -215,13 +223,10 @@ def shuffled_batches(lengths: Tensor, batch_size: int, generator: torch.Generato
         return list(order.split(batch_size))
     batches: list[Tensor] = []
     for pool in order.split(POOL_BATCHES * batch_size):
-        by_length = pool[lengths[pool].argsort(stable=True)]
+        noise = 1 + LENGTH_NOISE * torch.rand(len(pool), generator=generator)
+        by_length = pool[(lengths[pool] * noise).argsort(stable=True)]
         batches.extend(by_length.split(batch_size))
     return [batches[n] for n in torch.randperm(len(batches), generator=generator)]
-
-
-POOL_BATCHES = 32
-"""Batches sorted together: at 32, a log-uniform spread of lengths leaves a few per cent padding."""
 
 
 def padding_waste(lengths: Tensor, batches: Sequence[Tensor]) -> float:
