@@ -18,7 +18,7 @@ ROWS = [
     ["layers", "nn", "readout"],
     ["model"],
     ["optimization", "evaluation", "training", "checkpoint", "model_card", "inference"],
-    ["convert", "prediction", "progress", "run_folder", "run"],
+    ["convert", "prediction", "progress", "run_folder", "splits", "run"],
     ["console", "cli", "__main__"],
 ]
 PLACE = {name: (row, n) for row, names in enumerate(ROWS) for n, name in enumerate(names)}

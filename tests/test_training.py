@@ -36,8 +36,8 @@ def weights_of(training):
 def test_events_are_steps_and_epochs():
     events = list(make_training().events())
     assert [type(event) for event in events] == ([StepDone] * 5 + [EpochDone]) * 2
-    assert [(e.epoch, e.step, e.steps, e.rows) for e in events[6:11]] == [
-        (2, step, 5, 8) for step in range(1, 6)
+    assert [(e.epoch, e.step, e.steps, e.seen) for e in events[6:11]] == [
+        (2, step, 5, 8 * step) for step in range(1, 6)
     ]
 
 

@@ -11,13 +11,27 @@ from pathlib import Path
 from typing import Annotated, Any, ParamSpec
 
 import typer
+import typer.core
+from typer.exceptions import TyperException
 
 from bothways.errors import BothwaysError, ConfigError
 from bothways.process import keep_freed_memory
 
 P = ParamSpec("P")
 
+
+class _OneLineErrors(typer.core.TyperGroup):
+    """Commands whose usage errors are one line, as all other errors are."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except TyperException as error:
+            _fail(f"{error.format_message()} See: bothways --help", error.exit_code)
+
+
 app = typer.Typer(
+    cls=_OneLineErrors,
     name="bothways",
     help="Recurrent sequence classifiers: train, evaluate, predict, on an ordinary CPU.",
     epilog="""\b
@@ -28,6 +42,7 @@ Exit codes
   130  interrupted (Ctrl-C); what was trained is saved
 """,
     no_args_is_help=True,
+    invoke_without_command=True,
     add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
@@ -98,6 +113,17 @@ def _use_threads(count: int | None) -> None:
         import torch
 
         torch.set_num_threads(count)
+
+
+@app.callback()
+def _options(
+    version: Annotated[bool, typer.Option("--version", help="Show the version.")] = False,
+) -> None:
+    if version:
+        import bothways
+
+        print(f"bothways {bothways.__version__}")
+        raise typer.Exit(0)
 
 
 @_command(
@@ -199,7 +225,7 @@ def evaluate(
     model: Model,
     source: Annotated[
         str | None,
-        typer.Argument(metavar="[DATA]", help="mnist or a .npz file; a run's own where not given."),
+        typer.Argument(metavar="DATA", help="mnist or a .npz file; a run's own where not given."),
     ] = None,
     split: Annotated[str, typer.Option(help="train, validation, test or all.")] = "all",
     as_json: AsJson = False,
@@ -208,7 +234,7 @@ def evaluate(
     """Measure a model on labelled data: accuracy, per class, confusion, calibration."""
     from bothways.console import print_metrics
     from bothways.inference import load
-    from bothways.run import evaluate_splits
+    from bothways.splits import evaluate_splits
 
     _use_threads(threads)
     metrics = evaluate_splits(load(model), model, source, split)
@@ -232,7 +258,7 @@ def predict(
     model: Model,
     sources: Annotated[
         list[Path],
-        typer.Argument(metavar="FILE...", help="IDX (.gz too), .npy, .npz, PNG or JPEG files."),
+        typer.Argument(metavar="FILE", help="IDX (.gz too), .npy, .npz, PNG or JPEG files."),
     ],
     out: Annotated[Path, typer.Option(help="A .csv or .jsonl file; - for standard output.")] = Path(
         "-"
@@ -286,11 +312,11 @@ def inspect(
     from bothways.convert import read_weights
     from bothways.data import open_dataset
     from bothways.inference import load
-    from bothways.run import describe_status
+    from bothways.run_folder import RunFolder
 
     path = Path(what)
     if path.is_dir():
-        print_model(load(path), describe_status(path))
+        print_model(load(path), RunFolder(path).describe_status())
     elif path.suffix in (".ckpt", ".pt", ".pth"):
         print_checkpoint(read_weights(path))
     else:

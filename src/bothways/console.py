@@ -28,7 +28,7 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], title: st
     for row in rows:
         table.add_row(*row)
     console = Console(highlight=False)
-    width = max(console.width, 100) if not console.is_terminal else console.width
+    width = max(console.width, 200) if not console.is_terminal else console.width
     Console(highlight=False, width=width).print(table)
 
 

@@ -1,6 +1,7 @@
 """Models from the public notebooks' checkpoints: a recurrent layer and a linear one."""
 
-import pickle
+import warnings
+import zipfile
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -54,6 +55,9 @@ def convert(
     """
     path = Path(path)
     weights = read_weights(path)
+    for name in classes or ():
+        if list(classes or ()).count(name) > 1:
+            raise ConfigError(f"classes names {name!r} twice; expected each name once.")
     recurrent, linear = _part_names(weights, path)
     config = _infer_config(weights, recurrent, linear, readout, nonlinearity, path)
     if classes is None:
@@ -94,13 +98,19 @@ def read_weights(path: Path) -> dict[str, Tensor]:
         If it is damaged or holds anything but named tensors.
     """
     try:
-        content: Any = torch.load(path, map_location="cpu", weights_only=True)
+        if zipfile.is_zipfile(path):
+            with zipfile.ZipFile(path) as archive:
+                damaged = archive.testzip()  # torch.load does not check the CRCs
+            if damaged is not None:
+                raise zipfile.BadZipFile(damaged)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            content: Any = torch.load(path, map_location="cpu", weights_only=True)
     except OSError as error:
         raise CheckpointError(f"{path} cannot be read: {error.strerror or error}.") from None
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError) as error:
-        reason = str(error).strip().split("\n")[0]
+    except Exception:  # torch.load raises what it stumbles on, and advises to run the code
         raise CheckpointError(
-            f"{path} is damaged or holds more than weights ({reason}); expected the file of "
+            f"{path} is damaged or holds more than weights; expected the file of "
             "torch.save(model.state_dict(), path). Save it so."
         ) from None
     is_weights = (
@@ -145,7 +155,10 @@ def _infer_config(
     path: Path,
 ) -> ModelConfig:
     hidden = weights.get(f"{recurrent}.weight_hh_l0")
-    if hidden is None or hidden.dim() != 2 or hidden.shape[0] % hidden.shape[1]:
+    first = weights[f"{recurrent}.weight_ih_l0"]
+    if first.dim() != 2:
+        raise CheckpointError(f"{path} has no matrix {recurrent}.weight_ih_l0.")
+    if hidden is None or hidden.dim() != 2 or not hidden.numel() or len(hidden) % hidden.shape[1]:
         raise CheckpointError(f"{path} has no square gates in {recurrent}.weight_hh_l0.")
     rows, hidden_size = hidden.shape
     cell = _CELL_BY_GATES.get(rows // hidden_size)
@@ -165,6 +178,10 @@ def _infer_config(
         for name in weights
     )
     num_classes, width = weights[f"{linear}.weight"].shape
+    if num_classes < 2:
+        raise CheckpointError(
+            f"{path}: {linear}.weight has {num_classes} rows; expected 2 or more."
+        )
     step_width = hidden_size * (2 if bidirectional else 1)
     readout, sequence_length = _infer_readout(width, step_width, readout, linear)
     return ModelConfig(

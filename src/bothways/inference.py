@@ -92,16 +92,15 @@ class TrainedModel:
                 "as in training. Check the order of the axes."
             )
         known = self.manifest.preprocessing.training_range
-        if known is not None:
-            low, high = sequences.value_range()
-            if low < known[0] or high > known[1]:
-                warnings.warn(
-                    f"inputs hold values from {low:g} to {high:g}, but the model was trained on "
-                    f"{known[0]:g} to {known[1]:g}; expected the same scale. Scale them as in "
-                    "training.",
-                    ScaleWarning,
-                    stacklevel=3,
-                )
+        low, high = sequences.value_range()
+        if known is not None and (low < known[0] or high > known[1]):
+            warnings.warn(
+                f"inputs hold values from {low:g} to {high:g}, but the model was trained on "
+                f"{known[0]:g} to {known[1]:g}; expected the same scale. Scale them as in "
+                "training.",
+                ScaleWarning,
+                stacklevel=3,
+            )
         return sequences
 
 

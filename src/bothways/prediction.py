@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, NamedTuple
 
-from bothways.data import read_unlabelled
+from bothways.data import check_readable, read_unlabelled
 from bothways.errors import ConfigError
 from bothways.inference import TrainedModel
 
@@ -15,7 +15,7 @@ from bothways.inference import TrainedModel
 class Prediction(NamedTuple):
     """What the model says of one sequence: `probabilities` in the order of its classes."""
 
-    sequence: str
+    sequence: str  # the row's number, after its file's name if there are several, or the picture
     label: str
     probabilities: list[float]
 
@@ -28,14 +28,25 @@ def predict_files(
     `on_note` is told what was done to pictures. See `bothways.data.read_unlabelled` for the
     formats and the errors.
     """
+    paths = list(paths)
     for path in paths:
+        check_readable(path)  # all of them, before anything is written about the first
+    return _predictions(model, paths, on_note)
+
+
+def _predictions(
+    model: TrainedModel, paths: list[Path], on_note: Callable[[str], None]
+) -> Iterator[Prediction]:
+    for path in paths:
+        prefix = f"{path}:" if len(paths) > 1 else ""
         for piece in read_unlabelled(path, model.manifest.model.input_size):
             if piece.note:
                 on_note(piece.note)
             probabilities = model.predict_proba(piece.sequences)
             best = probabilities.argmax(axis=1)
             for name, label, row in zip(piece.names, best, probabilities.tolist(), strict=True):
-                yield Prediction(name, model.classes[label], row)
+                sequence = name if name == str(path) else f"{prefix}{name}"
+                yield Prediction(sequence, model.classes[label], row)
 
 
 def format_of(out: Path | None, wanted: str | None) -> str:
@@ -48,9 +59,8 @@ def format_of(out: Path | None, wanted: str | None) -> str:
     """
     name = wanted or (out.suffix.removeprefix(".") if out is not None else "csv")
     if name not in _WRITERS:
-        raise ConfigError(
-            f"format of {out} is {name!r}; expected csv or jsonl. Use --format, or such an ending."
-        )
+        where = "--format" if wanted or out is None else f"the ending of out file {out}"
+        raise ConfigError(f"{where} is {name!r}; expected csv or jsonl. Use one of the two.")
     return name
 
 
@@ -68,6 +78,8 @@ def prediction_file(out: Path, force: bool) -> Iterator[IO[str]]:
             f"out file {out} exists; expected a new one. Choose another, or replace it with "
             "--force."
         )
+    if not out.parent.is_dir():
+        raise ConfigError(f"out file {out} has no folder to be in; expected one. Make it first.")
     temporary = out.with_name(f".{out.name}.tmp")
     try:
         with temporary.open("w", newline="", encoding="utf-8") as file:

@@ -39,13 +39,14 @@ class Bars:
         """Move the bar."""
         if self._bar is None:
             self._bar = tqdm(
-                total=event.steps,
-                initial=event.step - 1,
+                total=event.sequences,
+                initial=event.seen,
                 desc=f"Epoch {event.epoch}/{self._epochs}",
+                unit=" sequences",
                 dynamic_ncols=True,
                 file=sys.stdout,
             )
-        self._bar.update()
+        self._bar.update(event.seen - self._bar.n)
 
     def reading(self, event: StepDone, loss: float, accuracy: float) -> None:
         """Show loss and accuracy."""
@@ -95,7 +96,11 @@ class Lines:
 
     def epoch(self, event: EpochDone) -> None:
         """Print the epoch's figures."""
-        print(f"Epoch [{event.epoch}/{self._epochs}]: {_epoch_figures(event)}", flush=True)
+        print(
+            f"Epoch [{event.epoch}/{self._epochs}]: {_epoch_figures(event)}, "
+            f"{event.sequences_per_second:,.0f} sequences/s",
+            flush=True,
+        )
 
     def evaluating(self, split: str, count: int) -> Callable[[int], None]:
         """Say so."""
@@ -115,5 +120,4 @@ def _epoch_figures(event: EpochDone) -> str:
     figures = [f"loss {event.loss:.4f}", f"accuracy {event.accuracy:.2%}"]
     if event.validation_accuracy is not None:
         figures.append(f"validation {event.validation_accuracy:.2%}")
-    figures.append(f"{event.sequences_per_second:,.0f} sequences/s")
     return ", ".join(figures)

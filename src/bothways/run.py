@@ -22,9 +22,8 @@ from bothways.checkpoint import (
     save_weights,
 )
 from bothways.config import ModelConfig
-from bothways.data import Dataset, check_source, open_dataset, stratified_split
+from bothways.data import Dataset, find_source, hold_out, open_dataset
 from bothways.errors import (
-    BothwaysError,
     CheckpointError,
     DataError,
     TrainingInterrupted,
@@ -105,10 +104,7 @@ def train(
     """
     chosen = load_recipe(recipe).with_settings(settings)
     choose_backend(chosen.training.backend, choose_device(chosen.training), torch.float32)
-    source = None
-    if isinstance(data, str):
-        check_source(data)
-        source = str(Path(data).resolve()) if Path(data).is_file() else data
+    source = find_source(data) if isinstance(data, str) else None
     request = Request(
         source=source,
         recipe=recipe,
@@ -121,7 +117,7 @@ def train(
         dataset = open_dataset(data) if isinstance(data, str) else data
         manifest = _manifest(request, dataset)
         write_atomically(folder.path / CONFIG_FILE, manifest.to_bytes())
-    except BothwaysError:
+    except BaseException:  # Ctrl-C too: nothing has been trained yet, so nothing is lost
         folder.restore_replaced()
         raise
     folder.drop_replaced()
@@ -184,7 +180,7 @@ def _manifest(request: Request, dataset: Dataset) -> Manifest:
     from importlib.metadata import version
 
     config = request.training
-    training_part, _ = _split(dataset.train, config.validation_fraction, config.seed)
+    training_part, _ = hold_out(dataset.train, config.validation_fraction, config.seed)
     longest = max(part.longest for part in (dataset.train, dataset.test) if part is not None)
     flatten = request.model.get("readout") == "flatten"
     return Manifest(
@@ -195,7 +191,7 @@ def _manifest(request: Request, dataset: Dataset) -> Manifest:
             sequence_length=longest if flatten else None,
         ),
         classes=dataset.classes,
-        preprocessing=Preprocessing(training_range=training_part.value_range()),
+        preprocessing=Preprocessing(training_range=training_part.value_range(dataset.name)),
         provenance={
             "recipe": request.recipe,
             "training": config.model_dump(mode="json"),
@@ -212,94 +208,6 @@ def _manifest(request: Request, dataset: Dataset) -> Manifest:
     )
 
 
-def labelled_splits(manifest: Manifest, dataset: Dataset) -> dict[str, Sequences | None]:
-    """Return the dataset's parts as the model of `manifest` knows them.
-
-    Parameters
-    ----------
-    manifest : Manifest
-    dataset : Dataset
-
-    Returns
-    -------
-    dict
-        `train`, `validation` and `test`, None where there is none. `validation` is what was held
-        out of this very training set; of another, all is `train`.
-    """
-    training = manifest.provenance.get("training", {})
-    known = manifest.provenance.get("data", {}).get("train_sha256")
-    fraction = training.get("validation_fraction", 0)
-    train_part, validation = dataset.train, None
-    if fraction and known == dataset.train.fingerprint():
-        train_part, validation = _split(dataset.train, fraction, training["seed"])
-    return {"train": train_part, "validation": validation, "test": dataset.test}
-
-
-def _split(sequences: Sequences, fraction: float, seed: int) -> tuple[Sequences, Sequences | None]:
-    """Return what is trained on, and the validation split."""
-    if not fraction:
-        return sequences, None
-    assert sequences.labels is not None  # Dataset has checked
-    training, held_out = stratified_split(sequences.labels, fraction, seed)
-    return sequences.subset(training), sequences.subset(held_out)
-
-
-def evaluate_splits(
-    model: TrainedModel, folder: Path, source: str | None = None, split: str = "all"
-) -> dict[str, Any]:
-    """Return the metrics of a model on a data set, split by split.
-
-    Parameters
-    ----------
-    model : TrainedModel
-    folder : Path
-        Its folder; says what it was trained on where `source` is not given.
-    source : str, optional
-        A built-in data set, or the path of a `.npz` file.
-    split : train, validation, test or all
-
-    Returns
-    -------
-    dict
-        As `metrics.json`: None for a split that is not there, or was not asked for.
-
-    Raises
-    ------
-    DataError
-        If the data cannot be read, have other classes than the model, or lack the split.
-    """
-    if source is None:
-        request = RunFolder(folder).read_request() if RunFolder(folder).request.exists() else None
-        if request is None or request.source is None:
-            raise DataError(f"{folder} does not say what to evaluate on; expected a data set.")
-        source = request.source
-    dataset = open_dataset(source)
-    if dataset.classes != model.classes:
-        raise DataError(
-            f"{source} has classes {', '.join(dataset.classes)}; expected those of the model, "
-            f"{', '.join(model.classes)}, in this order."
-        )
-    splits = labelled_splits(model.manifest, dataset)
-    if split != "all":
-        if splits.get(split) is None:
-            there = ", ".join(name for name, part in splits.items() if part is not None)
-            raise DataError(f"{source} has no split {split!r}; expected {there} or all.")
-        splits = {split: splits[split]}
-    return {name: part and model.evaluate(part) for name, part in splits.items()}
-
-
-def describe_status(folder: Path) -> str:
-    """Say how far the run in `folder` has come; a model folder without a run is just a model."""
-    run_folder = RunFolder(folder)
-    if not run_folder.request.exists():
-        return "a model; no training run beside it"
-    if not run_folder.metrics.exists():
-        return f"unfinished; continue with: bothways train {folder} --resume"
-    metrics = json.loads(run_folder.metrics.read_bytes())
-    accuracies = (f"{name} {m['accuracy']:.2%}" for name, m in metrics.items() if m is not None)
-    return f"finished; accuracy: {', '.join(accuracies)}"
-
-
 def _run(
     folder: RunFolder,
     request: Request,
@@ -310,7 +218,7 @@ def _run(
     manifest, config_sha256 = read_manifest(folder.path)
     config = request.training
     progress = progress or make_progress(config.epochs)
-    training_part, validation = _split(dataset.train, config.validation_fraction, config.seed)
+    training_part, validation = hold_out(dataset.train, config.validation_fraction, config.seed)
     device = choose_device(config)
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(config.seed)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bothways.checkpoint import CONFIG_FILE
+from bothways.checkpoint import read_manifest
 from bothways.config import Settings, TrainConfig
 from bothways.errors import CheckpointError, ConfigError
 from bothways.storage import json_bytes, write_atomically
@@ -81,6 +81,16 @@ class RunFolder:
         except (ValueError, TypeError) as error:
             raise CheckpointError(f"{self.request} is damaged: {error}") from None
 
+    def describe_status(self) -> str:
+        """Say how far the run has come; a model folder without a run is just a model."""
+        if not self.request.exists():
+            return "a model; no training run beside it"
+        if not self.metrics.exists():
+            return f"unfinished; continue with: bothways train {self.path} --resume"
+        metrics = json.loads(self.metrics.read_bytes())
+        accuracies = (f"{name} {m['accuracy']:.2%}" for name, m in metrics.items() if m is not None)
+        return f"finished; accuracy: {', '.join(accuracies)}"
+
     @property
     def replaced(self) -> Path:
         """Where an earlier run at this place is put aside."""
@@ -91,6 +101,8 @@ class RunFolder:
         shutil.rmtree(self.path)
         if self.replaced.exists():
             self.replaced.rename(self.path)
+        elif not any(self.path.parent.iterdir()):
+            self.path.parent.rmdir()
 
     def drop_replaced(self) -> None:
         """Delete the run that this one replaces, if any."""
@@ -118,6 +130,8 @@ def create_folder(out: Path | None, request: Request, force: bool) -> RunFolder:
     """
     parent = RUNS if out is None else out.parent
     if out is not None:
+        if not out.name:
+            raise ConfigError(f"out folder {out} has no name; expected a new folder.")
         _check_replaceable(out, force)
     parent.mkdir(parents=True, exist_ok=True)
     new = RunFolder(parent / f".new-{os.getpid()}")
@@ -142,11 +156,22 @@ def _check_replaceable(out: Path, force: bool) -> None:
             f"out folder {out} exists; expected a new one. Choose another, continue it with "
             "--resume, or replace it with --force."
         )
-    if not (RunFolder(out).request.exists() or (out / CONFIG_FILE).exists()):
+    if not _is_ours(out):
         raise ConfigError(
             f"out folder {out} is not a run of bothways, so --force does not replace it. "
             "Choose another."
         )
+
+
+def _is_ours(folder: Path) -> bool:
+    """Say whether a folder is a run or a model, so that replacing it was meant."""
+    if RunFolder(folder).request.exists():
+        return True
+    try:
+        read_manifest(folder)
+    except CheckpointError:
+        return False
+    return True
 
 
 def _rename_to_number(new: Path, parent: Path) -> Path:

@@ -19,7 +19,6 @@ from torch import Tensor
 from bothways.errors import DataError, ShapeError
 from bothways.ragged import checked_lengths
 
-
 POOL_BATCHES = 32
 """Batches sorted together."""
 
@@ -167,8 +166,8 @@ class Sequences:
         order = self.lengths.argsort(stable=True) if self.is_ragged else torch.arange(len(self))
         yield from order.split(batch_size)
 
-    def value_range(self) -> tuple[float, float]:
-        """Return the smallest and the largest value.
+    def value_range(self, name: str = "sequences") -> tuple[float, float]:
+        """Return the smallest and the largest value; `name` is for the message.
 
         Raises
         ------
@@ -182,13 +181,19 @@ class Sequences:
         steps = self.steps if bool(ours.all()) else self.steps[ours]
         low, high = (float(value) for value in steps.aminmax())
         if not (abs(low) < float("inf") and abs(high) < float("inf")):
-            step = int((~self.steps.isfinite().all(dim=1) & ours).nonzero()[0])
-            row = int(((self.starts <= step) & (step < self.starts + self.lengths)).nonzero()[0])
-            raise DataError(
-                f"sequences[{row}] holds NaN or infinity at step {step - int(self.starts[row])}; "
-                "expected finite numbers. Mend or drop it."
-            )
+            self.check_finite(name)
         return low, high
+
+    def check_finite(self, name: str, first: int = 0) -> None:
+        """Raise DataError, with the row in `name` (counted from `first`), at NaN or infinity."""
+        for step in (~self.steps.isfinite().all(dim=1)).nonzero()[:, 0].tolist():
+            rows = ((self.starts <= step) & (step < self.starts + self.lengths)).nonzero()
+            if len(rows):  # else it belongs to another subset
+                row = int(rows[0])
+                raise DataError(
+                    f"{name}[{first + row}] holds NaN or infinity at step "
+                    f"{step - int(self.starts[row])}; expected finite numbers. Mend or drop it."
+                )
 
     def fingerprint(self) -> str:
         """Return the SHA-256 of lengths, labels and steps, to tell whether data have changed."""

@@ -21,12 +21,16 @@ from bothways.sequences import Sequences, padding_waste, shuffled_batches
 
 @dataclass(frozen=True)
 class StepDone:
-    """One step has been taken: the `step`-th of `steps` in `epoch` (both from 1)."""
+    """One step has been taken: the `step`-th of `steps` in `epoch` (both from 1).
+
+    `seen` of `sequences` have been trained on in this epoch.
+    """
 
     epoch: int
     step: int
     steps: int
-    rows: int
+    seen: int
+    sequences: int
 
 
 @dataclass(frozen=True)
@@ -148,10 +152,12 @@ class Training:
         while not self.finished:
             batches = self._epoch_batches()
             self.model.train()
+            seen = sum(len(batch) for batch in batches[: self.step])
             while self.step < len(batches):
-                rows = self._take_step(batches[self.step])
+                self._take_step(batches[self.step])
+                seen += len(batches[self.step])
                 self.step += 1
-                yield StepDone(self.epoch + 1, self.step, len(batches), rows)
+                yield StepDone(self.epoch + 1, self.step, len(batches), seen, len(self._sequences))
             yield self._end_epoch(batches)
 
     def loss(self) -> float:
@@ -232,7 +238,7 @@ class Training:
         generator = torch.Generator().manual_seed(self.config.seed * 1_000_003 + self.epoch)
         return shuffled_batches(self._sequences.lengths, self.config.batch_size, generator)
 
-    def _take_step(self, indices: Tensor) -> int:
+    def _take_step(self, indices: Tensor) -> None:
         started = time.perf_counter()
         config = self.config
         batch = self._sequences.batch(indices).to(self.device)
@@ -254,7 +260,6 @@ class Training:
         hits = (logits.detach().argmax(dim=1) == batch.labels).sum()
         self._unread.append((loss.detach(), hits, len(indices)))
         self._totals.seconds += time.perf_counter() - started
-        return len(indices)
 
     def _autocast(self) -> AbstractContextManager[Any]:
         if self.config.precision == "bfloat16":

@@ -2,21 +2,29 @@
 
 from pathlib import Path
 
-from bothways.data.dataset import Dataset, stratified_split
+from bothways.data.dataset import Dataset, hold_out
 from bothways.data.labelled import read_npz
 from bothways.data.mnist import mnist
-from bothways.data.unlabelled import Piece, read_unlabelled
+from bothways.data.unlabelled import Piece, check_readable, read_unlabelled
 from bothways.errors import DataError
 
-__all__ = ["Dataset", "Piece", "open_dataset", "read_unlabelled", "stratified_split"]
+__all__ = ["Dataset", "Piece", "check_readable", "hold_out", "open_dataset", "read_unlabelled"]
 
 _BUILT_IN = {"mnist": mnist}
 
 
-def check_source(source: str) -> None:
-    """Raise DataError if `source` is neither a built-in data set nor a file that can be read."""
-    if source in _BUILT_IN or Path(source).is_file():
-        return
+def find_source(source: str) -> str:
+    """Return what names the data set from any folder: "mnist", or the file's absolute path.
+
+    Raises
+    ------
+    DataError
+        If `source` is neither a built-in data set nor a file.
+    """
+    if source in _BUILT_IN:
+        return source
+    if Path(source).is_file():
+        return str(Path(source).resolve())
     what = "a folder" if Path(source).is_dir() else "not found"
     raise DataError(
         f"data {source!r} is {what}; expected {', '.join(_BUILT_IN)} or a .npz file with arrays "
@@ -32,7 +40,6 @@ def open_dataset(source: str) -> Dataset:
     DataError
         If there is no such data set, or it cannot be used.
     """
-    check_source(source)
-    if source in _BUILT_IN:
+    if find_source(source) in _BUILT_IN:
         return _BUILT_IN[source]()
     return read_npz(Path(source))

@@ -1,10 +1,12 @@
 """Arrays in files, read in bounded pieces: IDX (plain or gzipped), `.npy`, `.npz`."""
 
 import gzip
+import math
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import IO, Any
 
@@ -14,6 +16,20 @@ from bothways.errors import DataError
 
 _TYPE_CODES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 MAX_ROW_BYTES = 1 << 30
+_BLOCK_BYTES = 1 << 26
+_DAMAGE = (
+    OSError,
+    EOFError,
+    KeyError,
+    NotImplementedError,
+    RuntimeError,
+    SyntaxError,
+    TypeError,
+    ValueError,
+    tokenize.TokenError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
 Array = np.ndarray[Any, np.dtype[Any]]
 
 
@@ -34,6 +50,11 @@ class ArrayStream:
         self.shape = shape
         self.dtype = np.dtype(dtype)
         self._file = file
+        if any(size < 0 for size in shape) or not self.dtype.itemsize:
+            raise DataError(
+                f"{name} says that it has shape {shape} and dtype {self.dtype}; expected no "
+                "negative size, and elements of at least one byte. It is damaged: copy it again."
+            )
 
     def chunks(self, rows: int) -> Iterator[Array]:
         """Yield arrays (up to `rows`, *shape[1:]) until all have been read.
@@ -43,7 +64,7 @@ class ArrayStream:
         DataError
             If the file ends early, goes on too long, or is damaged.
         """
-        row_bytes = int(np.prod(self.shape[1:], dtype=np.int64)) * self.dtype.itemsize
+        row_bytes = math.prod(self.shape[1:]) * self.dtype.itemsize
         if row_bytes > MAX_ROW_BYTES:
             raise DataError(
                 f"{self.name} says that one row has {row_bytes:,} bytes, shape {self.shape}; "
@@ -68,6 +89,10 @@ class ArrayStream:
 
     def whole(self) -> Array:
         """Return the whole array."""
+        if not self.shape:
+            return np.frombuffer(
+                _read(self._file, self.dtype.itemsize, self.name), self.dtype
+            ).reshape(())
         chunks = list(self.chunks(max(1, self.shape[0])))
         return chunks[0] if chunks else np.empty(self.shape, self.dtype)
 
@@ -122,14 +147,23 @@ def open_npz(path: Path) -> Iterator[dict[str, ArrayStream]]:
     """
     try:
         archive = zipfile.ZipFile(path)
-    except zipfile.BadZipFile as error:
-        raise DataError(f"{path} is not a whole .npz file ({error}). Copy it again.") from None
-    with archive:
-        members = [name for name in archive.namelist() if name.endswith(".npy")]
-        yield {
-            name.removesuffix(".npy"): _npy_stream(f"{path}[{name[:-4]}]", archive.open(name))
-            for name in members
-        }
+    except _DAMAGE as error:
+        raise DataError(
+            f"{path} is not a .npz file, or is damaged ({error}); expected what np.savez writes."
+        ) from None
+    with archive, ExitStack() as members:
+        streams = {}
+        for member in archive.namelist():
+            name = member.removesuffix(".npy")
+            if name != member:
+                try:
+                    file = members.enter_context(archive.open(member))
+                except _DAMAGE as error:
+                    raise DataError(
+                        f"{path}[{name}] is damaged ({error}). Copy it again."
+                    ) from None
+                streams[name] = _npy_stream(f"{path}[{name}]", file)
+        yield streams
 
 
 def _npy_stream(name: str, file: IO[bytes]) -> ArrayStream:
@@ -139,7 +173,7 @@ def _npy_stream(name: str, file: IO[bytes]) -> ArrayStream:
             shape, fortran, dtype = np.lib.format.read_array_header_1_0(file)
         else:
             shape, fortran, dtype = np.lib.format.read_array_header_2_0(file)
-    except (ValueError, zipfile.BadZipFile, zlib.error) as error:
+    except _DAMAGE as error:
         reason = str(error).split("\n")[0]
         raise DataError(f"{name} is not a .npy array ({reason}). Save it with numpy.") from None
     if dtype.hasobject:
@@ -155,10 +189,14 @@ def _npy_stream(name: str, file: IO[bytes]) -> ArrayStream:
     return ArrayStream(name, file, shape, dtype)
 
 
-def _read(file: IO[bytes], count: int, name: str) -> bytes:
+def _read(file: IO[bytes], count: int, name: str) -> bytearray:
+    """Read up to `count` bytes; a count too large to be true costs no memory."""
+    data = bytearray()
     try:
-        return file.read(count)
-    except (OSError, EOFError, zlib.error, zipfile.BadZipFile) as error:
+        while len(data) < count and (block := file.read(min(count - len(data), _BLOCK_BYTES))):
+            data += block
+        return data
+    except _DAMAGE as error:
         raise DataError(f"{name} is damaged ({error}). Copy it again.") from None
 
 

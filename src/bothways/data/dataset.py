@@ -25,7 +25,8 @@ class Dataset:
     Raises
     ------
     DataError
-        If labels are missing, or one has no class, or the two parts differ in `input_size`.
+        If there are fewer than two classes, labels are missing, one has no class, or the two
+        parts differ in `input_size`.
     """
 
     name: str
@@ -34,6 +35,11 @@ class Dataset:
     classes: tuple[str, ...]
 
     def __post_init__(self) -> None:
+        if len(self.classes) < 2:
+            raise DataError(
+                f"{self.name}: there is one class, {', '.join(self.classes)}; expected at least 2. "
+                "Label the other sequences too."
+            )
         for part, sequences in (("train", self.train), ("test", self.test)):
             if sequences is None:
                 continue
@@ -50,6 +56,28 @@ class Dataset:
                     f"{self.name}: the test sequences have {sequences.input_size} features a "
                     f"step; expected {self.train.input_size} as in training."
                 )
+
+
+def hold_out(
+    sequences: Sequences, fraction: float, seed: int
+) -> tuple[Sequences, Sequences | None]:
+    """Return the part to train on and, where `fraction` is not 0, the validation split.
+
+    Raises
+    ------
+    DataError
+        If nothing can be held out, for no class has two sequences.
+    """
+    if not fraction:
+        return sequences, None
+    assert sequences.labels is not None  # Dataset has checked
+    training, held_out = stratified_split(sequences.labels, fraction, seed)
+    if not len(held_out):
+        raise DataError(
+            "no class has two sequences, so none can be held out for validation; expected more. "
+            "Set validation_fraction=0."
+        )
+    return sequences.subset(training), sequences.subset(held_out)
 
 
 def stratified_split(labels: Tensor, fraction: float, seed: int) -> tuple[Tensor, Tensor]:

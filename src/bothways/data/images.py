@@ -43,7 +43,7 @@ def read_digit(path: Path) -> Digit:
         If Pillow is not installed.
     """
     try:
-        from PIL import Image, UnidentifiedImageError
+        from PIL import Image, ImageOps, UnidentifiedImageError
     except ImportError:
         raise MissingDependencyError(
             f"reading {path.name} needs Pillow, which is not installed. "
@@ -51,18 +51,29 @@ def read_digit(path: Path) -> Digit:
         ) from None
     try:
         with Image.open(path) as picture:
-            grey = _flattened(picture)
-    except (OSError, SyntaxError, UnidentifiedImageError, Image.DecompressionBombError) as error:
+            grey = _flattened(ImageOps.exif_transpose(picture))
+    except (
+        OSError,
+        SyntaxError,
+        ValueError,
+        UnidentifiedImageError,
+        Image.DecompressionBombError,
+    ) as error:
         raise DataError(
             f"{path} cannot be read as a picture ({error}); expected a whole PNG or JPEG."
         ) from None
-    pixels = np.asarray(grey, np.float32) / np.float32(255)
+    levels = np.asarray(grey)
+    pixels = levels.astype(np.float32) / np.float32(np.iinfo(levels.dtype).max)
     height, width = pixels.shape
     changes = [f"{width}x{height} grey"]
     border = np.concatenate([pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]])
     if np.median(border) > 0.5:
         pixels = 1 - pixels
+        border = 1 - border
         changes.append("inverted to light on dark")
+    ground = np.median(border)
+    if ground:
+        pixels = np.clip((pixels - ground) / (1 - ground), 0, 1)
     rows, columns = np.nonzero(pixels > INK)
     if not len(rows):
         raise DataError(
@@ -87,7 +98,7 @@ def _flattened(picture: Any) -> Any:
         picture = picture.convert("RGBA")
         ground = Image.new("RGBA", picture.size, "white")
         picture = Image.alpha_composite(ground, picture)
-    return picture.convert("L")
+    return picture if picture.mode == "I;16" else picture.convert("L")
 
 
 def _centre_of_mass(pixels: Array) -> tuple[float, float]:
@@ -100,14 +111,16 @@ def _centre_of_mass(pixels: Array) -> tuple[float, float]:
 def _is_centred(pixels: Array) -> bool:
     rows, columns = np.nonzero(pixels > 0)
     extent = max(np.ptp(rows), np.ptp(columns)) + 1
-    middle = (SIZE - 1) / 2
-    return bool(extent <= DIGIT_SIZE and all(abs(c - middle) <= 1 for c in _centre_of_mass(pixels)))
+    middle = SIZE / 2
+    return bool(
+        extent <= DIGIT_SIZE and all(abs(c - middle) <= 0.51 for c in _centre_of_mass(pixels))
+    )
 
 
 def _centred(digit: Array) -> Array:
     """Place the digit so that its centre of mass is the centre, as far as it stays inside."""
     canvas = np.zeros((SIZE, SIZE), np.float32)
-    middle = (SIZE - 1) / 2
+    middle = SIZE / 2
     starts = [
         min(max(0, round(middle - centre)), SIZE - extent)
         for centre, extent in zip(_centre_of_mass(digit), digit.shape, strict=True)

@@ -7,7 +7,7 @@ import numpy as np
 
 from bothways.data.arrays import Array, open_npz, to_inputs
 from bothways.data.dataset import Dataset
-from bothways.errors import DataError
+from bothways.errors import BothwaysError, DataError
 from bothways.sequences import Sequences
 
 _NAMES = ("inputs", "lengths", "labels", "test_inputs", "test_lengths", "test_labels", "classes")
@@ -41,8 +41,14 @@ def read_npz(path: Path) -> Dataset:
                     "them. Save it with np.savez(path, inputs=…, labels=…)."
                 )
         arrays = {name: stream.whole() for name, stream in streams.items()}
+    if "test_lengths" in arrays and "test_inputs" not in arrays:
+        raise DataError(f"{path} has test_lengths but no test_inputs; expected both or neither.")
     names = [name for name in ("labels", "test_labels") if name in arrays]
+    _check_labels(arrays, names, path)
     classes = _class_names(arrays, names)
+    for name in classes:
+        if classes.count(name) > 1:
+            raise DataError(f"{path}[classes] has {name!r} twice; expected each name once.")
     has_test = "test_inputs" in arrays
     if has_test != ("test_labels" in arrays):
         raise DataError(f"{path} has only one of test_inputs and test_labels; expected both.")
@@ -52,6 +58,32 @@ def read_npz(path: Path) -> Dataset:
         test=_sequences(arrays, "test_", classes, path) if has_test else None,
         classes=classes,
     )
+
+
+def _is_whole(array: Array) -> bool:
+    return bool(np.issubdtype(array.dtype, np.integer))
+
+
+def _check_labels(arrays: dict[str, Array], names: Sequence[str], path: Path) -> None:
+    for name in names:
+        labels = arrays[name]
+        if labels.ndim != 1 or not len(labels):
+            raise DataError(f"{path}[{name}] has shape {labels.shape}; expected (count,).")
+        if not _is_whole(labels) and labels.dtype.kind != "U":
+            raise DataError(
+                f"{path}[{name}] has dtype {labels.dtype}; expected whole numbers or text."
+            )
+        if _is_whole(labels) != _is_whole(arrays["labels"]):
+            raise DataError(
+                f"{path}[{name}] has dtype {labels.dtype}; expected that of labels, "
+                f"{arrays['labels'].dtype}."
+            )
+        if _is_whole(labels) and "classes" not in arrays and int(labels.max()) > 65535:
+            raise DataError(f"{path}[{name}] holds {labels.max()}; expected at most 65535.")
+    if "classes" in arrays and arrays["classes"].ndim != 1:
+        raise DataError(
+            f"{path}[classes] has shape {arrays['classes'].shape}; expected one name a class."
+        )
 
 
 def _class_names(arrays: dict[str, Array], names: Sequence[str]) -> tuple[str, ...]:
@@ -76,4 +108,9 @@ def _sequences(
             )
         labels = np.array([number[str(label)] for label in labels])
     inputs = to_inputs(arrays[f"{prefix}inputs"], f"{path}[{prefix}inputs]")
-    return Sequences.from_padded(inputs, arrays.get(f"{prefix}lengths"), labels.astype(np.int64))
+    try:
+        return Sequences.from_padded(
+            inputs, arrays.get(f"{prefix}lengths"), labels.astype(np.int64)
+        )
+    except BothwaysError as error:
+        raise DataError(f"{path}: {prefix}{error}") from None

@@ -13,6 +13,7 @@ from bothways.errors import DataError
 from bothways.sequences import Sequences
 
 _GZIP = 16 + zlib.MAX_WBITS  # zlib's sign for a gzip header
+_LARGEST = 16 + 60_000 * 28 * 28  # bytes; a damaged file may claim more
 
 # MD5 of the uncompressed files, as published.
 _MD5 = {
@@ -53,7 +54,7 @@ def _verified(name: str) -> Array:
         compressed = file.read_bytes()
         # gzip's last four bytes are the size; a buffer of that size saves growing one, most of the
         # time that reading takes.
-        size = int.from_bytes(compressed[-4:], "little")
+        size = min(int.from_bytes(compressed[-4:], "little"), _LARGEST)
         content = zlib.decompress(compressed, _GZIP, size)
         md5 = hashlib.md5(content, usedforsecurity=False).hexdigest()
     except (OSError, zlib.error) as error:

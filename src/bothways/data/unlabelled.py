@@ -7,7 +7,8 @@ from typing import Any
 
 from bothways.data.arrays import ArrayStream, open_idx, open_npy, open_npz, to_inputs
 from bothways.data.images import read_digit
-from bothways.errors import DataError
+from bothways.errors import DataError, ShapeError
+from bothways.ragged import checked_lengths
 from bothways.sequences import Sequences
 
 CHUNK_ROWS = 1024
@@ -42,11 +43,7 @@ def read_unlabelled(path: Path, input_size: int) -> Iterator[Piece]:
     DataError
         If the file is missing, of another format, damaged, or does not fit `input_size`.
     """
-    try:
-        with path.open("rb") as file:
-            start = file.read(8)
-    except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror}. Check the path.") from None
+    start = check_readable(path)
     for magic, reader in _READERS.items():
         if start.startswith(magic):
             return reader(path, input_size)
@@ -54,6 +51,21 @@ def read_unlabelled(path: Path, input_size: int) -> Iterator[Piece]:
         f"{path} starts with bytes {start.hex(' ') or '(none)'}; expected an IDX, .npy, .npz, PNG "
         "or JPEG file. Convert it to one of them."
     )
+
+
+def check_readable(path: Path) -> bytes:
+    """Return the first bytes of a file.
+
+    Raises
+    ------
+    DataError
+        If it cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            return file.read(8)
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror}. Check the path.") from None
 
 
 def _idx(path: Path, input_size: int) -> Iterator[Piece]:
@@ -79,6 +91,11 @@ def _npz(path: Path, input_size: int) -> Iterator[Piece]:
                 f"{path}[lengths] has shape {lengths.shape}; expected "
                 f"{streams['inputs'].shape[:1]}: one for each row of inputs."
             )
+        if lengths is not None and len(streams["inputs"].shape) > 1:
+            try:
+                checked_lengths(lengths, len(lengths), streams["inputs"].shape[1])
+            except ShapeError as error:
+                raise DataError(f"{path}: {error}") from None
         yield from _pieces(streams["inputs"], lengths, input_size)
 
 
@@ -109,6 +126,7 @@ def _pieces(stream: ArrayStream, lengths: Any, input_size: int) -> Iterator[Piec
         count = len(inputs)
         piece_lengths = None if lengths is None else lengths[done : done + count]
         sequences = Sequences.from_padded(inputs.reshape(count, shape[1], -1), piece_lengths)
+        sequences.check_finite(stream.name, first=done)
         yield Piece([str(n) for n in range(done, done + count)], sequences)
         done += count
 

@@ -1,0 +1,83 @@
+"""Which part of a data set a model was trained on, chosen by, or has never seen."""
+
+from pathlib import Path
+from typing import Any
+
+from bothways.checkpoint import Manifest
+from bothways.data import Dataset, hold_out, open_dataset
+from bothways.errors import DataError
+from bothways.inference import TrainedModel
+from bothways.run_folder import RunFolder
+from bothways.sequences import Sequences
+
+
+def labelled_splits(manifest: Manifest, dataset: Dataset) -> dict[str, Sequences | None]:
+    """Return the dataset's parts as the model of `manifest` knows them.
+
+    Parameters
+    ----------
+    manifest : Manifest
+    dataset : Dataset
+
+    Returns
+    -------
+    dict
+        `train`, `validation` and `test`, None where there is none. `validation` is what was held
+        out of this very training set; of another, all is `train`.
+    """
+    training = manifest.provenance.get("training", {})
+    known = manifest.provenance.get("data", {}).get("train_sha256")
+    fraction = training.get("validation_fraction", 0)
+    train_part, validation = dataset.train, None
+    if fraction and known == dataset.train.fingerprint():
+        train_part, validation = hold_out(dataset.train, fraction, training["seed"])
+    return {"train": train_part, "validation": validation, "test": dataset.test}
+
+
+def evaluate_splits(
+    model: TrainedModel, folder: Path, source: str | None = None, split: str = "all"
+) -> dict[str, Any]:
+    """Return the metrics of a model on a data set, split by split.
+
+    Parameters
+    ----------
+    model : TrainedModel
+    folder : Path
+        Its folder; says what it was trained on where `source` is not given.
+    source : str, optional
+        A built-in data set, or the path of a `.npz` file.
+    split : train, validation, test or all
+
+    Returns
+    -------
+    dict
+        As `metrics.json`: None for a split that is not there, or was not asked for.
+
+    Raises
+    ------
+    DataError
+        If the data cannot be read, have other classes than the model, or lack the split.
+    """
+    if source is None:
+        request = RunFolder(folder).read_request() if RunFolder(folder).request.exists() else None
+        if request is None or request.source is None:
+            raise DataError(f"{folder} does not say what to evaluate on; expected a data set.")
+        source = request.source
+    dataset = open_dataset(source)
+    if dataset.classes != model.classes:
+        raise DataError(
+            f"{source} has classes {', '.join(dataset.classes)}; expected those of the model, "
+            f"{', '.join(model.classes)}, in this order."
+        )
+    if dataset.train.input_size != model.manifest.model.input_size:
+        raise DataError(
+            f"{source}: the sequences have {dataset.train.input_size} features a step; expected "
+            f"{model.manifest.model.input_size}, as in training."
+        )
+    splits = labelled_splits(model.manifest, dataset)
+    if split != "all":
+        if splits.get(split) is None:
+            there = ", ".join(name for name, part in splits.items() if part is not None)
+            raise DataError(f"{source} has no split {split!r}; expected {there} or all.")
+        splits = {split: splits[split]}
+    return {name: None if part is None else model.evaluate(part) for name, part in splits.items()}
