@@ -68,6 +68,11 @@ def read_manifest(folder: Path) -> tuple[Manifest, str]:
         If it is missing, damaged, of a newer schema, or not from bothways.
     """
     path = folder / CONFIG_FILE
+    if not path.exists() and (folder / "checkpoints").is_dir():
+        raise CheckpointError(
+            f"{folder} has no {CONFIG_FILE}: its training has not begun. "
+            f"Run: bothways train {folder} --resume"
+        )
     try:
         content = path.read_bytes()
     except OSError as error:

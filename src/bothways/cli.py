@@ -80,7 +80,11 @@ def _command(name: str, examples: str) -> Callable[[Callable[P, None]], Callable
                 raise typer.Exit(0) from None
             except OSError as error:
                 where = f"{error.filename}: " if error.filename else ""
-                _fail(f"{where}{error.strerror or error}. Mend that and run it again.", 2)
+                _fail(
+                    f"{where}{error.strerror or error}. Mend that and run it again; a run that had "
+                    "begun goes on with: bothways train FOLDER --resume",
+                    2,
+                )
 
         app.command(name, epilog=f"\b\nExamples\n{examples}")(guarded)
         return guarded

@@ -7,6 +7,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from bothways.errors import CheckpointError
+
 
 class History:
     """An append-only file of JSON lines that can be cut back to an earlier size.
@@ -45,6 +47,15 @@ class History:
 
 
 def read_history(path: Path) -> list[dict[str, Any]]:
-    """Return the lines of a history; a last line that is still being written is left out."""
+    """Return the lines of a history; a last line that is still being written is left out.
+
+    Raises
+    ------
+    CheckpointError
+        If a line is damaged.
+    """
     lines = path.read_bytes().split(b"\n")[:-1] if path.exists() else []
-    return [json.loads(line) for line in lines]
+    try:
+        return [json.loads(line) for line in lines]
+    except ValueError as error:
+        raise CheckpointError(f"{path} is damaged: {error}. Restore it from a copy.") from None

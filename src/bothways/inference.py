@@ -55,15 +55,13 @@ class TrainedModel:
 
     def predict_proba(self, sequences: Any) -> np.ndarray[Any, np.dtype[np.float64]]:
         """Return probabilities (count, num_classes); rows add up to 1. Raises as above."""
-        return self.predict_logits(sequences).double().softmax(dim=1).numpy()
+        logits = compute_logits(self.classifier, self._checked(sequences))
+        return logits.double().softmax(dim=1).numpy()
 
     def predict(self, sequences: Any) -> np.ndarray[Any, np.dtype[np.str_]]:
         """Return the name of each sequence's most probable class. Raises as above."""
-        classes = np.array(self.classes, dtype=np.str_)
-        named: np.ndarray[Any, np.dtype[np.str_]] = classes[
-            self.predict_logits(sequences).argmax(dim=1).numpy()
-        ]
-        return named
+        logits = compute_logits(self.classifier, self._checked(sequences))
+        return np.array([self.classes[n] for n in logits.argmax(dim=1).tolist()], dtype=np.str_)
 
     def evaluate(self, sequences: Sequences) -> dict[str, Any]:
         """Return the metrics on labelled `sequences`; see `bothways.metrics`. Raises as above."""

@@ -5,7 +5,7 @@ final before the first step. All later files are replaced atomically. A run is f
 `metrics.json`, its last file, is there.
 """
 
-import json
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -25,6 +25,7 @@ from bothways.config import ModelConfig
 from bothways.data import Dataset, find_source, hold_out, open_dataset
 from bothways.errors import (
     CheckpointError,
+    ConfigError,
     DataError,
     TrainingInterrupted,
 )
@@ -134,7 +135,7 @@ def resume(
     """Go on with a run from its last saved state; a finished run is left as it is.
 
     Ends with the weights, byte for byte, of a run that was never stopped, on the same machine with
-    the same number of threads.
+    the same versions and number of threads; a UserWarning says where those have changed.
 
     Parameters
     ----------
@@ -147,33 +148,65 @@ def resume(
     Raises
     ------
     CheckpointError
-        If the folder is not a run, or a file in it is damaged.
+        If the folder is not a run, or a file in it is damaged or was changed.
     DataError
         If the data are not there, or have changed.
     """
     run_folder = RunFolder(Path(folder))
     request = run_folder.read_request()
     if run_folder.metrics.exists():
-        return Run(run_folder.path, json.loads(run_folder.metrics.read_bytes()))
+        return Run(run_folder.path, run_folder.read_metrics())
     if data is None and request.source is None:
         raise DataError(
             f"{folder} was trained on data passed from Python; expected them again. "
             "Call bothways.resume(folder, data)."
         )
     dataset = data if data is not None else open_dataset(str(request.source))
-    manifest = _manifest(request, dataset)
+    try:
+        manifest = _manifest(request, dataset)
+    except ConfigError as error:
+        raise CheckpointError(f"{run_folder.request} is damaged: {error}") from None
     config = run_folder.path / CONFIG_FILE
     if config.exists():
         before, _ = read_manifest(run_folder.path)
-        for part, fingerprint in manifest.provenance["data"].items():
-            if before.provenance["data"].get(part) != fingerprint:
-                raise DataError(
-                    f"{request.source or 'data'} has changed since {folder} was started: its "
-                    f"{part} differs. Restore the data, or start a new run."
-                )
+        _check_unchanged(before, manifest, run_folder, request.source or "the data")
     else:
         write_atomically(config, manifest.to_bytes())
     return _run(run_folder, request, dataset, progress, should_stop)
+
+
+def _check_unchanged(before: Manifest, now: Manifest, folder: RunFolder, source: str) -> None:
+    """Refuse to go on with other data or settings; warn if the bits may differ."""
+    known = before.provenance.get("data", {})
+    for part, value in now.provenance["data"].items():
+        if part in known and known[part] != value:
+            raise DataError(
+                f"{source} has changed since {folder.path} was started: its {part} differs. "
+                "Restore the data, or start a new run."
+            )
+    if before.classes != now.classes:
+        raise DataError(
+            f"{source} has changed since {folder.path} was started: its classes differ. "
+            "Restore the data, or start a new run."
+        )
+    versions = {"versions": before.provenance.get("versions")}
+    if before != now.model_copy(update={"provenance": {**now.provenance, **versions}}):
+        raise CheckpointError(
+            f"{folder.request} and {folder.path / CONFIG_FILE} disagree: one was changed after "
+            "the run was started. Restore both, or start a new run."
+        )
+    if before.provenance["versions"] != now.provenance["versions"]:
+        warnings.warn(
+            f"{folder.path} was started with other versions ({before.provenance['versions']}); "
+            "the weights may differ from those of an unbroken run.",
+            stacklevel=3,
+        )
+    if torch.get_num_threads() != now.provenance["threads"]:
+        warnings.warn(
+            f"{folder.path} was started with {now.provenance['threads']} threads and goes on with "
+            f"{torch.get_num_threads()}; the weights may differ from those of an unbroken run.",
+            stacklevel=3,
+        )
 
 
 def _manifest(request: Request, dataset: Dataset) -> Manifest:
@@ -227,6 +260,11 @@ def _run(
         history_size = 0
         if folder.checkpoint.exists():
             tensors, facts = load_tensors(folder.checkpoint)
+            if "history_size" not in facts:
+                raise CheckpointError(
+                    f"{folder.checkpoint} holds a model, not the state of a training. "
+                    "Restore it from a copy."
+                )
             if facts["config_sha256"] != config_sha256:
                 raise CheckpointError(
                     f"{folder.checkpoint} is not of the run that {CONFIG_FILE} beside it "

@@ -1,11 +1,13 @@
 """The folder of a training run: its files, and how it comes into being."""
 
 import json
-import os
 import shutil
+import uuid
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from pydantic import Field
 
 from bothways.checkpoint import read_manifest
 from bothways.config import Settings, TrainConfig
@@ -34,14 +36,22 @@ class Request(Settings):
     recipe: str
     model: dict[str, Any]
     training: TrainConfig
-    threads: int
+    threads: int = Field(ge=1)
 
 
 @dataclass(frozen=True)
 class RunFolder:
-    """The files of a run."""
+    """The files of a run.
+
+    Parameters
+    ----------
+    path : Path
+    replaced : Path, optional
+        Where an earlier run at `path` is put aside until this one has its data.
+    """
 
     path: Path
+    replaced: Path | None = None
 
     @property
     def request(self) -> Path:
@@ -87,26 +97,37 @@ class RunFolder:
             return "a model; no training run beside it"
         if not self.metrics.exists():
             return f"unfinished; continue with: bothways train {self.path} --resume"
-        metrics = json.loads(self.metrics.read_bytes())
-        accuracies = (f"{name} {m['accuracy']:.2%}" for name, m in metrics.items() if m is not None)
+        figures = self.read_metrics().items()
+        accuracies = (f"{split} {m['accuracy']:.2%}" for split, m in figures if m is not None)
         return f"finished; accuracy: {', '.join(accuracies)}"
 
-    @property
-    def replaced(self) -> Path:
-        """Where an earlier run at this place is put aside."""
-        return self.path.with_name(f".replaced-{self.path.name}-{os.getpid()}")
+    def read_metrics(self) -> dict[str, Any]:
+        """Return the final figures.
+
+        Raises
+        ------
+        CheckpointError
+            If the file is damaged.
+        """
+        try:
+            return dict(json.loads(self.metrics.read_bytes()))
+        except (ValueError, TypeError) as error:
+            raise CheckpointError(
+                f"{self.metrics} is damaged: {error}. Delete it and resume the run."
+            ) from None
 
     def restore_replaced(self) -> None:
         """Delete this run, and bring back the one that it was to replace."""
         shutil.rmtree(self.path)
-        if self.replaced.exists():
+        if self.replaced is not None:
             self.replaced.rename(self.path)
-        elif not any(self.path.parent.iterdir()):
-            self.path.parent.rmdir()
+        elif self.path.parent == RUNS and not any(RUNS.iterdir()):
+            RUNS.rmdir()
 
     def drop_replaced(self) -> None:
         """Delete the run that this one replaces, if any."""
-        shutil.rmtree(self.replaced, ignore_errors=True)
+        if self.replaced is not None:
+            shutil.rmtree(self.replaced)
 
 
 def create_folder(out: Path | None, request: Request, force: bool) -> RunFolder:
@@ -134,16 +155,17 @@ def create_folder(out: Path | None, request: Request, force: bool) -> RunFolder:
             raise ConfigError(f"out folder {out} has no name; expected a new folder.")
         _check_replaceable(out, force)
     parent.mkdir(parents=True, exist_ok=True)
-    new = RunFolder(parent / f".new-{os.getpid()}")
+    unique = uuid.uuid4().hex
+    new = RunFolder(parent / f".new-{unique}")
     try:
         new.request.parent.mkdir(parents=True)
         write_atomically(new.request, json_bytes(request.model_dump(mode="json")))
         if out is None:
             return RunFolder(_rename_to_number(new.path, parent))
+        replaced = None
         if out.exists():
-            out.rename(RunFolder(out).replaced)
-        new.path.rename(out)
-        return RunFolder(out)
+            replaced = out.rename(parent / f".replaced-{unique}")
+        return RunFolder(new.path.rename(out), replaced)
     finally:
         shutil.rmtree(new.path, ignore_errors=True)
 

@@ -61,7 +61,10 @@ def evaluate_splits(
     if source is None:
         request = RunFolder(folder).read_request() if RunFolder(folder).request.exists() else None
         if request is None or request.source is None:
-            raise DataError(f"{folder} does not say what to evaluate on; expected a data set.")
+            raise DataError(
+                f"{folder} does not say what to evaluate on; expected a data set. "
+                f"Run: bothways evaluate {folder} mnist, or name a .npz file."
+            )
         source = request.source
     dataset = open_dataset(source)
     if dataset.classes != model.classes:

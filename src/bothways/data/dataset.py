@@ -25,8 +25,8 @@ class Dataset:
     Raises
     ------
     DataError
-        If there are fewer than two classes, labels are missing, one has no class, or the two
-        parts differ in `input_size`.
+        If there are fewer than two classes or two of one name, labels are missing, one has no
+        class, or the two parts differ in `input_size`.
     """
 
     name: str
@@ -40,6 +40,11 @@ class Dataset:
                 f"{self.name}: there is one class, {', '.join(self.classes)}; expected at least 2. "
                 "Label the other sequences too."
             )
+        for name in self.classes:
+            if self.classes.count(name) > 1:
+                raise DataError(
+                    f"{self.name}: classes has {name!r} twice; expected each name once. Rename one."
+                )
         for part, sequences in (("train", self.train), ("test", self.test)):
             if sequences is None:
                 continue

@@ -1,6 +1,6 @@
 """Labelled sequences from a `.npz` file."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +11,8 @@ from bothways.errors import BothwaysError, DataError
 from bothways.sequences import Sequences
 
 _NAMES = ("inputs", "lengths", "labels", "test_inputs", "test_lengths", "test_labels", "classes")
+MAX_UNNAMED_CLASS = 65_535
+"""A larger label is taken for a mistake."""
 
 
 def read_npz(path: Path) -> Dataset:
@@ -41,64 +43,68 @@ def read_npz(path: Path) -> Dataset:
                     "them. Save it with np.savez(path, inputs=…, labels=…)."
                 )
         arrays = {name: stream.whole() for name, stream in streams.items()}
+    _check_parts(arrays, path)
+    parts = ("", "test_") if "test_inputs" in arrays else ("",)
+    classes = _class_names(arrays, [arrays[f"{part}labels"] for part in parts], path)
+    train, *test = (_sequences(arrays, part, classes, path) for part in parts)
+    return Dataset(path.name, train, test[0] if test else None, classes)
+
+
+def _check_parts(arrays: Mapping[str, Array], path: Path) -> None:
+    """Refuse arrays that do not go together, before any of them is used."""
+    if ("test_inputs" in arrays) != ("test_labels" in arrays):
+        raise DataError(f"{path} has only one of test_inputs and test_labels; expected both.")
     if "test_lengths" in arrays and "test_inputs" not in arrays:
         raise DataError(f"{path} has test_lengths but no test_inputs; expected both or neither.")
-    names = [name for name in ("labels", "test_labels") if name in arrays]
-    _check_labels(arrays, names, path)
-    classes = _class_names(arrays, names)
-    for name in classes:
-        if classes.count(name) > 1:
-            raise DataError(f"{path}[classes] has {name!r} twice; expected each name once.")
-    has_test = "test_inputs" in arrays
-    if has_test != ("test_labels" in arrays):
-        raise DataError(f"{path} has only one of test_inputs and test_labels; expected both.")
-    return Dataset(
-        name=path.name,
-        train=_sequences(arrays, "", classes, path),
-        test=_sequences(arrays, "test_", classes, path) if has_test else None,
-        classes=classes,
-    )
+    for name in ("labels", "test_labels"):
+        labels = arrays.get(name, arrays["labels"])
+        if labels.ndim != 1 or not len(labels):
+            raise DataError(
+                f"{path}[{name}] has shape {labels.shape}; expected (count,). Pass one a sequence."
+            )
+        if not _is_whole(labels) and labels.dtype.kind != "U":
+            raise DataError(
+                f"{path}[{name}] has dtype {labels.dtype}; expected whole numbers or text. "
+                "Convert it."
+            )
+        if _is_whole(labels) != _is_whole(arrays["labels"]):
+            raise DataError(
+                f"{path}[{name}] has dtype {labels.dtype}; expected that of labels, "
+                f"{arrays['labels'].dtype}. Convert one of them."
+            )
+
+
+def _class_names(
+    arrays: Mapping[str, Array], labels: Sequence[Array], path: Path
+) -> tuple[str, ...]:
+    """Return `classes`, or else the numbers up to the largest label, or the texts in order."""
+    if "classes" in arrays:
+        if arrays["classes"].ndim != 1:
+            raise DataError(
+                f"{path}[classes] has shape {arrays['classes'].shape}; expected (num_classes,). "
+                "Pass one name a class."
+            )
+        return tuple(str(name) for name in arrays["classes"])
+    if not _is_whole(labels[0]):
+        return tuple(str(name) for name in np.unique(np.concatenate(labels)))
+    largest = max(int(part.max()) for part in labels)
+    if largest > MAX_UNNAMED_CLASS:
+        raise DataError(
+            f"{path} has a label {largest}; expected at most {MAX_UNNAMED_CLASS} where classes "
+            "are not named. Number them 0, 1, 2, …, or add an array classes."
+        )
+    return tuple(str(number) for number in range(1 + largest))
 
 
 def _is_whole(array: Array) -> bool:
     return bool(np.issubdtype(array.dtype, np.integer))
 
 
-def _check_labels(arrays: dict[str, Array], names: Sequence[str], path: Path) -> None:
-    for name in names:
-        labels = arrays[name]
-        if labels.ndim != 1 or not len(labels):
-            raise DataError(f"{path}[{name}] has shape {labels.shape}; expected (count,).")
-        if not _is_whole(labels) and labels.dtype.kind != "U":
-            raise DataError(
-                f"{path}[{name}] has dtype {labels.dtype}; expected whole numbers or text."
-            )
-        if _is_whole(labels) != _is_whole(arrays["labels"]):
-            raise DataError(
-                f"{path}[{name}] has dtype {labels.dtype}; expected that of labels, "
-                f"{arrays['labels'].dtype}."
-            )
-        if _is_whole(labels) and "classes" not in arrays and int(labels.max()) > 65535:
-            raise DataError(f"{path}[{name}] holds {labels.max()}; expected at most 65535.")
-    if "classes" in arrays and arrays["classes"].ndim != 1:
-        raise DataError(
-            f"{path}[classes] has shape {arrays['classes'].shape}; expected one name a class."
-        )
-
-
-def _class_names(arrays: dict[str, Array], names: Sequence[str]) -> tuple[str, ...]:
-    if "classes" in arrays:
-        return tuple(str(name) for name in arrays["classes"])
-    if np.issubdtype(arrays["labels"].dtype, np.integer):
-        return tuple(str(n) for n in range(1 + max(int(arrays[name].max()) for name in names)))
-    return tuple(str(name) for name in np.unique(np.concatenate([arrays[n] for n in names])))
-
-
 def _sequences(
-    arrays: dict[str, Array], prefix: str, classes: tuple[str, ...], path: Path
+    arrays: Mapping[str, Array], prefix: str, classes: tuple[str, ...], path: Path
 ) -> Sequences:
     labels = arrays[f"{prefix}labels"]
-    if not np.issubdtype(labels.dtype, np.integer):
+    if not _is_whole(labels):
         number = {name: n for n, name in enumerate(classes)}
         unknown = sorted({str(label) for label in labels} - set(classes))
         if unknown:
