@@ -87,7 +87,11 @@ def test_saving_again_changes_no_byte(folder):
 
 def test_saving_makes_the_folders_above(tmp_path, model):
     model.save(tmp_path / "a" / "b")
-    assert {path.name for path in (tmp_path / "a" / "b").iterdir()} == {CONFIG_FILE, MODEL_FILE}
+    assert {path.name for path in (tmp_path / "a" / "b").iterdir()} == {
+        CONFIG_FILE,
+        MODEL_FILE,
+        "README.md",
+    }
 
 
 def test_every_flipped_bit_of_the_config_is_noticed(folder):

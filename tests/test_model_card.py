@@ -21,6 +21,7 @@ def make_manifest(**settings):
             "recipe": "lstm-last",
             "data": {"name": "gestures.npz", "train_count": 54000},
             "training": {"seed": 17},
+            "threads": 2,
         },
     )
 
@@ -28,7 +29,7 @@ def make_manifest(**settings):
 def test_the_card_names_classes_data_and_seed():
     card = model_card(make_manifest(), {"test": FIGURES})
     assert "one of 3 classes: walk, run, jump." in card
-    assert "recipe `lstm-last`, data `gestures.npz` (54,000 labelled sequences), seed 17." in card
+    assert "recipe lstm-last on gestures.npz (54,000 labelled sequences), seed 17" in card
     assert "sequences of 6 features a step." in card
 
 
@@ -45,7 +46,8 @@ def test_the_card_has_a_row_for_each_split_that_there_is():
 def test_the_card_says_in_words_what_is_read_out(readout):
     length = 20 if readout == "flatten" else None
     card = model_card(make_manifest(readout=readout, sequence_length=length), {})
-    assert f"Reads out {READOUTS[readout].summary}." in card
+    assert f"Reads out {READOUTS[readout].summary}" in card
+    assert ("the backward direction has read one step" in card) == (readout == "last")
     assert ("at most 20 steps" in card) == (readout == "flatten")
 
 

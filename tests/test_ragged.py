@@ -58,8 +58,9 @@ def test_checked_lengths_are_int64(lengths):
 @pytest.mark.parametrize(
     ("lengths", "message"),
     [
-        ([1.5, 2.0, 3.0], "dtype torch.float32; expected whole numbers"),
-        ([True, True, True], "dtype torch.bool"),
+        ([1.5, 2.0, 3.0], "dtype float64; expected whole numbers"),
+        ([True, True, True], "dtype bool"),
+        (["1", "2", "3"], "dtype <U1"),
         ([[1, 2, 3]], r"shape \(1, 3\) but the batch has 3 rows"),
         ([1, 5, 2], r"lengths\[1\] is 5 but inputs has 4 steps; expected 1..4"),
         ([1, 2, -1], r"lengths\[2\] is -1"),

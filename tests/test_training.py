@@ -163,6 +163,25 @@ def test_non_finite_loss_stops_and_is_named(notice):
         notice(training)
 
 
+def test_weights_that_are_not_finite_are_not_saved():
+    training = make_training()
+    next(training.events())
+    training.model.linear.weight.data.fill_(float("inf"))
+    with pytest.raises(NonFiniteLossError, match="a weight is NaN or infinite in epoch 1, step 1"):
+        training.state()
+
+
+def test_epoch_loss_does_not_depend_on_when_it_is_read():
+    losses = []
+    for read_every in (1, 3, 100):
+        training = make_training(sequences=make_sequences(200), epochs=1)
+        for event in training.events():
+            if isinstance(event, StepDone) and event.step % read_every == 0:
+                training.loss()
+        losses.append(event.loss)
+    assert losses[0] == losses[1] == losses[2]
+
+
 @pytest.mark.parametrize("stop_after", range(1, 13))
 def test_restored_training_goes_on_bit_by_bit(stop_after):
     settings = {

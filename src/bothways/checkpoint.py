@@ -5,11 +5,12 @@ two cannot disagree unnoticed. Loading reads numbers and text and runs nothing.
 """
 
 import json
+from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor
 
 from bothways.config import ModelConfig, Settings
@@ -54,9 +55,23 @@ class Manifest(Settings):
     preprocessing: Preprocessing = Preprocessing()
     provenance: dict[str, Any] = Field(default_factory=dict)
 
+    @model_validator(mode="after")
+    def _check_together(self) -> Self:
+        if len(self.classes) != self.model.num_classes:
+            raise ValueError(
+                f"classes names {len(self.classes)} classes but num_classes is "
+                f"{self.model.num_classes}; expected one name for each."
+            )
+        return self
+
     def to_bytes(self) -> bytes:
         """Return the file's content."""
         return json_bytes(self.model_dump(mode="json"))
+
+
+def versions() -> dict[str, str]:
+    """Return the versions that a model's bits may depend on."""
+    return {"bothways": version("bothways"), "torch": torch.__version__}
 
 
 def read_manifest(folder: Path) -> tuple[Manifest, str]:
@@ -131,4 +146,4 @@ def load_classifier(folder: Path) -> tuple[SequenceClassifier, Manifest]:
     except RuntimeError as error:
         reason = " ".join(str(error).split())
         raise CheckpointError(f"{path} does not fit {CONFIG_FILE}: {reason}") from None
-    return classifier.eval().requires_grad_(True), manifest
+    return classifier.eval(), manifest

@@ -2,6 +2,7 @@
 
 import functools
 import json
+import os
 import signal
 import sys
 import warnings
@@ -37,6 +38,7 @@ app = typer.Typer(
     epilog="""\b
 Exit codes
   0    done
+  1    whoever read the output went away before its end
   2    bad input or settings; one line on standard error says what
   3    training stopped: the loss was not finite
   130  interrupted (Ctrl-C); what was trained is saved
@@ -76,8 +78,9 @@ def _command(name: str, examples: str) -> Callable[[Callable[P, None]], Callable
             except KeyboardInterrupt:
                 _fail("interrupted; nothing that was saved is lost.", 130)
             except BrokenPipeError:
-                sys.stderr.close()  # the reader of our output has gone, and with it all interest
-                raise typer.Exit(0) from None
+                # The reader of our output has gone; nothing more can be said to it.
+                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+                raise typer.Exit(1) from None
             except OSError as error:
                 where = f"{error.filename}: " if error.filename else ""
                 _fail(
@@ -99,12 +102,13 @@ def _fail(message: str, exit_code: int) -> None:
 
 @contextmanager
 def _plain_warnings() -> Iterator[None]:
-    """Show each kind of warning once, as one line."""
-    shown: set[type[Warning]] = set()
+    """Show each warning once, as one line; a file's worth of ScaleWarnings is one."""
+    shown: set[str] = set()
 
     def show(message: Warning | str, category: type[Warning], *_: Any) -> None:
-        if category not in shown:
-            shown.add(category)
+        what = category.__name__ if category.__name__ == "ScaleWarning" else str(message)
+        if what not in shown:
+            shown.add(what)
             print(f"bothways: warning: {message}", file=sys.stderr)
 
     with warnings.catch_warnings():
@@ -163,7 +167,7 @@ def train(
     ] = None,
     threads: Threads = None,
 ) -> None:
-    """Train a classifier, then evaluate it; Ctrl-C saves, and --resume goes on."""
+    """Train a classifier, then evaluate it; Ctrl-C or SIGTERM saves, --resume goes on."""
     from bothways.console import print_run
     from bothways.history import read_history
     from bothways.recipes import parse_settings

@@ -9,11 +9,9 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
-from bothways.checkpoint import Manifest
 from bothways.data import Dataset
 from bothways.inference import TrainedModel
-from bothways.model_card import describe_architecture
-from bothways.readout import READOUTS
+from bothways.model_card import describe_architecture, describe_origin, describe_readout
 from bothways.recipes import Recipe
 from bothways.sequences import padding_waste, shuffled_batches
 
@@ -65,6 +63,8 @@ def print_run(history: Sequence[dict[str, Any]], metrics: dict[str, Any]) -> Non
             row.append(f"{line['padding_waste']:.1%}")
         rows.append(row)
     print_table(columns, rows)
+    if has_validation:
+        print(f"epoch {metrics['validation']['epoch']} was kept, the best on validation")
     print_accuracies(metrics)
 
 
@@ -125,12 +125,6 @@ def print_model(model: TrainedModel, status: str) -> None:
     config = manifest.model
     parameters = sum(tensor.numel() for tensor in classifier.parameters())
     backend = classifier.layers.backend_choice
-    reads = READOUTS[config.readout].summary
-    if config.readout == "last" and config.bidirectional:
-        reads += (
-            "; the backward direction has read one step there, the last one only. "
-            "Kept to reproduce the notebooks; readout final uses both directions fully"
-        )
     known = manifest.preprocessing.training_range
     facts = {
         "model": describe_architecture(manifest),
@@ -138,10 +132,10 @@ def print_model(model: TrainedModel, status: str) -> None:
         "input": f"{config.input_size} features a step"
         + (f", at most {config.sequence_length} steps" if config.sequence_length else ""),
         "values": "not known" if known is None else f"{known[0]:g} to {known[1]:g} in training",
-        "readout": reads,
+        "readout": describe_readout(manifest),
         "classes": f"{len(manifest.classes)}: {', '.join(manifest.classes)}",
         "backend": f"{backend.name}: {backend.reason}, {torch.get_num_threads()} threads",
-        **_provenance(manifest),
+        "from": describe_origin(manifest),
         "status": status,
     }
     _print_facts(facts)
@@ -179,19 +173,6 @@ def print_checkpoint(weights: Mapping[str, Tensor]) -> None:
     rows = [[name, "x".join(map(str, tensor.shape))] for name, tensor in weights.items()]
     print_table(["tensor", "shape"], rows)
     print("use it: bothways convert FILE --out my-model")
-
-
-def _provenance(manifest: Manifest) -> dict[str, str]:
-    provenance = manifest.provenance
-    if "converted_from" in provenance:
-        return {"from": f"converted from {provenance['converted_from']['file']}"}
-    if "data" not in provenance:
-        return {}
-    data, training = provenance["data"], provenance["training"]
-    return {
-        "from": f"recipe {provenance['recipe']} on {data['name']} ({data['train_count']:,} "
-        f"sequences), seed {training['seed']}, {provenance['threads']} threads"
-    }
 
 
 def _print_facts(facts: dict[str, str]) -> None:

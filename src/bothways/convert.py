@@ -3,7 +3,6 @@
 import warnings
 import zipfile
 from collections.abc import Mapping, Sequence
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,7 @@ import torch
 from torch import Tensor
 
 from bothways.cells import GRU, LSTM, RNN_TANH
-from bothways.checkpoint import Manifest
+from bothways.checkpoint import Manifest, versions
 from bothways.config import ModelConfig
 from bothways.errors import CheckpointError, ConfigError
 from bothways.inference import TrainedModel
@@ -83,7 +82,7 @@ def convert(
         classes=tuple(classes),
         provenance={
             "converted_from": {"file": path.name, "sha256": sha256(path.read_bytes())},
-            "versions": {"bothways": version("bothways"), "torch": torch.__version__},
+            "versions": versions(),
         },
     )
     return TrainedModel(classifier.eval(), manifest)

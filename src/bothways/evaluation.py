@@ -28,12 +28,14 @@ def compute_logits(
     was_training = model.training
     model.eval()
     logits = torch.empty(len(sequences), model.config.num_classes)
-    with torch.inference_mode():
-        for indices in sequences.by_length(BATCH_SIZE):
-            batch = sequences.batch(indices).to(device)
-            logits[indices] = model(batch.inputs, batch.lengths).float().cpu()
-            on_batch(len(indices))
-    model.train(was_training)
+    try:
+        with torch.inference_mode():
+            for indices in sequences.by_length(BATCH_SIZE):
+                batch = sequences.batch(indices).to(device)
+                logits[indices] = model(batch.inputs, batch.lengths).float().cpu()
+                on_batch(len(indices))
+    finally:
+        model.train(was_training)
     return logits
 
 

@@ -46,6 +46,16 @@ class History:
         self._file.close()
 
 
+def check_size(path: Path, size: int) -> None:
+    """Raise CheckpointError if the history is shorter than a checkpoint says."""
+    found = path.stat().st_size if path.exists() else 0
+    if found < size:
+        raise CheckpointError(
+            f"{path} has {found} bytes; expected at least {size}, as the checkpoint says. "
+            "Restore it from a copy."
+        )
+
+
 def read_history(path: Path) -> list[dict[str, Any]]:
     """Return the lines of a history; a last line that is still being written is left out.
 

@@ -11,6 +11,7 @@ from bothways.checkpoint import CONFIG_FILE, MODEL_FILE, Manifest, load_classifi
 from bothways.errors import ShapeError
 from bothways.evaluation import compute_logits, evaluate
 from bothways.model import SequenceClassifier
+from bothways.model_card import model_card
 from bothways.sequences import Sequences
 from bothways.storage import sha256, write_atomically
 
@@ -80,6 +81,7 @@ class TrainedModel:
         content = self.manifest.to_bytes()
         write_atomically(folder / CONFIG_FILE, content)
         save_weights(folder / MODEL_FILE, sha256(content), self.classifier.state_dict())
+        write_atomically(folder / "README.md", model_card(self.manifest, {}).encode())
 
     def _checked(self, data: Any) -> Sequences:
         sequences = _as_sequences(data)

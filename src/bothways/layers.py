@@ -60,9 +60,14 @@ class RecurrentLayers(torch.nn.RNNBase):
         self.backend = backend
 
     @property
+    def num_directions(self) -> int:
+        """1 forward only, 2 both ways."""
+        return 2 if self.bidirectional else 1
+
+    @property
     def output_size(self) -> int:
         """Features of one output step: both directions side by side."""
-        return (self.proj_size or self.hidden_size) * (2 if self.bidirectional else 1)
+        return (self.proj_size or self.hidden_size) * self.num_directions
 
     @property
     def backend_choice(self) -> Choice:
@@ -170,7 +175,7 @@ class RecurrentLayers(torch.nn.RNNBase):
         return steps, lengths, self._initial(hx, steps, batched), batched
 
     def _initial(self, hx: States | None, steps: Tensor, batched: bool) -> States:
-        num_states = self.num_layers * (2 if self.bidirectional else 1)
+        num_states = self.num_layers * self.num_directions
         sizes = (self.proj_size or self.hidden_size, self.hidden_size)
         shapes = [(num_states, steps.shape[1], size) for size in sizes[: len(self.cell.states)]]
         if hx is None:
@@ -178,6 +183,11 @@ class RecurrentLayers(torch.nn.RNNBase):
             return tuple(torch.zeros(s, dtype=dtype, device=steps.device) for s in shapes)
         if not batched:
             hx = tuple(state[:, None] for state in hx)
+        if len(hx) != len(shapes):
+            raise ShapeError(
+                f"hx holds {len(hx)} states; expected {len(shapes)}: "
+                f"{', '.join(f'{name}_0' for name in self.cell.states)}. Pass a tuple of them."
+            )
         for name, state, shape in zip(self.cell.states, hx, shapes, strict=True):
             if tuple(state.shape) != shape:
                 raise ShapeError(
@@ -187,7 +197,6 @@ class RecurrentLayers(torch.nn.RNNBase):
         return hx
 
     def _stack(self) -> Stack:
-        directions = 2 if self.bidirectional else 1
         names = ("weight_ih", "weight_hh", *(("bias_ih", "bias_hh") if self.bias else ()))
         if self.proj_size:
             names = (*names, "weight_hr")
@@ -196,7 +205,8 @@ class RecurrentLayers(torch.nn.RNNBase):
             for tensors in self.all_weights
         ]
         layers = tuple(
-            tuple(flat[first : first + directions]) for first in range(0, len(flat), directions)
+            tuple(flat[first : first + self.num_directions])
+            for first in range(0, len(flat), self.num_directions)
         )
         return Stack(self.cell, layers, self.dropout if self.training else 0.0)
 

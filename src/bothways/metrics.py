@@ -65,7 +65,7 @@ def confusion_matrix(labels: Array, predicted: Array, num_classes: int) -> Array
 def log_loss(probabilities: Array, labels: Array) -> float:
     """Return the mean negative log probability of the true class, in nats.
 
-    A probability of 0 counts as the smallest float of its type, as in scikit-learn.
+    A probability of 0 counts as the machine epsilon of its type, as in scikit-learn.
     """
     true = probabilities[np.arange(len(labels)), labels]
     return float(-np.log(np.maximum(true, np.finfo(probabilities.dtype).eps)).mean())

@@ -92,9 +92,8 @@ class SequenceClassifier(nn.Module):
     def _initial(self, inputs: Tensor) -> States | None:
         if self.config.initial_state == "zeros" or not self.training:
             return None
-        config = self.config
-        num_states = config.num_layers * (2 if config.bidirectional else 1)
-        shape = (num_states, len(inputs), config.hidden_size)
+        num_states = self.config.num_layers * self.layers.num_directions
+        shape = (num_states, len(inputs), self.config.hidden_size)
         return tuple(
             torch.randn(shape, dtype=inputs.dtype, device=inputs.device)
             for _ in self.layers.cell.states

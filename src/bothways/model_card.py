@@ -8,30 +8,33 @@ from bothways.readout import READOUTS
 
 def model_card(manifest: Manifest, metrics: dict[str, Any]) -> str:
     """Return the model card as Markdown."""
-    model, provenance = manifest.model, manifest.provenance
-    rows = [
-        f"| {split} | {figures['count']:,} | {figures['accuracy']:.2%} | {figures['log_loss']:.4f} "
-        f"| {figures['expected_calibration_error']:.4f} |"
-        for split, figures in metrics.items()
-        if figures is not None
-    ]
-    data = provenance["data"]
+    model = manifest.model
     lines = [
         f"# {describe_architecture(manifest)}",
         "",
-        f"A sequence classifier trained with bothways: recipe `{provenance['recipe']}`, data "
-        f"`{data['name']}` ({data['train_count']:,} labelled sequences), seed "
-        f"{provenance['training']['seed']}.",
+        f"A sequence classifier made with bothways: {describe_origin(manifest)}.",
         "",
         f"- Takes sequences of {model.input_size} features a step"
         + (f", at most {model.sequence_length} steps." if model.sequence_length else "."),
         f"- Says one of {len(manifest.classes)} classes: {', '.join(manifest.classes)}.",
-        f"- Reads out {READOUTS[model.readout].summary}.",
+        f"- Reads out {describe_readout(manifest)}.",
         "",
-        "| split | sequences | accuracy | log loss | calibration error |",
-        "|---|---|---|---|---|",
-        *rows,
-        "",
+    ]
+    measured = {split: figures for split, figures in metrics.items() if figures is not None}
+    if measured:
+        lines += [
+            "| split | sequences | accuracy | log loss | calibration error |",
+            "|---|---|---|---|---|",
+            *(
+                f"| {split} | {figures['count']:,} | {figures['accuracy']:.2%} "
+                f"| {figures['log_loss']:.4f} | {figures['expected_calibration_error']:.4f} |"
+                for split, figures in measured.items()
+            ),
+            "",
+        ]
+    if "epoch" in measured.get("validation", {}):
+        lines += [f"Epoch {measured['validation']['epoch']} was kept, the best on validation.", ""]
+    lines += [
         "```python",
         "from bothways import load",
         "",
@@ -41,6 +44,32 @@ def model_card(manifest: Manifest, metrics: dict[str, Any]) -> str:
         "",
     ]
     return "\n".join(lines)
+
+
+def describe_origin(manifest: Manifest) -> str:
+    """Say what the model was trained on, or converted from."""
+    provenance = manifest.provenance
+    if "converted_from" in provenance:
+        return f"converted from {provenance['converted_from']['file']}"
+    if "data" not in provenance:
+        return "of unknown origin"
+    data = provenance["data"]
+    return (
+        f"recipe {provenance['recipe']} on {data['name']} ({data['train_count']:,} labelled "
+        f"sequences), seed {provenance['training']['seed']}, {provenance['threads']} threads"
+    )
+
+
+def describe_readout(manifest: Manifest) -> str:
+    """Say what the linear layer sees, and what `last` means in a bidirectional net."""
+    model = manifest.model
+    summary = READOUTS[model.readout].summary
+    if model.readout == "last" and model.bidirectional:
+        summary += (
+            "; the backward direction has read one step there, the last one only. "
+            "Kept to reproduce the notebooks; readout final uses both directions fully"
+        )
+    return summary
 
 
 def describe_architecture(manifest: Manifest) -> str:

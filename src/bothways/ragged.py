@@ -6,6 +6,7 @@ time-major here, (time, batch, features): the layout the kernels run in.
 
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -20,25 +21,25 @@ def checked_lengths(lengths: Any, batch_size: int, time: int) -> Tensor:
     ShapeError
         If there is not one whole number per row, or one lies outside 1..time.
     """
-    lengths = torch.as_tensor(lengths, device="cpu")
-    if lengths.is_floating_point() or lengths.is_complex() or lengths.dtype == torch.bool:
+    numbers = lengths.detach().cpu().numpy() if isinstance(lengths, Tensor) else np.asarray(lengths)
+    if numbers.dtype.kind not in "iu":
         raise ShapeError(
-            f"lengths has dtype {lengths.dtype}; expected whole numbers. Pass an int64 tensor."
+            f"lengths has dtype {numbers.dtype}; expected whole numbers. Pass an int64 tensor."
         )
-    if lengths.shape != (batch_size,):
+    checked: Tensor = torch.from_numpy(numbers.astype(np.int64))
+    if checked.shape != (batch_size,):
         raise ShapeError(
-            f"lengths has shape {tuple(lengths.shape)} but the batch has {batch_size} rows; "
+            f"lengths has shape {tuple(checked.shape)} but the batch has {batch_size} rows; "
             f"expected ({batch_size},). Pass one length per row."
         )
-    outside = (lengths < 1) | (lengths > time)
+    outside = (checked < 1) | (checked > time)
     if outside.any():
         row = int(outside.nonzero()[0])
         raise ShapeError(
-            f"lengths[{row}] is {int(lengths[row])} but inputs has {time} steps; "
+            f"lengths[{row}] is {int(checked[row])} but inputs has {time} steps; "
             f"expected 1..{time}. Pass the lengths before padding."
         )
-    whole: Tensor = lengths.to(torch.int64)
-    return whole
+    return checked
 
 
 def valid_steps(lengths: Tensor, time: int, device: torch.device | None = None) -> Tensor:

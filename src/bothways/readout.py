@@ -72,8 +72,7 @@ class Final(Readout):
     ) -> Tensor:
         """Return the top layer's final states, side by side."""
         _, (h_n, *_) = layers.outputs(inputs, initial, lengths=lengths)
-        directions = 2 if layers.bidirectional else 1
-        return torch.cat(list(h_n[-directions:]), dim=-1)
+        return torch.cat(list(h_n[-layers.num_directions :]), dim=-1)
 
 
 class Flatten(Readout):

@@ -20,9 +20,10 @@ from bothways.checkpoint import (
     Preprocessing,
     read_manifest,
     save_weights,
+    versions,
 )
 from bothways.config import ModelConfig
-from bothways.data import Dataset, find_source, hold_out, open_dataset
+from bothways.data import Dataset, check_finite, find_source, hold_out, open_dataset
 from bothways.errors import (
     CheckpointError,
     ConfigError,
@@ -30,7 +31,7 @@ from bothways.errors import (
     TrainingInterrupted,
 )
 from bothways.evaluation import evaluate
-from bothways.history import History
+from bothways.history import History, check_size
 from bothways.inference import TrainedModel, load
 from bothways.kernels import choose_backend
 from bothways.model import SequenceClassifier
@@ -210,21 +211,25 @@ def _check_unchanged(before: Manifest, now: Manifest, folder: RunFolder, source:
 
 
 def _manifest(request: Request, dataset: Dataset) -> Manifest:
-    from importlib.metadata import version
-
+    check_finite(dataset)
     config = request.training
-    training_part, _ = hold_out(dataset.train, config.validation_fraction, config.seed)
-    longest = max(part.longest for part in (dataset.train, dataset.test) if part is not None)
+    training_part, _ = hold_out(dataset, config.validation_fraction, config.seed)
     flatten = request.model.get("readout") == "flatten"
+    if flatten and dataset.test is not None and dataset.test.longest > dataset.train.longest:
+        raise DataError(
+            f"{dataset.name} has a test sequence of {dataset.test.longest} steps but readout "
+            f"'flatten' sees {dataset.train.longest}, the longest in training; expected no longer "
+            "ones. Cut them, or use readout final."
+        )
     return Manifest(
         model=ModelConfig(
             **request.model,
             input_size=dataset.train.input_size,
             num_classes=len(dataset.classes),
-            sequence_length=longest if flatten else None,
+            sequence_length=dataset.train.longest if flatten else None,
         ),
         classes=dataset.classes,
-        preprocessing=Preprocessing(training_range=training_part.value_range(dataset.name)),
+        preprocessing=Preprocessing(training_range=training_part.value_range()),
         provenance={
             "recipe": request.recipe,
             "training": config.model_dump(mode="json"),
@@ -236,7 +241,7 @@ def _manifest(request: Request, dataset: Dataset) -> Manifest:
                 "test_sha256": None if dataset.test is None else dataset.test.fingerprint(),
             },
             "threads": request.threads,
-            "versions": {"bothways": version("bothways"), "torch": torch.__version__},
+            "versions": versions(),
         },
     )
 
@@ -251,7 +256,7 @@ def _run(
     manifest, config_sha256 = read_manifest(folder.path)
     config = request.training
     progress = progress or make_progress(config.epochs)
-    training_part, validation = hold_out(dataset.train, config.validation_fraction, config.seed)
+    training_part, validation = hold_out(dataset, config.validation_fraction, config.seed)
     device = choose_device(config)
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(config.seed)
@@ -270,22 +275,17 @@ def _run(
                     f"{folder.checkpoint} is not of the run that {CONFIG_FILE} beside it "
                     "describes: its SHA-256 differs. Restore both from a copy."
                 )
-            training.restore(tensors, facts)
             history_size = facts["history_size"]
+            check_size(folder.history, history_size)
+            training.restore(tensors, facts)
         try:
             with History(folder.history, history_size) as history:
                 _train(folder, config_sha256, training, history, progress, should_stop)
             model.load_state_dict(training.chosen_weights())
             splits = {"train": training_part, "validation": validation, "test": dataset.test}
-
-            def on_batch() -> None:
-                if should_stop():
-                    raise TrainingInterrupted(
-                        "stopped while evaluating; training is complete and saved. "
-                        f"Continue with: bothways train {folder.path} --resume"
-                    )
-
-            metrics = _evaluate(model, manifest, splits, progress, on_batch)
+            metrics = _evaluate(folder, model, manifest, splits, progress, should_stop)
+            if training.best is not None:
+                metrics["validation"]["epoch"] = training.best.epoch
         finally:
             progress.close()
     save_weights(folder.path / MODEL_FILE, config_sha256, model.state_dict())
@@ -342,23 +342,31 @@ def _train(
 
 
 def _evaluate(
+    folder: RunFolder,
     model: SequenceClassifier,
     manifest: Manifest,
     splits: Mapping[str, Sequences | None],
     progress: Progress,
-    on_batch: Callable[[], None],
+    should_stop: Callable[[], bool],
 ) -> dict[str, Any]:
     """Return the content of `metrics.json`: each split measured once, None where there is none."""
-    metrics: dict[str, Any] = {}
+    seed = manifest.provenance["training"]["seed"]
+    metrics: dict[str, Any] = dict.fromkeys(splits)
+    advance: Callable[[int], None]
+
+    def on_batch(rows: int) -> None:
+        advance(rows)
+        if should_stop():
+            raise TrainingInterrupted(
+                "stopped while evaluating; training is complete and saved. "
+                f"Continue with: bothways train {folder.path} --resume"
+            )
+
     for split, sequences in splits.items():
-        metrics[split] = None
         if sequences is not None:
             advance = progress.evaluating(split, len(sequences))
-
-            def after_batch(rows: int, advance: Callable[[int], None] = advance) -> None:
-                advance(rows)
-                on_batch()
-
-            measured = evaluate(model, sequences, manifest.classes, after_batch)
-            metrics[split] = {**measured, "seed": manifest.provenance["training"]["seed"]}
+            metrics[split] = {
+                **evaluate(model, sequences, manifest.classes, on_batch),
+                "seed": seed,
+            }
     return metrics

@@ -30,7 +30,7 @@ def labelled_splits(manifest: Manifest, dataset: Dataset) -> dict[str, Sequences
     fraction = training.get("validation_fraction", 0)
     train_part, validation = dataset.train, None
     if fraction and known == dataset.train.fingerprint():
-        train_part, validation = hold_out(dataset.train, fraction, training["seed"])
+        train_part, validation = hold_out(dataset, fraction, training["seed"])
     return {"train": train_part, "validation": validation, "test": dataset.test}
 
 
@@ -51,7 +51,7 @@ def evaluate_splits(
     Returns
     -------
     dict
-        As `metrics.json`: None for a split that is not there, or was not asked for.
+        As `metrics.json`, None for a split that is not there; of one split, that one alone.
 
     Raises
     ------

@@ -18,6 +18,11 @@ from bothways.model import SequenceClassifier
 from bothways.optimization import learning_rate_at, make_optimizer
 from bothways.sequences import Sequences, padding_waste, shuffled_batches
 
+_WHAT_TO_TRY = (
+    "Try a lower learning_rate (now {:g}) or gradient_clip=1, and look for extreme values in the "
+    "data."
+)
+
 
 @dataclass(frozen=True)
 class StepDone:
@@ -134,10 +139,8 @@ class Training:
 
     @property
     def learning_rate(self) -> float:
-        """Learning rate of the next step, or of the last one at the end."""
-        total = self.config.epochs * self.steps_per_epoch
-        step = min(self.epoch * self.steps_per_epoch + self.step, total - 1)
-        return learning_rate_at(self.config, step, total)
+        """Learning rate of the last step taken; before the first, that of the first."""
+        return self._rate_of(max(0, self.epoch * self.steps_per_epoch + self.step - 1))
 
     def events(self) -> Iterator[StepDone | EpochDone]:
         """Train to the end; yield after each step and, after its last step, each epoch.
@@ -186,10 +189,15 @@ class Training:
         Raises
         ------
         NonFiniteLossError
-            If the loss has become NaN or infinite: such a state is not worth saving.
+            If the loss or a weight has become NaN or infinite: such a state is not worth saving.
         """
         self._read_back()
         tensors = {f"model.{name}": tensor for name, tensor in self.model.state_dict().items()}
+        if not all(bool(tensor.isfinite().all()) for tensor in tensors.values()):
+            raise NonFiniteLossError(
+                f"a weight is NaN or infinite in epoch {self.epoch + 1}, step {self.step}; "
+                f"expected finite weights. {_WHAT_TO_TRY.format(self.config.learning_rate)}"
+            )
         for index, slots in self._optimizer.state_dict()["state"].items():
             tensors |= {f"optimizer.{index}.{slot}": value for slot, value in slots.items()}
         if self._average is not None:
@@ -244,7 +252,7 @@ class Training:
         batch = self._sequences.batch(indices).to(self.device)
         assert batch.labels is not None  # a Dataset has checked
         for group in self._optimizer.param_groups:
-            group["lr"] = self.learning_rate
+            group["lr"] = self._rate_of(self.epoch * self.steps_per_epoch + self.step)
         with self._autocast():
             logits = self.model(batch.inputs, batch.lengths).float()
         loss = functional.cross_entropy(
@@ -261,6 +269,9 @@ class Training:
         self._unread.append((loss.detach(), hits, len(indices)))
         self._totals.seconds += time.perf_counter() - started
 
+    def _rate_of(self, step: int) -> float:
+        return learning_rate_at(self.config, step, self.config.epochs * self.steps_per_epoch)
+
     def _autocast(self) -> AbstractContextManager[Any]:
         if self.config.precision == "bfloat16":
             return torch.autocast(self.device.type, torch.bfloat16)
@@ -269,20 +280,21 @@ class Training:
     def _read_back(self) -> None:
         if not self._unread:
             return
+        started = time.perf_counter()  # on a GPU, this is where the steps are waited for
         losses = torch.stack([loss for loss, _, _ in self._unread]).tolist()
         first = self.step - len(losses)
         for n, loss in enumerate(losses, start=first + 1):
             if not abs(loss) < float("inf"):
                 raise NonFiniteLossError(
                     f"loss is {loss} in epoch {self.epoch + 1}, step {n}; expected a finite "
-                    f"number. Try a lower learning_rate (now {self.config.learning_rate:g}) or "
-                    "gradient_clip=1, and look for NaN in the data."
+                    f"number. {_WHAT_TO_TRY.format(self.config.learning_rate)}"
                 )
-        self._totals.loss += sum(losses)
+            self._totals.loss += loss  # one by one: the same sum whenever it is read
         self._totals.correct += int(torch.stack([hits for _, hits, _ in self._unread]).sum())
         self._totals.seen += sum(rows for _, _, rows in self._unread)
         self._last_loss = losses[-1]
         self._unread.clear()
+        self._totals.seconds += time.perf_counter() - started
 
     def _end_epoch(self, batches: list[Tensor]) -> EpochDone:
         self._read_back()

@@ -2,13 +2,21 @@
 
 from pathlib import Path
 
-from bothways.data.dataset import Dataset, hold_out
+from bothways.data.dataset import Dataset, check_finite, hold_out
 from bothways.data.labelled import read_npz
 from bothways.data.mnist import mnist
 from bothways.data.unlabelled import Piece, check_readable, read_unlabelled
 from bothways.errors import DataError
 
-__all__ = ["Dataset", "Piece", "check_readable", "hold_out", "open_dataset", "read_unlabelled"]
+__all__ = [
+    "Dataset",
+    "Piece",
+    "check_finite",
+    "check_readable",
+    "hold_out",
+    "open_dataset",
+    "read_unlabelled",
+]
 
 _BUILT_IN = {"mnist": mnist}
 

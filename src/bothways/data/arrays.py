@@ -56,6 +56,11 @@ class ArrayStream:
                 "negative size, and elements of at least one byte. It is damaged: copy it again."
             )
 
+    @property
+    def row_bytes(self) -> int:
+        """Bytes of one row."""
+        return int(math.prod(self.shape[1:]) * self.dtype.itemsize)
+
     def chunks(self, rows: int) -> Iterator[Array]:
         """Yield arrays (up to `rows`, *shape[1:]) until all have been read.
 
@@ -64,7 +69,7 @@ class ArrayStream:
         DataError
             If the file ends early, goes on too long, or is damaged.
         """
-        row_bytes = math.prod(self.shape[1:]) * self.dtype.itemsize
+        row_bytes = self.row_bytes
         if row_bytes > MAX_ROW_BYTES:
             raise DataError(
                 f"{self.name} says that one row has {row_bytes:,} bytes, shape {self.shape}; "

@@ -63,9 +63,14 @@ class Dataset:
                 )
 
 
-def hold_out(
-    sequences: Sequences, fraction: float, seed: int
-) -> tuple[Sequences, Sequences | None]:
+def check_finite(dataset: Dataset) -> None:
+    """Raise DataError if any sequence, to train on or to test on, holds NaN or infinity."""
+    dataset.train.check_finite(f"{dataset.name}[inputs]")
+    if dataset.test is not None:
+        dataset.test.check_finite(f"{dataset.name}[test_inputs]")
+
+
+def hold_out(dataset: Dataset, fraction: float, seed: int) -> tuple[Sequences, Sequences | None]:
     """Return the part to train on and, where `fraction` is not 0, the validation split.
 
     Raises
@@ -73,14 +78,15 @@ def hold_out(
     DataError
         If nothing can be held out, for no class has two sequences.
     """
+    sequences = dataset.train
     if not fraction:
         return sequences, None
     assert sequences.labels is not None  # Dataset has checked
     training, held_out = stratified_split(sequences.labels, fraction, seed)
     if not len(held_out):
         raise DataError(
-            "no class has two sequences, so none can be held out for validation; expected more. "
-            "Set validation_fraction=0."
+            f"{dataset.name}: no class has two sequences, so none can be held out for validation; "
+            "expected more. Set validation_fraction=0."
         )
     return sequences.subset(training), sequences.subset(held_out)
 

@@ -12,6 +12,8 @@ from bothways.ragged import checked_lengths
 from bothways.sequences import Sequences
 
 CHUNK_ROWS = 1024
+CHUNK_BYTES = 1 << 26
+"""A piece holds no more rows, and no more bytes unless one row does."""
 
 
 @dataclass(frozen=True)
@@ -121,7 +123,7 @@ def _pieces(stream: ArrayStream, lengths: Any, input_size: int) -> Iterator[Piec
     if 0 in shape:
         raise DataError(f"{stream.name} has shape {shape}: it holds no sequence. Check the file.")
     done = 0
-    for chunk in stream.chunks(CHUNK_ROWS):
+    for chunk in stream.chunks(max(1, min(CHUNK_ROWS, CHUNK_BYTES // stream.row_bytes))):
         inputs = to_inputs(chunk, stream.name)
         count = len(inputs)
         piece_lengths = None if lengths is None else lengths[done : done + count]

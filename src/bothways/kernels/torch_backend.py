@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 from torch import _VF, Tensor
+from torch.nn import functional
 
 from bothways.cells import GRU, LSTM, RNN_RELU, RNN_TANH, Cell
 from bothways.kernels.stack import (
@@ -53,12 +54,12 @@ def last_outputs(stack: Stack, inputs: Tensor, lengths: Tensor | None, initial: 
     """See `Kernel.last_outputs`: the top layer's backward direction runs its one needed step."""
     directions = stack.num_directions
     lower, top = split_top(stack)
-    if lengths is not None:
-        inputs = zero_padding(inputs, lengths)
     if lower is not None:
         below = tuple(state[:-directions] for state in initial)
         inputs, _ = outputs(lower, inputs, lengths, below)
-        inputs = torch.dropout(inputs, stack.dropout, stack.dropout > 0)
+        inputs = functional.dropout(inputs, stack.dropout, training=stack.dropout > 0)
+    elif lengths is not None:
+        inputs = zero_padding(inputs, lengths)
     states = layer_states(initial, len(stack.layers) - 1, directions)
 
     forward, _ = _operator(stack.cell, (top[:1],), inputs, direction_states(states, 0))
