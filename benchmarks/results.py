@@ -1,4 +1,4 @@
-"""Train every recipe with seeds 0, 1 and 2, and write docs/results.md.
+"""Train every recipe with seeds 0, 1 and 2; write docs/results.md and the README's table.
 
     python benchmarks/results.py            # what is not recorded yet, then the page
     python benchmarks/results.py --fresh    # all anew
@@ -9,6 +9,7 @@ benchmarks/records/results/. Close other work before: seconds are wall-clock.
 
 import argparse
 import json
+import re
 import subprocess
 import sys
 import tempfile
@@ -25,6 +26,8 @@ from bothways.recipes import Recipe, all_recipes
 HERE = Path(__file__).parent
 RECORDS = HERE / "records" / "results"
 PAGE = HERE.parent / "docs" / "results.md"
+README = HERE.parent / "README.md"
+MARKERS = r"(<!-- make results -->\n)(.*)(\n<!-- end -->)"
 SEEDS = (0, 1, 2)
 
 # A mean this much below what its author printed still counts as reproduced.
@@ -44,8 +47,11 @@ def main() -> None:
             if fresh or not path.exists():
                 print(f"{recipe.name}, seed {seed}", flush=True)
                 path.write_text(json.dumps(_train(recipe.name, seed), indent=1) + "\n")
-    PAGE.write_text(_page())
-    print(f"wrote {PAGE}")
+    records = [json.loads(path.read_text()) for path in sorted(RECORDS.glob("*.json"))]
+    PAGE.write_text(_page(records))
+    before, begin, _, end, after = re.split(MARKERS, README.read_text(), flags=re.DOTALL)
+    README.write_text(before + begin + _short_table(records) + end + after)
+    print(f"wrote {PAGE} and the table in {README}")
 
 
 def _train(recipe: str, seed: int) -> dict[str, Any]:
@@ -73,9 +79,30 @@ def _train(recipe: str, seed: int) -> dict[str, Any]:
     }
 
 
-def _page() -> str:
+def _short_table(records: list[dict[str, Any]]) -> str:
+    """Return the README's table."""
+    lines = ["| recipe | notebook | model | published test % | test % here, mean (min to max) |"]
+    lines.append("|---|---|---|---|---|")
+    for recipe in all_recipes():
+        test = _test_percents(records, recipe)
+        published = recipe.published.get("test_percent", "-")
+        lines.append(
+            f"| `{recipe.name}` | {recipe.notebook or '-'} | {recipe.summary} | {published} "
+            f"| **{mean(test):.2f}** ({min(test):.2f} to {max(test):.2f}) |"
+        )
+    return "\n".join(lines)
+
+
+def _test_percents(records: list[dict[str, Any]], recipe: Recipe) -> list[float]:
+    return [
+        100 * record["metrics"]["test"]["accuracy"]
+        for record in records
+        if record["recipe"] == recipe.name
+    ]
+
+
+def _page(records: list[dict[str, Any]]) -> str:
     """Return the Markdown page of all records."""
-    records = [json.loads(path.read_text()) for path in sorted(RECORDS.glob("*.json"))]
     machines = {
         f"{m['processor']}, {m['cores']} cores, {m['threads']} threads, torch {m['torch']}, "
         f"Python {m['python']}"
@@ -113,7 +140,7 @@ def _page() -> str:
 
 
 def _row(recipe: Recipe, records: list[dict[str, Any]]) -> str:
-    test = [100 * record["metrics"]["test"]["accuracy"] for record in records]
+    test = _test_percents(records, recipe)
     train = [100 * record["metrics"]["train"]["accuracy"] for record in records]
     seconds = [sum(epoch["seconds"] for epoch in record["epochs"]) for record in records]
     wall = [record["wall_seconds"] for record in records]
