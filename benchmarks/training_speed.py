@@ -1,6 +1,7 @@
 """Time each published recipe against the same model as a plain PyTorch script.
 
-    python benchmarks/training_speed.py
+    python benchmarks/training_speed.py                        # all anew
+    python benchmarks/training_speed.py --recipe lstm-flatten  # more samples of one, added
 
 First the parity gate: from the same weights, both sides must compute the same loss and gradients
 on the same batch. Then each side trains some steps in a process of its own, alternating A B A B;
@@ -156,14 +157,16 @@ def page(record: dict[str, Any]) -> str:
         "script with a DataLoader, and with bothways; each side in a process of its own in its "
         "default environment, alternating, medians with (minimum to maximum).",
         "",
-        "| recipe | plain PyTorch | bothways | ratio |",
-        "|---|---|---|---|",
+        "| recipe | samples a side | plain PyTorch | bothways | ratio |",
+        "|---|---|---|---|---|",
     ]
     for case in record["cases"]:
         plain, ours = (case["sequences_per_second"][side] for side in ("plain", "bothways"))
         cells = [f"{median(s):,.0f} ({min(s):,.0f} to {max(s):,.0f})" for s in (plain, ours)]
         ratio = median(ours) / median(plain)
-        lines.append(f"| `{case['recipe']}` | {cells[0]} | {cells[1]} | **{ratio:.2f}** |")
+        lines.append(
+            f"| `{case['recipe']}` | {len(ours)} | {cells[0]} | {cells[1]} | **{ratio:.2f}** |"
+        )
     lines += [
         "",
         f"Machine: {machine['processor']}, {machine['cores']} cores, {machine['threads']} threads, "
@@ -187,14 +190,19 @@ def main() -> None:
         seconds = {"plain": plain_seconds, "bothways": our_seconds}[arguments.side]
         print(seconds(load_recipe(arguments.recipe), arguments.steps))
         return
-    cases = []
+    earlier = json.loads(RECORD.read_text())["cases"] if arguments.recipe else []
+    cases = {case["recipe"]: case for case in earlier}
     for recipe in all_recipes():
-        if recipe.notebook:
+        if recipe.notebook and arguments.recipe in (None, recipe.name):
             check_parity(recipe)
             steps = arguments.steps or (300 if recipe.model["hidden_size"] < 64 else 60)
-            cases.append(measure(recipe, steps, arguments.rounds))
-            print(recipe.name, cases[-1]["sequences_per_second"], flush=True)
-    record = {"machine": describe_machine(), "warm_up_steps": WARM_UP, "cases": cases}
+            case = measure(recipe, steps, arguments.rounds)
+            print(recipe.name, case["sequences_per_second"], flush=True)
+            before = cases.setdefault(recipe.name, case)
+            if before is not case:
+                for side, samples in case["sequences_per_second"].items():
+                    before["sequences_per_second"][side] += samples
+    record = {"machine": describe_machine(), "warm_up_steps": WARM_UP, "cases": [*cases.values()]}
     RECORD.write_text(json.dumps(record, indent=1) + "\n")
     PAGE.write_text(page(record))
     print(f"wrote {PAGE}")
