@@ -470,3 +470,8 @@ def test_pictures_are_predicted_with_a_note_on_what_was_done(notebook_checkpoint
     result = succeed("predict", "model", "stroke.png")
     assert [row["sequence"] for row in rows_of(result.stdout)] == ["stroke.png"]
     assert result.stderr == "stroke.png: 90x90 grey, scaled to 20x20, centred in 28x28\n"
+
+
+@pytest.mark.parametrize("arguments", [["--bogus"], ["bogus"], ["train", "--bogus"], ["train"]])
+def test_usage_errors_are_one_line(arguments):
+    assert "See: bothways --help" in refuse(*arguments)

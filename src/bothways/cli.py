@@ -24,11 +24,23 @@ P = ParamSpec("P")
 class _OneLineErrors(typer.core.TyperGroup):
     """Commands whose usage errors are one line, as all other errors are."""
 
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        if not args:
+            return super().parse_args(ctx, args)  # shows the help
+        with _usage_errors():
+            return super().parse_args(ctx, args)
+
     def invoke(self, ctx: Any) -> Any:
-        try:
+        with _usage_errors():
             return super().invoke(ctx)
-        except TyperException as error:
-            _fail(f"{error.format_message()} See: bothways --help", error.exit_code)
+
+
+@contextmanager
+def _usage_errors() -> Iterator[None]:
+    try:
+        yield
+    except TyperException as error:
+        _fail(f"{error.format_message()} See: bothways --help", error.exit_code)
 
 
 app = typer.Typer(
