@@ -22,7 +22,14 @@ ROWS = [
     ["console", "cli", "__main__"],
 ]
 PLACE = {name: (row, n) for row, names in enumerate(ROWS) for n, name in enumerate(names)}
-ADAPTED_IN = {"PIL": {"data/images.py"}, "typer": {"cli.py"}, "rich": {"console.py"}}
+COMPILED = {f"kernels/compiled/{path.name}" for path in SOURCE.glob("kernels/compiled/*.py")}
+ADAPTED_IN = {
+    "PIL": {"data/images.py"},
+    "typer": {"cli.py"},
+    "rich": {"console.py"},
+    "numba": COMPILED,
+    "llvmlite": COMPILED,
+}
 
 
 def modules():
@@ -71,7 +78,13 @@ def modules_after(code):
 def test_importing_bothways_imports_no_heavy_package():
     loaded = modules_after("import bothways; dir(bothways)")
     heavy = {"torch", "numpy", "pydantic", "safetensors", "typer", "rich", "tqdm", "PIL", "sklearn"}
+    heavy |= {"numba", "llvmlite"}
     assert not heavy & loaded
+
+
+def test_a_recurrent_layer_imports_no_compiler_before_it_runs():
+    loaded = modules_after("import bothways.nn; bothways.nn.LSTM(3, 4)")
+    assert not {"numba", "llvmlite"} & loaded
 
 
 def test_the_command_line_starts_without_torch():

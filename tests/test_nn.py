@@ -44,10 +44,10 @@ def test_state_dicts_load_both_ways(kind):
     ours, theirs = make(kind, 3, 5, num_layers=2), getattr(torch.nn, kind)(3, 5, num_layers=2)
     inputs = torch.randn(4, 2, 3)
     theirs.load_state_dict(ours.state_dict())
-    assert torch.equal(ours(inputs)[0], theirs(inputs)[0])
+    torch.testing.assert_close(ours(inputs)[0], theirs(inputs)[0])
     fresh = getattr(bothways.nn, kind)(3, 5, num_layers=2)
     fresh.load_state_dict(theirs.state_dict())
-    assert torch.equal(fresh(inputs)[0], theirs(inputs)[0])
+    torch.testing.assert_close(fresh(inputs)[0], theirs(inputs)[0])
 
 
 @each_kind
@@ -59,7 +59,7 @@ def test_constructor_takes_torchs_arguments_in_torchs_order(kind):
     }[kind]
     ours, theirs = make(kind, *positional), make_torch(kind, *positional)
     inputs = torch.randn(2, 6, 3)
-    assert torch.equal(ours(inputs)[0], theirs(inputs)[0])
+    torch.testing.assert_close(ours(inputs)[0], theirs(inputs)[0])
     assert repr(ours) == repr(theirs)
 
 
@@ -168,7 +168,7 @@ def test_autocast_takes_float32_input():
 
 def test_backend_choice_is_visible():
     layers = make("LSTM", 3, 5)
-    assert layers.backend_choice.name == "torch"
+    assert layers.backend_choice.name == "compiled"
     assert "cpu" in layers.backend_choice.reason
     assert make("LSTM", 3, 5, backend="reference").backend_choice.name == "reference"
 
@@ -195,7 +195,9 @@ def test_bad_calls_say_what_and_how_to_go_on(arguments, message):
 
 
 def test_unknown_backend_is_refused():
-    with pytest.raises(BackendError, match=r"'fast' is unknown; expected one of auto, torch"):
+    with pytest.raises(
+        BackendError, match=r"'fast' is unknown; expected one of auto, compiled, torch"
+    ):
         make("LSTM", 3, 5, backend="fast")(torch.ones(1, 1, 3))
 
 

@@ -1,6 +1,6 @@
 """The recurrent layers: weights and checks around the kernels, for every cell."""
 
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import torch
 from torch import Tensor
@@ -70,10 +70,27 @@ class RecurrentLayers(torch.nn.RNNBase):
         return (self.proj_size or self.hidden_size) * self.num_directions
 
     @property
+    def _weights(self) -> list[Tensor]:
+        """All weights in torch's order, whatever stands in for a parameter now."""
+        plain = self._parameters  # attributes are slow to look up, and parametrizations are those
+        names: list[str] = self._flat_weights_names
+        return [cast(Tensor, plain[n] if n in plain else getattr(self, n)) for n in names]
+
+    @property
     def backend_choice(self) -> Choice:
         """Which backend runs these layers now, and why."""
-        weight = self.all_weights[0][0]
-        return choose_backend(self.backend, weight.device, weight.dtype)
+        return self._choose()
+
+    def _choose(self, *tensors: Tensor) -> Choice:
+        weight = self._weights[0]
+        return choose_backend(
+            self.backend,
+            self.cell,
+            weight.device,
+            weight.dtype,
+            projected=self.proj_size > 0,
+            tensors=(weight, *tensors),
+        )
 
     def outputs(
         self, input: Tensor, hx: States | None = None, *, lengths: Any = None
@@ -103,7 +120,7 @@ class RecurrentLayers(torch.nn.RNNBase):
             If `input`, `hx` or `lengths` do not fit each other or the weights.
         """
         steps, lengths, initial, batched = self._prepared(input, hx, lengths)
-        kernel = self.backend_choice.kernel
+        kernel = self._choose(steps).kernel
         outputs, states = kernel.outputs(self._stack(), steps, lengths, initial)
         if not batched:
             return outputs[:, 0], tuple(state[:, 0] for state in states)
@@ -132,13 +149,13 @@ class RecurrentLayers(torch.nn.RNNBase):
             As `outputs`.
         """
         steps, lengths, initial, batched = self._prepared(input, hx, lengths)
-        kernel = self.backend_choice.kernel
+        kernel = self._choose(steps).kernel
         last = kernel.last_outputs(self._stack(), steps, lengths, initial)
         return last if batched else last[0]
 
     def _prepared(
         self, input: Tensor, hx: States | None, lengths: Any
-    ) -> tuple[Tensor, Tensor | None, States, bool]:
+    ) -> tuple[Tensor, Tensor | None, States | None, bool]:
         """Return time-major steps, lengths (None if all rows are full), states, batched."""
         batched = input.dim() == 3
         if not batched:
@@ -157,7 +174,7 @@ class RecurrentLayers(torch.nn.RNNBase):
                 f"input has {input.shape[-1]} features a step, shape {tuple(input.shape)}; "
                 f"expected input_size {self.input_size}. Check the order of the axes."
             )
-        weight = self.all_weights[0][0]
+        weight = self._weights[0]
         if input.dtype != weight.dtype and not torch.is_autocast_enabled(input.device.type):
             raise ShapeError(
                 f"input has dtype {input.dtype} but the weights have {weight.dtype}; expected the "
@@ -174,13 +191,12 @@ class RecurrentLayers(torch.nn.RNNBase):
                 lengths = None
         return steps, lengths, self._initial(hx, steps, batched), batched
 
-    def _initial(self, hx: States | None, steps: Tensor, batched: bool) -> States:
+    def _initial(self, hx: States | None, steps: Tensor, batched: bool) -> States | None:
+        if hx is None:
+            return None
         num_states = self.num_layers * self.num_directions
         sizes = (self.proj_size or self.hidden_size, self.hidden_size)
         shapes = [(num_states, steps.shape[1], size) for size in sizes[: len(self.cell.states)]]
-        if hx is None:
-            dtype = self.all_weights[0][0].dtype
-            return tuple(torch.zeros(s, dtype=dtype, device=steps.device) for s in shapes)
         if not batched:
             hx = tuple(state[:, None] for state in hx)
         if len(hx) != len(shapes):
@@ -197,13 +213,14 @@ class RecurrentLayers(torch.nn.RNNBase):
         return hx
 
     def _stack(self) -> Stack:
-        names = ("weight_ih", "weight_hh", *(("bias_ih", "bias_hh") if self.bias else ()))
-        if self.proj_size:
-            names = (*names, "weight_hr")
-        flat = [
-            DirectionWeights(**dict(zip(names, tensors, strict=True)))
-            for tensors in self.all_weights
-        ]
+        count = 2 + 2 * self.bias + (self.proj_size > 0)  # tensors of one direction
+        weights = self._weights
+        flat = []
+        for first in range(0, len(weights), count):
+            weight_ih, weight_hh, *rest = weights[first : first + count]
+            weight_hr = rest.pop() if self.proj_size else None
+            bias_ih, bias_hh = rest or (None, None)
+            flat.append(DirectionWeights(weight_ih, weight_hh, bias_ih, bias_hh, weight_hr))
         layers = tuple(
             tuple(flat[first : first + self.num_directions])
             for first in range(0, len(flat), self.num_directions)

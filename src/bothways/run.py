@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 
+from bothways.cells import cell_named
 from bothways.checkpoint import (
     CONFIG_FILE,
     MODEL_FILE,
@@ -105,7 +106,9 @@ def train(
         If the folder cannot be written.
     """
     chosen = load_recipe(recipe).with_settings(settings)
-    choose_backend(chosen.training.backend, choose_device(chosen.training), torch.float32)
+    device = choose_device(chosen.training)
+    cell = cell_named(chosen.model["cell"], chosen.model.get("nonlinearity", "tanh"))
+    choose_backend(chosen.training.backend, cell, device, torch.float32)
     source = find_source(data) if isinstance(data, str) else None
     request = Request(
         source=source,

@@ -173,11 +173,11 @@ def open_npz(path: Path) -> Iterator[dict[str, ArrayStream]]:
 
 def _npy_stream(name: str, file: IO[bytes]) -> ArrayStream:
     try:
-        version = np.lib.format.read_magic(file)
+        version = np.lib.format.read_magic(file)  # type: ignore[no-untyped-call]
         if version == (1, 0):
-            shape, fortran, dtype = np.lib.format.read_array_header_1_0(file)
+            shape, fortran, dtype = np.lib.format.read_array_header_1_0(file)  # type: ignore[no-untyped-call]
         else:
-            shape, fortran, dtype = np.lib.format.read_array_header_2_0(file)
+            shape, fortran, dtype = np.lib.format.read_array_header_2_0(file)  # type: ignore[no-untyped-call]
     except _DAMAGE as error:
         reason = str(error).split("\n")[0]
         raise DataError(f"{name} is not a .npy array ({reason}). Save it with numpy.") from None

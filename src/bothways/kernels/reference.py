@@ -17,21 +17,26 @@ from bothways.kernels.stack import (
     States,
     direction_states,
     run_layers,
+    zero_states,
 )
 from bothways.ragged import last_steps, valid_steps, zero_padding
 
 
 def outputs(
-    stack: Stack, inputs: Tensor, lengths: Tensor | None, initial: States
+    stack: Stack, inputs: Tensor, lengths: Tensor | None, initial: States | None
 ) -> tuple[Tensor, States]:
     """See `Kernel.outputs`."""
+    if initial is None:
+        initial = zero_states(stack, inputs)
     time, batch_size, _ = inputs.shape
     if lengths is None:
         lengths = torch.full((batch_size,), time)
     return run_layers(_layer, stack, zero_padding(inputs, lengths), lengths, initial)
 
 
-def last_outputs(stack: Stack, inputs: Tensor, lengths: Tensor | None, initial: States) -> Tensor:
+def last_outputs(
+    stack: Stack, inputs: Tensor, lengths: Tensor | None, initial: States | None
+) -> Tensor:
     """See `Kernel.last_outputs`: by its definition, from all outputs."""
     all_outputs, _ = outputs(stack, inputs, lengths, initial)
     return all_outputs[-1] if lengths is None else last_steps(all_outputs, lengths)

@@ -64,12 +64,15 @@ class Kernel(Protocol):
     """An engine that runs a whole stack of layers."""
 
     def outputs(
-        self, stack: Stack, inputs: Tensor, lengths: Tensor | None, initial: States
+        self, stack: Stack, inputs: Tensor, lengths: Tensor | None, initial: States | None
     ) -> tuple[Tensor, States]:
-        """Return the top layer's outputs, zero past each length, and all final states."""
+        """Return the top layer's outputs, zero past each length, and all final states.
+
+        No initial states are zeros.
+        """
 
     def last_outputs(
-        self, stack: Stack, inputs: Tensor, lengths: Tensor | None, initial: States
+        self, stack: Stack, inputs: Tensor, lengths: Tensor | None, initial: States | None
     ) -> Tensor:
         """Return the top layer's outputs at each row's last step, (batch, features).
 
@@ -96,6 +99,18 @@ def run_layers(
         inputs, final = run_layer(stack.cell, weights, inputs, lengths, states)
         finals.append(final)
     return inputs, tuple(torch.cat(states) for states in zip(*finals, strict=True))
+
+
+def zero_states(stack: Stack, inputs: Tensor) -> States:
+    """Return initial states of zeros for `inputs` (time, batch, input_size)."""
+    weights = stack.layers[0][0]
+    count = len(stack.layers) * stack.num_directions
+    hidden_size = len(weights.weight_ih) // len(stack.cell.gates)
+    sizes = (weights.weight_hh.shape[1], hidden_size)  # of h, which may be projected, and of c
+    return tuple(
+        weights.weight_ih.new_zeros(count, inputs.shape[1], size)
+        for size in sizes[: len(stack.cell.states)]
+    )
 
 
 def layer_states(states: States, layer: int, num_directions: int) -> States:

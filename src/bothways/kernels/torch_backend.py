@@ -26,6 +26,7 @@ from bothways.kernels.stack import (
     layer_states,
     run_layers,
     split_top,
+    zero_states,
 )
 from bothways.ragged import last_steps, reverse_steps, valid_steps, zero_padding
 
@@ -42,16 +43,22 @@ _HOLD = {"input": -1e4, "forget": 1e4, "cell": 0.0, "output": -1e4}
 
 
 def outputs(
-    stack: Stack, inputs: Tensor, lengths: Tensor | None, initial: States
+    stack: Stack, inputs: Tensor, lengths: Tensor | None, initial: States | None
 ) -> tuple[Tensor, States]:
     """See `Kernel.outputs`."""
+    if initial is None:
+        initial = zero_states(stack, inputs)
     if lengths is None:
         return _operator(stack.cell, stack.layers, inputs, initial, stack.dropout)
     return run_layers(_ragged_layer, stack, zero_padding(inputs, lengths), lengths, initial)
 
 
-def last_outputs(stack: Stack, inputs: Tensor, lengths: Tensor | None, initial: States) -> Tensor:
+def last_outputs(
+    stack: Stack, inputs: Tensor, lengths: Tensor | None, initial: States | None
+) -> Tensor:
     """See `Kernel.last_outputs`: the top layer's backward direction runs its one needed step."""
+    if initial is None:
+        initial = zero_states(stack, inputs)
     directions = stack.num_directions
     lower, top = split_top(stack)
     if lower is not None:

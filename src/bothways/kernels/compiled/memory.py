@@ -1,0 +1,177 @@
+"""Reading, writing and moving memory from compiled code, by address."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from llvmlite import ir
+from numba import from_dtype, types
+from numba.core import cgutils
+
+from bothways.kernels.compiled.jit import intrinsic
+from bothways.kernels.compiled.vectors import (
+    FLOAT_POINTER,
+    INT32,
+    INT64,
+    Vectors,
+    offset,
+    pointer,
+)
+
+FLOAT_BYTES = 4
+
+
+def make_record_at(dtype: np.dtype[Any]) -> Callable[..., Any]:
+    """Return a view of one record of an array of `dtype`: record_at(address, index)."""
+    record = from_dtype(dtype)
+    size = INT64(dtype.itemsize)
+
+    @intrinsic
+    def record_at(context: Any, address: Any, index: Any) -> Any:
+        def emit(target: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> Any:
+            address, index = arguments
+            place = builder.add(address, builder.mul(index, size))
+            return builder.inttoptr(place, target.get_value_type(record))
+
+        return record(types.int64, types.int64), emit
+
+    return record_at
+
+
+@intrinsic
+def read_integer(context: Any, address: Any, index: Any) -> Any:
+    """Return the int64 at `index` of an array."""
+
+    def emit(_: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> Any:
+        array = builder.inttoptr(arguments[0], INT64.as_pointer())
+        return builder.load(builder.gep(array, [arguments[1]]))
+
+    return types.int64(types.int64, types.int64), emit
+
+
+@intrinsic
+def take_next(context: Any, counter: Any) -> Any:
+    """Return the int64 at an address and add 1 to it, as one step among threads."""
+
+    def emit(_: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> Any:
+        place = builder.inttoptr(arguments[0], INT64.as_pointer())
+        return builder.atomic_rmw("add", place, INT64(1), "monotonic")
+
+    return types.int64(types.int64), emit
+
+
+@intrinsic
+def read_float(context: Any, address: Any, index: Any) -> Any:
+    """Return the float32 at `index` of an array."""
+
+    def emit(_: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> Any:
+        return builder.load(offset(builder, pointer(builder, arguments[0]), arguments[1]))
+
+    return types.float32(types.int64, types.int64), emit
+
+
+@intrinsic
+def write_float(context: Any, address: Any, index: Any, value: Any) -> Any:
+    """Set the float32 at `index` of an array."""
+
+    def emit(_: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> Any:
+        address, index, value = arguments
+        builder.store(value, offset(builder, pointer(builder, address), index))
+
+    return types.void(types.int64, types.int64, types.float32), emit
+
+
+@intrinsic
+def copy_floats(context: Any, result: Any, source: Any, count: Any) -> Any:
+    """Copy `count` floats."""
+
+    def emit(_: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> Any:
+        result, source, count = arguments
+        size = builder.mul(count, INT64(FLOAT_BYTES))
+        cgutils.raw_memcpy(builder, pointer(builder, result), pointer(builder, source), size, 1)
+
+    return types.void(types.int64, types.int64, types.int64), emit
+
+
+@intrinsic
+def zero_floats(context: Any, result: Any, count: Any) -> Any:
+    """Set `count` floats to 0."""
+
+    def emit(_: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> Any:
+        result, count = arguments
+        size = builder.mul(count, INT64(FLOAT_BYTES))
+        cgutils.memset(builder, pointer(builder, result), size, 0)
+
+    return types.void(types.int64, types.int64), emit
+
+
+def make_copy(width: int) -> Callable[..., None]:
+    """Return a copy of exactly `width` floats: copy(result, source)."""
+
+    @intrinsic
+    def copy(context: Any, result: Any, source: Any) -> Any:
+        def emit(_: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> Any:
+            vector = Vectors(builder, width)
+            result, source = (pointer(builder, address) for address in arguments)
+            vector.store(vector.load(source), result)
+
+        return types.void(types.int64, types.int64), emit
+
+    return copy
+
+
+def make_transpose(lanes: int) -> Callable[..., None]:
+    """Return a transpose of a square of `lanes`: transpose(result, step, source, source_step).
+
+    A perfect shuffle of the rows' halves, done log2(lanes) times, is a transpose.
+    """
+    name = f"bothways_transpose_{lanes}"
+
+    def function_in(module: ir.Module) -> ir.Function:
+        if name in module.globals:
+            return module.globals[name]
+        signature = ir.FunctionType(ir.VoidType(), [FLOAT_POINTER, INT64] * 2)
+        function = ir.Function(module, signature, name)
+        function.linkage = "internal"
+        function.attributes.add("noinline")
+        builder = ir.IRBuilder(function.append_basic_block())
+        result, result_step, source, source_step = function.args
+        vector = Vectors(builder, lanes)
+
+        def row(matrix: Any, step: Any, n: int) -> Any:
+            return offset(builder, matrix, builder.mul(step, INT64(n)))
+
+        rows = [vector.load(row(source, source_step, n)) for n in range(lanes)]
+        half = lanes // 2
+        shuffles = [
+            ir.Constant(
+                ir.VectorType(INT32, lanes),
+                [lane for n in range(start, start + half) for lane in (n, n + lanes)],
+            )
+            for start in (0, half)
+        ]
+        for _ in range(lanes.bit_length() - 1):
+            rows = [
+                builder.shuffle_vector(rows[n], rows[n + half], order)
+                for n in range(half)
+                for order in shuffles
+            ]
+        for n in range(lanes):
+            vector.store(rows[n], row(result, result_step, n))
+        builder.ret_void()
+        return function
+
+    @intrinsic
+    def transpose(
+        context: Any, result: Any, result_step: Any, source: Any, source_step: Any
+    ) -> Any:
+        def emit(_: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> Any:
+            result, result_step, source, source_step = arguments
+            builder.call(
+                function_in(builder.module),
+                [pointer(builder, result), result_step, pointer(builder, source), source_step],
+            )
+
+        return types.void(*[types.int64] * 4), emit
+
+    return transpose

@@ -1,0 +1,74 @@
+"""Running the compiled program on torch's own threads.
+
+Where torch's OpenMP is GNU's (its Linux wheels), the program runs as one more of torch's parallel
+regions, on the threads that torch has already made. A pool of our own would fight them for the
+cores: they spin for milliseconds after each of torch's operators. Elsewhere, and in a forked child,
+whose copy of that pool is dead, Python threads do the same work.
+"""
+
+import ctypes
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from pathlib import Path
+
+import torch
+
+_Program = ctypes.CFUNCTYPE(None, ctypes.c_int64)
+
+_forked = False
+_pools: dict[int, ThreadPoolExecutor] = {}
+
+
+def _after_fork() -> None:
+    global _forked
+    _forked = True
+    _pools.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
+
+
+def run_on_threads(entry: int, job: int, threads: int) -> None:
+    """Call the function at `entry` with the address `job` on up to `threads` threads, and wait."""
+    if threads == 1:
+        _Program(entry)(job)
+        return
+    parallel = None if _forked else _openmp_parallel()
+    if parallel is not None:
+        parallel(entry, job, threads, 0)
+        return
+    program = _Program(entry)
+    others = [_pool(threads - 1).submit(program, job) for _ in range(threads - 1)]
+    program(job)
+    for other in others:
+        other.result()
+
+
+def threads_in_use() -> str:
+    """Say which threads run the program, for messages."""
+    return "Python threads" if _forked or _openmp_parallel() is None else "torch's OpenMP threads"
+
+
+def _pool(workers: int) -> ThreadPoolExecutor:
+    if workers not in _pools:
+        _pools[workers] = ThreadPoolExecutor(workers, thread_name_prefix="bothways")
+    return _pools[workers]
+
+
+@cache
+def _openmp_parallel() -> Callable[[int, int, int, int], None] | None:
+    """Return GNU OpenMP's `GOMP_parallel` from the library that torch runs on, if it is that."""
+    if "OpenMP" not in torch.__config__.parallel_info():
+        return None
+    for path in (Path(torch.__file__).parent / "lib").glob("libgomp*.so*"):
+        try:
+            parallel = ctypes.CDLL(str(path)).GOMP_parallel
+        except (OSError, AttributeError):
+            continue
+        parallel.argtypes = [ctypes.c_void_p, ctypes.c_int64, ctypes.c_uint, ctypes.c_uint]
+        parallel.restype = None
+        return parallel
+    return None

@@ -1,0 +1,138 @@
+"""The inner loop of every matrix product: one tile of the result, held in registers.
+
+    result[r, n] = seed[r, n] + sum over k of left[r, k] * right[k, n]
+
+`seed` is the result itself (to add to it), a bias row (row step 0), or a row of zeros.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+
+from bothways.kernels.compiled.instruction_sets import InstructionSet
+from bothways.kernels.compiled.jit import intrinsic
+from bothways.kernels.compiled.vectors import (
+    FLOAT_POINTER,
+    INT64,
+    Vectors,
+    offset,
+    pointer,
+)
+
+_UNROLL = 4
+# A multiply-add takes 4 cycles, two start in each: fewer than 8 sums at once leave gaps.
+_SUMS_IN_FLIGHT = 8
+
+
+def make_tile(
+    instructions: InstructionSet, rows: int, vectors: int, *, packed: bool, masked: bool
+) -> Callable[..., None]:
+    """Return the tile of `rows` by `vectors` vectors, callable from compiled code.
+
+    Parameters
+    ----------
+    instructions : InstructionSet
+    rows, vectors : int
+    packed : bool
+        Whether `left` has its rows side by side, left[r, k] at k * left_step + r; else they follow
+        each other, at r * left_step + k.
+    masked : bool
+        Whether only the first `active` lanes of the last vector exist in `seed` and `result`.
+    """
+    kind = ("packed" if packed else "rows") + ("_masked" if masked else "")
+    name = f"bothways_tile_{rows}x{vectors * instructions.lanes}_{kind}"
+
+    @intrinsic
+    def tile(
+        context: Any,
+        left: Any,
+        left_step: Any,
+        right: Any,
+        right_step: Any,
+        seed: Any,
+        seed_step: Any,
+        result: Any,
+        result_step: Any,
+        depth: Any,
+        active: Any,
+    ) -> Any:
+        def call(_: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> Any:
+            function = _tile(
+                builder.module, name, instructions.lanes, rows, vectors, packed, masked
+            )
+            addresses = {0, 2, 4, 6}
+            builder.call(
+                function,
+                [pointer(builder, a) if n in addresses else a for n, a in enumerate(arguments)],
+            )
+
+        return types.void(*[types.int64] * 10), call
+
+    return tile
+
+
+def _tile(
+    module: ir.Module, name: str, lanes: int, rows: int, vectors: int, packed: bool, masked: bool
+) -> ir.Function:
+    """Return the tile's function, written into `module` at its first use."""
+    if name in module.globals:
+        return module.globals[name]
+    arguments = [FLOAT_POINTER, INT64] * 4 + [INT64, INT64]
+    function = ir.Function(module, ir.FunctionType(ir.VoidType(), arguments), name)
+    function.linkage = "internal"
+    function.attributes.add("noinline")
+    left, left_step, right, right_step, seed, seed_step, result, result_step, depth, active = (
+        function.args
+    )
+    for operand in (left, right):
+        operand.add_attribute("noalias")
+    builder = ir.IRBuilder(function.append_basic_block())
+    write = Vectors(builder, lanes)
+    last = Vectors(builder, lanes, active if masked else None)
+
+    def at(matrix: Any, step: Any, row: int, vector: int) -> Any:
+        start = builder.add(builder.mul(step, INT64(row)), INT64(vector * lanes))
+        return offset(builder, matrix, start)
+
+    def edge(vector: int) -> Vectors:
+        return last if vector == vectors - 1 else write
+
+    cells = [(row, vector) for row in range(rows) for vector in range(vectors)]
+    chains = min(_UNROLL, max(1, _SUMS_IN_FLIGHT // len(cells)))
+    sums = {(cell, n): builder.alloca(write.type) for cell in cells for n in range(chains)}
+    for (row, vector), chain in sums:
+        start = write.constant(0.0)
+        if chain == 0:
+            start = edge(vector).load(at(seed, seed_step, row, vector))
+        builder.store(start, sums[(row, vector), chain])
+
+    def multiply_add(k: Any, chain: int) -> None:
+        right_row = offset(builder, right, builder.mul(k, right_step))
+        across = [write.load(offset(builder, right_row, v * lanes)) for v in range(vectors)]
+        for row in range(rows):
+            if packed:
+                place = builder.add(builder.mul(k, left_step), INT64(row))
+            else:
+                place = builder.add(builder.mul(left_step, INT64(row)), k)
+            down = write.broadcast(offset(builder, left, place))
+            for vector in range(vectors):
+                total = sums[(row, vector), chain]
+                builder.store(write.fma(down, across[vector], builder.load(total)), total)
+
+    whole = builder.and_(depth, INT64(-_UNROLL))
+    with cgutils.for_range_slice(builder, INT64(0), whole, INT64(_UNROLL)) as (k, _):
+        for n in range(_UNROLL):
+            multiply_add(builder.add(k, INT64(n)), n % chains)
+    with cgutils.for_range_slice(builder, whole, depth, INT64(1)) as (k, _):
+        multiply_add(k, 0)
+
+    for row, vector in cells:
+        total = builder.load(sums[(row, vector), 0])
+        for chain in range(1, chains):
+            total = write.add(total, builder.load(sums[(row, vector), chain]))
+        edge(vector).store(total, at(result, result_step, row, vector))
+    builder.ret_void()
+    return function
