@@ -1,0 +1,152 @@
+"""Time the layers, and the training step around them, against torch, onnxruntime and OpenVINO.
+
+    python benchmarks/engine.py                                    # all anew
+    python benchmarks/engine.py --case bilstm-256 --work train     # one line anew, the rest kept
+    python benchmarks/engine.py --page                             # the page from the record alone
+
+First the parity gate: from the same weights, each side must give the same outputs, and bothways
+the same gradients, as torch in float64. Then each side runs in a process of its own in its default
+environment, alternating A B C A B C. The record goes to benchmarks/records/, the tables to
+docs/engine-speed.md. Needs onnx, onnxruntime and openvino. Close other work before.
+"""
+
+import argparse
+import json
+import re
+import subprocess
+import sys
+from importlib.metadata import version
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from engine_cases import CASES, Case
+from engine_page import page
+from engine_sides import RUNTIMES, SIDES, TOLERANCE, parity_errors, run_side
+
+HERE = Path(__file__).parent
+RECORD = HERE / "records" / "engine.json"
+PAGE = HERE.parent / "docs" / "engine-speed.md"
+
+
+def measure(case: Case, work: str, rounds: int, machine: dict[str, Any], options: list[str]) -> Any:
+    """Alternate the sides; return the samples (microseconds, or megabytes) and what they say."""
+    samples: dict[str, list[list[float]]] = {side: [] for side in SIDES[work]}
+    peaks = []
+    for _ in range(1 if work == "memory" else rounds):
+        peaks.append(round(_child("peak.py", str(machine["threads"])), 1))
+        for side, processes in samples.items():
+            sample = _child(
+                Path(__file__).name, "--side", side, "--case", case.name, "--work", work, *options
+            )
+            scale = 1 if work == "memory" else 1e6
+            processes.append([round(scale * value, 1) for value in sample])
+    shape = case.shape(work)
+    return {
+        "title": shape.title,
+        "machine": machine,
+        "quick": "--quick" in options,
+        "flops": shape.flops(work),
+        "peak_gflops": peaks,
+        "samples": samples,
+        "lines": [] if work == "memory" else compare(case, work, samples),
+    }
+
+
+def compare(case: Case, work: str, samples: dict[str, list[list[float]]]) -> list[dict[str, Any]]:
+    """Return the ratio to each other side: the median over the rounds, and their range."""
+    medians = {side: [median(one) for one in processes] for side, processes in samples.items()}
+    ours = medians.pop("bothways")
+    if work == "infer":
+        of_runtimes = zip(*(medians[side] for side in RUNTIMES), strict=True)
+        medians["best runtime"] = [min(pair) for pair in of_runtimes]
+    targets = case.targets(work)
+    lines = []
+    for side, theirs in medians.items():
+        ratios = [other / own for other, own in zip(theirs, ours, strict=True)]
+        line = {"against": side, "ratio": median(ratios), "range": [min(ratios), max(ratios)]}
+        if side in targets:
+            line |= {"target": targets[side], "reached": median(ratios) >= targets[side]}
+            line |= {"aim": case.aim} if work == "train" and case.aim else {}
+        lines.append(line)
+    return lines
+
+
+def _child(*command: str) -> Any:
+    """Run a program of this folder and return the JSON that it prints."""
+    program = [sys.executable, str(HERE / command[0]), *command[1:]]
+    return json.loads(subprocess.run(program, check=True, stdout=subprocess.PIPE).stdout)
+
+
+def main() -> None:
+    names = [case.name for case in CASES]
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--case", action="append", choices=names, help="may be repeated")
+    parser.add_argument("--work", action="append", choices=list(SIDES), help="may be repeated")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--quick", action="store_true", help="few iterations: a trial")
+    parser.add_argument("--page", action="store_true", help="only write the page anew")
+    parser.add_argument("--side", choices=[*SIDES["infer"], "parity"], help="one side, as JSON")
+    parser.add_argument("--backend", default="compiled", help=argparse.SUPPRESS)
+    parser.add_argument("--threads", type=int, default=2, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    cases = [case for case in CASES if arguments.case is None or case.name in arguments.case]
+    backend, threads = arguments.backend, arguments.threads
+
+    if arguments.side == "parity":
+        print(json.dumps(parity_errors(cases[0], backend, threads)))
+    elif arguments.side:
+        work, quick = arguments.work[0], arguments.quick
+        print(json.dumps(run_side(arguments.side, cases[0], work, backend, threads, quick)))
+    elif not arguments.page:
+        for case in cases:
+            works = [work for work in case.works if work in (arguments.work or SIDES)]
+            if works:
+                run_case(case, works, arguments)
+    if not arguments.side:
+        PAGE.write_text(page(json.loads(RECORD.read_text())))
+        print(f"wrote {PAGE}")
+
+
+def run_case(case: Case, works: list[str], arguments: argparse.Namespace) -> None:
+    """Pass the parity gate, measure, and put the results into the record."""
+    from machine import describe_machine  # loads torch, which not every side has to
+
+    machine = describe_machine()
+    machine |= {name: version(name) for name in ("numba", *RUNTIMES)}
+    machine["backend"] = arguments.backend
+    options = ["--backend", arguments.backend, "--threads", str(machine["threads"])]
+    errors = _child(Path(__file__).name, "--side", "parity", "--case", case.name, *options)
+    print(f"{case.name}: errors {errors}", flush=True)
+    red = [side for side, error in errors.items() if not error <= TOLERANCE]
+    if red:
+        raise SystemExit(
+            f"{case.name}: {', '.join(red)} differs from torch in float64 by more than "
+            f"{TOLERANCE:g}; expected the same results. Nothing was timed."
+        )
+    for work in works:
+        result = measure(
+            case, work, arguments.rounds, machine, options + ["--quick"] * arguments.quick
+        )
+        for line in result["lines"]:
+            print(f"{case.name}, {work}: {line['ratio']:.2f} x {line['against']}", flush=True)
+        keep(case, work, result | {"errors": errors})
+
+
+def keep(case: Case, work: str, result: dict[str, Any]) -> None:
+    """Replace one result in the record; the others stay, and so does what limits the case."""
+    record: dict[str, Any] = json.loads(RECORD.read_text()) if RECORD.exists() else {"cases": {}}
+    before = record["cases"].get(case.name, {"limits": "", "work": {}})
+    before["work"][work] = result
+    after = record["cases"] | {case.name: before}
+    order = [known.name for known in CASES if known.name in after]
+    text = json.dumps({"tolerance": TOLERANCE, "cases": {n: after[n] for n in order}}, indent=1)
+    # Samples on one line each.
+    text = re.sub(r"\[[\d\s.,-]+\]", lambda found: re.sub(r"\s+", "", found[0]), text)
+    RECORD.write_text(text + "\n")
+
+
+if __name__ == "__main__":
+    main()
