@@ -15,7 +15,7 @@ ROWS = [
     ["errors", "process"],
     ["cells", "config", "metrics", "storage", "history"],
     ["ragged", "sequences", "data", "kernels", "recipes"],
-    ["layers", "nn", "readout"],
+    ["layers", "nn", "readout", "bench"],
     ["model"],
     ["optimization", "evaluation", "training", "checkpoint", "model_card", "inference"],
     ["convert", "prediction", "progress", "run_folder", "splits", "run"],

@@ -12,11 +12,17 @@ import subprocess
 import sys
 import threading
 
+import numpy as np
 import pytest
 import torch
 
 import bothways.nn
-from bothways.errors import BackendError
+from bothways import ModelConfig, SequenceClassifier, Sequences
+from bothways.errors import BackendError, ShapeError
+from bothways.kernels import torch_backend
+from bothways.kernels.compiled.counters import counters
+from bothways.recipes import load_recipe
+from bothways.training import StepDone, Training
 
 CELLS = {
     "rnn_tanh": ("RNN", {"nonlinearity": "tanh"}),
@@ -381,3 +387,47 @@ def test_torch_takes_what_watches_or_transforms():
     expected = torch.autograd.grad(loss(weights, inputs), list(weights.values()))
     for own, other in zip(mine.values(), expected, strict=True):
         torch.testing.assert_close(own, other, atol=1e-5, rtol=1e-4)
+
+
+@cells
+def test_counters_show_that_no_padded_step_is_computed(cell):
+    layers = make(cell, 4, 8, num_layers=2, bidirectional=True)
+    lengths = torch.tensor([5, 2, 4, 1, 1])
+    counters.reset()
+    layers.outputs(torch.randn(9, 5, 4), lengths=lengths)
+    assert counters.row_steps == 2 * 2 * int(lengths.sum())
+    counters.reset()
+    layers.last_outputs(torch.randn(9, 5, 4), lengths=lengths)
+    assert counters.row_steps == 3 * int(lengths.sum()) + len(lengths)  # one step at the top
+
+
+def test_a_default_run_is_compiled_to_its_last_step(monkeypatch):
+    def refuse(*_):
+        raise AssertionError("a step went to the torch backend")
+
+    monkeypatch.setattr(torch_backend, "outputs", refuse)
+    monkeypatch.setattr(torch_backend, "last_outputs", refuse)
+    generator = np.random.default_rng(0)
+    lengths = generator.integers(1, 9, 50)
+    arrays = [generator.normal(size=(length, 3)).astype(np.float32) for length in lengths]
+    sequences = Sequences.from_arrays(arrays, np.arange(50) % 2)
+    recipe = load_recipe("default")
+    model = SequenceClassifier(ModelConfig(**recipe.model, input_size=3, num_classes=2))
+    config = recipe.training.model_copy(update={"epochs": 2, "batch_size": 8})
+    counters.reset()
+    steps = sum(
+        isinstance(event, StepDone) for event in Training(model, sequences, config).events()
+    )
+    assert counters.backward == counters.forward == steps == 14
+    assert counters.row_steps == 2 * 4 * lengths.sum()  # epochs; layers in both directions
+
+
+@pytest.mark.parametrize("wrong", ["double", "shape"])
+def test_weights_that_do_not_fit_are_refused(wrong):
+    layers = make("lstm", 4, 8)
+    if wrong == "double":
+        layers.weight_hh_l0 = torch.nn.Parameter(layers.weight_hh_l0.detach().double())
+    else:
+        layers.weight_hh_l0 = torch.nn.Parameter(torch.randn(32, 3))
+    with pytest.raises(ShapeError, match="expected"):
+        layers.outputs(torch.randn(3, 2, 4))

@@ -385,3 +385,51 @@ def recipes() -> None:
     from bothways.recipes import all_recipes
 
     print_recipes(all_recipes())
+
+
+@_command(
+    "bench",
+    """\
+  bothways bench --warm
+  bothways bench
+  bothways bench --cell gru --hidden 256 --batch 32 --time 100 --input 12 --all-outputs
+""",
+)
+def bench(
+    warm: Annotated[
+        bool, typer.Option("--warm", help="Only compile the engine, ahead of its first use.")
+    ] = False,
+    cell: Annotated[str, typer.Option(help="rnn, gru or lstm.")] = "lstm",
+    hidden: Annotated[int, typer.Option(help="Hidden units of a direction.")] = 128,
+    layers: Annotated[int, typer.Option(help="Layers.")] = 2,
+    batch: Annotated[int, typer.Option(help="Sequences in a batch.")] = 64,
+    time: Annotated[int, typer.Option(help="Steps of a sequence.")] = 28,
+    input_size: Annotated[int, typer.Option("--input", help="Features a step.")] = 28,
+    forward: Annotated[bool, typer.Option("--forward", help="Read forward only.")] = False,
+    all_outputs: Annotated[
+        bool, typer.Option("--all-outputs", help="Ask for all outputs, not the last one.")
+    ] = False,
+    rounds: Annotated[int, typer.Option(min=1, help="Processes a side; the median counts.")] = 3,
+    as_json: AsJson = False,
+    threads: Threads = None,
+) -> None:
+    """Time the compiled engine against torch.nn on this machine."""
+    import torch
+
+    from bothways.bench import BenchShape, compare
+    from bothways.bench import warm as compile_all
+    from bothways.console import print_comparison
+
+    places = compile_all()
+    if warm:
+        for mode, place in places.items():
+            print(f"{mode}: {place if place.exists() else 'compiled, but not kept on disk'}")
+        return
+    shape = BenchShape(
+        cell, hidden, layers, batch, time, input_size, not forward, last=not all_outputs
+    )
+    milliseconds = compare(shape, threads or torch.get_num_threads(), rounds)
+    if as_json:
+        print(json.dumps(milliseconds, indent=2))
+    else:
+        print_comparison(milliseconds)

@@ -179,3 +179,13 @@ def _print_facts(facts: dict[str, str]) -> None:
     width = max(len(name) for name in facts) + 2
     for name, value in facts.items():
         print(f"{name:<{width}}{value}")
+
+
+def print_comparison(milliseconds: dict[str, dict[str, float]]) -> None:
+    """Print what `bench.compare` measured, ratio last."""
+    ours, theirs = milliseconds["bothways.nn"], milliseconds["torch.nn"]
+    rows = [
+        [work, f"{ours[work]:.3g} ms", f"{theirs[work]:.3g} ms", f"{theirs[work] / ours[work]:.2f}"]
+        for work in ours
+    ]
+    print_table(["", "bothways.nn", "torch.nn", "times as fast"], rows)

@@ -9,8 +9,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from bothways.errors import ShapeError
 from bothways.kernels import torch_backend
 from bothways.kernels.compiled.binary import entry_address
+from bothways.kernels.compiled.counters import counters
 from bothways.kernels.compiled.instruction_sets import host_target
 from bothways.kernels.compiled.plan import Plan, Shape, padded_plan
 from bothways.kernels.compiled.records import (
@@ -19,6 +21,7 @@ from bothways.kernels.compiled.records import (
     PACKING_TASKS,
     PREPARE_BACKWARD,
     PREPARE_FORWARD,
+    ROW_STEPS,
     WEIGHT_GRADIENTS,
     Job,
 )
@@ -109,10 +112,34 @@ def _run(
         masks = functional.dropout(inputs.new_ones(sides), stack.dropout)
     call = Call(stack, lengths, last, initial is not None, masks)
     tensors = [inputs, *(initial or ()), *weights]
+    _check(stack, tensors)
     if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors):
         return _Recurrent.apply(call, *tensors)  # type: ignore[no-any-return, no-untyped-call]
     shape = call.shape(inputs, keep=False, d_inputs=False)
     return _forward(call, call.plan(shape), 0, inputs, initial or (), weights)
+
+
+def _check(stack: Stack, tensors: list[Tensor]) -> None:
+    """Raise where compiled code would read past a tensor; torch's operators check this too."""
+    for tensor in tensors:
+        if tensor.dtype != torch.float32 or tensor.device.type != "cpu":
+            raise ShapeError(
+                f"a tensor of the call is {tensor.dtype} on {tensor.device}; expected float32 on "
+                "the CPU, as the first weight is. Convert the states and all weights alike."
+            )
+    sums = len(stack.layers[0][0].weight_ih)
+    hidden_size = sums // len(stack.cell.gates)
+    input_size = tensors[0].shape[2]
+    for number, layer in enumerate(stack.layers):
+        for weights in layer:
+            shapes = [(sums, input_size), (sums, hidden_size), (sums,), (sums,)]
+            for tensor, shape in zip(weights.tensors, shapes, strict=False):
+                if tensor.shape != shape:
+                    raise ShapeError(
+                        f"a weight of layer {number} has shape {tuple(tensor.shape)}; expected "
+                        f"{shape}. Check what replaced it."
+                    )
+        input_size = stack.num_directions * hidden_size
 
 
 def _features(stack: Stack) -> int:
@@ -190,6 +217,7 @@ def _forward(
         job.masks = call.masks.data_ptr()
     packing = 2 * PACKING_TASKS * shape.num_runs
     run = _Runner(job, plan)
+    job.row_steps_counter = ctypes.addressof(job) + ROW_STEPS
     run(PREPARE_FORWARD, packing + len(plan.parts))
     if len(plan.parts) < shape.threads and shape.num_directions == 2 and call.masks is None:
         for layer in range(shape.num_layers):
@@ -197,6 +225,8 @@ def _forward(
             run(FORWARD, len(plan.parts) * 2)
     else:
         run(FORWARD, len(plan.parts))
+    counters.forward += 1
+    counters.row_steps += job.row_steps
     scratch.release()
     return result, *final
 
@@ -244,6 +274,7 @@ def _backward(
         d_weights = [torch.empty_like(weight) for weight in weights]
         _fill_weights(call, records, d_weights, prefix="d_")
         run(WEIGHT_GRADIENTS, plan.blocks * shape.num_runs)
+    counters.backward += 1
     scratch.release()
     results = [d_inputs, *d_initial, *d_weights]
     return [result if want else None for result, want in zip(results, wanted, strict=True)]

@@ -50,14 +50,14 @@ def read_integer(context: Any, address: Any, index: Any) -> Any:
 
 
 @intrinsic
-def take_next(context: Any, counter: Any) -> Any:
-    """Return the int64 at an address and add 1 to it, as one step among threads."""
+def add_among_threads(context: Any, counter: Any, number: Any) -> Any:
+    """Add `number` to the int64 at an address, as one step among threads; return it as it was."""
 
     def emit(_: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> Any:
         place = builder.inttoptr(arguments[0], INT64.as_pointer())
-        return builder.atomic_rmw("add", place, INT64(1), "monotonic")
+        return builder.atomic_rmw("add", place, arguments[1], "monotonic")
 
-    return types.int64(types.int64), emit
+    return types.int64(types.int64, types.int64), emit
 
 
 @intrinsic

@@ -79,11 +79,25 @@ def _lstm_forward(
     row: _Row, gates: Any, _: Any, memory: Any, hidden: Any, cell: Any, output: Any
 ) -> None:
     write = row.write
-    i, f, g, o = row.load_gates(gates, 4)
-    i, f, g, o = write.sigmoid(i), write.sigmoid(f), write.tanh(g), write.sigmoid(o)
+    multiply = write.multiply
+    i_sum, f_sum, g_sum, o_sum = row.load_gates(gates, 4)
+    i_divisor, f_divisor = write.sigmoid_divisor(i_sum), write.sigmoid_divisor(f_sum)
+    g_numerator, g_divisor = write.tanh_fraction(g_sum)
+    # A division takes as long as ten multiplications: i, f and g share one, o and tanh(c) another.
+    f_times_g = multiply(f_divisor, g_divisor)
+    shared = write.reciprocal(multiply(i_divisor, f_times_g))
+    i = write.saturated_sigmoid(i_sum, multiply(shared, f_times_g))
+    shared = multiply(shared, i_divisor)  # 1 / (f's times g's)
+    f = write.saturated_sigmoid(f_sum, multiply(shared, g_divisor))
+    g = write.saturated_tanh(g_sum, multiply(g_numerator, multiply(shared, f_divisor)))
     before = write.load(cell)
-    after = write.fma(f, before, write.multiply(i, g))
-    h = write.multiply(o, write.tanh(after))
+    after = write.fma(f, before, multiply(i, g))
+    o_divisor = write.sigmoid_divisor(o_sum)
+    t_numerator, t_divisor = write.tanh_fraction(after)
+    shared = write.reciprocal(multiply(o_divisor, t_divisor))
+    o = write.saturated_sigmoid(o_sum, multiply(shared, t_divisor))
+    t = write.saturated_tanh(after, multiply(t_numerator, multiply(shared, o_divisor)))
+    h = multiply(o, t)
     row.store_gates([i, f, g, o], gates)
     write.store(before, memory)
     write.store(after, cell)
@@ -124,8 +138,11 @@ def _gru_forward(
     write = row.write
     r, z, n = row.load_gates(gates, 3)
     r_hidden, z_hidden, n_hidden = row.load_gates(from_hidden, 3)
-    r = write.sigmoid(write.add(r, r_hidden))
-    z = write.sigmoid(write.add(z, z_hidden))
+    r_sum, z_sum = write.add(r, r_hidden), write.add(z, z_hidden)
+    r_divisor, z_divisor = write.sigmoid_divisor(r_sum), write.sigmoid_divisor(z_sum)
+    shared = write.reciprocal(write.multiply(r_divisor, z_divisor))  # one division for both
+    r = write.saturated_sigmoid(r_sum, write.multiply(shared, z_divisor))
+    z = write.saturated_sigmoid(z_sum, write.multiply(shared, r_divisor))
     n = write.tanh(write.fma(r, n_hidden, n))
     before = write.load(hidden)
     h = write.fma(z, before, write.multiply(write.complement(z), n))

@@ -12,11 +12,11 @@ from bothways.kernels.compiled.instruction_sets import InstructionSet
 from bothways.kernels.compiled.jit import compiled
 from bothways.kernels.compiled.memory import (
     FLOAT_BYTES,
+    add_among_threads,
     copy_floats,
     make_record_at,
     read_float,
     read_integer,
-    take_next,
     write_float,
     zero_floats,
 )
@@ -211,9 +211,9 @@ def make_program(cell: Cell, instructions: InstructionSet) -> Callable[[int], No
     @compiled
     def run(address: Any) -> None:
         job = job_at(address, 0)
-        worker = take_next(address + NEXT_WORKER)
+        worker = add_among_threads(address + NEXT_WORKER, 1)
         while True:
-            task = take_next(address + NEXT_TASK)
+            task = add_among_threads(address + NEXT_TASK, 1)
             if task >= job.tasks:
                 break
             run_task(job, task, worker)

@@ -21,7 +21,8 @@ _JOB_FIELDS = (
     "next_task",  # taken one by one by the threads
     "tasks",
     "next_worker",
-    "computed_steps",  # rows times steps that strands have run forward, for the counters
+    "row_steps",  # that strands have run forward
+    "row_steps_counter",  # where that is
     "num_parts",
     "num_layers",
     "num_directions",
@@ -75,7 +76,9 @@ class Job(ctypes.Structure):
 
 JOB = _record(*_JOB_FIELDS)
 # Where in a job the threads count, in bytes.
-NEXT_TASK, NEXT_WORKER = (8 * _JOB_FIELDS.index(name) for name in ("next_task", "next_worker"))
+NEXT_TASK, NEXT_WORKER, ROW_STEPS = (
+    8 * _JOB_FIELDS.index(name) for name in ("next_task", "next_worker", "row_steps")
+)
 
 PART = _record(
     "rows",  # how many

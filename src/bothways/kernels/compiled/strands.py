@@ -13,6 +13,7 @@ from bothways.kernels.compiled.instruction_sets import InstructionSet
 from bothways.kernels.compiled.jit import compiled
 from bothways.kernels.compiled.memory import (
     FLOAT_BYTES,
+    add_among_threads,
     copy_floats,
     read_integer,
     zero_floats,
@@ -108,6 +109,7 @@ def make_strands(cell: Cell, instructions: InstructionSet, products: Products) -
         sums = num_gates * hidden_size
         gates_step = FLOAT_BYTES * strand.gates_width
         position = 0
+        row_steps = 0
         while position < strand.steps:
             end = _chunk_end(strand, position, job.chunk_rows)
             first = min(_time_of(strand, position), _time_of(strand, end - 1))
@@ -152,7 +154,9 @@ def make_strands(cell: Cell, instructions: InstructionSet, products: Products) -
                     copy_floats(strand.before + kept, strand.hidden, rows * strand.state_width)
                 outputs = strand.outputs + FLOAT_BYTES * begin * strand.outputs_width
                 step_forward(job, strand, gates, memory, outputs, rows)
+                row_steps += rows
                 position += 1
+        add_among_threads(job.row_steps_counter, row_steps)
 
     @compiled
     def step_backward(

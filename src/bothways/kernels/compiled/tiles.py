@@ -22,9 +22,10 @@ from bothways.kernels.compiled.vectors import (
     pointer,
 )
 
-_UNROLL = 4
+_UNROLL = 2
 # A multiply-add takes 4 cycles, two start in each: fewer than 8 sums at once leave gaps.
 _SUMS_IN_FLIGHT = 8
+_MOST_CHAINS = 4  # sums that a low tile splits into, for want of rows
 
 
 def make_tile(
@@ -101,7 +102,8 @@ def _tile(
         return last if vector == vectors - 1 else write
 
     cells = [(row, vector) for row in range(rows) for vector in range(vectors)]
-    chains = min(_UNROLL, max(1, _SUMS_IN_FLIGHT // len(cells)))
+    chains = min(_MOST_CHAINS, max(1, _SUMS_IN_FLIGHT // len(cells)))
+    unroll = max(_UNROLL, chains)
     sums = {(cell, n): builder.alloca(write.type) for cell in cells for n in range(chains)}
     for (row, vector), chain in sums:
         start = write.constant(0.0)
@@ -122,9 +124,9 @@ def _tile(
                 total = sums[(row, vector), chain]
                 builder.store(write.fma(down, across[vector], builder.load(total)), total)
 
-    whole = builder.and_(depth, INT64(-_UNROLL))
-    with cgutils.for_range_slice(builder, INT64(0), whole, INT64(_UNROLL)) as (k, _):
-        for n in range(_UNROLL):
+    whole = builder.and_(depth, INT64(-unroll))
+    with cgutils.for_range_slice(builder, INT64(0), whole, INT64(unroll)) as (k, _):
+        for n in range(unroll):
             multiply_add(builder.add(k, INT64(n)), n % chains)
     with cgutils.for_range_slice(builder, whole, depth, INT64(1)) as (k, _):
         multiply_add(k, 0)

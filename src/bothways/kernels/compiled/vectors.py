@@ -34,16 +34,19 @@ _TANH_EVEN = (
     1.19825839466702e-06,
 )
 
-# e^r for |r| <= ln(2) / 2 is 1 + r + r^2 p(r), from Cephes' expf.
-_EXP = (
-    5.0000001201e-01,
-    1.6666665459e-01,
-    4.1665795894e-02,
-    8.3334519073e-03,
-    1.3981999507e-03,
-    1.9875691500e-04,
+# e^-r for |r| <= ln(2) / 2, fitted for the relative error: 4e-9 before rounding.
+_EXP_MINUS = (
+    1.0,
+    -1.0,
+    4.999998853e-01,
+    -1.666651785e-01,
+    4.166954457e-02,
+    -8.368989976e-03,
+    1.375115056e-03,
 )
-_EXP_LOWEST, _EXP_HIGHEST = -87.0, 88.0
+# Beyond these sigmoid is 1, or below 1e-17; products of two divisors stay far from overflow.
+_EXP_LIMIT = 40.0
+_SIGMOID_LIMIT = 17.0
 _LOG2_E = 1.44269504088896341
 _LN2_HIGH, _LN2_LOW = 0.693359375, -2.12194440e-4
 _ROUNDING = 1.5 * 2**23
@@ -92,8 +95,8 @@ class Vectors:
             self._call("llvm.masked.store", ir.VoidType(), arguments, ".p0")
 
     def fma(self, a: Any, b: Any, c: Any) -> Any:
-        """Return a * b + c, rounded once."""
-        return self._call("llvm.fma", self.type, (a, b, c))
+        """Return a * b + c, rounded once where the processor can."""
+        return self._call("llvm.fmuladd", self.type, (a, b, c))
 
     def add(self, a: Any, b: Any) -> Any:
         """Return a + b."""
@@ -115,38 +118,59 @@ class Vectors:
         """Return `then` in lanes where `a relation b`; a NaN on either side is no relation."""
         return self.builder.select(self.builder.fcmp_ordered(relation, a, b), then, otherwise)
 
+    def reciprocal(self, a: Any) -> Any:
+        """Return 1 / a."""
+        return self.builder.fdiv(self.constant(1.0), a)
+
     def tanh(self, x: Any) -> Any:
-        """Return tanh, by a rational function; NaN stays NaN."""
+        """Return tanh; NaN stays NaN."""
+        numerator, divisor = self.tanh_fraction(x)
+        return self.saturated_tanh(x, self.multiply(numerator, self.reciprocal(divisor)))
+
+    def tanh_fraction(self, x: Any) -> tuple[Any, Any]:
+        """Return numerator and divisor of tanh, so that several values can share a division."""
+        x = self._clamp(x, _TANH_LIMIT)
         square = self.multiply(x, x)
-        odd = self.multiply(self._polynomial(_TANH_ODD, square), x)
-        result = self.builder.fdiv(odd, self._polynomial(_TANH_EVEN, square))
+        numerator = self.multiply(self._polynomial(_TANH_ODD, square), x)
+        return numerator, self._polynomial(_TANH_EVEN, square)
+
+    def saturated_tanh(self, x: Any, tanh: Any) -> Any:
+        """Return `tanh` of x, made exactly 1 or -1 where x is beyond the fraction's range."""
         for relation, sign in ((">", 1.0), ("<", -1.0)):
             limit = self.constant(sign * _TANH_LIMIT)
-            result = self.where(relation, x, limit, self.constant(sign), result)
-        return result
+            tanh = self.where(relation, x, limit, self.constant(sign), tanh)
+        return tanh
 
-    def sigmoid(self, x: Any) -> Any:
-        """Return 1 / (1 + exp(-x)): small values keep their relative precision."""
-        one = self.constant(1.0)
-        return self.builder.fdiv(one, self.builder.fadd(one, self._exp(self.builder.fneg(x))))
+    def sigmoid_divisor(self, x: Any) -> Any:
+        """Return 1 + e^-x, the divisor of a sigmoid: small values keep their precision."""
+        return self.add(self._exp_minus(x), self.constant(1.0))
 
-    def _exp(self, x: Any) -> Any:
-        """Return e^x as 2^n e^r; beyond what float32 can hold, its limits; NaN stays NaN."""
+    def saturated_sigmoid(self, x: Any, sigmoid: Any) -> Any:
+        """Return `sigmoid` of x, made exactly 1, without a slope, where float32 has it so."""
+        limit = self.constant(_SIGMOID_LIMIT)
+        return self.where(">", x, limit, self.constant(1.0), sigmoid)
+
+    def _exp_minus(self, x: Any) -> Any:
+        """Return e^-x as 2^n e^-r; NaN stays NaN."""
         builder = self.builder
-        for relation, limit in ((">", _EXP_HIGHEST), ("<", _EXP_LOWEST)):
-            x = self.where(relation, x, self.constant(limit), self.constant(limit), x)
+        x = self._clamp(x, _EXP_LIMIT)
         # Adding 1.5 * 2^23 rounds to a whole number and leaves it in the low bits.
-        shifted = self.fma(x, self.constant(_LOG2_E), self.constant(_ROUNDING))
+        shifted = self.fma(x, self.constant(-_LOG2_E), self.constant(_ROUNDING))
         n = self.subtract(shifted, self.constant(_ROUNDING))
-        r = self.fma(n, self.constant(-_LN2_HIGH), x)
-        r = self.fma(n, self.constant(-_LN2_LOW), r)
-        tail = self.multiply(self._polynomial(_EXP, r), self.multiply(r, r))
-        power = self.add(self.add(tail, r), self.constant(1.0))
+        r = self.fma(n, self.constant(_LN2_HIGH), x)
+        r = self.fma(n, self.constant(_LN2_LOW), r)
         numbers = ir.VectorType(INT32, self.lanes)
-        bits = builder.bitcast(shifted, numbers)
-        biased = builder.add(bits, ir.Constant(numbers, [127] * self.lanes))
+        biased = builder.add(
+            builder.bitcast(shifted, numbers), ir.Constant(numbers, [127] * self.lanes)
+        )
         exponent = builder.shl(biased, ir.Constant(numbers, [23] * self.lanes))
+        power = self._polynomial(_EXP_MINUS, r)
         return self.multiply(power, builder.bitcast(exponent, self.type))
+
+    def _clamp(self, x: Any, limit: float) -> Any:
+        for relation, bound in ((">", limit), ("<", -limit)):
+            x = self.where(relation, x, self.constant(bound), self.constant(bound), x)
+        return x
 
     def _polynomial(self, coefficients: Sequence[float], x: Any) -> Any:
         result = self.constant(coefficients[-1])
