@@ -82,6 +82,16 @@ class Shape:
         return self.num_directions * self.hidden_size
 
     @property
+    def gates_width(self) -> int:
+        """Step between rows of gates: the last one of few units spills (`strands`)."""
+        return _width(self.sums - self.hidden_size + _lines(self.hidden_size))
+
+    @property
+    def outputs_width(self) -> int:
+        """Step between rows of outputs: the last direction of few units spills."""
+        return _width(self.features - self.hidden_size + _lines(self.hidden_size))
+
+    @property
     def num_runs(self) -> int:
         """Directions of all layers."""
         return self.num_layers * self.num_directions
@@ -214,8 +224,8 @@ class Plan:
     ) -> None:
         shape = self.shape
         rows, total = int(part["rows"]), int(part["total"])
-        state_width, gates_width = _width(shape.hidden_size), _width(shape.sums)
-        outputs_width = _width(shape.features)
+        state_width = _width(shape.hidden_size)
+        gates_width, outputs_width = shape.gates_width, shape.outputs_width
         inputs, inputs_width = kept.take(total * _width(shape.input_size)), _width(shape.input_size)
         one_step_offsets = self._integer_address(np.array([0, rows]))
         for layer in range(shape.num_layers):
@@ -241,6 +251,7 @@ class Plan:
                 strand["hidden"] = forward.take(rows * state_width)
                 strand["cell"] = forward.take(rows * state_width)
                 strand["state_width"] = state_width
+                strand["spare"] = forward.take(state_width)
                 strand["from_hidden"] = (
                     forward.take(rows * gates_width) if shape.cell == GRU else _NOWHERE
                 )
@@ -250,11 +261,11 @@ class Plan:
     def _place_backward(self, part: np.void, strands: np.ndarray, backward: _Arena) -> None:
         shape = self.shape
         rows, total = int(part["rows"]), int(part["total"])
-        state_width, features_width = _width(shape.hidden_size), _width(shape.features)
+        state_width, features_width = _width(shape.hidden_size), shape.outputs_width
         # The gradients of a layer's outputs and of its inputs, in turns.
         turns = [backward.take(total * features_width) for _ in range(min(2, shape.num_layers))]
         for layer in range(shape.num_layers):
-            inputs_width = _width(shape.input_size_of(layer))
+            inputs_width = shape.outputs_width if layer else _width(shape.input_size)
             wanted = layer > 0 or shape.d_inputs
             if layer > 0:
                 d_inputs = turns[(layer - 1) % 2]
@@ -272,7 +283,9 @@ class Plan:
                 strand["d_inputs_width"] = inputs_width
                 strand["d_hidden"] = backward.take(rows * state_width)
                 strand["d_cell"] = backward.take(rows * state_width)
-                strand["d_bias"] = backward.take((len(shape.cell.gates) + 1) * shape.hidden_size)
+                bias_step = _lines(shape.hidden_size)
+                strand["d_bias"] = backward.take((len(shape.cell.gates) + 1) * bias_step)
+                strand["bias_step"] = bias_step
 
     def _place_weights(self, arena: _Arena, *, from_inputs: bool) -> np.ndarray:
         """Place the panels: of the transposed weights forward, of the plain ones backward."""
@@ -345,10 +358,15 @@ def _gradient_blocks(shape: Shape) -> np.ndarray:
     return np.array([*starts, shape.sums], np.int64)
 
 
+def _lines(floats: int) -> int:
+    """Round up to whole cache lines, which hold a whole number of vectors."""
+    return -(-floats // _LINE) * _LINE
+
+
 def _width(floats: int) -> int:
     """Return the step between rows of a matrix: whole cache lines.
 
     Rows whole kilobytes apart would crowd into few sets of the cache, so those get a line more.
     """
-    width = -(-floats // _LINE) * _LINE
+    width = _lines(floats)
     return width + _LINE if width % 256 == 0 else width

@@ -1,6 +1,7 @@
 """What a cell does to one row's next few hidden units, forwards and backwards.
 
-Each function works on as many units as a vector has lanes. `gates` points at these units in the
+Each function works on as many units as a vector has lanes, or on the first `active` of them.
+`gates` points at these units in the
 row's first gate; the next gate lies `gate_step` floats further on. Forwards, the gates' sums go in
 and their values stay for the backward pass, which leaves the sums' gradients in their place.
 Equations as in `kernels/reference.py`, gate order as in `cells.py`.
@@ -14,16 +15,17 @@ from numba import types
 
 from bothways.cells import GRU, LSTM, RNN_RELU, RNN_TANH, Cell
 from bothways.kernels.compiled.jit import intrinsic
-from bothways.kernels.compiled.vectors import Vectors, offset, pointer
+from bothways.kernels.compiled.vectors import INT64, Vectors, offset, pointer
 
 
 class Pointwise(NamedTuple):
-    """A cell's two functions, on all lanes of a vector or on the first `active` ones.
+    """A cell's two functions.
 
     forward(gates, gate_step, from_hidden, memory, hidden, cell, output, active)
-    backward(gates, gate_step, memory, before, d_output, d_hidden, d_cell, d_bias, active)
+    backward(gates, gate_step, memory, before, d_output, d_hidden, d_cell, d_bias, bias_step,
+             active)
 
-    All but the two numbers are addresses; each cell uses those it needs:
+    All but steps and `active` are addresses; each cell uses those it needs:
 
     from_hidden : GRU, W_hh h + b_hh of this step; in other cells `gates` has it already
     memory : LSTM, c before the step; GRU, W_hn h + b_hn, and on return its gradient
@@ -32,7 +34,7 @@ class Pointwise(NamedTuple):
     output : where h is written once more
     d_output, d_hidden, d_cell : gradients of the step's output, and of h and c after it; on return
         `d_hidden` and `d_cell` hold what passes by the weights to h and c before the step
-    d_bias : gains the sums' gradients, gate by gate; a GRU's hidden side follows as a fourth
+    d_bias : gains the sums' gradients, gates `bias_step` apart; a GRU's hidden side is a fourth
     """
 
     forward: Callable[..., None]
@@ -42,29 +44,31 @@ class Pointwise(NamedTuple):
 class _Row:
     """The operands of one call, as vectors."""
 
-    def __init__(self, builder: ir.IRBuilder, write: Vectors, gate_step: Any) -> None:
+    def __init__(
+        self, builder: ir.IRBuilder, write: Vectors, gate_step: Any, bias_step: Any = None
+    ) -> None:
         self.builder = builder
         self.write = write
         self.gate_step = gate_step
+        self.bias_step = bias_step
 
-    def gate(self, gates: Any, n: int) -> Any:
-        """Return the place of gate `n`."""
-        return offset(self.builder, gates, self.builder.mul(self.gate_step, ir.IntType(64)(n)))
+    def _at(self, start: Any, step: Any, n: int) -> Any:
+        return offset(self.builder, start, self.builder.mul(step, INT64(n)))
 
     def load_gates(self, gates: Any, count: int) -> list[Any]:
         """Load the first `count` gates."""
-        return [self.write.load(self.gate(gates, n)) for n in range(count)]
+        return [self.write.load(self._at(gates, self.gate_step, n)) for n in range(count)]
 
     def store_gates(self, values: list[Any], gates: Any) -> None:
-        """Store `values` over the first gates."""
+        """Store `values` over the first gates, in order: one may spill into the next."""
         for n, value in enumerate(values):
-            self.write.store(value, self.gate(gates, n))
+            self.write.store(value, self._at(gates, self.gate_step, n))
 
-    def add_to_gates(self, values: list[Any], sums: Any) -> None:
-        """Add `values` to running sums, laid out as the gates."""
-        before = self.load_gates(sums, len(values))
-        added = [self.write.add(old, new) for old, new in zip(before, values, strict=True)]
-        self.store_gates(added, sums)
+    def add_to_bias(self, values: list[Any], sums: Any) -> None:
+        """Add `values` to running sums, a gate each."""
+        for n, value in enumerate(values):
+            place = self._at(sums, self.bias_step, n)
+            self.write.store(self.write.add(self.write.load(place), value), place)
 
     def slope_of_sigmoid(self, s: Any) -> Any:
         """Return s (1 - s)."""
@@ -129,7 +133,7 @@ def _lstm_backward(
     ]
     write.store(write.multiply(d_c, f), d_cell)
     row.store_gates(d_gates, gates)
-    row.add_to_gates(d_gates, d_bias)
+    row.add_to_bias(d_gates, d_bias)
 
 
 def _gru_forward(
@@ -173,7 +177,7 @@ def _gru_backward(
     write.store(write.multiply(d_h, z), d_hidden)
     row.store_gates([d_r, d_z, d_n], gates)
     write.store(d_n_hidden, memory)
-    row.add_to_gates([d_r, d_z, d_n, d_n_hidden], d_bias)
+    row.add_to_bias([d_r, d_z, d_n, d_n_hidden], d_bias)
 
 
 def _make_rnn_forward(activation: str) -> Callable[..., None]:
@@ -213,7 +217,7 @@ def _make_rnn_backward(activation: str) -> Callable[..., None]:
             zero = write.constant(0.0)
             d_total = write.where("<=", h, zero, zero, d_h)
         write.store(d_total, gates)
-        row.add_to_gates([d_total], d_bias)
+        row.add_to_bias([d_total], d_bias)
 
     return backward
 
@@ -227,7 +231,10 @@ _EMITTERS = {
 
 
 def make_pointwise(cell: Cell, lanes: int, *, masked: bool) -> Pointwise:
-    """Return `cell`'s functions for vectors of `lanes`, callable from compiled code."""
+    """Return `cell`'s functions for vectors of `lanes`, callable from compiled code.
+
+    Unmasked, `active` counts for nothing.
+    """
     emit_forward, emit_backward = _EMITTERS[cell]
 
     def writer(builder: ir.IRBuilder, active: Any) -> Vectors:
@@ -263,13 +270,14 @@ def make_pointwise(cell: Cell, lanes: int, *, masked: bool) -> Pointwise:
         d_hidden: Any,
         d_cell: Any,
         d_bias: Any,
+        bias_step: Any,
         active: Any,
     ) -> Any:
         def emit(_: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> Any:
-            gates, gate_step, *others, active = arguments
-            row = _Row(builder, writer(builder, active), gate_step)
+            gates, gate_step, *others, bias_step, active = arguments
+            row = _Row(builder, writer(builder, active), gate_step, bias_step)
             emit_backward(row, *(pointer(builder, address) for address in (gates, *others)))
 
-        return types.void(*[types.int64] * 9), emit
+        return types.void(*[types.int64] * 10), emit
 
     return Pointwise(forward, backward)

@@ -382,6 +382,16 @@ def _make_weight_gradient(
     multiply_transposed, pack_rows = products.multiply_transposed, products.pack_rows
 
     @compiled
+    def sum_of_bias(job: Any, layer: Any, direction: Any, n: Any) -> Any:
+        """Sum unit `n`, counted over all gates, of the biases' gradients over all parts."""
+        total = 0.0
+        for number in range(job.num_parts):
+            strand = _strand(job, number, layer, direction)
+            gate, unit = n // job.hidden_size, n % job.hidden_size
+            total += read_float(strand.d_bias, gate * strand.bias_step + unit)
+        return total
+
+    @compiled
     def weight_gradient(job: Any, task: Any, worker: Any) -> None:
         """Sum one block of rows of both weights' gradients, and of the biases', over all parts."""
         hidden_size = job.hidden_size
@@ -440,17 +450,10 @@ def _make_weight_gradient(
             zero_floats(d_weight_hh, rows * hidden_size)
         if weights.d_bias_ih:
             for n in range(first, first + rows):
-                on_inputs = read_float(_strand(job, 0, layer, direction).d_bias, n)
-                for number in range(1, job.num_parts):
-                    on_inputs += read_float(_strand(job, number, layer, direction).d_bias, n)
+                on_inputs = sum_of_bias(job, layer, direction, n)
                 on_hidden = on_inputs
                 if from_memory:
-                    place = n + hidden_size
-                    on_hidden = read_float(_strand(job, 0, layer, direction).d_bias, place)
-                    for number in range(1, job.num_parts):
-                        on_hidden += read_float(
-                            _strand(job, number, layer, direction).d_bias, place
-                        )
+                    on_hidden = sum_of_bias(job, layer, direction, n + hidden_size)
                 write_float(weights.d_bias_ih, n, on_inputs)
                 write_float(weights.d_bias_hh, n, on_hidden)
 

@@ -130,7 +130,9 @@ STRAND = _record(
     "d_inputs_width",
     "d_hidden",
     "d_cell",
-    "d_bias",
+    "d_bias",  # (gates + 1, bias_step)
+    "bias_step",
+    "spare",  # a row for outputs that are not wanted
 )
 
 # Columns that hold places in memory which a plan lays out.
@@ -139,6 +141,7 @@ STRAND_PLACES = [
     for name in (
         "inputs", "outputs", "gates", "memory", "before", "hidden", "cell", "from_hidden",
         "d_outputs", "d_inputs", "d_hidden", "d_cell", "d_bias",
+        "spare",
     )
 ]  # fmt: skip
 WEIGHTS_PLACES = [

@@ -62,7 +62,7 @@ class _Slab:
 
     def __init__(self, size_bytes: int) -> None:
         self.size_bytes = size_bytes
-        self._memory = np.empty(size_bytes + _ALIGNMENT, np.uint8)
+        self._memory = np.empty(size_bytes + 2 * _ALIGNMENT, np.uint8)  # a vector may overhang
         start = int(self._memory.ctypes.data)
         self.address = -(-start // _ALIGNMENT) * _ALIGNMENT
 
