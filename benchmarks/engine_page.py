@@ -53,7 +53,7 @@ def page(record: dict[str, Any]) -> str:
         shown = {name: case for name, case in cases.items() if work in case["work"]}
         if shown:
             lines += [f"## {title}", "", NOTES[work], "", *_table(work, shown, peak), ""]
-            lines += _missed(work, shown)
+            lines += _missed(work, shown, peak)
     machines = {
         f"{m['processor']}, {m['cores']} cores, {m['threads']} threads, torch {m['torch']} "
         f"({m['cpu_capability']}), numba {m['numba']}, onnxruntime {m['onnxruntime']}, OpenVINO "
@@ -153,7 +153,7 @@ def _efficiency(result: Result, peak: float) -> tuple[str, str]:
     )
 
 
-def _missed(work: str, cases: dict[str, Any]) -> list[str]:
+def _missed(work: str, cases: dict[str, Any], peak: float) -> list[str]:
     """Return a list of the cases that miss a target, each with what limits it."""
     items = []
     for case in cases.values():
@@ -163,7 +163,13 @@ def _missed(work: str, cases: dict[str, Any]) -> list[str]:
             for line in result["lines"]
             if not line.get("reached", True)
         ]
-        if missed:
-            text = f"- Not reached: {result['title']}: {'; '.join(missed)}. {case['limits']}"
-            items.append(text.rstrip())
+        if not missed:
+            continue
+        text = f"- Not reached: {result['title']}: {'; '.join(missed)}."
+        of_torch = next(line for line in result["lines"] if line["against"] == "torch")
+        if work in ("train", "infer"):
+            seconds = median(median(one) for one in result["samples"]["bothways"]) / 1e6
+            at_peak = of_torch["ratio"] * seconds * peak * 1e9 / result["flops"][1]
+            text += f" At 100 % of this machine's peak it would be {at_peak:.2f} against torch."
+        items.append(f"{text} {case['limits']}".rstrip())
     return [*items, ""] if items else []

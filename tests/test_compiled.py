@@ -44,10 +44,16 @@ cells = pytest.mark.parametrize("cell", CELLS)
 
 @pytest.fixture(params=[1, 2], ids=["one_thread", "two_threads"])
 def threads(request):
-    before = torch.get_num_threads()
     torch.set_num_threads(request.param)
     yield request.param
-    torch.set_num_threads(before)
+    torch.set_num_threads(1)
+
+
+@pytest.fixture
+def two_threads():
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(1)
 
 
 def make(cell, input_size, hidden_size, backend="compiled", **options):
@@ -106,15 +112,26 @@ def assert_as_close_as_torch(layers, inputs, states=None, lengths=None, last=Fal
 @pytest.mark.parametrize("with_states", [False, True], ids=["zeros", "states"])
 @pytest.mark.parametrize("sizes", SIZES, ids=str)
 @pytest.mark.parametrize("last", [False, True], ids=["all", "last"])
+@pytest.mark.usefixtures("two_threads")
 def test_results_and_gradients(cell, bidirectional, num_layers, ragged, with_states, sizes, last):
     batch_size, time, input_size, hidden_size = sizes
     layers = make(cell, input_size, hidden_size, num_layers=num_layers, bidirectional=bidirectional)
-    torch.set_num_threads(2 if batch_size > 1 else 1)
     inputs = torch.randn(time, batch_size, input_size)
     states = make_states(layers, batch_size) if with_states else None
     lengths = torch.randint(1, time + 1, (batch_size,)) if ragged else None
     assert_as_close_as_torch(layers, inputs, states, lengths, last)
-    torch.set_num_threads(1)
+
+
+@cells
+@pytest.mark.usefixtures("two_threads")
+@pytest.mark.parametrize(("time", "hidden_size"), [(200, 12), (90, 40)])
+@pytest.mark.parametrize("with_states", [False, True], ids=["zeros", "states"])
+@pytest.mark.parametrize("last", [False, True], ids=["all", "last"])
+def test_one_long_sequence_on_two_threads(cell, time, hidden_size, with_states, last):
+    """Enough work for a second thread, and one row: the directions run side by side."""
+    layers = make(cell, 28, hidden_size, num_layers=2, bidirectional=True)
+    states = make_states(layers, 1) if with_states else None
+    assert_as_close_as_torch(layers, torch.randn(time, 1, 28), states, None, last)
 
 
 @cells
@@ -268,16 +285,60 @@ def test_weights_changed_through_data_before_backward_give_torchs_answer():
         torch.testing.assert_close(mine, expected, atol=1e-5, rtol=1e-4)
 
 
-def test_outputs_are_the_callers_own():
-    layers = make("rnn_tanh", 4, 16)
-    inputs = torch.randn(6, 5, 4)
-    first, (h_n,) = layers.outputs(inputs)
+@pytest.mark.parametrize("batch_first", [False, True])
+def test_outputs_are_the_callers_own(batch_first):
+    layers = make("rnn_tanh", 4, 16, batch_first=batch_first)
+    first, (h_n,) = layers.outputs(torch.randn(6, 5, 4))
     kept = first.detach().clone(), h_n.detach().clone()
-    first.detach().zero_()
-    second, (h_n_again,) = layers.outputs(inputs)
-    assert torch.equal(second, kept[0])
-    assert torch.equal(h_n_again, kept[1])
+    layers.outputs(torch.randn(6, 5, 4))[0].sum().backward()
+    assert torch.equal(first, kept[0])
     assert torch.equal(h_n, kept[1])
+    twin = on_torch(layers, torch.float32)
+    inputs = torch.randn(6, 5, 4)
+    gradients = []
+    for model in (layers, twin):
+        outputs, _ = model.outputs(inputs)
+        outputs.relu_()  # in place, as a later layer may
+        gradients.append(torch.autograd.grad(outputs.sum(), list(model.parameters())))
+    for mine, expected in zip(*gradients, strict=True):
+        torch.testing.assert_close(mine, expected, atol=1e-5, rtol=1e-5)
+
+
+class _NoGradient(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, outputs):
+        return outputs.clone()
+
+    @staticmethod
+    def backward(ctx, gradient):
+        return None
+
+
+@pytest.mark.parametrize("last", [False, True], ids=["all", "last"])
+def test_no_gradient_at_all(last):
+    layers = make("lstm", 4, 16, bidirectional=True)
+    result = run(layers, torch.randn(6, 5, 4), None, None, last)[0]
+    _NoGradient.apply(result).sum().backward()
+    assert all(weight.grad is None or (weight.grad == 0).all() for weight in layers.parameters())
+
+
+def test_gradients_in_batches():
+    layers = make("gru", 4, 8)
+    outputs, _ = layers.outputs(torch.randn(5, 3, 4))
+    directions = torch.randn(3, *outputs.shape)
+    weights = list(layers.parameters())
+    batched = torch.autograd.grad(
+        outputs, weights, directions, is_grads_batched=True, retain_graph=True
+    )
+    for n, direction in enumerate(directions):
+        one = torch.autograd.grad(outputs, weights, direction, retain_graph=True)
+        for mine, expected in zip(batched, one, strict=True):
+            torch.testing.assert_close(mine[n], expected, atol=1e-5, rtol=1e-4)
+
+
+def test_no_steps_are_refused():
+    with pytest.raises(ShapeError, match=r"no steps.*expected at least 1"):
+        make("lstm", 4, 8).outputs(torch.zeros(0, 2, 4))
 
 
 def test_frozen_weights_and_unused_results():
@@ -291,6 +352,26 @@ def test_frozen_weights_and_unused_results():
     for mine, expected in zip(layers.parameters(), twin.parameters(), strict=True):
         if mine.requires_grad:
             torch.testing.assert_close(mine.grad, expected.grad, atol=1e-6, rtol=1e-5)
+
+
+def test_a_walk_through_the_graph_may_ask_for_less_than_it_could():
+    layers = make("gru", 4, 16)
+    inputs = torch.randn(6, 5, 4, requires_grad=True)
+    outputs, _ = layers.outputs(inputs)
+    everything = torch.autograd.grad(
+        outputs.sum(), [inputs, *layers.parameters()], retain_graph=True
+    )
+    only_weights = torch.autograd.grad(outputs.sum(), list(layers.parameters()), retain_graph=True)
+    (only_inputs,) = torch.autograd.grad(outputs.sum(), inputs)
+    assert torch.equal(only_inputs, everything[0])
+    assert all(torch.equal(a, b) for a, b in zip(only_weights, everything[1:], strict=True))
+
+
+def test_an_empty_batch_is_torchs():
+    layers = make("lstm", 4, 8, backend="auto")
+    outputs, (h_n, _) = layers.outputs(torch.zeros(3, 0, 4))
+    assert outputs.shape == (3, 0, 8)
+    assert h_n.shape == (1, 0, 8)
 
 
 def test_many_threads_at_once(threads):

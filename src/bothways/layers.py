@@ -82,14 +82,14 @@ class RecurrentLayers(torch.nn.RNNBase):
         return self._choose()
 
     def _choose(self, *tensors: Tensor) -> Choice:
-        weight = self._weights[0]
+        weights = self._weights
         return choose_backend(
             self.backend,
             self.cell,
-            weight.device,
-            weight.dtype,
+            weights[0].device,
+            weights[0].dtype,
             projected=self.proj_size > 0,
-            tensors=(weight, *tensors),
+            tensors=(*weights, *tensors),
         )
 
     def outputs(
@@ -120,7 +120,7 @@ class RecurrentLayers(torch.nn.RNNBase):
             If `input`, `hx` or `lengths` do not fit each other or the weights.
         """
         steps, lengths, initial, batched = self._prepared(input, hx, lengths)
-        kernel = self._choose(steps).kernel
+        kernel = self._choose(steps, *(initial or ())).kernel
         outputs, states = kernel.outputs(self._stack(), steps, lengths, initial)
         if not batched:
             return outputs[:, 0], tuple(state[:, 0] for state in states)
@@ -149,7 +149,7 @@ class RecurrentLayers(torch.nn.RNNBase):
             As `outputs`.
         """
         steps, lengths, initial, batched = self._prepared(input, hx, lengths)
-        kernel = self._choose(steps).kernel
+        kernel = self._choose(steps, *(initial or ())).kernel
         last = kernel.last_outputs(self._stack(), steps, lengths, initial)
         return last if batched else last[0]
 
@@ -185,6 +185,11 @@ class RecurrentLayers(torch.nn.RNNBase):
         else:
             steps = input.transpose(0, 1) if self.batch_first else input
         time, batch_size, _ = steps.shape
+        if time == 0:
+            raise ShapeError(
+                f"input has no steps, shape {tuple(input.shape)}; expected at least 1. Leave empty "
+                "sequences out."
+            )
         if lengths is not None:
             lengths = checked_lengths(lengths, batch_size, time)
             if bool((lengths == time).all()):

@@ -125,6 +125,8 @@ def _obstacle(
     for tensor in tensors:
         if type(tensor) not in (Tensor, Parameter):
             return f"a tensor is a {type(tensor).__name__}"
+        if tensor.numel() == 0:
+            return "a tensor is empty"
     return None
 
 
@@ -138,7 +140,7 @@ def _compilation_failure(cell: Cell) -> str | None:
     except Exception as error:
         reason = f"the engine does not compile ({type(error).__name__}: {error})".splitlines()[0]
         warnings.warn(
-            f"{reason}; going on with torch's own operators, which are slower",
+            f"{reason}; backend auto goes on with torch's own operators, which are slower",
             RuntimeWarning,
             stacklevel=4,
         )

@@ -55,6 +55,11 @@ class Stack:
     dropout: float = 0.0
 
     @property
+    def tensors(self) -> list[Tensor]:
+        """All weights, in torch's order."""
+        return [tensor for layer in self.layers for side in layer for tensor in side.tensors]
+
+    @property
     def num_directions(self) -> int:
         """1 forward only, 2 both ways."""
         return len(self.layers[0])

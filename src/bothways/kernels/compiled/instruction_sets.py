@@ -43,8 +43,6 @@ AVX2 = InstructionSet("AVX2", lanes=8, rows=(6, 4, 2, 1), vectors=2)
 NEON = InstructionSet("NEON", lanes=4, rows=(8, 4, 2, 1), vectors=2)
 GENERIC = InstructionSet("generic", lanes=4, rows=(4, 3, 2, 1), vectors=2)
 
-INSTRUCTION_SETS = (AVX512, AVX2, NEON, GENERIC)
-
 
 @dataclass(frozen=True)
 class Target:

@@ -103,12 +103,11 @@ class Call:
 def _run(
     stack: Stack, inputs: Tensor, lengths: Tensor | None, initial: States | None, *, last: bool
 ) -> tuple[Tensor, ...]:
-    weights = [
-        tensor for layer in stack.layers for direction in layer for tensor in direction.tensors
-    ]
+    weights = stack.tensors
     masks = None
     if stack.dropout > 0 and len(stack.layers) > 1:
-        sides = len(stack.layers) - 1, *inputs.shape[:2], _features(stack)
+        features = stack.num_directions * stack.layers[0][0].weight_hh.shape[1]
+        sides = len(stack.layers) - 1, *inputs.shape[:2], features
         masks = functional.dropout(inputs.new_ones(sides), stack.dropout)
     call = Call(stack, lengths, last, initial is not None, masks)
     tensors = [inputs, *(initial or ()), *weights]
@@ -142,10 +141,6 @@ def _check(stack: Stack, tensors: list[Tensor]) -> None:
         input_size = stack.num_directions * hidden_size
 
 
-def _features(stack: Stack) -> int:
-    return stack.num_directions * int(stack.layers[0][0].weight_hh.shape[1])
-
-
 class _Recurrent(torch.autograd.Function):
     """All layers as one node of the graph."""
 
@@ -163,13 +158,19 @@ class _Recurrent(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Tensor | None, ...]:
         tensors = ctx.saved_tensors
         wanted = ctx.needs_input_grad[1:]
-        if torch.is_grad_enabled():  # create_graph: a gradient that has a gradient itself
+        if all(gradient is None for gradient in gradients):
+            return (None,) * (1 + len(tensors))
+        # With create_graph gradients have gradients; in batches (vmap) they have no memory.
+        plain = all(g is None or torch._C._has_storage(g) for g in gradients)
+        if torch.is_grad_enabled() or not plain:
             return None, *_differentiable_backward(ctx.call, tensors, wanted, gradients)
         # The gates make room for their gradients: a graph that is kept needs them once more.
-        kept = ctx.kept
+        call, plan, kept = ctx.call, ctx.plan, ctx.kept
         if torch._C._autograd._get_current_graph_task_keep_graph():
             kept = kept.copy()
-        results = _backward(ctx.call, ctx.plan, kept.address, tensors, wanted, gradients)
+        else:
+            ctx.call = ctx.plan = None
+        results = _backward(call, plan, kept.address, tensors, wanted, gradients)
         kept.release()
         return None, *results
 
@@ -199,12 +200,13 @@ def _forward(
     job, records, _strands = plan.records(kept, scratch.address, backward=False)
     _fill_weights(call, records, weights)
     _fill_steps(job, "inputs", inputs)
-    result = inputs.new_empty(_output_shape(call, inputs))
+    features = shape.features
     if call.last:
+        result = inputs.new_empty((batch_size, features))
         _fill_steps(job, "outputs", result[None])
-    else:
-        if batch_first:  # in memory: so are the outputs
-            result = inputs.new_empty((batch_size, time, shape.features)).transpose(0, 1)
+    else:  # laid out as the inputs are, and no view: its owner may change it in place
+        steps = (features, time * features) if batch_first else (batch_size * features, features)
+        result = inputs.new_empty_strided((time, batch_size, features), (*steps, 1))
         _fill_steps(job, "outputs", result)
     final: list[Tensor] = []
     for name, state in zip(("initial_hidden", "initial_cell"), initial, strict=False):
@@ -242,7 +244,7 @@ def _backward(
     """Run the program backward; return the gradients of `tensors`, None where not wanted."""
     shape = plan.shape
     inputs, initial, weights = _split(call, tensors)
-    wants_inputs, _, wants_weights = _split(call, wanted)
+    *_, wants_weights = _split(call, wanted)
     scratch = Workspace(plan.backward_bytes)
     job, records, _strands = plan.records(kept, scratch.address, backward=True)
     weights = [weight.contiguous() for weight in weights]
@@ -258,7 +260,7 @@ def _backward(
             hold.append(gradient.contiguous())
             setattr(job, name, hold[-1].data_ptr())
     d_inputs = None
-    if wants_inputs:
+    if shape.d_inputs:  # laid out for it, even if this walk through the graph asks for less
         d_inputs = torch.empty_like(inputs, memory_format=torch.contiguous_format)
         _fill_steps(job, "d_inputs", d_inputs)
     d_initial = [torch.empty_like(s, memory_format=torch.contiguous_format) for s in initial]
@@ -292,12 +294,6 @@ class _Runner:
         job = self._job
         job.phase, job.tasks, job.next_task, job.next_worker = phase, tasks, 0, 0
         run_on_threads(self._entry, ctypes.addressof(job), min(self._threads, tasks))
-
-
-def _output_shape(call: Call, inputs: Tensor) -> tuple[int, ...]:
-    time, batch_size, _ = inputs.shape
-    features = _features(call.stack)
-    return (batch_size, features) if call.last else (time, batch_size, features)
 
 
 def _fill_steps(job: Job, name: str, steps: Tensor) -> None:

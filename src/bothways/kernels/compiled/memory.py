@@ -9,6 +9,7 @@ from numba import from_dtype, types
 from numba.core import cgutils
 
 from bothways.kernels.compiled.jit import intrinsic
+from bothways.kernels.compiled.records import FLOAT_BYTES
 from bothways.kernels.compiled.vectors import (
     FLOAT_POINTER,
     INT32,
@@ -17,8 +18,6 @@ from bothways.kernels.compiled.vectors import (
     offset,
     pointer,
 )
-
-FLOAT_BYTES = 4
 
 
 def make_record_at(dtype: np.dtype[Any]) -> Callable[..., Any]:

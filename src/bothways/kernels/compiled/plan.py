@@ -11,9 +11,10 @@ from functools import lru_cache
 
 import numpy as np
 
-from bothways.cells import GRU, Cell
+from bothways.cells import GRU, LSTM, Cell
 from bothways.kernels.compiled.instruction_sets import InstructionSet
 from bothways.kernels.compiled.records import (
+    FLOAT_BYTES,
     GRADIENT_DEPTH,
     PART,
     STRAND,
@@ -24,12 +25,11 @@ from bothways.kernels.compiled.records import (
 )
 
 # Rows of a weight gradient that make one task.
-_BLOCK_ROWS = 256
+_GRADIENT_ROWS = 256
 # Rows whose products with the input weights are computed ahead of their steps.
 _CHUNK_ROWS = 64
 
 _REMEMBERED = 16  # pairs of base addresses
-_FLOAT_BYTES = 4
 _LINE = 16  # floats in a cache line
 _SCRATCH = 1 << 50  # offsets from here on lie in scratch
 _ZEROS = -1  # the row of zeros
@@ -100,10 +100,6 @@ class Shape:
         """Width of what `layer` reads."""
         return self.features if layer else self.input_size
 
-    def one_step(self, layer: int, direction: int) -> bool:
-        """Whether a strand is the single step that readout `last` needs of it."""
-        return self.last and direction == 1 and layer == self.num_layers - 1
-
 
 class _Arena:
     """Hands out offsets, in bytes, of stretches that begin with a cache line."""
@@ -118,7 +114,7 @@ class _Arena:
 
     def take(self, floats: int) -> int:
         offset = self._end
-        self._end += -(-floats // _LINE) * _LINE * _FLOAT_BYTES
+        self._end += -(-floats // _LINE) * _LINE * FLOAT_BYTES
         return offset
 
 
@@ -159,7 +155,8 @@ class Plan:
         self._backward_weights = self._place_weights(backward, from_inputs=False)
         blocks = _gradient_blocks(shape)
         self.blocks = len(blocks) - 1
-        self._packed_step = -(-_BLOCK_ROWS // 8) * 8 * GRADIENT_DEPTH
+        height = shape.instructions.rows[0]
+        self._packed_step = -(-_GRADIENT_ROWS // height) * height * GRADIENT_DEPTH
         self._packed_rows = backward.take(self._packed_step * shape.threads) - _SCRATCH
         self.kept_bytes = kept.size_bytes if shape.keep else 0
         self.forward_bytes, self.backward_bytes = forward.size_bytes, backward.size_bytes
@@ -233,20 +230,21 @@ class Plan:
             outputs = (forward if top else kept).take(total * outputs_width)
             for direction in range(shape.num_directions):
                 strand = strands[layer * shape.num_directions + direction]
-                one_step = shape.one_step(layer, direction)
+                one_step = shape.last and layer == shape.num_layers - 1 and direction == 1
                 count = rows if one_step else total
-                strand["rows"], strand["total"] = rows, count
+                strand["one_step"], strand["total"] = one_step, count
                 strand["steps"] = 1 if one_step else part["steps"]
                 strand["offsets"] = one_step_offsets if one_step else part["offsets"]
                 strand["from_end"] = direction
                 strand["inputs"] = kept.take(rows * inputs_width) if one_step else inputs
                 strand["inputs_width"] = inputs_width
-                strand["outputs"] = outputs + _FLOAT_BYTES * direction * shape.hidden_size
+                strand["outputs"] = outputs + FLOAT_BYTES * direction * shape.hidden_size
                 strand["outputs_width"] = outputs_width
                 held = count if shape.keep else min(count, rows + _CHUNK_ROWS)
                 strand["gates"], strand["gates_width"] = kept.take(held * gates_width), gates_width
                 held = count if shape.keep else rows
-                strand["memory"] = kept.take(held * state_width)
+                has_memory = shape.cell in (LSTM, GRU)
+                strand["memory"] = kept.take(held * state_width) if has_memory else _NOWHERE
                 strand["before"] = kept.take(held * state_width)
                 strand["hidden"] = forward.take(rows * state_width)
                 strand["cell"] = forward.take(rows * state_width)
@@ -274,11 +272,11 @@ class Plan:
             all_outputs = not (shape.last and layer == shape.num_layers - 1)
             for direction in range(shape.num_directions):
                 strand = strands[layer * shape.num_directions + direction]
-                shift = _FLOAT_BYTES * direction * shape.hidden_size
+                shift = FLOAT_BYTES * direction * shape.hidden_size
                 strand["d_outputs"] = turns[layer % 2] + shift if all_outputs else _ZEROS
                 strand["d_outputs_width"] = features_width if all_outputs else 0
                 strand["d_inputs"] = d_inputs
-                if wanted and shape.one_step(layer, direction):
+                if wanted and strand["one_step"]:
                     strand["d_inputs"] = backward.take(rows * inputs_width)
                 strand["d_inputs_width"] = inputs_width
                 strand["d_hidden"] = backward.take(rows * state_width)
@@ -353,7 +351,7 @@ def _gradient_blocks(shape: Shape) -> np.ndarray:
     starts: list[int] = []
     begin = 0
     for end in ends:
-        starts += range(begin, end, _BLOCK_ROWS)
+        starts += range(begin, end, _GRADIENT_ROWS)
         begin = end
     return np.array([*starts, shape.sums], np.int64)
 

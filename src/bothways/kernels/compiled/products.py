@@ -11,12 +11,12 @@ from typing import Any, NamedTuple
 from bothways.kernels.compiled.instruction_sets import InstructionSet
 from bothways.kernels.compiled.jit import compiled_for
 from bothways.kernels.compiled.memory import (
-    FLOAT_BYTES,
     make_copy,
     make_transpose,
     read_float,
     write_float,
 )
+from bothways.kernels.compiled.records import FLOAT_BYTES
 from bothways.kernels.compiled.tiles import make_tile
 
 # Rows of the left-hand matrix that are swept over all panels before the next rows: together with

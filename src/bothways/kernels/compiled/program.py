@@ -11,7 +11,6 @@ from bothways.cells import GRU, Cell
 from bothways.kernels.compiled.instruction_sets import InstructionSet
 from bothways.kernels.compiled.jit import compiled
 from bothways.kernels.compiled.memory import (
-    FLOAT_BYTES,
     add_among_threads,
     copy_floats,
     make_record_at,
@@ -23,6 +22,7 @@ from bothways.kernels.compiled.memory import (
 from bothways.kernels.compiled.products import Products, make_products
 from bothways.kernels.compiled.records import (
     BACKWARD,
+    FLOAT_BYTES,
     FORWARD,
     GRADIENT_DEPTH,
     JOB,
@@ -54,12 +54,6 @@ def _part(job: Any, part: Any) -> Any:
 def _strand(job: Any, part: Any, layer: Any, direction: Any) -> Any:
     index = (part * job.num_layers + layer) * job.num_directions + direction
     return strand_at(job.strands, index)
-
-
-@compiled
-def _reads_last_only(job: Any, layer: Any, direction: Any) -> Any:
-    """Say whether a strand is the single step that readout `last` needs of it."""
-    return job.last and direction == 1 and layer == job.num_layers - 1
 
 
 @compiled
@@ -281,7 +275,7 @@ def _make_forward_part(forward: Callable[..., None]) -> Callable[..., None]:
         for direction in range(first_direction, last_direction):
             index = layer * job.num_directions + direction
             strand = _strand(job, number, layer, direction)
-            if _reads_last_only(job, layer, direction):
+            if strand.one_step:
                 below = _strand(job, number, layer, 0)
                 _gather_last(part, below.inputs, strand.inputs_width, strand.inputs)
             _load_state(job, part, job.initial_hidden, index, strand.hidden, strand.state_width)
@@ -353,19 +347,18 @@ def _make_backward_part(backward: Callable[..., None]) -> Callable[..., None]:
                 else:
                     _load_state(job, part, job.d_final_hidden, index, strand.d_hidden, width)
                 _load_state(job, part, job.d_final_cell, index, strand.d_cell, width)
-                one_step = _reads_last_only(job, layer, direction)
-                add = direction > 0 and not one_step
+                add = direction > 0 and not strand.one_step
                 backward(job, strand, _weights(job, layer, direction), add)
                 _save_state(job, part, strand.d_hidden, width, job.d_initial_hidden, index)
                 _save_state(job, part, strand.d_cell, width, job.d_initial_cell, index)
-                if one_step and strand.d_inputs:
+                if strand.one_step and strand.d_inputs:
                     all_steps = _strand(job, number, layer, 0)
                     _add_last(part, strand.d_inputs, strand.d_inputs_width, all_steps.d_inputs)
             lowest = _strand(job, number, layer, 0)
             if layer > 0:
                 if job.masks:
                     _drop(job, part, layer - 1, lowest.d_inputs, lowest.d_inputs_width)
-            elif lowest.d_inputs:
+            elif job.d_inputs:
                 _scatter(
                     job, part, lowest.d_inputs, lowest.d_inputs_width, job.input_size,
                     job.d_inputs, job.d_inputs_time_step, job.d_inputs_row_step,
@@ -446,7 +439,7 @@ def _make_weight_gradient(
                     d_weight_hh, hidden_size, rows, hidden_size, end - begin,
                 )  # fmt: skip
                 begun_hidden = True
-        if not begun_hidden:
+        if not begun_hidden:  # no step had a state before it
             zero_floats(d_weight_hh, rows * hidden_size)
         if weights.d_bias_ih:
             for n in range(first, first + rows):

@@ -31,7 +31,6 @@ _JOB_FIELDS = (
     "initial",  # whether there are initial states
     "last",  # whether only each row's last output is asked for
     "layer",  # the layer to run, or -1 for all
-    "first_direction",
     "parts",
     "weights",
     "strands",
@@ -106,7 +105,7 @@ WEIGHTS = _record(
 )
 
 STRAND = _record(
-    "rows",  # in the part
+    "one_step",  # whether it is the single step that readout `last` needs of it
     "offsets",
     "steps",
     "total",
@@ -155,6 +154,8 @@ GRADIENT_DEPTH = 256
 
 # Packing a weight matrix is this many tasks.
 PACKING_TASKS = 2
+
+FLOAT_BYTES = 4
 
 # The phases of a job.
 PREPARE_FORWARD, FORWARD, PREPARE_BACKWARD, BACKWARD, WEIGHT_GRADIENTS = range(5)

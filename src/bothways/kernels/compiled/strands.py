@@ -12,7 +12,6 @@ from bothways.cells import GRU, Cell
 from bothways.kernels.compiled.instruction_sets import InstructionSet
 from bothways.kernels.compiled.jit import compiled
 from bothways.kernels.compiled.memory import (
-    FLOAT_BYTES,
     add_among_threads,
     copy_floats,
     read_integer,
@@ -20,6 +19,7 @@ from bothways.kernels.compiled.memory import (
 )
 from bothways.kernels.compiled.pointwise import make_pointwise
 from bothways.kernels.compiled.products import Products
+from bothways.kernels.compiled.records import FLOAT_BYTES
 
 
 class Strands(NamedTuple):
@@ -78,8 +78,8 @@ def make_strands(cell: Cell, instructions: InstructionSet, products: Products) -
 
     # Layers of fewer units than lanes go without masks, which cost them a quarter of their speed (a
     # masked store is not forwarded to the load that follows). The spare lanes are garbage: a gate's
-    # spills into the next gate, which is read before and written after, and all others' into the
-    # padding that ends their rows.
+    # spills into the next gate, which is read before and written after; an output's into the other
+    # direction's, which is written later; all others' into the padding that ends their rows.
 
     @compiled
     def step_forward(

@@ -9,7 +9,7 @@ whose copy of that pool is dead, Python threads do the same work.
 import ctypes
 import os
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from functools import cache
 from pathlib import Path
 
@@ -42,14 +42,10 @@ def run_on_threads(entry: int, job: int, threads: int) -> None:
         return
     program = _Program(entry)
     others = [_pool(threads - 1).submit(program, job) for _ in range(threads - 1)]
-    program(job)
-    for other in others:
-        other.result()
-
-
-def threads_in_use() -> str:
-    """Say which threads run the program, for messages."""
-    return "Python threads" if _forked or _openmp_parallel() is None else "torch's OpenMP threads"
+    try:
+        program(job)
+    finally:
+        wait(others)  # whatever interrupts us: they write into memory of this call
 
 
 def _pool(workers: int) -> ThreadPoolExecutor:
@@ -60,9 +56,7 @@ def _pool(workers: int) -> ThreadPoolExecutor:
 
 @cache
 def _openmp_parallel() -> Callable[[int, int, int, int], None] | None:
-    """Return GNU OpenMP's `GOMP_parallel` from the library that torch runs on, if it is that."""
-    if "OpenMP" not in torch.__config__.parallel_info():
-        return None
+    """Return `GOMP_parallel` of the GNU OpenMP that torch's wheel brings along, if it does."""
     for path in (Path(torch.__file__).parent / "lib").glob("libgomp*.so*"):
         try:
             parallel = ctypes.CDLL(str(path)).GOMP_parallel

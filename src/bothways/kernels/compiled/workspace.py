@@ -1,4 +1,4 @@
-"""Memory that is used again: a training step allocates nothing that an earlier one has returned.
+"""Memory that is used again: a training step takes what an earlier one has given back.
 
 Fresh memory costs a page fault every 4 KiB, which made up to a third of a step.
 """
@@ -70,12 +70,13 @@ class _Slab:
 def _take(size_bytes: int) -> _Slab:
     """Return the smallest free slab that is large enough, or a new one in the largest's place."""
     with _lock:
-        _free.sort(key=lambda slab: slab.size_bytes)
-        for index, slab in enumerate(_free):
+        free = sorted(_free, key=lambda slab: slab.size_bytes)
+        for slab in free:
             if slab.size_bytes >= size_bytes:
-                return _free.pop(index)
-        if _free:
-            _free.pop()
+                _free.remove(slab)
+                return slab
+        if free:
+            _free.remove(free[-1])
     return _Slab(_rounded(size_bytes))
 
 
