@@ -19,13 +19,13 @@ ROWS = [
     ["model"],
     ["optimization", "evaluation", "training", "checkpoint", "model_card", "inference"],
     ["convert", "prediction", "progress", "run_folder", "splits", "run"],
-    ["console", "cli", "__main__"],
+    ["console", "commands", "cli", "__main__"],
 ]
 PLACE = {name: (row, n) for row, names in enumerate(ROWS) for n, name in enumerate(names)}
 COMPILED = {f"kernels/compiled/{path.name}" for path in SOURCE.glob("kernels/compiled/*.py")}
 ADAPTED_IN = {
     "PIL": {"data/images.py"},
-    "typer": {"cli.py"},
+    "typer": {"cli.py", "commands.py"},
     "rich": {"console.py"},
     "numba": COMPILED,
     "llvmlite": COMPILED,

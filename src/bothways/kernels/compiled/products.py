@@ -85,37 +85,34 @@ def _make_sweep(
         depth: Any,
         active: Any,
     ) -> None:
-        while rows >= height:
+        row = 0
+        while row + height <= rows:
             tallest(
-                left, left_step, right, right_step, seed, seed_step, result, result_step, depth,
-                active,
+                left + FLOAT_BYTES * (row // height) * next_tile, left_step, right, right_step,
+                seed + FLOAT_BYTES * row * seed_step, seed_step,
+                result + FLOAT_BYTES * row * result_step, result_step, depth, active,
             )  # fmt: skip
-            left += FLOAT_BYTES * next_tile
-            seed += FLOAT_BYTES * height * seed_step
-            result += FLOAT_BYTES * height * result_step
-            rows -= height
-        if rows >= height_tall:
+            row += height
+        left += FLOAT_BYTES * ((row // height) * next_tile - row * next_row)
+        if row + height_tall <= rows:
             tall(
-                left, left_step, right, right_step, seed, seed_step, result, result_step, depth,
-                active,
+                left + FLOAT_BYTES * row * next_row, left_step, right, right_step,
+                seed + FLOAT_BYTES * row * seed_step, seed_step,
+                result + FLOAT_BYTES * row * result_step, result_step, depth, active,
             )  # fmt: skip
-            left += FLOAT_BYTES * height_tall * next_row
-            seed += FLOAT_BYTES * height_tall * seed_step
-            result += FLOAT_BYTES * height_tall * result_step
-            rows -= height_tall
-        if rows >= height_low:
+            row += height_tall
+        if row + height_low <= rows:
             low(
-                left, left_step, right, right_step, seed, seed_step, result, result_step, depth,
-                active,
+                left + FLOAT_BYTES * row * next_row, left_step, right, right_step,
+                seed + FLOAT_BYTES * row * seed_step, seed_step,
+                result + FLOAT_BYTES * row * result_step, result_step, depth, active,
             )  # fmt: skip
-            left += FLOAT_BYTES * height_low * next_row
-            seed += FLOAT_BYTES * height_low * seed_step
-            result += FLOAT_BYTES * height_low * result_step
-            rows -= height_low
-        if rows >= height_lowest:
+            row += height_low
+        if row + height_lowest <= rows:
             lowest(
-                left, left_step, right, right_step, seed, seed_step, result, result_step, depth,
-                active,
+                left + FLOAT_BYTES * row * next_row, left_step, right, right_step,
+                seed + FLOAT_BYTES * row * seed_step, seed_step,
+                result + FLOAT_BYTES * row * result_step, result_step, depth, active,
             )  # fmt: skip
 
     return sweep
