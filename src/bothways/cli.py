@@ -317,9 +317,8 @@ def bench(
     from bothways.bench import warm as compile_all
     from bothways.console import print_comparison
 
-    places = compile_all()
     if warm:
-        for mode, place in places.items():
+        for mode, place in compile_all().items():
             print(f"{mode}: {place if place.exists() else 'compiled, but not kept on disk'}")
         return
     shape = BenchShape(

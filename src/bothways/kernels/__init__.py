@@ -95,7 +95,7 @@ def choose_backend(
         return Choice(requested, "asked for by name")
     obstacle = _obstacle(device, dtype, projected, tensors) or _compilation_failure(cell)
     if obstacle is None:
-        return Choice("compiled", f"compiled for this processor, {dtype} on {device.type}")
+        return Choice("compiled", f"machine code for this processor, {dtype} on {device.type}")
     if requested == "compiled":
         raise BackendError(
             f"backend 'compiled' cannot run: {obstacle}; expected plain float32 tensors on a CPU. "
