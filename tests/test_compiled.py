@@ -20,6 +20,7 @@ import bothways.nn
 from bothways import ModelConfig, SequenceClassifier, Sequences
 from bothways.errors import BackendError, ShapeError
 from bothways.kernels import torch_backend
+from bothways.kernels.compiled import layers as compiled_layers
 from bothways.kernels.compiled.counters import counters
 from bothways.recipes import load_recipe
 from bothways.training import StepDone, Training
@@ -124,14 +125,40 @@ def test_results_and_gradients(cell, bidirectional, num_layers, ragged, with_sta
 
 @cells
 @pytest.mark.usefixtures("two_threads")
-@pytest.mark.parametrize(("time", "hidden_size"), [(200, 12), (90, 40)])
+@pytest.mark.parametrize(("time", "hidden_size"), [(200, 12), (30, 100), (5, 161)])
 @pytest.mark.parametrize("with_states", [False, True], ids=["zeros", "states"])
 @pytest.mark.parametrize("last", [False, True], ids=["all", "last"])
-def test_one_long_sequence_on_two_threads(cell, time, hidden_size, with_states, last):
-    """Enough work for a second thread, and one row: the directions run side by side."""
-    layers = make(cell, 28, hidden_size, num_layers=2, bidirectional=True)
+def test_one_sequence_on_two_threads(cell, time, hidden_size, with_states, last):
+    """From 100 units on, the threads take each step together."""
+    layers = make(cell, 28, hidden_size, num_layers=2, bidirectional=True, dropout=0.5).eval()
     states = make_states(layers, 1) if with_states else None
     assert_as_close_as_torch(layers, torch.randn(time, 1, 28), states, None, last)
+
+
+@cells
+@pytest.mark.parametrize("ragged", [False, True], ids=["padded", "ragged"])
+@pytest.mark.parametrize("with_states", [False, True], ids=["zeros", "states"])
+@pytest.mark.parametrize("present", [1, 2, 4])
+def test_fewer_rows_than_threads(monkeypatch, cell, ragged, with_states, present):
+    """Four threads take each step of three rows together, whether or not all of them come."""
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 4)
+    start = compiled_layers.run_on_threads
+    monkeypatch.setattr(
+        compiled_layers,
+        "run_on_threads",
+        lambda entry, job, threads: start(entry, job, min(threads, present)),
+    )
+    layers = make(cell, 9, 130, num_layers=2, bidirectional=True)
+    inputs = torch.randn(12, 3, 9)
+    states = make_states(layers, 3) if with_states else None
+    lengths = torch.tensor([4, 12, 9]) if ragged else None
+    plain = on_torch(layers, torch.float32)
+    with torch.inference_mode():
+        for last in (False, True):
+            mine = run(layers, inputs, states, lengths, last)
+            expected = run(plain, inputs, states, lengths, last)
+            for own, other in zip(mine, expected, strict=True):
+                torch.testing.assert_close(own, other, atol=2e-6, rtol=1e-5)
 
 
 @cells
@@ -162,6 +189,46 @@ def test_nan_and_inf_go_where_torch_lets_them(cell, value):
         assert torch.equal(own.isnan(), other.isnan())
         assert torch.equal(own.isinf(), other.isinf())
         torch.testing.assert_close(own, other, atol=1e-6, rtol=1e-5, equal_nan=True)
+
+
+@cells
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+@pytest.mark.parametrize("batch_size", [1, 3])
+@pytest.mark.parametrize("time", [1, 6])
+@pytest.mark.parametrize(
+    "place", ["weight_ih_l0", "weight_hh_l0", "bias_hh_l0", "h", "c", "gradient"]
+)
+def test_nan_and_inf_in_weights_states_and_gradients(cell, value, batch_size, time, place):
+    """Where torch's results and gradients are finite, ours are, and nowhere else."""
+    layers = make(cell, 4, 130)
+    inputs = torch.randn(time, batch_size, 4)
+    direction = torch.randn(time, batch_size, 130)
+    states = None
+    if place in ("h", "c"):
+        states = dict(zip(layers.cell.states, make_states(layers, batch_size), strict=True))
+        states.get(place, states["h"])[0, -1, 3] = value
+        states = tuple(states.values())
+    elif place == "gradient":
+        direction[0, 0, 7] = value
+    else:
+        with torch.no_grad():
+            getattr(layers, place)[5] = value
+    found = []
+    for model in (layers, on_torch(layers, torch.float32)):
+        outputs, _ = model.outputs(inputs, states)
+        gradients = torch.autograd.grad(outputs, list(model.parameters()), direction)
+        found.append([outputs, *gradients])
+    for own, other in zip(*found, strict=True):
+        assert torch.equal(own.isfinite(), other.isfinite())
+
+
+def test_an_infinite_cell_behind_a_shut_gate_is_nan_as_in_torch():
+    layers = make("lstm", 4, 20)
+    with torch.no_grad():
+        layers.bias_hh_l0[20:40] = -200  # the forget gate is exactly 0
+    states = (torch.zeros(1, 2, 20), torch.full((1, 2, 20), float("inf")))
+    for model in (layers, on_torch(layers, torch.float32)):
+        assert model.outputs(torch.randn(3, 2, 4), states)[0].isnan().all()
 
 
 @cells

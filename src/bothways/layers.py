@@ -8,7 +8,7 @@ from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_
 
 from bothways.cells import Cell
 from bothways.errors import ShapeError
-from bothways.kernels import Choice, DirectionWeights, Stack, States, choose_backend
+from bothways.kernels import Choice, DirectionWeights, Kernel, Stack, States, choose_backend
 from bothways.ragged import checked_lengths
 
 Steps = TypeVar("Steps", Tensor, PackedSequence)
@@ -72,24 +72,25 @@ class RecurrentLayers(torch.nn.RNNBase):
     @property
     def _weights(self) -> list[Tensor]:
         """All weights in torch's order, whatever stands in for a parameter now."""
+        return [self._weight(name) for name in self._flat_weights_names]
+
+    def _weight(self, name: str) -> Tensor:
         plain = self._parameters  # attributes are slow to look up, and parametrizations are those
-        names: list[str] = self._flat_weights_names
-        return [cast(Tensor, plain[n] if n in plain else getattr(self, n)) for n in names]
+        return cast(Tensor, plain[name] if name in plain else getattr(self, name))
 
     @property
     def backend_choice(self) -> Choice:
         """Which backend runs these layers now, and why."""
-        return self._choose()
+        return self._choose(self._weights)
 
-    def _choose(self, *tensors: Tensor) -> Choice:
-        weights = self._weights
+    def _choose(self, tensors: list[Tensor]) -> Choice:
         return choose_backend(
             self.backend,
             self.cell,
-            weights[0].device,
-            weights[0].dtype,
+            tensors[0].device,
+            tensors[0].dtype,
             projected=self.proj_size > 0,
-            tensors=(*weights, *tensors),
+            tensors=tensors,
         )
 
     def outputs(
@@ -120,8 +121,8 @@ class RecurrentLayers(torch.nn.RNNBase):
             If `input`, `hx` or `lengths` do not fit each other or the weights.
         """
         steps, lengths, initial, batched = self._prepared(input, hx, lengths)
-        kernel = self._choose(steps, *(initial or ())).kernel
-        outputs, states = kernel.outputs(self._stack(), steps, lengths, initial)
+        kernel, stack = self._kernel_and_stack(steps, initial)
+        outputs, states = kernel.outputs(stack, steps, lengths, initial)
         if not batched:
             return outputs[:, 0], tuple(state[:, 0] for state in states)
         return (outputs.transpose(0, 1) if self.batch_first else outputs), states
@@ -149,8 +150,8 @@ class RecurrentLayers(torch.nn.RNNBase):
             As `outputs`.
         """
         steps, lengths, initial, batched = self._prepared(input, hx, lengths)
-        kernel = self._choose(steps, *(initial or ())).kernel
-        last = kernel.last_outputs(self._stack(), steps, lengths, initial)
+        kernel, stack = self._kernel_and_stack(steps, initial)
+        last = kernel.last_outputs(stack, steps, lengths, initial)
         return last if batched else last[0]
 
     def _prepared(
@@ -174,7 +175,7 @@ class RecurrentLayers(torch.nn.RNNBase):
                 f"input has {input.shape[-1]} features a step, shape {tuple(input.shape)}; "
                 f"expected input_size {self.input_size}. Check the order of the axes."
             )
-        weight = self._weights[0]
+        weight = self._weight(self._flat_weights_names[0])
         if input.dtype != weight.dtype and not torch.is_autocast_enabled(input.device.type):
             raise ShapeError(
                 f"input has dtype {input.dtype} but the weights have {weight.dtype}; expected the "
@@ -217,9 +218,13 @@ class RecurrentLayers(torch.nn.RNNBase):
                 )
         return hx
 
-    def _stack(self) -> Stack:
-        count = 2 + 2 * self.bias + (self.proj_size > 0)  # tensors of one direction
+    def _kernel_and_stack(self, steps: Tensor, initial: States | None) -> tuple[Kernel, Stack]:
         weights = self._weights
+        choice = self._choose([*weights, steps, *(initial or ())])
+        return choice.kernel, self._stack(weights)
+
+    def _stack(self, weights: list[Tensor]) -> Stack:
+        count = 2 + 2 * self.bias + (self.proj_size > 0)  # tensors of one direction
         flat = []
         for first in range(0, len(weights), count):
             weight_ih, weight_hh, *rest = weights[first : first + count]

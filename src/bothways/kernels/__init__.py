@@ -1,6 +1,7 @@
 """Engines that run recurrent layers, and the one rule that chooses between them."""
 
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
@@ -62,7 +63,7 @@ def choose_backend(
     dtype: torch.dtype,
     *,
     projected: bool = False,
-    tensors: tuple[Tensor, ...] = (),
+    tensors: Sequence[Tensor] = (),
 ) -> Choice:
     """Say which backend runs layers of `cell` whose weights have this `device` and `dtype`, now.
 
@@ -78,7 +79,7 @@ def choose_backend(
     dtype : torch.dtype
     projected : bool
         Whether the hidden state is projected (`proj_size`).
-    tensors : tuple of Tensor
+    tensors : sequence of Tensor
         Inputs and weights of the call, where there is one.
 
     Raises
@@ -105,7 +106,7 @@ def choose_backend(
 
 
 def _obstacle(
-    device: torch.device, dtype: torch.dtype, projected: bool, tensors: tuple[Tensor, ...]
+    device: torch.device, dtype: torch.dtype, projected: bool, tensors: Sequence[Tensor]
 ) -> str | None:
     """Return what keeps the compiled engine from running, or None."""
     if device.type != "cpu":

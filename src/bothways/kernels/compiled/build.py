@@ -70,16 +70,14 @@ def _module(cell: Cell, target: Target, machine: Any) -> Any:
 
 def _numba_ir(cell: Cell, target: Target) -> str:
     """Let Numba type and lower the program; the slow part."""
-    from numba import types
     from numba.core import config
-
-    from bothways.kernels.compiled.program import make_program
 
     # `_module` optimizes the whole at once; Numba's own passes would cost as much time again.
     level, config.OPT = config.OPT, type(config.OPT)(0)
     try:
+        from bothways.kernels.compiled.program import make_program
+
         run: Any = make_program(cell, target.instruction_set)
-        run.compile((types.int64,))
     finally:
         config.OPT = level
     (signature,) = run.signatures

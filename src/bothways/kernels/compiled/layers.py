@@ -2,6 +2,7 @@
 
 import ctypes
 from dataclasses import dataclass, replace
+from itertools import zip_longest
 from typing import Any
 
 import numpy as np
@@ -22,8 +23,11 @@ from bothways.kernels.compiled.records import (
     PREPARE_BACKWARD,
     PREPARE_FORWARD,
     ROW_STEPS,
+    TEAM_FORWARD,
+    TEAM_LINE,
     WEIGHT_GRADIENTS,
     Job,
+    Weights,
 )
 from bothways.kernels.compiled.threads import run_on_threads
 from bothways.kernels.compiled.workspace import Workspace
@@ -111,33 +115,35 @@ def _run(
         masks = functional.dropout(inputs.new_ones(sides), stack.dropout)
     call = Call(stack, lengths, last, initial is not None, masks)
     tensors = [inputs, *(initial or ()), *weights]
-    _check(stack, tensors)
+    _check(stack, tensors, weights)
     if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors):
-        return _Recurrent.apply(call, *tensors)  # type: ignore[no-any-return, no-untyped-call]
+        return _Recurrent.apply(call, *tensors)  # type: ignore[no-untyped-call]
     shape = call.shape(inputs, keep=False, d_inputs=False)
     return _forward(call, call.plan(shape), 0, inputs, initial or (), weights)
 
 
-def _check(stack: Stack, tensors: list[Tensor]) -> None:
+def _check(stack: Stack, tensors: list[Tensor], weights: list[Tensor]) -> None:
     """Raise where compiled code would read past a tensor; torch's operators check this too."""
     for tensor in tensors:
-        if tensor.dtype != torch.float32 or tensor.device.type != "cpu":
+        if tensor.dtype != torch.float32 or not tensor.is_cpu:
             raise ShapeError(
                 f"a tensor of the call is {tensor.dtype} on {tensor.device}; expected float32 on "
                 "the CPU, as the first weight is. Convert the states and all weights alike."
             )
-    sums = len(stack.layers[0][0].weight_ih)
+    sums = len(weights[0])
     hidden_size = sums // len(stack.cell.gates)
     input_size = tensors[0].shape[2]
-    for number, layer in enumerate(stack.layers):
-        for weights in layer:
-            shapes = [(sums, input_size), (sums, hidden_size), (sums,), (sums,)]
-            for tensor, shape in zip(weights.tensors, shapes, strict=False):
-                if tensor.shape != shape:
-                    raise ShapeError(
-                        f"a weight of layer {number} has shape {tuple(tensor.shape)}; expected "
-                        f"{shape}. Check what replaced it."
-                    )
+    a_direction = len(weights) // (len(stack.layers) * stack.num_directions)
+    for number in range(len(stack.layers)):
+        expected = [(sums, input_size), (sums, hidden_size), (sums,), (sums,)][:a_direction]
+        for direction in range(stack.num_directions):
+            first = (number * stack.num_directions + direction) * a_direction
+            found = [tuple(weight.shape) for weight in weights[first : first + a_direction]]
+            if found != expected:
+                raise ShapeError(
+                    f"the weights of layer {number} have shapes {found}; expected {expected}. "
+                    "Check what replaced them."
+                )
         input_size = stack.num_directions * hidden_size
 
 
@@ -198,7 +204,7 @@ def _forward(
     initial = tuple(state.contiguous() for state in initial)
     scratch = Workspace(plan.forward_bytes)
     job, records, _strands = plan.records(kept, scratch.address, backward=False)
-    _fill_weights(call, records, weights)
+    _fill_weights(records, weights, first="weight_ih")
     _fill_steps(job, "inputs", inputs)
     features = shape.features
     if call.last:
@@ -217,15 +223,13 @@ def _forward(
             setattr(job, name, final[-1].data_ptr())
     if call.masks is not None:
         job.masks = call.masks.data_ptr()
-    packing = 2 * PACKING_TASKS * shape.num_runs
     run = _Runner(job, plan)
     job.row_steps_counter = ctypes.addressof(job) + ROW_STEPS
-    run(PREPARE_FORWARD, packing + len(plan.parts))
-    if len(plan.parts) < shape.threads and shape.num_directions == 2 and call.masks is None:
-        for layer in range(shape.num_layers):
-            job.layer = layer
-            run(FORWARD, len(plan.parts) * 2)
+    if shape.shares:
+        ctypes.memset(job.team, 0, (1 + shape.shares) * TEAM_LINE)
+        run(TEAM_FORWARD, shape.shares)
     else:
+        run(PREPARE_FORWARD, 2 * PACKING_TASKS * shape.num_runs)
         run(FORWARD, len(plan.parts))
     counters.forward += 1
     counters.row_steps += job.row_steps
@@ -248,7 +252,7 @@ def _backward(
     scratch = Workspace(plan.backward_bytes)
     job, records, _strands = plan.records(kept, scratch.address, backward=True)
     weights = [weight.contiguous() for weight in weights]
-    _fill_weights(call, records, weights)
+    _fill_weights(records, weights, first="weight_ih")
     d_result, *d_final = gradients
     hold = []  # what the job has addresses of
     if d_result is not None:
@@ -271,15 +275,16 @@ def _backward(
     run = _Runner(job, plan)
     run(PREPARE_BACKWARD, 2 * PACKING_TASKS * shape.num_runs)
     run(BACKWARD, len(plan.parts))
-    d_weights: list[Tensor | None] = [None] * len(weights)
+    d_weights: list[Tensor] = []
     if any(wants_weights):
         d_weights = [torch.empty_like(weight) for weight in weights]
-        _fill_weights(call, records, d_weights, prefix="d_")
+        _fill_weights(records, d_weights, first="d_weight_ih")
         run(WEIGHT_GRADIENTS, plan.blocks * shape.num_runs)
     counters.backward += 1
     scratch.release()
-    results = [d_inputs, *d_initial, *d_weights]
-    return [result if want else None for result, want in zip(results, wanted, strict=True)]
+    results = [d_inputs, *d_initial, *d_weights]  # none of the weights', or all
+    pairs = zip_longest(results, wanted)
+    return [result if want else None for result, want in pairs]
 
 
 class _Runner:
@@ -303,12 +308,14 @@ def _fill_steps(job: Job, name: str, steps: Tensor) -> None:
     setattr(job, f"{name}_row_step", steps.stride(1))
 
 
-def _fill_weights(call: Call, records: np.ndarray, weights: list[Any], *, prefix: str = "") -> None:
-    names = ["weight_ih", "weight_hh"]
-    if call.stack.layers[0][0].bias_ih is not None:
-        names += ["bias_ih", "bias_hh"]
-    for n, name in enumerate(names):
-        records[prefix + name] = [weight.data_ptr() for weight in weights[n :: len(names)]]
+def _fill_weights(records: np.ndarray, weights: list[Tensor], *, first: str) -> None:
+    """Write where weights, or their gradients, lie: into field `first` and those after it."""
+    table = records.view(np.int64).reshape(len(records), -1)
+    column = list(Weights.__annotations__).index(first)
+    end = column + len(weights) // len(records)
+    addresses = [weight.data_ptr() for weight in weights]
+    table[:, column:end] = np.array(addresses).reshape(len(records), -1)
+    table[:, end : column + 4] = 0  # no biases
 
 
 def _differentiable_backward(

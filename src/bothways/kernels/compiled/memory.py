@@ -3,13 +3,12 @@
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 from llvmlite import ir
-from numba import from_dtype, types
+from numba import types
 from numba.core import cgutils
 
-from bothways.kernels.compiled.jit import intrinsic
-from bothways.kernels.compiled.records import FLOAT_BYTES
+from bothways.kernels.compiled.jit import compiled_type, intrinsic
+from bothways.kernels.compiled.records import FLOAT_BYTES, dtype_of
 from bothways.kernels.compiled.vectors import (
     FLOAT_POINTER,
     INT32,
@@ -20,10 +19,10 @@ from bothways.kernels.compiled.vectors import (
 )
 
 
-def make_record_at(dtype: np.dtype[Any]) -> Callable[..., Any]:
-    """Return a view of one record of an array of `dtype`: record_at(address, index)."""
-    record = from_dtype(dtype)
-    size = INT64(dtype.itemsize)
+def make_record_at(record_class: type) -> Callable[..., Any]:
+    """Return a view of one record of an array of them: record_at(address, index)."""
+    record = compiled_type(record_class)
+    size = INT64(dtype_of(record_class).itemsize)
 
     @intrinsic
     def record_at(context: Any, address: Any, index: Any) -> Any:
@@ -50,11 +49,39 @@ def read_integer(context: Any, address: Any, index: Any) -> Any:
 
 @intrinsic
 def add_among_threads(context: Any, counter: Any, number: Any) -> Any:
-    """Add `number` to the int64 at an address, as one step among threads; return it as it was."""
+    """Add `number` to the int64 at an address, as one step among threads; return it as it was.
+
+    A thread that reads the sum also sees what was written before the addition.
+    """
 
     def emit(_: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> Any:
         place = builder.inttoptr(arguments[0], INT64.as_pointer())
-        return builder.atomic_rmw("add", place, arguments[1], "monotonic")
+        return builder.atomic_rmw("add", place, arguments[1], "acq_rel")
+
+    return types.int64(types.int64, types.int64), emit
+
+
+@intrinsic
+def read_among_threads(context: Any, counter: Any) -> Any:
+    """Return the int64 at an address that other threads add to."""
+
+    def emit(_: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> Any:
+        place = builder.inttoptr(arguments[0], INT64.as_pointer())
+        return builder.load_atomic(place, "acquire", 8)
+
+    return types.int64(types.int64), emit
+
+
+@intrinsic
+def claim_among_threads(context: Any, counter: Any, expected: Any) -> Any:
+    """Raise the int64 at an address from `expected` by 1; return whether it was us who did."""
+
+    def emit(_: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> Any:
+        address, expected = arguments
+        place = builder.inttoptr(address, INT64.as_pointer())
+        raised = builder.add(expected, INT64(1))
+        outcome = builder.cmpxchg(place, expected, raised, "acq_rel", "acquire")
+        return builder.zext(builder.extract_value(outcome, 1), INT64)
 
     return types.int64(types.int64, types.int64), emit
 
@@ -174,3 +201,53 @@ def make_transpose(lanes: int) -> Callable[..., None]:
         return types.void(*[types.int64] * 4), emit
 
     return transpose
+
+
+def make_all_finite(lanes: int) -> Callable[..., Any]:
+    """Return all_finite(values, count): 1 if none of so many floats is NaN or infinite, else 0."""
+    chains = 4
+    name = f"bothways_all_finite_{lanes}"
+
+    def function_in(module: ir.Module) -> ir.Function:
+        if name in module.globals:
+            return module.globals[name]
+        function = ir.Function(module, ir.FunctionType(INT64, [FLOAT_POINTER, INT64]), name)
+        function.linkage = "internal"
+        function.attributes.add("noinline")
+        builder = ir.IRBuilder(function.append_basic_block())
+        values, count = function.args
+        write = Vectors(builder, lanes)
+        zero = write.constant(0.0)
+        sums = [builder.alloca(write.type) for _ in range(chains)]
+        for place in sums:
+            builder.store(zero, place)
+
+        def add(load: Vectors, k: Any, place: Any) -> None:  # a number times 0 is 0, others NaN
+            product = load.fma(load.load(offset(builder, values, k)), zero, builder.load(place))
+            builder.store(product, place)
+
+        whole = builder.and_(count, INT64(-chains * lanes))
+        step = INT64(chains * lanes)
+        with cgutils.for_range_slice(builder, INT64(0), whole, step) as (k, _):
+            for n, place in enumerate(sums):
+                add(write, builder.add(k, INT64(n * lanes)), place)
+        with cgutils.for_range_slice(builder, whole, count, INT64(lanes)) as (k, _):
+            add(Vectors(builder, lanes, builder.sub(count, k)), k, sums[0])
+        total = builder.load(sums[0])
+        for place in sums[1:]:
+            total = write.add(total, builder.load(place))
+        bits = ir.IntType(lanes)
+        numbers = builder.bitcast(builder.fcmp_ordered("ord", total, total), bits)
+        finite = builder.icmp_unsigned("==", numbers, bits(2**lanes - 1))
+        builder.ret(builder.zext(finite, INT64))
+        return function
+
+    @intrinsic
+    def all_finite(context: Any, values: Any, count: Any) -> Any:
+        def emit(_: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> Any:
+            values, count = arguments
+            return builder.call(function_in(builder.module), [pointer(builder, values), count])
+
+        return types.int64(types.int64, types.int64), emit
+
+    return all_finite

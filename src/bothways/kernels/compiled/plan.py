@@ -16,18 +16,23 @@ from bothways.kernels.compiled.instruction_sets import InstructionSet
 from bothways.kernels.compiled.records import (
     FLOAT_BYTES,
     GRADIENT_DEPTH,
-    PART,
-    STRAND,
     STRAND_PLACES,
-    WEIGHTS,
+    TEAM_LINE,
     WEIGHTS_PLACES,
     Job,
+    Part,
+    Strand,
+    Weights,
+    dtype_of,
 )
 
 # Rows of a weight gradient that make one task.
 _GRADIENT_ROWS = 256
 # Rows whose products with the input weights are computed ahead of their steps.
 _CHUNK_ROWS = 64
+
+# Multiply-adds of a step that pay for a meeting; for fewer than that, packed weights are faster.
+_WORTH_A_SHARE = 16_000
 
 _REMEMBERED = 16  # pairs of base addresses
 _LINE = 16  # floats in a cache line
@@ -96,6 +101,16 @@ class Shape:
         """Directions of all layers."""
         return self.num_layers * self.num_directions
 
+    @property
+    def shares(self) -> int:
+        """How many threads take each step together; 0 if each has rows of its own."""
+        few = self.batch_size == 1 or (self.batch_size < self.threads and not self.keep)
+        work = self.sums * self.hidden_size * self.batch_size
+        if not few or work < _WORTH_A_SHARE:
+            return 0
+        blocks = -(-self.hidden_size // self.instructions.lanes)
+        return min(self.threads, blocks, work // _WORTH_A_SHARE)
+
     def input_size_of(self, layer: int) -> int:
         """Width of what `layer` reads."""
         return self.features if layer else self.input_size
@@ -129,7 +144,7 @@ class Plan:
     Attributes
     ----------
     job : Job, a template
-    parts : PART records
+    parts : records of `Part`
     kept_bytes, forward_bytes, backward_bytes : int
         Memory that lives from forward to backward, and of either call.
     blocks : int
@@ -142,8 +157,9 @@ class Plan:
         self._zeros = np.zeros(max(shape.sums, shape.features, shape.input_size) + 4 * _LINE, "f4")
         forward, backward = _Arena(_SCRATCH), _Arena(_SCRATCH)
         kept = _Arena(0) if shape.keep else forward
-        self.parts = np.zeros(min(shape.threads, shape.batch_size), PART)
-        self._strands = np.full((len(self.parts), shape.num_runs), 0, STRAND)
+        num_parts = 1 if shape.shares else min(shape.threads, shape.batch_size)
+        self.parts = np.zeros(num_parts, dtype_of(Part))
+        self._strands = np.full((len(self.parts), shape.num_runs), 0, dtype_of(Strand))
         for part, strands, rows in zip(
             self.parts, self._strands, _deal(lengths, len(self.parts)), strict=True
         ):
@@ -151,6 +167,9 @@ class Plan:
             self._place_forward(part, strands, kept, forward)
             if shape.keep:
                 self._place_backward(part, strands, backward)
+        self._team = forward.take((1 + shape.shares) * TEAM_LINE // FLOAT_BYTES) - _SCRATCH
+        self._team_panels_step = shape.instructions.columns * max(shape.input_size, shape.features)
+        self._team_panels = forward.take(self._team_panels_step * shape.shares) - _SCRATCH
         self._forward_weights = self._place_weights(forward, from_inputs=True)
         self._backward_weights = self._place_weights(backward, from_inputs=False)
         blocks = _gradient_blocks(shape)
@@ -161,15 +180,16 @@ class Plan:
         self.kept_bytes = kept.size_bytes if shape.keep else 0
         self.forward_bytes, self.backward_bytes = forward.size_bytes, backward.size_bytes
         self.job = self._make_job(blocks)
-        self._settled: dict[tuple[int, int, bool], tuple[np.ndarray, np.ndarray]] = {}
+        self._settled: dict[tuple[int, int, bool], tuple[Job, np.ndarray, np.ndarray]] = {}
 
     def records(
         self, kept: int, scratch: int, *, backward: bool
     ) -> tuple[Job, np.ndarray, np.ndarray]:
         """Return a job, its weights and strands, with what these bases make of the offsets.
 
-        The tensors' addresses are still to be filled in. The job holds addresses into the other
-        two: keep all three as long as it runs.
+        All tensors' addresses are still to be filled in: an earlier call has left its own. The job
+        holds addresses into the other two: keep all three as long as it runs, and `scratch` too,
+        which makes them this call's alone.
         """
         bases = (kept, scratch, backward)
         settled = self._settled.get(bases)
@@ -177,16 +197,15 @@ class Plan:
             if len(self._settled) >= _REMEMBERED:
                 self._settled.clear()
             template = self._backward_weights if backward else self._forward_weights
-            settled = self._settled[bases] = (
-                self._settle(template, WEIGHTS_PLACES, kept, scratch),
-                self._settle(self._strands, STRAND_PLACES, kept, scratch),
-            )
-        template, strands = settled
-        weights = template.copy()
-        job = Job.from_buffer_copy(self.job)
-        job.weights, job.strands = _address(weights), _address(strands)
-        job.packed_rows = scratch + self._packed_rows
-        return job, weights, strands
+            weights = self._settle(template, WEIGHTS_PLACES, kept, scratch)
+            strands = self._settle(self._strands, STRAND_PLACES, kept, scratch)
+            job = Job.from_buffer_copy(self.job)
+            job.weights, job.strands = _address(weights), _address(strands)
+            job.packed_rows = scratch + self._packed_rows
+            job.team, job.team_panels = scratch + self._team, scratch + self._team_panels
+            settled = self._settled[bases] = job, weights, strands
+        job, weights, strands = settled
+        return Job.from_buffer_copy(job), weights, strands
 
     def _settle(
         self, template: np.ndarray, places: Sequence[int], kept: int, scratch: int
@@ -240,7 +259,8 @@ class Plan:
                 strand["inputs_width"] = inputs_width
                 strand["outputs"] = outputs + FLOAT_BYTES * direction * shape.hidden_size
                 strand["outputs_width"] = outputs_width
-                held = count if shape.keep else min(count, rows + _CHUNK_ROWS)
+                all_gates = shape.keep or shape.shares
+                held = count if all_gates else min(count, rows + _CHUNK_ROWS)
                 strand["gates"], strand["gates_width"] = kept.take(held * gates_width), gates_width
                 held = count if shape.keep else rows
                 has_memory = shape.cell in (LSTM, GRU)
@@ -249,7 +269,6 @@ class Plan:
                 strand["hidden"] = forward.take(rows * state_width)
                 strand["cell"] = forward.take(rows * state_width)
                 strand["state_width"] = state_width
-                strand["spare"] = forward.take(state_width)
                 strand["from_hidden"] = (
                     forward.take(rows * gates_width) if shape.cell == GRU else _NOWHERE
                 )
@@ -289,14 +308,16 @@ class Plan:
         """Place the panels: of the transposed weights forward, of the plain ones backward."""
         shape = self.shape
         panel = shape.instructions.columns
-        weights = np.zeros(shape.num_runs, WEIGHTS)
+        weights = np.zeros(shape.num_runs, dtype_of(Weights))
         for run, record in enumerate(weights):
             input_size = shape.input_size_of(run // shape.num_directions)
             record["input_size"] = input_size
             record["seed_ih"], record["seed_hh"] = arena.take(shape.sums), arena.take(shape.sums)
             for side, size in (("ih", input_size), ("hh", shape.hidden_size)):
                 width, depth = (shape.sums, size) if from_inputs else (size, shape.sums)
-                record[f"panels_{side}"] = arena.take(-(-width // panel) * panel * depth)
+                packed = not (from_inputs and shape.shares)
+                floats = -(-width // panel) * panel * depth if packed else 0
+                record[f"panels_{side}"] = arena.take(floats)
         return weights
 
     def _make_job(self, blocks: np.ndarray) -> Job:
@@ -309,7 +330,6 @@ class Plan:
             keep=shape.keep,
             initial=shape.initial,
             last=shape.last,
-            layer=-1,
             parts=_address(self.parts),
             zeros=_address(self._zeros),
             chunk_rows=_CHUNK_ROWS,
@@ -319,6 +339,8 @@ class Plan:
             packed_rows_step=self._packed_step,
             blocks=self._integer_address(blocks),
             num_blocks=self.blocks,
+            shares=shape.shares,
+            team_panels_step=self._team_panels_step,
         )
 
 

@@ -6,10 +6,10 @@ filled up with zeros.
 """
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from bothways.kernels.compiled.instruction_sets import InstructionSet
-from bothways.kernels.compiled.jit import compiled_for
+from bothways.kernels.compiled.jit import compiled
 from bothways.kernels.compiled.memory import (
     make_copy,
     make_transpose,
@@ -69,21 +69,21 @@ def _make_sweep(
     )
     height, height_tall, height_low, height_lowest = instructions.rows
 
-    @compiled_for(13)
+    @compiled
     def sweep(
-        left: Any,
-        left_step: Any,
-        next_tile: Any,
-        next_row: Any,
-        right: Any,
-        right_step: Any,
-        seed: Any,
-        seed_step: Any,
-        result: Any,
-        result_step: Any,
-        rows: Any,
-        depth: Any,
-        active: Any,
+        left: int,
+        left_step: int,
+        next_tile: int,
+        next_row: int,
+        right: int,
+        right_step: int,
+        seed: int,
+        seed_step: int,
+        result: int,
+        result_step: int,
+        rows: int,
+        depth: int,
+        active: int,
     ) -> None:
         row = 0
         while row + height <= rows:
@@ -123,19 +123,19 @@ def _make_multiply(instructions: InstructionSet) -> Callable[..., None]:
     sweep_edge = _make_sweep(instructions, 1, packed=False, masked=True)
     width, lanes, height = instructions.columns, instructions.lanes, instructions.rows[0]
 
-    @compiled_for(11)
+    @compiled
     def multiply(
-        left: Any,
-        left_step: Any,
-        panels: Any,
-        panel_step: Any,
-        seed: Any,
-        seed_step: Any,
-        result: Any,
-        result_step: Any,
-        rows: Any,
-        columns: Any,
-        depth: Any,
+        left: int,
+        left_step: int,
+        panels: int,
+        panel_step: int,
+        seed: int,
+        seed_step: int,
+        result: int,
+        result_step: int,
+        rows: int,
+        columns: int,
+        depth: int,
     ) -> None:
         for top in range(0, rows, _BLOCK_ROWS):
             count = min(_BLOCK_ROWS, rows - top)
@@ -168,19 +168,19 @@ def _make_multiply_transposed(instructions: InstructionSet) -> Callable[..., Non
     sweep_edge = _make_sweep(instructions, 1, packed=True, masked=True)
     width, lanes, height = instructions.columns, instructions.lanes, instructions.rows[0]
 
-    @compiled_for(11)
+    @compiled
     def multiply_transposed(
-        left: Any,
-        left_step: Any,
-        right: Any,
-        right_step: Any,
-        seed: Any,
-        seed_step: Any,
-        result: Any,
-        result_step: Any,
-        rows: Any,
-        columns: Any,
-        depth: Any,
+        left: int,
+        left_step: int,
+        right: int,
+        right_step: int,
+        seed: int,
+        seed_step: int,
+        result: int,
+        result_step: int,
+        rows: int,
+        columns: int,
+        depth: int,
     ) -> None:
         column = 0
         while column < columns:
@@ -207,8 +207,8 @@ def _make_pack_rows(instructions: InstructionSet) -> Callable[..., None]:
     height = instructions.rows[0]
     copy = make_copy(height)
 
-    @compiled_for(5)
-    def pack_rows(packed: Any, source: Any, step: Any, rows: Any, depth: Any) -> None:
+    @compiled
+    def pack_rows(packed: int, source: int, step: int, rows: int, depth: int) -> None:
         whole = rows // height * height
         for k in range(depth):
             line = source + FLOAT_BYTES * k * step
@@ -226,9 +226,9 @@ def _make_pack_transposed(instructions: InstructionSet) -> Callable[..., None]:
     width, lanes = instructions.columns, instructions.lanes
     transpose = make_transpose(lanes)
 
-    @compiled_for(6)
+    @compiled
     def pack_transposed(
-        panels: Any, weight: Any, rows: Any, depth: Any, first: Any, last: Any
+        panels: int, weight: int, rows: int, depth: int, first: int, last: int
     ) -> None:
         for strip in range(first * width, last * width, lanes):
             target = panels + FLOAT_BYTES * ((strip // width) * width * depth + strip % width)
@@ -251,9 +251,9 @@ def _make_pack_plain(instructions: InstructionSet) -> Callable[..., None]:
     width = instructions.columns
     copy = make_copy(width)
 
-    @compiled_for(6)
+    @compiled
     def pack_plain(
-        panels: Any, weight: Any, depth: Any, columns: Any, first: Any, last: Any
+        panels: int, weight: int, depth: int, columns: int, first: int, last: int
     ) -> None:
         for panel in range(first, last):
             column = panel * width

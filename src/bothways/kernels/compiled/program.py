@@ -1,11 +1,11 @@
 """The whole engine for one cell as one compiled function: `run(job)`, called by every thread.
 
 A job has phases; in each, threads take tasks one by one until none is left. Forward and backward,
-a task is a part of the batch through all layers, so that threads meet only where a phase ends.
+a task is a part of the batch through all layers, so that threads meet only where a phase ends; of
+very few rows, forward, it is to be a member of a team that meets after each step.
 """
 
 from collections.abc import Callable
-from typing import Any
 
 from bothways.cells import Cell
 from bothways.kernels.compiled.access import job_at, part_of, strand_of, weights_of
@@ -19,19 +19,21 @@ from bothways.kernels.compiled.records import (
     FORWARD,
     NEXT_TASK,
     NEXT_WORKER,
-    PACKING_TASKS,
     PREPARE_BACKWARD,
     PREPARE_FORWARD,
+    TEAM_FORWARD,
+    Job,
 )
 from bothways.kernels.compiled.strands import make_strands
+from bothways.kernels.compiled.team import make_team
 from bothways.kernels.compiled.transfer import (
     add_last,
+    begin_layer,
     drop,
+    finish_layer,
     gather,
-    gather_last,
     load_rows,
     load_state,
-    save_rows,
     save_state,
     scatter,
 )
@@ -43,35 +45,26 @@ def make_program(cell: Cell, instructions: InstructionSet) -> Callable[[int], No
     products = make_products(instructions)
     strands = make_strands(cell, instructions, products)
     prepare = make_prepare(cell, instructions, products)
+    team = make_team(cell, instructions, products, strands.step_forward)
     forward_part = _make_forward_part(strands.forward)
     backward_part = _make_backward_part(strands.backward)
     weight_gradient = make_weight_gradient(cell, instructions, products)
 
     @compiled
-    def run_task(job: Any, task: Any, worker: Any) -> None:
-        if job.phase == PREPARE_FORWARD:
-            packing = 2 * PACKING_TASKS * job.num_layers * job.num_directions
-            if task < packing:
-                prepare(job, task)
-            else:
-                _gather_inputs(job, task - packing)
-        elif job.phase == PREPARE_BACKWARD:
+    def run_task(job: Job, task: int, worker: int) -> None:
+        if job.phase in (PREPARE_FORWARD, PREPARE_BACKWARD):
             prepare(job, task)
         elif job.phase == FORWARD:
-            if job.layer < 0:
-                for layer in range(job.num_layers):
-                    forward_part(job, task, layer, 0, job.num_directions)
-            else:  # few rows: the directions of a layer are tasks of their own
-                direction = task % job.num_directions
-                part = task // job.num_directions
-                forward_part(job, part, job.layer, direction, direction + 1)
+            forward_part(job, task)
+        elif job.phase == TEAM_FORWARD:
+            team(job, task)
         elif job.phase == BACKWARD:
             backward_part(job, task)
         else:
             weight_gradient(job, task, worker)
 
     @compiled
-    def run(address: Any) -> None:
+    def run(address: int) -> None:
         job = job_at(address, 0)
         worker = add_among_threads(address + NEXT_WORKER, 1)
         while True:
@@ -83,59 +76,23 @@ def make_program(cell: Cell, instructions: InstructionSet) -> Callable[[int], No
     return run
 
 
-@compiled
-def _gather_inputs(job: Any, number: Any) -> None:
-    part = part_of(job, number)
-    strand = strand_of(job, number, 0, 0)
-    gather(
-        part, job.inputs, job.inputs_time_step, job.inputs_row_step,
-        strand.inputs, strand.inputs_width, job.input_size,
-    )  # fmt: skip
-
-
 def _make_forward_part(forward: Callable[..., None]) -> Callable[..., None]:
     @compiled
-    def forward_part(
-        job: Any, number: Any, layer: Any, first_direction: Any, last_direction: Any
-    ) -> None:
-        """Run directions of one layer over one part, and hand on what comes out."""
-        part = part_of(job, number)
-        top = layer == job.num_layers - 1
-        for direction in range(first_direction, last_direction):
-            index = layer * job.num_directions + direction
-            strand = strand_of(job, number, layer, direction)
-            if strand.one_step:
-                below = strand_of(job, number, layer, 0)
-                gather_last(part, below.inputs, strand.inputs_width, strand.inputs)
-            load_state(job, part, job.initial_hidden, index, strand.hidden, strand.state_width)
-            load_state(job, part, job.initial_cell, index, strand.cell, strand.state_width)
-            forward(job, strand, weights_of(job, layer, direction))
-            save_state(job, part, strand.hidden, strand.state_width, job.final_hidden, index)
-            save_state(job, part, strand.cell, strand.state_width, job.final_cell, index)
-            if top and job.last:
-                # A direction's final states are its outputs at each row's last step.
-                place = job.outputs + FLOAT_BYTES * direction * job.hidden_size
-                save_rows(
-                    part, strand.hidden, strand.state_width,
-                    place, job.outputs_row_step, job.hidden_size,
-                )  # fmt: skip
-            elif top:
-                features = job.hidden_size
-                shift = FLOAT_BYTES * direction * features
-                scatter(
-                    job, part, strand.outputs, strand.outputs_width, features,
-                    job.outputs + shift, job.outputs_time_step, job.outputs_row_step,
-                )  # fmt: skip
-        if not top and job.masks:
-            outputs = strand_of(job, number, layer, 0)
-            drop(job, part, layer, outputs.outputs, outputs.outputs_width)
+    def forward_part(job: Job, number: int) -> None:
+        """Run all layers over one part."""
+        for layer in range(job.num_layers):
+            begin_layer(job, number, layer)
+            for direction in range(job.num_directions):
+                strand = strand_of(job, number, layer, direction)
+                forward(job, strand, weights_of(job, layer, direction))
+            finish_layer(job, number, layer)
 
     return forward_part
 
 
 def _make_backward_part(backward: Callable[..., None]) -> Callable[..., None]:
     @compiled
-    def backward_part(job: Any, number: Any) -> None:
+    def backward_part(job: Job, number: int) -> None:
         """Run all layers back over one part: sums' gradients stay where the gates were."""
         part = part_of(job, number)
         top = job.num_layers - 1

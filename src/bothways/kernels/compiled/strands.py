@@ -6,7 +6,7 @@ the direction, the state of a row that has ended, or not begun, is simply not to
 """
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from bothways.cells import GRU, Cell
 from bothways.kernels.compiled.instruction_sets import InstructionSet
@@ -19,46 +19,53 @@ from bothways.kernels.compiled.memory import (
 )
 from bothways.kernels.compiled.pointwise import make_pointwise
 from bothways.kernels.compiled.products import Products
-from bothways.kernels.compiled.records import FLOAT_BYTES
+from bothways.kernels.compiled.records import FLOAT_BYTES, Job, Strand, Weights
 
 
 class Strands(NamedTuple):
-    """forward(job, strand, weights) and backward(job, strand, weights, add_d_inputs)."""
+    """The functions of one cell.
 
+    step_forward(job, strand, gates, memory, outputs, rows, first, last)
+        Turn the sums of units [first, last) into gates and states; `first` begins a vector.
+    forward(job, strand, weights)
+    backward(job, strand, weights, add_d_inputs)
+    """
+
+    step_forward: Callable[..., None]
     forward: Callable[..., None]
     backward: Callable[..., None]
 
 
 @compiled
-def _running_rows(strand: Any, t: Any) -> Any:
+def running_rows(strand: Strand, t: int) -> int:
     """Return how many rows have a step `t`."""
     return read_integer(strand.offsets, t + 1) - read_integer(strand.offsets, t)
 
 
 @compiled
-def _time_of(strand: Any, position: Any) -> Any:
+def time_of(strand: Strand, position: int) -> int:
     """Return the step that a strand takes as its `position`-th."""
     return strand.steps - 1 - position if strand.from_end else position
 
 
 @compiled
-def _rows_with_state(job: Any, strand: Any, position: Any) -> Any:
+def rows_with_state(job: Job, strand: Strand, position: int) -> int:
     """Return how many rows come to their `position`-th step with a state that may not be zero."""
-    rows = _running_rows(strand, _time_of(strand, position))
+    rows = running_rows(strand, time_of(strand, position))
     if job.initial:
         return rows
     if position == 0:
         return 0
-    return min(rows, _running_rows(strand, _time_of(strand, position - 1)))
+    return min(rows, running_rows(strand, time_of(strand, position - 1)))
 
 
 @compiled
-def _chunk_end(strand: Any, position: Any, limit: Any) -> Any:
+def _chunk_end(strand: Strand, position: int, limit: int) -> int:
     """Return the position after the steps from `position` on that have up to `limit` rows."""
-    rows = _running_rows(strand, _time_of(strand, position))
+    rows = running_rows(strand, time_of(strand, position))
     position += 1
     while position < strand.steps:
-        rows += _running_rows(strand, _time_of(strand, position))
+        rows += running_rows(strand, time_of(strand, position))
         if rows > limit:
             break
         position += 1
@@ -83,38 +90,34 @@ def make_strands(cell: Cell, instructions: InstructionSet, products: Products) -
 
     @compiled
     def step_forward(
-        job: Any, strand: Any, gates: Any, memory: Any, outputs: Any, rows: Any
-    ) -> None:
+        job: Job, strand: Strand, gates: int, memory: int, outputs: int, rows: int,
+        first: int, last: int,
+    ) -> None:  # fmt: skip
         hidden_size = job.hidden_size
-        # The other direction may be writing beside us: then nothing beyond our columns may change.
-        beside = job.layer >= 0 and hidden_size < lanes
         for row in range(rows):
             row_gates = gates + FLOAT_BYTES * row * strand.gates_width
             from_hidden = strand.from_hidden + FLOAT_BYTES * row * strand.from_hidden_width
             shift = FLOAT_BYTES * row * strand.state_width
             output = outputs + FLOAT_BYTES * row * strand.outputs_width
-            vector_output = strand.spare if beside else output
-            unit = 0
-            while unit + lanes <= hidden_size or unit == 0:
+            unit = first
+            while unit + lanes <= last or unit == 0:
                 place = FLOAT_BYTES * unit
                 cell_forward(
                     row_gates + place, hidden_size, from_hidden + place, memory + shift + place,
                     strand.hidden + shift + place, strand.cell + shift + place,
-                    vector_output + place, lanes,
+                    output + place, lanes,
                 )  # fmt: skip
                 unit += lanes
-            if unit < hidden_size:
+            if unit < last:
                 place = FLOAT_BYTES * unit
                 edge_forward(
                     row_gates + place, hidden_size, from_hidden + place, memory + shift + place,
                     strand.hidden + shift + place, strand.cell + shift + place,
-                    vector_output + place, hidden_size - unit,
+                    output + place, last - unit,
                 )  # fmt: skip
-            if beside:
-                copy_floats(output, strand.hidden + shift, hidden_size)
 
     @compiled
-    def forward(job: Any, strand: Any, weights: Any) -> None:
+    def forward(job: Job, strand: Strand, weights: Weights) -> None:
         hidden_size = job.hidden_size
         sums = num_gates * hidden_size
         gates_step = FLOAT_BYTES * strand.gates_width
@@ -122,8 +125,8 @@ def make_strands(cell: Cell, instructions: InstructionSet, products: Products) -
         row_steps = 0
         while position < strand.steps:
             end = _chunk_end(strand, position, job.chunk_rows)
-            first = min(_time_of(strand, position), _time_of(strand, end - 1))
-            last = max(_time_of(strand, position), _time_of(strand, end - 1))
+            first = min(time_of(strand, position), time_of(strand, end - 1))
+            last = max(time_of(strand, position), time_of(strand, end - 1))
             start = read_integer(strand.offsets, first)
             count = read_integer(strand.offsets, last + 1) - start
             # Without a backward pass to come, one chunk's gates are enough.
@@ -134,9 +137,9 @@ def make_strands(cell: Cell, instructions: InstructionSet, products: Products) -
                 chunk_gates, strand.gates_width, count, sums, weights.input_size,
             )  # fmt: skip
             while position < end:
-                t = _time_of(strand, position)
-                rows = _running_rows(strand, t)
-                stateful = _rows_with_state(job, strand, position)
+                t = time_of(strand, position)
+                rows = running_rows(strand, t)
+                stateful = rows_with_state(job, strand, position)
                 begin = read_integer(strand.offsets, t)
                 gates = chunk_gates + gates_step * (begin - start)
                 if is_gru:
@@ -163,14 +166,14 @@ def make_strands(cell: Cell, instructions: InstructionSet, products: Products) -
                     memory += kept
                     copy_floats(strand.before + kept, strand.hidden, rows * strand.state_width)
                 outputs = strand.outputs + FLOAT_BYTES * begin * strand.outputs_width
-                step_forward(job, strand, gates, memory, outputs, rows)
+                step_forward(job, strand, gates, memory, outputs, rows, 0, hidden_size)
                 row_steps += rows
                 position += 1
         add_among_threads(job.row_steps_counter, row_steps)
 
     @compiled
     def step_backward(
-        job: Any, strand: Any, gates: Any, kept: Any, d_outputs: Any, rows: Any
+        job: Job, strand: Strand, gates: int, kept: int, d_outputs: int, rows: int
     ) -> None:
         hidden_size = job.hidden_size
         for row in range(rows):
@@ -197,19 +200,19 @@ def make_strands(cell: Cell, instructions: InstructionSet, products: Products) -
                 )  # fmt: skip
 
     @compiled
-    def backward(job: Any, strand: Any, weights: Any, add_d_inputs: Any) -> None:
+    def backward(job: Job, strand: Strand, weights: Weights, add_d_inputs: int) -> None:
         hidden_size = job.hidden_size
         sums = num_gates * hidden_size
         panel_step = sums * width
         zero_floats(strand.d_bias, (num_gates + 1) * strand.bias_step)
         for position in range(strand.steps - 1, -1, -1):
-            t = _time_of(strand, position)
+            t = time_of(strand, position)
             begin = read_integer(strand.offsets, t)
             gates = strand.gates + FLOAT_BYTES * begin * strand.gates_width
             kept = FLOAT_BYTES * begin * strand.state_width
             d_outputs = strand.d_outputs + FLOAT_BYTES * begin * strand.d_outputs_width
-            step_backward(job, strand, gates, kept, d_outputs, _running_rows(strand, t))
-            stateful = _rows_with_state(job, strand, position)
+            step_backward(job, strand, gates, kept, d_outputs, running_rows(strand, t))
+            stateful = rows_with_state(job, strand, position)
             if is_gru:
                 multiply(  # reset and update
                     gates, strand.gates_width, weights.panels_hh, panel_step,
@@ -236,4 +239,4 @@ def make_strands(cell: Cell, instructions: InstructionSet, products: Products) -
                 strand.total, weights.input_size, sums,
             )  # fmt: skip
 
-    return Strands(forward, backward)
+    return Strands(step_forward, forward, backward)

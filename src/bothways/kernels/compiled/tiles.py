@@ -1,8 +1,14 @@
-"""The inner loop of every matrix product: one tile of the result, held in registers.
+"""The inner loops of every matrix product, their sums held in registers.
+
+A tile is a block of the product of two matrices, one of them packed:
 
     result[r, n] = seed[r, n] + sum over k of left[r, k] * right[k, n]
 
-`seed` is the result itself (to add to it), a bias row (row step 0), or a row of zeros.
+Dots are a few of a vector's products with the rows of a weight as torch keeps it:
+
+    result[n] = seed[n] + sum over k of weight[n, k] * vector[k]
+
+`seed` is the result itself (to add to it), a bias (row step 0), or zeros.
 """
 
 from collections.abc import Callable
@@ -16,6 +22,7 @@ from bothways.kernels.compiled.instruction_sets import InstructionSet
 from bothways.kernels.compiled.jit import intrinsic
 from bothways.kernels.compiled.vectors import (
     FLOAT_POINTER,
+    INT32,
     INT64,
     Vectors,
     offset,
@@ -26,6 +33,7 @@ _UNROLL = 2
 # A multiply-add takes 4 cycles, two start in each: fewer than 8 sums at once leave gaps.
 _SUMS_IN_FLIGHT = 8
 _MOST_CHAINS = 4  # sums that a low tile splits into, for want of rows
+_ROWS_OF_DOTS = 4
 
 
 def make_tile(
@@ -136,5 +144,102 @@ def _tile(
         for chain in range(1, chains):
             total = write.add(total, builder.load(sums[(row, vector), chain]))
         edge(vector).store(total, at(result, result_step, row, vector))
+    builder.ret_void()
+    return function
+
+
+def make_dots(lanes: int) -> Callable[..., None]:
+    """Return dots(weight, step, vector, seed, result, depth, active), callable from compiled code.
+
+    `weight` has `active` rows, at most `lanes`, `step` floats apart.
+    """
+    name = f"bothways_dots_{lanes}"
+
+    @intrinsic
+    def dots(
+        context: Any,
+        weight: Any,
+        step: Any,
+        vector: Any,
+        seed: Any,
+        result: Any,
+        depth: Any,
+        active: Any,
+    ) -> Any:
+        def call(_: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> Any:
+            addresses = {0, 2, 3, 4}
+            builder.call(
+                _dots(builder.module, name, lanes),
+                [pointer(builder, a) if n in addresses else a for n, a in enumerate(arguments)],
+            )
+
+        return types.void(*[types.int64] * 7), call
+
+    return dots
+
+
+def _dots(module: ir.Module, name: str, lanes: int) -> ir.Function:
+    """Return the function of `make_dots`, written into `module` at its first use."""
+    if name in module.globals:
+        return module.globals[name]
+    arguments = [FLOAT_POINTER, INT64, *[FLOAT_POINTER] * 3, INT64, INT64]
+    function = ir.Function(module, ir.FunctionType(ir.VoidType(), arguments), name)
+    function.linkage = "internal"
+    function.attributes.add("noinline")
+    weight, step, vector, seed, result, depth, active = function.args
+    builder = ir.IRBuilder(function.append_basic_block())
+    write = Vectors(builder, lanes)
+    whole = builder.and_(depth, INT64(-lanes))
+    pairs = builder.and_(depth, INT64(-2 * lanes))
+    last_row = builder.sub(active, INT64(1))
+
+    def sums_of(rows: range) -> list[Any]:
+        """Return one vector for each row, whose lanes sum up to the row's product."""
+        starts = []
+        for n in rows:  # rows beyond the last repeat it, and are not stored
+            row = builder.select(builder.icmp_signed("<", INT64(n), active), INT64(n), last_row)
+            starts.append(offset(builder, weight, builder.mul(row, step)))
+        sums = [(builder.alloca(write.type), builder.alloca(write.type)) for _ in rows]
+        for chains in sums:
+            for place in chains:
+                builder.store(write.constant(0.0), place)
+
+        def multiply_add(load: Vectors, k: Any, chain: int) -> None:
+            across = load.load(offset(builder, vector, k))
+            for start, chains in zip(starts, sums, strict=True):
+                product = load.fma(
+                    load.load(offset(builder, start, k)), across, builder.load(chains[chain])
+                )
+                builder.store(product, chains[chain])
+
+        with cgutils.for_range_slice(builder, INT64(0), pairs, INT64(2 * lanes)) as (k, _):
+            multiply_add(write, k, 0)
+            multiply_add(write, builder.add(k, INT64(lanes)), 1)
+        with cgutils.for_range_slice(builder, pairs, whole, INT64(lanes)) as (k, _):
+            multiply_add(write, k, 0)
+        with builder.if_then(builder.icmp_signed("<", whole, depth)):
+            multiply_add(Vectors(builder, lanes, builder.sub(depth, whole)), whole, 0)
+        return [write.add(*(builder.load(place) for place in chains)) for chains in sums]
+
+    rows = [
+        total
+        for first in range(0, lanes, _ROWS_OF_DOTS)
+        for total in sums_of(range(first, first + _ROWS_OF_DOTS))
+    ]
+    # Adding neighbouring lanes of two vectors, log2(lanes) times, leaves a sum in each lane.
+    even, odd = (
+        ir.Constant(ir.VectorType(INT32, lanes), list(range(start, 2 * lanes, 2)))
+        for start in (0, 1)
+    )
+    while len(rows) > 1:
+        rows = [
+            write.add(
+                builder.shuffle_vector(first, second, even),
+                builder.shuffle_vector(first, second, odd),
+            )
+            for first, second in zip(rows[::2], rows[1::2], strict=True)
+        ]
+    edge = Vectors(builder, lanes, active)
+    edge.store(write.add(rows[0], edge.load(seed)), result)
     builder.ret_void()
     return function

@@ -1,7 +1,6 @@
 """Between the caller's tensors, padded and in any order, and a part's rows, packed and sorted."""
 
-from typing import Any
-
+from bothways.kernels.compiled.access import part_of, strand_of
 from bothways.kernels.compiled.jit import compiled
 from bothways.kernels.compiled.memory import (
     copy_floats,
@@ -10,17 +9,17 @@ from bothways.kernels.compiled.memory import (
     write_float,
     zero_floats,
 )
-from bothways.kernels.compiled.records import FLOAT_BYTES
+from bothways.kernels.compiled.records import FLOAT_BYTES, Job, Part
 
 
 @compiled
-def _step_address(tensor: Any, time_step: Any, row_step: Any, t: Any, row: Any) -> Any:
+def _step_address(tensor: int, time_step: int, row_step: int, t: int, row: int) -> int:
     return tensor + FLOAT_BYTES * (t * time_step + row * row_step)
 
 
 @compiled
 def gather(
-    part: Any, source: Any, time_step: Any, row_step: Any, result: Any, width: Any, count: Any
+    part: Part, source: int, time_step: int, row_step: int, result: int, width: int, count: int
 ) -> None:
     """Copy a part's steps out of a tensor of the caller's, packed."""
     for t in range(part.steps):
@@ -33,8 +32,8 @@ def gather(
 
 @compiled
 def scatter(
-    job: Any, part: Any, source: Any, width: Any, count: Any, result: Any, time_step: Any,
-    row_step: Any,
+    job: Job, part: Part, source: int, width: int, count: int, result: int, time_step: int,
+    row_step: int,
 ) -> None:  # fmt: skip
     """Copy packed steps into a tensor of the caller's; zeros where a row has ended."""
     for row in range(part.rows):
@@ -49,7 +48,7 @@ def scatter(
 
 
 @compiled
-def load_rows(part: Any, source: Any, row_step: Any, result: Any, width: Any, count: Any) -> None:
+def load_rows(part: Part, source: int, row_step: int, result: int, width: int, count: int) -> None:
     """Copy a part's rows of a tensor of the caller's, (batch, count)."""
     for row in range(part.rows):
         place = source + FLOAT_BYTES * read_integer(part.row_numbers, row) * row_step
@@ -57,7 +56,7 @@ def load_rows(part: Any, source: Any, row_step: Any, result: Any, width: Any, co
 
 
 @compiled
-def save_rows(part: Any, source: Any, width: Any, result: Any, row_step: Any, count: Any) -> None:
+def save_rows(part: Part, source: int, width: int, result: int, row_step: int, count: int) -> None:
     """Copy a part's rows into a tensor of the caller's, (batch, count)."""
     for row in range(part.rows):
         place = result + FLOAT_BYTES * read_integer(part.row_numbers, row) * row_step
@@ -65,7 +64,7 @@ def save_rows(part: Any, source: Any, width: Any, result: Any, row_step: Any, co
 
 
 @compiled
-def load_state(job: Any, part: Any, tensor: Any, index: Any, state: Any, width: Any) -> None:
+def load_state(job: Job, part: Part, tensor: int, index: int, state: int, width: int) -> None:
     """Copy the state of one direction of one layer from a tensor, or zeros if there is none."""
     hidden_size = job.hidden_size
     if tensor:
@@ -76,7 +75,7 @@ def load_state(job: Any, part: Any, tensor: Any, index: Any, state: Any, width: 
 
 
 @compiled
-def save_state(job: Any, part: Any, state: Any, width: Any, tensor: Any, index: Any) -> None:
+def save_state(job: Job, part: Part, state: int, width: int, tensor: int, index: int) -> None:
     """Copy the state of one direction of one layer into a tensor, if there is one."""
     hidden_size = job.hidden_size
     if tensor:
@@ -85,13 +84,13 @@ def save_state(job: Any, part: Any, state: Any, width: Any, tensor: Any, index: 
 
 
 @compiled
-def _last_step(part: Any, row: Any) -> Any:
+def _last_step(part: Part, row: int) -> int:
     """Return the packed place of a row's last step."""
     return read_integer(part.offsets, read_integer(part.lengths, row) - 1) + row
 
 
 @compiled
-def gather_last(part: Any, source: Any, width: Any, result: Any) -> None:
+def gather_last(part: Part, source: int, width: int, result: int) -> None:
     """Copy each row's last step out of packed steps."""
     for row in range(part.rows):
         copy_floats(
@@ -102,7 +101,7 @@ def gather_last(part: Any, source: Any, width: Any, result: Any) -> None:
 
 
 @compiled
-def add_last(part: Any, source: Any, width: Any, result: Any) -> None:
+def add_last(part: Part, source: int, width: int, result: int) -> None:
     """Add to each row's last step in packed steps."""
     for row in range(part.rows):
         place = result + FLOAT_BYTES * _last_step(part, row) * width
@@ -112,7 +111,7 @@ def add_last(part: Any, source: Any, width: Any, result: Any) -> None:
 
 
 @compiled
-def drop(job: Any, part: Any, layer: Any, values: Any, width: Any) -> None:
+def drop(job: Job, part: Part, layer: int, values: int, width: int) -> None:
     """Multiply packed outputs of `layer`, or their gradients, by its dropout mask."""
     features = job.num_directions * job.hidden_size
     for t in range(part.steps):
@@ -124,3 +123,49 @@ def drop(job: Any, part: Any, layer: Any, values: Any, width: Any) -> None:
             place = values + FLOAT_BYTES * (begin + row) * width
             for n in range(features):
                 write_float(place, n, read_float(place, n) * read_float(mask, n))
+
+
+@compiled
+def begin_layer(job: Job, number: int, layer: int) -> None:
+    """Bring in what the strands of one layer over one part start from."""
+    part = part_of(job, number)
+    for direction in range(job.num_directions):
+        index = layer * job.num_directions + direction
+        strand = strand_of(job, number, layer, direction)
+        if layer == 0 and direction == 0:
+            gather(
+                part, job.inputs, job.inputs_time_step, job.inputs_row_step,
+                strand.inputs, strand.inputs_width, job.input_size,
+            )  # fmt: skip
+        if strand.one_step:
+            below = strand_of(job, number, layer, 0)
+            gather_last(part, below.inputs, strand.inputs_width, strand.inputs)
+        load_state(job, part, job.initial_hidden, index, strand.hidden, strand.state_width)
+        load_state(job, part, job.initial_cell, index, strand.cell, strand.state_width)
+
+
+@compiled
+def finish_layer(job: Job, number: int, layer: int) -> None:
+    """Hand on what has come out of one layer over one part."""
+    part = part_of(job, number)
+    top = layer == job.num_layers - 1
+    for direction in range(job.num_directions):
+        index = layer * job.num_directions + direction
+        strand = strand_of(job, number, layer, direction)
+        save_state(job, part, strand.hidden, strand.state_width, job.final_hidden, index)
+        save_state(job, part, strand.cell, strand.state_width, job.final_cell, index)
+        shift = FLOAT_BYTES * direction * job.hidden_size
+        if top and job.last:
+            # A direction's final states are its outputs at each row's last step.
+            save_rows(
+                part, strand.hidden, strand.state_width,
+                job.outputs + shift, job.outputs_row_step, job.hidden_size,
+            )  # fmt: skip
+        elif top:
+            scatter(
+                job, part, strand.outputs, strand.outputs_width, job.hidden_size,
+                job.outputs + shift, job.outputs_time_step, job.outputs_row_step,
+            )  # fmt: skip
+    if not top and job.masks:
+        outputs = strand_of(job, number, layer, 0)
+        drop(job, part, layer, outputs.outputs, outputs.outputs_width)

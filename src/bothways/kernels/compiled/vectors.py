@@ -44,9 +44,10 @@ _EXP_MINUS = (
     -8.368989976e-03,
     1.375115056e-03,
 )
-# Beyond these sigmoid is 1, or below 1e-17; products of two divisors stay far from overflow.
+# Beyond this sigmoid is 1, or below 1e-17; products of two divisors stay far from overflow.
 _EXP_LIMIT = 40.0
-_SIGMOID_LIMIT = 17.0
+# Where float32 has sigmoid exactly 1, and exactly 0.
+_SIGMOID_ONE, _SIGMOID_ZERO = 17.0, -88.7
 _LOG2_E = 1.44269504088896341
 _LN2_HIGH, _LN2_LOW = 0.693359375, -2.12194440e-4
 _ROUNDING = 1.5 * 2**23
@@ -146,9 +147,9 @@ class Vectors:
         return self.add(self._exp_minus(x), self.constant(1.0))
 
     def saturated_sigmoid(self, x: Any, sigmoid: Any) -> Any:
-        """Return `sigmoid` of x, made exactly 1, without a slope, where float32 has it so."""
-        limit = self.constant(_SIGMOID_LIMIT)
-        return self.where(">", x, limit, self.constant(1.0), sigmoid)
+        """Return `sigmoid` of x, made exactly 0 or 1, without a slope, where float32 has it so."""
+        sigmoid = self.where(">", x, self.constant(_SIGMOID_ONE), self.constant(1.0), sigmoid)
+        return self.where("<", x, self.constant(_SIGMOID_ZERO), self.constant(0.0), sigmoid)
 
     def _exp_minus(self, x: Any) -> Any:
         """Return e^-x as 2^n e^-r; NaN stays NaN."""

@@ -1,20 +1,49 @@
 """What is done to the weights: packing them for the products, and summing their gradients."""
 
 from collections.abc import Callable
-from typing import Any
+
+import numpy as np
 
 from bothways.cells import GRU, Cell
 from bothways.kernels.compiled.access import strand_of, weights_of
 from bothways.kernels.compiled.instruction_sets import InstructionSet
 from bothways.kernels.compiled.jit import compiled
-from bothways.kernels.compiled.memory import read_float, read_integer, write_float, zero_floats
+from bothways.kernels.compiled.memory import (
+    make_all_finite,
+    read_float,
+    read_integer,
+    write_float,
+    zero_floats,
+)
 from bothways.kernels.compiled.products import Products
 from bothways.kernels.compiled.records import (
     FLOAT_BYTES,
     GRADIENT_DEPTH,
     PACKING_TASKS,
     PREPARE_FORWARD,
+    Job,
+    Weights,
 )
+
+
+def make_fill_seeds(cell: Cell) -> Callable[..., None]:
+    """Return fill_seeds(job, weights, first, last), which lays out what products begin with.
+
+    These are the biases, summed but for a GRU; `first` and `last` count sums.
+    """
+    is_gru = cell == GRU
+
+    @compiled
+    def fill_seeds(job: Job, weights: Weights, first: int, last: int) -> None:
+        for n in range(first, last):
+            from_inputs = from_hidden = np.float32(0.0)
+            if weights.bias_ih:
+                from_inputs = read_float(weights.bias_ih, n)
+                from_hidden = read_float(weights.bias_hh, n)
+            write_float(weights.seed_hh, n, from_hidden)
+            write_float(weights.seed_ih, n, from_inputs if is_gru else from_inputs + from_hidden)
+
+    return fill_seeds
 
 
 def make_prepare(
@@ -23,25 +52,12 @@ def make_prepare(
     """Return prepare(job, task), which packs a share of one weight."""
     width = instructions.columns
     num_gates = len(cell.gates)
-    is_gru = cell == GRU
+    fill_seeds = make_fill_seeds(cell)
+    all_finite = make_all_finite(instructions.lanes)
     pack_transposed, pack_plain = products.pack_transposed, products.pack_plain
 
     @compiled
-    def fill_seeds(job: Any, weights: Any) -> None:
-        """Lay out what the products begin with: the biases, summed but for a GRU."""
-        sums = num_gates * job.hidden_size
-        if not weights.bias_ih:
-            zero_floats(weights.seed_ih, sums)
-            zero_floats(weights.seed_hh, sums)
-            return
-        for n in range(sums):
-            from_inputs = read_float(weights.bias_ih, n)
-            from_hidden = read_float(weights.bias_hh, n)
-            write_float(weights.seed_hh, n, from_hidden)
-            write_float(weights.seed_ih, n, from_inputs + (0.0 if is_gru else from_hidden))
-
-    @compiled
-    def prepare(job: Any, task: Any) -> None:
+    def prepare(job: Job, task: int) -> None:
         """Pack one share of one weight matrix, for the direction that the job runs in."""
         share, matrix = task % PACKING_TASKS, task // PACKING_TASKS
         on_inputs = matrix % 2 == 0
@@ -57,7 +73,9 @@ def make_prepare(
         first, last = number * share // PACKING_TASKS, number * (share + 1) // PACKING_TASKS
         if forward:
             if on_inputs and share == 0:
-                fill_seeds(job, weights)
+                fill_seeds(job, weights, 0, sums)
+            if not on_inputs and share == 0 and not all_finite(weight, sums * columns):
+                job.initial = 1  # NaN times 0 is NaN
             pack_transposed(panels, weight, sums, columns, first, last)
         elif layer > 0 or not on_inputs or job.d_inputs:
             pack_plain(panels, weight, sums, columns, first, last)
@@ -70,11 +88,13 @@ def make_weight_gradient(
 ) -> Callable[..., None]:
     """Return weight_gradient(job, task, worker), which sums a block of rows."""
     is_gru = cell == GRU
+    num_gates = len(cell.gates)
     height = instructions.rows[0]
+    all_finite = make_all_finite(instructions.lanes)
     multiply_transposed, pack_rows = products.multiply_transposed, products.pack_rows
 
     @compiled
-    def sum_of_bias(job: Any, layer: Any, direction: Any, n: Any) -> Any:
+    def sum_of_bias(job: Job, layer: int, direction: int, n: int) -> float:
         """Sum unit `n`, counted over all gates, of the biases' gradients over all parts."""
         total = 0.0
         for number in range(job.num_parts):
@@ -84,7 +104,7 @@ def make_weight_gradient(
         return total
 
     @compiled
-    def weight_gradient(job: Any, task: Any, worker: Any) -> None:
+    def weight_gradient(job: Job, task: int, worker: int) -> None:
         """Sum one block of rows of both weights' gradients, and of the biases', over all parts."""
         hidden_size = job.hidden_size
         index = task // job.num_blocks
@@ -103,9 +123,10 @@ def make_weight_gradient(
         begun_hidden = False
         for number in range(job.num_parts):
             strand = strand_of(job, number, layer, direction)
-            # Steps without a state before them add nothing to the hidden side.
+            # Steps without a state before them add nothing to the hidden side; NaN times 0 would.
             low, high = 0, strand.total
-            if not job.initial:
+            sums_of_gradients = (num_gates + 1) * strand.bias_step
+            if not job.initial and all_finite(strand.d_bias, sums_of_gradients):
                 if strand.from_end:
                     high = read_integer(strand.offsets, strand.steps - 1)
                 else:
