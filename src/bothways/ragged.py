@@ -26,19 +26,19 @@ def checked_lengths(lengths: Any, batch_size: int, time: int) -> Tensor:
         raise ShapeError(
             f"lengths has dtype {numbers.dtype}; expected whole numbers. Pass an int64 tensor."
         )
-    checked: Tensor = torch.from_numpy(numbers.astype(np.int64))
-    if checked.shape != (batch_size,):
+    if numbers.shape != (batch_size,):
         raise ShapeError(
-            f"lengths has shape {tuple(checked.shape)} but the batch has {batch_size} rows; "
+            f"lengths has shape {numbers.shape} but the batch has {batch_size} rows; "
             f"expected ({batch_size},). Pass one length per row."
         )
-    outside = (checked < 1) | (checked > time)
+    outside = (numbers < 1) | (numbers > time)
     if outside.any():
-        row = int(outside.nonzero()[0])
+        row = int(outside.argmax())
         raise ShapeError(
-            f"lengths[{row}] is {int(checked[row])} but inputs has {time} steps; "
+            f"lengths[{row}] is {numbers[row]} but inputs has {time} steps; "
             f"expected 1..{time}. Pass the lengths before padding."
         )
+    checked: Tensor = torch.from_numpy(numbers.astype(np.int64))
     return checked
 
 

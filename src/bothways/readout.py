@@ -105,7 +105,9 @@ class Flatten(Readout):
             )
         outputs, _ = layers.outputs(inputs, initial, lengths=lengths)
         missing = self.sequence_length - outputs.shape[1]  # negative: padding to cut off
-        return functional.pad(outputs, (0, 0, 0, missing)).flatten(1)
+        if missing != 0:
+            outputs = functional.pad(outputs, (0, 0, 0, missing))
+        return outputs.flatten(1)
 
 
 class Mean(Readout):

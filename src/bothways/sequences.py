@@ -10,6 +10,7 @@
 import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Self
 
 import numpy as np
@@ -149,7 +150,11 @@ class Sequences:
         """Gather the sequences at `indices`, padded with zeros to the longest of them."""
         indices = torch.as_tensor(indices)
         starts, lengths = self.starts[indices], self.lengths[indices]
+        labels = None if self.labels is None else self.labels[indices]
         longest = int(lengths.max())
+        if self._is_table:
+            table = self.steps.view(-1, longest, self.input_size)
+            return SequenceBatch(table.index_select(0, starts // longest), lengths, labels)
         position = torch.arange(longest)
         rows = starts[:, None] + position  # (batch, time)
         is_padding = position >= lengths[:, None]
@@ -159,7 +164,14 @@ class Sequences:
         inputs = self.steps.index_select(0, rows.flatten()).view(len(starts), longest, -1)
         if ragged:
             inputs.masked_fill_(is_padding[:, :, None], 0.0)
-        return SequenceBatch(inputs, lengths, None if self.labels is None else self.labels[indices])
+        return SequenceBatch(inputs, lengths, labels)
+
+    @cached_property
+    def _is_table(self) -> bool:
+        """Whether the steps are a table with a row for each sequence, of one length: no padding."""
+        longest = self.longest
+        aligned = len(self.steps) % longest == 0 and not bool((self.starts % longest).any())
+        return aligned and not self.is_ragged
 
     def by_length(self, batch_size: int) -> Iterator[Tensor]:
         """Yield the indices of all sequences in batches, the shortest first: for evaluation."""
