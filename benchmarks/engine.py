@@ -7,11 +7,12 @@
 First the parity gate: from the same weights, each side must give the same outputs, and bothways
 the same gradients, as torch in float64. Then each side runs in a process of its own in its default
 environment, alternating A B C A B C. The record goes to benchmarks/records/, the tables to
-docs/engine-speed.md. Needs onnx, onnxruntime and openvino. Close other work before.
+docs/engine-speed.md. Needs what `pip install -e .[benchmark]` brings. Close other work before.
 """
 
 import argparse
 import json
+import os
 import re
 import subprocess
 import sys
@@ -22,7 +23,14 @@ from typing import Any
 
 from engine_cases import CASES, Case
 from engine_page import page
-from engine_sides import RUNTIMES, SIDES, TOLERANCE, parity_errors, run_side
+from engine_sides import (
+    AVX2_ENVIRONMENT,
+    RUNTIMES,
+    SIDES,
+    TOLERANCE,
+    parity_errors,
+    run_side,
+)
 
 HERE = Path(__file__).parent
 RECORD = HERE / "records" / "engine.json"
@@ -37,7 +45,9 @@ def measure(case: Case, work: str, rounds: int, machine: dict[str, Any], options
         peaks.append(round(_child("peak.py", str(machine["threads"])), 1))
         for side, processes in samples.items():
             sample = _child(
-                Path(__file__).name, "--side", side, "--case", case.name, "--work", work, *options
+                *(Path(__file__).name, "--side", side, "--case", case.name, "--work", work),
+                *options,
+                environment=AVX2_ENVIRONMENT if work == "train-avx2" else {},
             )
             scale = 1 if work == "memory" else 1e6
             processes.append([round(scale * value, 1) for value in sample])
@@ -72,10 +82,12 @@ def compare(case: Case, work: str, samples: dict[str, list[list[float]]]) -> lis
     return lines
 
 
-def _child(*command: str) -> Any:
+def _child(*command: str, environment: dict[str, str] | None = None) -> Any:
     """Run a program of this folder and return the JSON that it prints."""
     program = [sys.executable, str(HERE / command[0]), *command[1:]]
-    return json.loads(subprocess.run(program, check=True, stdout=subprocess.PIPE).stdout)
+    whole = os.environ | (environment or {})
+    done = subprocess.run(program, check=True, stdout=subprocess.PIPE, env=whole)
+    return json.loads(done.stdout)
 
 
 def main() -> None:
@@ -136,9 +148,9 @@ def run_case(case: Case, works: list[str], arguments: argparse.Namespace) -> Non
 
 
 def keep(case: Case, work: str, result: dict[str, Any]) -> None:
-    """Replace one result in the record; the others stay, and so does what limits the case."""
+    """Replace one result in the record; the others stay, and so do the texts on its limits."""
     record: dict[str, Any] = json.loads(RECORD.read_text()) if RECORD.exists() else {"cases": {}}
-    before = record["cases"].get(case.name, {"limits": "", "work": {}})
+    before = record["cases"].get(case.name, {"limits": {}, "work": {}})
     before["work"][work] = result
     after = record["cases"] | {case.name: before}
     order = [known.name for known in CASES if known.name in after]

@@ -29,7 +29,7 @@ class Case:
     step : flatten or last, optional
         Readout of the whole training step, where that is measured too.
     alone : bool
-        Whether the latency of one sequence alone is measured too.
+        Whether the latency of one sequence alone is measured too, and training with AVX2.
     """
 
     name: str
@@ -63,8 +63,8 @@ class Case:
     @property
     def works(self) -> list[str]:
         """What is measured of this shape."""
-        step, latency = ["step"] * bool(self.step), ["latency"] * self.alone
-        return ["train", "infer", *step, *latency, "memory"]
+        avx2, latency = ["train-avx2"] * self.alone, ["latency"] * self.alone
+        return ["train", *avx2, "infer", *["step"] * bool(self.step), *latency, "memory"]
 
     @property
     def num_directions(self) -> int:
@@ -139,7 +139,7 @@ class Case:
         skipped = 0.0
         if self.bidirectional and self.readout == "last":
             skipped = (row_steps - self.batch_size) * of_a_step
-        passes = 3 if work in ("train", "step") else 1
+        passes = 1 if work in ("infer", "latency") else 3
         return passes * full, passes * (full - skipped)
 
 

@@ -25,10 +25,19 @@ Call: TypeAlias = Callable[[], Any]
 RUNTIMES = ("onnxruntime", "openvino")
 SIDES = {
     "train": ("bothways", "torch", "torch-tuned"),
+    "train-avx2": ("bothways", "torch"),
     "infer": ("bothways", "torch", "torch-tuned", *RUNTIMES),
     "step": ("bothways", "torch", "torch-tuned"),
     "latency": ("bothways", "torch", "torch-tuned", *RUNTIMES),
     "memory": ("bothways", "torch"),
+}
+# What says to numba, torch, oneDNN and MKL that a processor has nothing above AVX2.
+AVX2_ENVIRONMENT = {
+    "NUMBA_CPU_NAME": "haswell",
+    "NUMBA_CPU_FEATURES": "+sse4.2,+popcnt,+avx,+avx2,+fma,+bmi,+bmi2,+lzcnt,+f16c,-avx512f",
+    "ATEN_CPU_CAPABILITY": "avx2",
+    "ONEDNN_MAX_CPU_ISA": "AVX2",
+    "MKL_ENABLE_INSTRUCTIONS": "AVX2",
 }
 
 # Largest difference from float64 over the largest value, of each tensor. Float32 rounds to 6e-8;
@@ -60,7 +69,7 @@ def run_side(
     if work == "memory":
         tiny = replace(case, batch_size=1, time=1, shortest=None)
         return _memory_growth(_training(side, tiny, backend), _training(side, case, backend))
-    if work == "train":
+    if work.startswith("train"):
         return _seconds(_training(side, case, backend), quick)
     _, forward = _layers(side, case, backend, torch.from_numpy(case.inputs()))
     with torch.inference_mode():

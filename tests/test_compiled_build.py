@@ -61,7 +61,8 @@ from bothways.kernels.compiled.instruction_sets import AVX2, host_target
 assert host_target().instruction_set is AVX2
 torch.manual_seed(0)
 torch.set_num_threads(2)
-for hidden_size, batch_size, time in ((1, 1, 9), (13, 7, 9), (40, 12, 9), (64, 64, 28)):
+SIZES = (1, 1, 9), (130, 1, 9), (13, 7, 9), (40, 12, 9), (64, 64, 28)
+for hidden_size, batch_size, time in SIZES:
     layers = bothways.nn.LSTM(5, hidden_size, 2, bidirectional=True, backend="compiled")
     inputs = torch.randn(time, batch_size, 5)
     lengths = None if time == 28 else torch.randint(1, 10, (batch_size,))
