@@ -15,16 +15,21 @@ ROWS = [
     ["errors", "process"],
     ["cells", "config", "metrics", "storage", "history"],
     ["ragged", "sequences", "data", "kernels", "recipes"],
-    ["layers", "nn", "readout", "bench"],
+    ["encoder", "stem", "calibration", "layers", "nn", "readout", "bench"],
     ["model"],
     ["optimization", "evaluation", "training", "checkpoint", "model_card", "inference"],
     ["convert", "prediction", "progress", "run_folder", "splits", "run"],
+    ["estimator", "baselines", "compare"],
     ["console", "commands", "cli", "__main__"],
 ]
 PLACE = {name: (row, n) for row, names in enumerate(ROWS) for n, name in enumerate(names)}
 COMPILED = {f"kernels/compiled/{path.name}" for path in SOURCE.glob("kernels/compiled/*.py")}
 ADAPTED_IN = {
     "PIL": {"data/images.py"},
+    "sklearn": {"estimator.py", "baselines.py"},
+    "scipy": {"compare.py"},
+    "aeon": {"baselines.py"},
+    "pyarrow": {"data/tables.py"},
     "typer": {"cli.py", "commands.py"},
     "rich": {"console.py"},
     "numba": COMPILED,

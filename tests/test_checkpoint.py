@@ -235,7 +235,7 @@ def test_evaluating_goes_with_predicting(model, arrays):
             r"sequences\[0\] has dtype int64; expected float",
         ),
         ([], DataError, "sequences is empty; expected at least one"),
-        ([np.full((2, 3), np.nan)], DataError, r"sequences\[0\] holds NaN or infinity at step 0"),
+        ([np.full((2, 3), np.nan)], DataError, r"sequences\[0\] holds nan at step 0"),
     ],
 )
 def test_sequences_that_do_not_fit_are_refused(model, sequences, error, message):

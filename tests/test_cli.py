@@ -21,6 +21,7 @@ from bothways.recipes import all_recipes
 
 COMMANDS = ["train", "evaluate", "predict", "inspect", "convert", "recipes"]
 SMALL = [
+    "--recipe=default",
     "--threads=1",
     *(f"--set={name}" for name in ("cell=gru", "hidden_size=8", "num_layers=1", "batch_size=8")),
     *(f"--set={name}" for name in ("epochs=2", "schedule=constant", "learning_rate=0.05")),
@@ -128,7 +129,7 @@ def test_from_data_to_predictions_with_the_real_command(folder):
 def test_a_user_error_with_the_real_command(folder):
     result = bothways(folder, "train", "none.npz")
     assert (result.returncode, result.stdout) == (2, "")
-    assert result.stderr.startswith("bothways: data 'none.npz' is not found; expected mnist or a")
+    assert result.stderr.startswith("bothways: data 'none.npz' is not found; expected mnist, or a")
     assert result.stderr.count("\n") == 1
 
 
@@ -183,6 +184,7 @@ def test_recipes_are_listed_with_what_their_authors_reported():
     lines = {line.split()[0]: line for line in table.splitlines() if line.split()}
     assert [name for name in lines if name in {recipe.name for recipe in all_recipes()}] == [
         "default",
+        "time-series",
         "bilstm-last",
         "lstm-flatten",
         "birnn-128",
@@ -204,8 +206,8 @@ def test_each_recipe_is_one_line():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["none.npz"], "data 'none.npz' is not found; expected mnist or a .npz"),
-        (["."], "data '.' is a folder; expected mnist or a .npz"),
+        (["none.npz"], "data 'none.npz' is not found; expected mnist, or a file"),
+        (["."], "holds no .npy, .csv, .png"),
         (["gestures.npz", "--recipe=best"], "recipe 'best' is unknown; expected one of bilstm-12"),
         (["gestures.npz", "--set=colour=red"], "setting 'colour' is unknown; expected one of"),
         (["gestures.npz", "--set=num_classes=3"], "setting 'num_classes' is unknown; expected"),
@@ -231,7 +233,7 @@ def test_train_refuses_wrong_settings_before_it_makes_a_folder(folder, arguments
     ("arrays", "message"),
     [
         (gestures(labels=np.zeros(60, int), test_labels=np.zeros(12, int)), "class"),
-        (gestures(inputs=np.full((60, 8, 3), np.nan)), "holds NaN or infinity"),
+        (gestures(inputs=np.full((60, 8, 3), np.nan)), "holds nan at step 0, feature 0"),
         (gestures(lengths=np.full(60, 9)), "is 9 but inputs has 8 steps"),
         (gestures(colour=np.zeros(60)), "holds an array 'colour'"),
         ({"inputs": np.zeros((3, 4, 1)), "labels": np.arange(3)}, "validation"),
@@ -241,7 +243,7 @@ def test_train_refuses_wrong_settings_before_it_makes_a_folder(folder, arguments
 def test_data_that_fail_leave_no_folder_behind(folder, arrays, message):
     np.savez("bad.npz", **arrays)
     before = set(folder.iterdir())
-    line = refuse("train", "bad.npz", "--set=epochs=1")
+    line = refuse("train", "bad.npz", "--set=epochs=1", "--validation=0.2")
     assert message in line
     assert "bad.npz" in line
     assert set(folder.iterdir()) == before
@@ -437,8 +439,9 @@ def test_inspect_says_nothing_of_the_kind_elsewhere(finished):
 
 def test_inspect_a_data_set_and_a_checkpoint(notebook_checkpoint):
     data = succeed("inspect", "gestures.npz").stdout
-    assert re.search(r"train +60 sequences of 3 features a step, 4 to 8 steps", data)
-    assert re.search(r"train labels +0: 20, 1: 20, 2: 20", data)
+    assert re.search(r"features +3 a step\ntrain +60 sequences", data)
+    assert re.search(r" 2 +20 ", data)  # the table of classes
+    assert re.search(r" 4 +\d+ +█+.* 8 +\d+ +█+", data, re.DOTALL)  # the lengths
     weights = succeed("inspect", notebook_checkpoint).stdout
     assert re.search(r"lstm\.weight_ih_l0_reverse +16x28", weights)
     assert "bothways convert" in weights
@@ -446,7 +449,7 @@ def test_inspect_a_data_set_and_a_checkpoint(notebook_checkpoint):
 
 def test_inspect_needs_something_to_look_at(folder):
     (folder / "empty").mkdir()
-    assert "empty/config.json cannot be read" in refuse("inspect", "empty")
+    assert "empty holds no .npy, .csv, .png" in refuse("inspect", "empty")
     assert "none.ckpt cannot be read" in refuse("inspect", "none.ckpt")
     assert "data 'none' is not found" in refuse("inspect", "none")
 

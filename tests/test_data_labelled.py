@@ -95,7 +95,7 @@ def test_bytes_are_scaled(path):
 @pytest.mark.parametrize(
     ("arrays", "message"),
     [
-        ({"target": NUMBERS}, "holds an array 'target'; expected only inputs, lengths, labels"),
+        ({"target": NUMBERS}, "holds an array 'target'; expected only inputs, lengths, values"),
         ({"test_inputs": INPUTS}, "has only one of test_inputs and test_labels; expected both"),
         ({"test_labels": NUMBERS}, "has only one of test_inputs and test_labels; expected both"),
         ({"test_lengths": np.array([1])}, "test_lengths"),
@@ -163,9 +163,9 @@ def test_open_dataset_by_path(path):
 
 
 def test_open_dataset_without_a_file(tmp_path):
-    with pytest.raises(DataError, match=r"/none\.npz' is not found; expected mnist or a \.npz"):
+    with pytest.raises(DataError, match=r"/none\.npz' is not found; expected mnist, or a file"):
         open_dataset(str(tmp_path / "none.npz"))
-    with pytest.raises(DataError, match=r"' is a folder; expected mnist or a \.npz file"):
+    with pytest.raises(DataError, match="expected a folder for each class with a file"):
         open_dataset(str(tmp_path))
 
 

@@ -118,7 +118,7 @@ def test_a_wrong_length_is_named_by_its_row_in_the_file(path):
 def test_files_that_cannot_be_opened(tmp_path):
     with pytest.raises(DataError, match=r"none\.npy cannot be read: No such file"):
         read_unlabelled(tmp_path / "none.npy", 28)
-    with pytest.raises(DataError, match="cannot be read: Is a directory"):
+    with pytest.raises(DataError, match="expected a folder for each class with a file"):
         read_unlabelled(tmp_path, 28)
 
 

@@ -20,6 +20,7 @@ from bothways.history import read_history
 
 SETTINGS = {
     "hidden_size": 48,
+    "standardize": True,
     "num_layers": 1,
     "dropout": 0.2,
     "average_decay": 0.9,
@@ -29,7 +30,8 @@ SETTINGS = {
     "log_every": 1,
     "checkpoint_every": 1,
 }
-OPTIONS = ["--threads=1", *(f"--set={name}={value}" for name, value in SETTINGS.items())]
+CHOSEN = [f"--set={name}={value}" for name, value in SETTINGS.items()]
+OPTIONS = ["--threads=1", "--recipe=default", *CHOSEN]
 WEIGHTS_BYTES = 80_000
 CHECKPOINT_BYTES = 4 * WEIGHTS_BYTES  # weights, their average and Adam's two moments
 

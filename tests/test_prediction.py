@@ -87,9 +87,7 @@ def test_what_is_not_finite_is_never_predicted(tmp_path, training_range, value):
     path, inputs = tmp_path / "broken.npy", random_inputs(CHUNK_ROWS + 9)
     inputs[CHUNK_ROWS + 5, 3, 1] = value
     np.save(path, inputs)
-    with pytest.raises(
-        BothwaysError, match=rf"\[{CHUNK_ROWS + 5}\] holds NaN or inf.* step 3"
-    ) as e:
+    with pytest.raises(BothwaysError, match=rf"\[{CHUNK_ROWS + 5}\] holds (nan|inf).* step 3") as e:
         list(predict_files(make_model(training_range=training_range), [path], pytest.fail))
     assert str(path) in str(e.value)
 

@@ -34,7 +34,7 @@ def test_published_recipes_use_plain_adam_and_every_digit(name):
 
 
 def test_all_recipes_come_in_the_notebooks_order():
-    assert [recipe.name for recipe in all_recipes()] == ["default", *PUBLISHED]
+    assert [recipe.name for recipe in all_recipes()] == ["default", "time-series", *PUBLISHED]
 
 
 def test_default_reads_both_ways_and_chooses_on_a_validation_split():

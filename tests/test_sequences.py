@@ -55,7 +55,7 @@ def test_value_range_is_of_the_subset_alone(ragged):
 
 def test_not_finite_value_is_named():
     arrays = [np.zeros((2, 1)), np.array([[0.0], [np.nan]])]
-    with pytest.raises(DataError, match=r"sequences\[1\] holds NaN or infinity at step 1"):
+    with pytest.raises(DataError, match=r"sequences\[1\] holds nan at step 1, feature 0"):
         Sequences.from_arrays(arrays).value_range()
 
 

@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from bothways.config import ModelConfig as ModelConfig
     from bothways.config import TrainConfig as TrainConfig
+    from bothways.data import DataOptions as DataOptions
     from bothways.data import Dataset as Dataset
     from bothways.data import open_dataset as open_dataset
     from bothways.errors import BothwaysError as BothwaysError
+    from bothways.estimator import RecurrentClassifier as RecurrentClassifier
     from bothways.inference import TrainedModel as TrainedModel
     from bothways.inference import load as load
     from bothways.model import SequenceClassifier as SequenceClassifier
@@ -23,8 +25,10 @@ if TYPE_CHECKING:
 
 _HOME = {
     "BothwaysError": "errors",
+    "DataOptions": "data",
     "Dataset": "data",
     "ModelConfig": "config",
+    "RecurrentClassifier": "estimator",
     "SequenceBatch": "sequences",
     "SequenceClassifier": "model",
     "Sequences": "sequences",

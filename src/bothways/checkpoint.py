@@ -14,6 +14,7 @@ from pydantic import Field, model_validator
 from torch import Tensor
 
 from bothways.config import ModelConfig, Settings
+from bothways.data import DataOptions
 from bothways.errors import CheckpointError, ConfigError
 from bothways.model import SequenceClassifier
 from bothways.storage import json_bytes, load_tensors, save_tensors, sha256
@@ -28,10 +29,16 @@ class Preprocessing(Settings):
 
     Parameters
     ----------
+    features : tuple of str
+        Their names, where they have any; a table to predict from must have these columns.
+    reading : DataOptions
+        How the training data were read, without their splits.
     training_range : tuple of float, optional
         The smallest and the largest value; inputs beyond them are worth a warning.
     """
 
+    features: tuple[str, ...] = ()
+    reading: DataOptions = DataOptions()
     training_range: tuple[float, float] | None = None
 
 
@@ -72,6 +79,11 @@ class Manifest(Settings):
 def versions() -> dict[str, str]:
     """Return the versions that a model's bits may depend on."""
     return {"bothways": version("bothways"), "torch": torch.__version__}
+
+
+def is_model_folder(path: Path) -> bool:
+    """Return whether a folder is a model's or a run's, and not of data."""
+    return (path / CONFIG_FILE).exists() or (path / "checkpoints").is_dir()
 
 
 def read_manifest(folder: Path) -> tuple[Manifest, str]:

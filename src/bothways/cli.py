@@ -8,7 +8,24 @@ from typing import Annotated
 
 import typer
 
-from bothways.commands import OneLineErrors, command, stop_on_signal
+from bothways.commands import (
+    ByTime,
+    Features,
+    Group,
+    Label,
+    OneLineErrors,
+    Sequence,
+    Split,
+    Stride,
+    Test,
+    Time,
+    Validation,
+    Window,
+    command,
+    data_options,
+    fraction_or_file,
+    stop_on_signal,
+)
 from bothways.errors import ConfigError
 
 app = typer.Typer(
@@ -70,16 +87,42 @@ def _options(
   bothways train mnist
   bothways train mnist --recipe birnn-128 --seed 3
   bothways train mnist --recipe lstm-last --set readout=flatten --out runs/flat
-  bothways train gestures.npz --set epochs=30 --set validation_fraction=0.1
+  bothways train gestures.npz --test 0.2 --validation 0.1
+  bothways train steps.parquet --sequence session --time t --label activity --group subject
   bothways train runs/flat --resume
 """,
 )
 def train(
     source: Annotated[
         str,
-        typer.Argument(metavar="DATA", help="mnist or a .npz file; with --resume, a run's folder."),
+        typer.Argument(
+            metavar="DATA",
+            help="mnist; a .csv, .parquet, .ts, .jsonl or .npz file; IDX images; a folder of files "
+            "a class; with --resume, a run's folder.",
+        ),
     ],
-    recipe: Annotated[str, typer.Option(help="See: bothways recipes.")] = "default",
+    recipe: Annotated[
+        str | None,
+        typer.Option(help="See: bothways recipes. default for mnist, else time-series."),
+    ] = None,
+    sequence: Sequence = None,
+    time: Time = None,
+    features: Features = None,
+    label: Label = None,
+    group: Group = None,
+    split: Split = None,
+    validation: Validation = None,
+    test: Test = None,
+    by_time: ByTime = False,
+    window: Window = None,
+    stride: Stride = None,
+    missing: Annotated[
+        str | None, typer.Option(help="What NaN becomes: refuse, mean, zero or mask.")
+    ] = None,
+    calibrated: Annotated[
+        bool,
+        typer.Option("--calibrate", help="Fit a temperature to the probabilities on validation."),
+    ] = False,
     settings: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="NAME=VALUE", help="Replace a setting of the recipe."),
@@ -106,11 +149,31 @@ def train(
     from bothways.run_folder import RunFolder
 
     chosen = parse_settings(settings or [])
-    for name, value in (("seed", seed), ("device", device)):
+    validation_fraction, validation_file = fraction_or_file(validation)
+    for name, value in (
+        ("seed", seed),
+        ("device", device),
+        ("missing", missing),
+        ("validation_fraction", validation_fraction),
+        ("calibrate", calibrated or None),
+    ):
         if value is not None:
             chosen[name] = value
+    options = data_options(
+        sequence=sequence,
+        time=time,
+        features=features,
+        label=label,
+        group=group,
+        split=split,
+        validation_file=validation_file,
+        test=test,
+        by_time=by_time,
+        window=window,
+        stride=stride,
+    )
     if continue_run:
-        if chosen or out or force or threads or recipe != "default":
+        if chosen or out or force or threads or recipe or options != type(options)():
             raise ConfigError(
                 "--resume was given with other settings; expected none: a run goes on with those "
                 "it was started with. Leave them out."
@@ -125,7 +188,15 @@ def train(
     else:
         _use_threads(threads)
         with stop_on_signal() as should_stop:
-            run = start(source, recipe, out=out, force=force, should_stop=should_stop, **chosen)
+            run = start(
+                source,
+                recipe,
+                options=options,
+                out=out,
+                force=force,
+                should_stop=should_stop,
+                **chosen,
+            )
     print_run(read_history(RunFolder(run.folder).history), run.metrics)
     print(f"\nsaved in {run.folder}; use it: bothways predict {run.folder} FILE")
 
@@ -142,7 +213,7 @@ def evaluate(
     model: Model,
     source: Annotated[
         str | None,
-        typer.Argument(metavar="DATA", help="mnist or a .npz file; a run's own where not given."),
+        typer.Argument(metavar="DATA", help="As of train; a run's own where not given."),
     ] = None,
     split: Annotated[str, typer.Option(help="train, validation, test or all.")] = "all",
     as_json: AsJson = False,
@@ -175,7 +246,10 @@ def predict(
     model: Model,
     sources: Annotated[
         list[Path],
-        typer.Argument(metavar="FILE", help="IDX (.gz too), .npy, .npz, PNG or JPEG files."),
+        typer.Argument(
+            metavar="FILE",
+            help=".csv, .parquet, .ts, .jsonl, IDX (.gz too), .npy, .npz, PNG or JPEG files.",
+        ),
     ],
     out: Annotated[Path, typer.Option(help="A .csv or .jsonl file; - for standard output.")] = Path(
         "-"
@@ -216,6 +290,7 @@ def predict(
     """\
   bothways inspect runs/0001
   bothways inspect mnist
+  bothways inspect steps.parquet --sequence session --label activity --group subject
   bothways inspect model.ckpt
 """,
 )
@@ -223,8 +298,20 @@ def inspect(
     what: Annotated[
         str, typer.Argument(help="A run or model folder, a data set, or a notebook's checkpoint.")
     ],
+    sequence: Sequence = None,
+    time: Time = None,
+    features: Features = None,
+    label: Label = None,
+    group: Group = None,
+    split: Split = None,
+    validation: Annotated[str | None, typer.Option(help="File of the validation part.")] = None,
+    test: Test = None,
+    by_time: ByTime = False,
+    window: Window = None,
+    stride: Stride = None,
 ) -> None:
     """Say what a model, a data set or a notebook's checkpoint is."""
+    from bothways.checkpoint import is_model_folder
     from bothways.console import print_checkpoint, print_dataset, print_model
     from bothways.convert import read_weights
     from bothways.data import open_dataset
@@ -232,12 +319,107 @@ def inspect(
     from bothways.run_folder import RunFolder
 
     path = Path(what)
-    if path.is_dir():
+    options = data_options(
+        sequence=sequence,
+        time=time,
+        features=features,
+        label=label,
+        group=group,
+        split=split,
+        validation_file=validation,
+        test=test,
+        by_time=by_time,
+        window=window,
+        stride=stride,
+    )
+    if is_model_folder(path):
         print_model(load(path), RunFolder(path).describe_status())
     elif path.suffix in (".ckpt", ".pt", ".pth"):
         print_checkpoint(read_weights(path))
     else:
-        print_dataset(open_dataset(what))
+        print_dataset(open_dataset(what, options))
+
+
+@_command(
+    "compare",
+    """\
+  bothways compare waves.csv --label class
+  bothways compare waves.csv --vary cell=lstm,gru,rnn --vary readout=final,mean --rounds 10
+""",
+)
+def compare(
+    source: Annotated[str, typer.Argument(metavar="DATA", help="As of train.")],
+    recipe: Annotated[str, typer.Option(help="See: bothways recipes.")] = "time-series",
+    vary: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=A,B",
+            help="Values of a setting to try; all combinations; bidirectional=true,false if none.",
+        ),
+    ] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="NAME=VALUE", help="Replace a setting of the recipe."),
+    ] = None,
+    rounds: Annotated[int, typer.Option(min=1, help="Splits and seeds to average over.")] = 5,
+    sequence: Sequence = None,
+    time: Time = None,
+    features: Features = None,
+    label: Label = None,
+    group: Group = None,
+    split: Split = None,
+    test: Test = None,
+    by_time: ByTime = False,
+    window: Window = None,
+    stride: Stride = None,
+    as_json: AsJson = False,
+    threads: Threads = None,
+) -> None:
+    """Hold recurrent nets against simple baselines, and reading both ways against forward.
+
+    Judged on parts of the training data; the test part is not looked at.
+    """
+    from dataclasses import asdict
+
+    from tqdm import tqdm
+
+    from bothways.compare import compare as run_rounds
+    from bothways.console import print_candidates
+    from bothways.data import open_dataset
+    from bothways.recipes import parse_choices, parse_settings
+
+    _use_threads(threads)
+    options = data_options(
+        sequence=sequence,
+        time=time,
+        features=features,
+        label=label,
+        group=group,
+        split=split,
+        validation_file=None,
+        test=test,
+        by_time=by_time,
+        window=window,
+        stride=stride,
+    )
+    dataset = open_dataset(source, options)
+    with tqdm(total=rounds, unit=" rounds", disable=None, leave=False) as bar:
+
+        def show(number: int) -> None:
+            bar.update(number - bar.n)
+
+        comparison = run_rounds(
+            dataset,
+            recipe,
+            parse_choices(vary or []),
+            rounds=rounds,
+            on_round=show,
+            **parse_settings(settings or []),
+        )
+    if as_json:
+        print(json.dumps(asdict(comparison), indent=2))
+    else:
+        print_candidates(comparison)
 
 
 @_command(

@@ -51,6 +51,19 @@ class ModelConfig(Settings):
         Steps that `flatten` sees; for it alone, and required there.
     initial_state : zeros or normal
         normal: drawn anew for each batch in training, N(0, 1); zeros in use.
+    standardize : bool
+        Subtract each feature's mean in training and divide by its standard deviation.
+    missing : refuse, mean, zero or mask
+        What NaN becomes: an error, the feature's mean in training, 0 (before standardising), or the
+        mean beside a further feature that is 1 there.
+    stem_channels : int, optional
+        Channels of convolutions before the recurrent layers, for thousands of steps; none where not
+        given.
+    stem_kernel, stem_stride, stem_layers : int
+        Of the convolutions: steps that each sees (an odd number) and moves on by, and how many
+        there are.
+    calibrate : bool
+        Divide the logits by a temperature that is fitted on the validation split after training.
     num_classes : int
     """
 
@@ -64,6 +77,13 @@ class ModelConfig(Settings):
     readout: Readout = "final"
     sequence_length: int | None = Field(default=None, ge=1)
     initial_state: Literal["zeros", "normal"] = "zeros"
+    standardize: bool = False
+    missing: Literal["refuse", "mean", "zero", "mask"] = "refuse"
+    stem_channels: int | None = Field(default=None, ge=1)
+    stem_kernel: int = Field(default=5, ge=1)
+    stem_stride: int = Field(default=2, ge=1)
+    stem_layers: int = Field(default=2, ge=1)
+    calibrate: bool = False
     num_classes: int = Field(ge=2)
 
     @model_validator(mode="after")
@@ -77,6 +97,16 @@ class ModelConfig(Settings):
             raise ValueError(
                 f"sequence_length is {self.sequence_length} but readout is {self.readout!r}; "
                 "expected a length with 'flatten' and none without. Set both or neither."
+            )
+        if self.stem_channels is not None and self.readout == "flatten":
+            raise ValueError(
+                f"stem_channels is {self.stem_channels} but readout is 'flatten', which needs each "
+                "step in its place; expected another readout. Use readout final or mean."
+            )
+        if self.stem_kernel % 2 == 0:
+            raise ValueError(
+                f"stem_kernel is {self.stem_kernel}; expected an odd number, with a middle. Use "
+                f"{self.stem_kernel + 1}."
             )
         return self
 
@@ -104,6 +134,10 @@ class TrainConfig(Settings):
     gradient_clip : float, optional
         Largest total norm of the gradients.
     label_smoothing : float
+    class_weights : none or balanced
+        balanced: errors count inversely to how often their class occurs in training.
+    sampling : shuffled or balanced
+        balanced: an epoch draws each class equally often, with replacement.
     average_decay : float, optional
         Keep an exponential moving average of the weights with this decay a step, and use that.
     validation_fraction : float
@@ -131,6 +165,8 @@ class TrainConfig(Settings):
     weight_decay: float = Field(default=0.0, ge=0)
     gradient_clip: float | None = Field(default=None, gt=0)
     label_smoothing: Fraction = 0.0
+    class_weights: Literal["none", "balanced"] = "none"
+    sampling: Literal["shuffled", "balanced"] = "shuffled"
     average_decay: float | None = Field(default=None, gt=0, lt=1)
     validation_fraction: Fraction = 0.0
     patience: int | None = Field(default=None, ge=1)

@@ -1,7 +1,8 @@
 """Tables and descriptions for the terminal; what they show comes from elsewhere."""
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from rich import box
@@ -9,11 +10,17 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
-from bothways.data import Dataset
+from bothways.data import Dataset, inspect_dataset
 from bothways.inference import TrainedModel
 from bothways.model_card import describe_architecture, describe_origin, describe_readout
 from bothways.recipes import Recipe
 from bothways.sequences import padding_waste, shuffled_batches
+
+_BAR_WIDTH = 30
+_FEATURES_SHOWN = 20
+
+if TYPE_CHECKING:  # it brings scikit-learn
+    from bothways.compare import Comparison, Difference
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], title: str = "") -> None:
@@ -65,6 +72,14 @@ def print_run(history: Sequence[dict[str, Any]], metrics: dict[str, Any]) -> Non
     print_table(columns, rows)
     if has_validation:
         print(f"epoch {metrics['validation']['epoch']} was kept, the best on validation")
+        calibration = metrics["validation"].get("calibration")
+        if calibration is not None:
+            print(
+                f"temperature {calibration['temperature']:.3f}: on validation, log loss "
+                f"{calibration['log_loss_before']:.4f} -> {calibration['log_loss_after']:.4f}, "
+                f"calibration error {calibration['error_before']:.4f} -> "
+                f"{calibration['error_after']:.4f}"
+            )
     print_accuracies(metrics)
 
 
@@ -79,7 +94,9 @@ def print_metrics(split: str, figures: dict[str, Any]) -> None:
     """Print all figures of one split."""
     print(f"{split}: {got(figures)}")
     print(
-        f"log loss {figures['log_loss']:.4f}, macro F1 {figures['macro_f1']:.4f}, "
+        f"balanced accuracy {figures['balanced_accuracy']:.4f}, "
+        f"macro F1 {figures['macro_f1']:.4f}, "
+        f"log loss {figures['log_loss']:.4f}, "
         f"expected calibration error {figures['expected_calibration_error']:.4f}"
     )
     per_class = figures["per_class"]
@@ -142,30 +159,90 @@ def print_model(model: TrainedModel, status: str) -> None:
 
 
 def print_dataset(dataset: Dataset) -> None:
-    """Print what a data set holds."""
-    facts = {"data": dataset.name, "classes": f"{len(dataset.classes)}: "}
-    facts["classes"] += ", ".join(dataset.classes)
-    for part, sequences in (("train", dataset.train), ("test", dataset.test)):
-        if sequences is None:
-            facts[part] = "none"
-            continue
-        lengths = sequences.lengths
-        low, high = sequences.value_range()
-        assert sequences.labels is not None  # Dataset has checked
-        counts = torch.bincount(sequences.labels, minlength=len(dataset.classes)).tolist()
-        facts[part] = (
-            f"{len(sequences):,} sequences of {sequences.input_size} features a step, "
-            f"{int(lengths.min())} to {int(lengths.max())} steps, values {low:g} to {high:g}"
-        )
-        facts[f"{part} labels"] = ", ".join(
-            f"{name}: {count:,}" for name, count in zip(dataset.classes, counts, strict=True)
-        )
+    """Print what a data set holds, what was guessed about it, and what would spoil a model."""
+    inspection = inspect_dataset(dataset)
+    facts = {
+        "data": dataset.name,
+        "classes": f"{len(dataset.classes)}: {', '.join(dataset.classes)}",
+        "features": f"{dataset.train.input_size} a step",
+    }
+    for part in ("train", "validation", "test"):
+        summary = inspection.parts.get(part)
+        facts[part] = "none" if summary is None else f"{summary.count:,} sequences"
+    if dataset.train.groups is not None:
+        facts["groups"] = f"{len(dataset.train.groups.unique()):,} in the training part"
     if dataset.train.is_ragged:
         generator = torch.Generator().manual_seed(0)
         batches = shuffled_batches(dataset.train.lengths, 64, generator)
         waste = padding_waste(dataset.train.lengths, batches)
         facts["padding"] = f"{waste:.1%} of the steps in batches of 64"
     _print_facts(facts)
+    parts = inspection.parts
+    print_table(
+        ["class", *parts],
+        [[name, *(f"{p.per_class[name]:,}" for p in parts.values())] for name in dataset.classes],
+    )
+    histogram = parts["train"].histogram
+    largest = max(count for _, _, count in histogram)
+    print_table(
+        ["steps", "train", ""],
+        [
+            [
+                str(low) if low == high else f"{low} to {high}",
+                f"{count:,}",
+                "█" * -(-_BAR_WIDTH * count // largest),
+            ]
+            for low, high, count in histogram
+        ],
+    )
+    shown = inspection.features[:_FEATURES_SHOWN]
+    print_table(
+        ["feature", "least", "most", "missing"],
+        [
+            [f.name, f"{f.low:g}", f"{f.high:g}", f"{f.missing:.1%}" if f.missing else "-"]
+            for f in shown
+        ],
+    )
+    if len(inspection.features) > len(shown):
+        print(f"and {len(inspection.features) - len(shown)} more features\n")
+    for note in dataset.notes:
+        print(note)
+    for warning in inspection.warnings:
+        print(f"warning: {warning}")
+
+
+def print_candidates(comparison: "Comparison") -> None:
+    """Print how well each candidate does, and the two answers."""
+    print_table(
+        ["candidate", "accuracy, mean", "deviation", "rounds"],
+        [
+            [c.name, f"{c.mean:.2%}", f"{c.deviation:.2%}", len(c.accuracies)]
+            for c in sorted(comparison.candidates, key=lambda c: -c.mean)
+        ],
+    )
+    questions = {
+        "Is a recurrent net worth it here?": comparison.recurrent_against_baseline,
+        "Does reading both ways help?": comparison.both_ways_against_forward,
+    }
+    for question, difference in questions.items():
+        if difference is not None:
+            print(f"{question} {describe_difference(difference)}")
+
+
+def describe_difference(difference: "Difference") -> str:
+    """Say who is better, by how much, and whether that may be chance."""
+    points = f"{difference.first} minus {difference.second}: {100 * difference.mean:+.2f} points"
+    if math.isnan(difference.p_value):
+        return f"{points}; too few rounds to tell it from chance. Use more --rounds."
+    interval = (
+        f"95 % interval {100 * difference.low:+.2f} to {100 * difference.high:+.2f}, "
+        f"p = {difference.p_value:.2g}"
+    )
+    sure = difference.p_value < 0.05
+    verdict = "Not to be told from chance"
+    if sure:
+        verdict = "Yes" if difference.mean > 0 else "No, it is worse"
+    return f"{verdict}. {points} ({interval}, corrected paired t-test)."
 
 
 def print_checkpoint(weights: Mapping[str, Tensor]) -> None:

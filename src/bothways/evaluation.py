@@ -1,12 +1,14 @@
 """Run a classifier over labelled sequences and measure it."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from bothways.metrics import classification_metrics
+from bothways.calibration import fit_temperature
+from bothways.metrics import classification_metrics, expected_calibration_error, log_loss
 from bothways.model import SequenceClassifier
 from bothways.sequences import Sequences
 
@@ -37,6 +39,38 @@ def compute_logits(
     finally:
         model.train(was_training)
     return logits
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """A temperature, and what it did on the validation split: log loss and calibration error."""
+
+    temperature: float
+    log_loss_before: float
+    log_loss_after: float
+    error_before: float
+    error_after: float
+
+
+def calibrate(model: SequenceClassifier, validation: Sequences | None) -> Calibration:
+    """Fit the model's temperature on the validation split, in place."""
+    assert validation is not None  # whoever asks for it has checked
+    assert validation.labels is not None
+    model.temperature.fill_(1.0)
+    logits, labels = compute_logits(model, validation), validation.labels
+    temperature = fit_temperature(logits, labels)
+    model.temperature.fill_(temperature)
+    before, after = (
+        (logits.double() / divisor).softmax(dim=1).numpy() for divisor in (1.0, temperature)
+    )
+    return Calibration(
+        temperature,
+        *(log_loss(probabilities, labels.numpy()) for probabilities in (before, after)),
+        *(
+            expected_calibration_error(probabilities, labels.numpy())
+            for probabilities in (before, after)
+        ),
+    )
 
 
 def evaluate(

@@ -17,7 +17,7 @@ from bothways.storage import sha256, write_atomically
 
 
 class ScaleWarning(UserWarning):
-    """Inputs lie outside the range of values that the model was trained on."""
+    """Inputs lie far outside the range of values that the model was trained on."""
 
 
 class TrainedModel:
@@ -32,7 +32,7 @@ class TrainedModel:
     -----
     `sequences` below is a list of float arrays (time_i, input_size), one float array (count, time,
     input_size), or a `Sequences`. Values are taken as they are; values outside the range seen in
-    training raise a ScaleWarning.
+    training by more than its width raise a ScaleWarning.
     """
 
     def __init__(self, classifier: SequenceClassifier, manifest: Manifest) -> None:
@@ -92,8 +92,10 @@ class TrainedModel:
                 "as in training. Check the order of the axes."
             )
         known = self.manifest.preprocessing.training_range
-        low, high = sequences.value_range()
-        if known is not None and (low < known[0] or high > known[1]):
+        span = 0.0 if known is None else known[1] - known[0]
+        missing = self.manifest.model.missing != "refuse"
+        low, high = sequences.value_range(missing=missing)
+        if known is not None and (low < known[0] - span or high > known[1] + span):
             warnings.warn(
                 f"inputs hold values from {low:g} to {high:g}, but the model was trained on "
                 f"{known[0]:g} to {known[1]:g}; expected the same scale. Scale them as in "

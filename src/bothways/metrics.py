@@ -25,9 +25,10 @@ def classification_metrics(
     Returns
     -------
     dict
-        `accuracy` (0..1), `count`, `correct`, `log_loss` (nats), `expected_calibration_error`
-        (0..1), `macro_f1`, `per_class` (name: precision, recall, f1, count), `confusion_matrix`
-        (rows: true class, columns: predicted). A precision or recall of no cases is 0.
+        `accuracy` (0..1), `balanced_accuracy` (0..1, the mean recall of the classes that occur),
+        `count`, `correct`, `log_loss` (nats), `expected_calibration_error` (0..1), `macro_f1`,
+        `per_class` (name: precision, recall, f1, count), `confusion_matrix` (rows: true class,
+        columns: predicted). A precision or recall of no cases is 0.
     """
     predicted = probabilities.argmax(axis=1)
     matrix = confusion_matrix(labels, predicted, len(classes))
@@ -38,6 +39,7 @@ def classification_metrics(
     correct = int(hits.sum())
     return {
         "accuracy": correct / len(labels),
+        "balanced_accuracy": float(recall[matrix.sum(axis=1) > 0].mean()),
         "count": len(labels),
         "correct": correct,
         "log_loss": log_loss(probabilities, labels),
@@ -68,7 +70,9 @@ def log_loss(probabilities: Array, labels: Array) -> float:
     A probability of 0 counts as the machine epsilon of its type, as in scikit-learn.
     """
     true = probabilities[np.arange(len(labels)), labels]
-    return float(-np.log(np.maximum(true, np.finfo(probabilities.dtype).eps)).mean())
+    return float(
+        -np.log(np.maximum(true, np.finfo(probabilities.dtype).eps)).mean() + 0.0
+    )  # not -0
 
 
 def expected_calibration_error(probabilities: Array, labels: Array, bins: int = ECE_BINS) -> float:

@@ -1,4 +1,4 @@
-"""The classifier: recurrent layers, a readout, one linear layer.
+"""The classifier: encoder and stem if asked for, recurrent layers, readout, linear layer.
 
 >>> import torch
 >>> model = SequenceClassifier(ModelConfig(input_size=28, num_classes=10, hidden_size=16))
@@ -14,11 +14,13 @@ from torch.nn import functional
 
 from bothways.cells import cell_named
 from bothways.config import ModelConfig
+from bothways.encoder import FeatureEncoder
 from bothways.errors import ShapeError
 from bothways.kernels import States
 from bothways.layers import RecurrentLayers
 from bothways.ragged import checked_lengths
 from bothways.readout import READOUTS
+from bothways.stem import ConvolutionalStem
 
 
 class SequenceClassifier(nn.Module):
@@ -38,12 +40,18 @@ class SequenceClassifier(nn.Module):
     the last, as in many tutorials; use `final` (the default) for both directions' full reading.
     """
 
+    temperature: Tensor
+
     def __init__(self, config: ModelConfig, *, backend: str = "auto") -> None:
         super().__init__()
         self.config = config
+        as_they_are = not config.standardize and config.missing == "refuse"
+        self.encoder = None if as_they_are else FeatureEncoder(config)
+        size = config.input_size if self.encoder is None else self.encoder.encoded_size
+        self.stem = None if config.stem_channels is None else ConvolutionalStem(config, size)
         self.layers = RecurrentLayers(
             cell_named(config.cell, config.nonlinearity),
-            config.input_size,
+            config.stem_channels or size,
             config.hidden_size,
             num_layers=config.num_layers,
             batch_first=True,
@@ -53,6 +61,8 @@ class SequenceClassifier(nn.Module):
         )
         self.readout = READOUTS[config.readout](config, self.layers.output_size)
         self.linear = nn.Linear(self.readout.features_size, config.num_classes)
+        if config.calibrate:
+            self.register_buffer("temperature", torch.ones(()))
 
     def forward(self, inputs: Tensor, lengths: Any = None) -> Tensor:
         """Return logits.
@@ -83,11 +93,15 @@ class SequenceClassifier(nn.Module):
             lengths = torch.full((batch_size,), time)
         else:
             lengths = checked_lengths(lengths, batch_size, time)
+        if self.encoder is not None:
+            inputs = self.encoder(inputs)
+        if self.stem is not None:
+            inputs, lengths = self.stem(inputs, lengths)
         features = self.readout(self.layers, inputs, lengths, self._initial(inputs))
         logits: Tensor = self.linear(
             functional.dropout(features, self.config.dropout, self.training)
         )
-        return logits
+        return logits / self.temperature if self.config.calibrate else logits
 
     def _initial(self, inputs: Tensor) -> States | None:
         if self.config.initial_state == "zeros" or not self.training:

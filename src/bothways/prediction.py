@@ -30,7 +30,8 @@ def predict_files(
     """
     paths = list(paths)
     for path in paths:
-        check_readable(path)  # all of them, before anything is written about the first
+        if not path.is_dir():
+            check_readable(path)  # all of them, before anything is written about the first
     return _predictions(model, paths, on_note)
 
 
@@ -39,7 +40,9 @@ def _predictions(
 ) -> Iterator[Prediction]:
     for path in paths:
         prefix = f"{path}:" if len(paths) > 1 else ""
-        for piece in read_unlabelled(path, model.manifest.model.input_size):
+        config, reading = model.manifest.model, model.manifest.preprocessing.reading
+        missing = config.missing != "refuse"
+        for piece in read_unlabelled(path, config.input_size, reading, missing=missing):
             if piece.note:
                 on_note(piece.note)
             probabilities = model.predict_proba(piece.sequences)
@@ -98,9 +101,10 @@ def write_predictions(
 
 def _write_csv(predictions: Iterable[Prediction], classes: list[str], file: IO[str]) -> int:
     writer = csv.writer(file, lineterminator="\n")
-    writer.writerow(["sequence", "label", *(f"probability_{name}" for name in classes)])
     count = 0
     for sequence, label, probabilities in predictions:
+        if not count:  # nothing is written of a file that cannot be read
+            writer.writerow(["sequence", "label", *(f"probability_{name}" for name in classes)])
         writer.writerow([sequence, label, *(f"{p:.6g}" for p in probabilities)])
         count += 1
     return count

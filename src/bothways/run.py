@@ -24,14 +24,22 @@ from bothways.checkpoint import (
     versions,
 )
 from bothways.config import ModelConfig
-from bothways.data import Dataset, check_finite, find_source, hold_out, open_dataset
+from bothways.data import (
+    DataOptions,
+    Dataset,
+    check_finite,
+    find_source,
+    hold_out,
+    is_built_in,
+    open_dataset,
+)
 from bothways.errors import (
     CheckpointError,
     ConfigError,
     DataError,
     TrainingInterrupted,
 )
-from bothways.evaluation import evaluate
+from bothways.evaluation import calibrate, evaluate
 from bothways.history import History, check_size
 from bothways.inference import TrainedModel, load
 from bothways.kernels import choose_backend
@@ -42,7 +50,7 @@ from bothways.recipes import load_recipe
 from bothways.run_folder import Request, RunFolder, create_folder
 from bothways.sequences import Sequences
 from bothways.storage import json_bytes, load_tensors, save_tensors, write_atomically
-from bothways.training import EpochDone, Training, choose_device
+from bothways.training import EpochDone, Training, choose_device, seeded, start_training
 
 
 @dataclass(frozen=True)
@@ -66,8 +74,9 @@ class Run:
 
 def train(
     data: str | Dataset,
-    recipe: str = "default",
+    recipe: str | None = None,
     *,
+    options: DataOptions | None = None,
     out: str | Path | None = None,
     force: bool = False,
     progress: Progress | None = None,
@@ -79,9 +88,12 @@ def train(
     Parameters
     ----------
     data : str or Dataset
-        "mnist", the path of a `.npz` file, or a data set.
-    recipe : str
-        A name from `bothways recipes`.
+        "mnist", the path of a file or folder, or a data set.
+    recipe : str, optional
+        A name from `bothways recipes`; where not given, default for "mnist" and time-series for
+        anything else.
+    options : DataOptions, optional
+        How to understand and split what the path names.
     out : path, optional
         The run's folder; a new numbered one under `runs/` where not given.
     force : bool
@@ -105,6 +117,10 @@ def train(
     OSError
         If the folder cannot be written.
     """
+    if isinstance(data, Dataset) and options is not None:
+        raise ConfigError("options were given with a data set; expected a path. Leave them out.")
+    if recipe is None:
+        recipe = "default" if isinstance(data, str) and is_built_in(data) else "time-series"
     chosen = load_recipe(recipe).with_settings(settings)
     device = choose_device(chosen.training)
     cell = cell_named(chosen.model["cell"], chosen.model.get("nonlinearity", "tanh"))
@@ -112,6 +128,7 @@ def train(
     source = find_source(data) if isinstance(data, str) else None
     request = Request(
         source=source,
+        options=_with_absolute_paths(options or DataOptions()),
         recipe=recipe,
         model=dict(chosen.model),
         training=chosen.training,
@@ -119,8 +136,8 @@ def train(
     )
     folder = create_folder(None if out is None else Path(out), request, force)
     try:
-        dataset = open_dataset(data) if isinstance(data, str) else data
-        manifest = _manifest(request, dataset)
+        dataset = open_dataset(data, request.options) if isinstance(data, str) else data
+        manifest = manifest_for(request, dataset)
         write_atomically(folder.path / CONFIG_FILE, manifest.to_bytes())
     except BaseException:  # Ctrl-C too: nothing has been trained yet, so nothing is lost
         folder.restore_replaced()
@@ -165,9 +182,9 @@ def resume(
             f"{folder} was trained on data passed from Python; expected them again. "
             "Call bothways.resume(folder, data)."
         )
-    dataset = data if data is not None else open_dataset(str(request.source))
+    dataset = data if data is not None else open_dataset(str(request.source), request.options)
     try:
-        manifest = _manifest(request, dataset)
+        manifest = manifest_for(request, dataset)
     except ConfigError as error:
         raise CheckpointError(f"{run_folder.request} is damaged: {error}") from None
     config = run_folder.path / CONFIG_FILE
@@ -213,10 +230,23 @@ def _check_unchanged(before: Manifest, now: Manifest, folder: RunFolder, source:
         )
 
 
-def _manifest(request: Request, dataset: Dataset) -> Manifest:
-    check_finite(dataset)
+def manifest_for(request: Request, dataset: Dataset) -> Manifest:
+    """Return what the model will be, before it is trained.
+
+    Raises
+    ------
+    DataError
+        If a sequence holds what no net takes, or is too long for readout `flatten`.
+    """
     config = request.training
-    training_part, _ = hold_out(dataset, config.validation_fraction, config.seed)
+    missing = request.model.get("missing", "refuse") != "refuse"
+    check_finite(dataset, missing=missing)
+    training_part, validation = hold_out(dataset, config.validation_fraction, config.seed)
+    if request.model.get("calibrate") and validation is None:
+        raise ConfigError(
+            "calibrate was asked for without a validation split; expected one to fit the "
+            "temperature on, never the test set. Set validation_fraction, 0.1 for example."
+        )
     flatten = request.model.get("readout") == "flatten"
     if flatten and dataset.test is not None and dataset.test.longest > dataset.train.longest:
         raise DataError(
@@ -232,7 +262,11 @@ def _manifest(request: Request, dataset: Dataset) -> Manifest:
             sequence_length=dataset.train.longest if flatten else None,
         ),
         classes=dataset.classes,
-        preprocessing=Preprocessing(training_range=training_part.value_range()),
+        preprocessing=Preprocessing(
+            features=dataset.features,
+            reading=_reading(request.options, dataset.features),
+            training_range=training_part.value_range(missing=missing),
+        ),
         provenance={
             "recipe": request.recipe,
             "training": config.model_dump(mode="json"),
@@ -249,6 +283,18 @@ def _manifest(request: Request, dataset: Dataset) -> Manifest:
     )
 
 
+def _with_absolute_paths(options: DataOptions) -> DataOptions:
+    files = {"test": options.test, "validation": options.validation}
+    found = {name: find_source(path) for name, path in files.items() if path is not None}
+    return options.model_copy(update=found)
+
+
+def _reading(options: DataOptions, features: tuple[str, ...]) -> DataOptions:
+    """Return how a file with more data is to be read: the same columns, and no splits."""
+    kept = options.model_dump(include={"sequence", "time", "label", "group", "window", "stride"})
+    return DataOptions(**kept, features=features or None)
+
+
 def _run(
     folder: RunFolder,
     request: Request,
@@ -260,11 +306,9 @@ def _run(
     config = request.training
     progress = progress or make_progress(config.epochs)
     training_part, validation = hold_out(dataset, config.validation_fraction, config.seed)
-    device = choose_device(config)
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        torch.manual_seed(config.seed)
-        model = SequenceClassifier(manifest.model, backend=config.backend)
-        training = Training(model, training_part, config, validation)
+    with seeded(config):
+        training = start_training(manifest.model, config, training_part, validation)
+        model = training.model
         history_size = 0
         if folder.checkpoint.exists():
             tensors, facts = load_tensors(folder.checkpoint)
@@ -285,10 +329,13 @@ def _run(
             with History(folder.history, history_size) as history:
                 _train(folder, config_sha256, training, history, progress, should_stop)
             model.load_state_dict(training.chosen_weights())
+            calibration = calibrate(model, validation) if manifest.model.calibrate else None
             splits = {"train": training_part, "validation": validation, "test": dataset.test}
             metrics = _evaluate(folder, model, manifest, splits, progress, should_stop)
             if training.best is not None:
                 metrics["validation"]["epoch"] = training.best.epoch
+            if calibration is not None:
+                metrics["validation"]["calibration"] = asdict(calibration)
         finally:
             progress.close()
     save_weights(folder.path / MODEL_FILE, config_sha256, model.state_dict())

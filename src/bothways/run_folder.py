@@ -11,6 +11,7 @@ from pydantic import Field
 
 from bothways.checkpoint import read_manifest
 from bothways.config import Settings, TrainConfig
+from bothways.data import DataOptions
 from bothways.errors import CheckpointError, ConfigError
 from bothways.storage import json_bytes, write_atomically
 
@@ -24,6 +25,8 @@ class Request(Settings):
     ----------
     source : str, optional
         A built-in data set, or the absolute path of a file; None for data passed from Python.
+    options : DataOptions
+        How the source is read and split.
     recipe : str
     model : dict
         Settings of `ModelConfig` that do not come from the data.
@@ -33,6 +36,7 @@ class Request(Settings):
     """
 
     source: str | None
+    options: DataOptions = DataOptions()
     recipe: str
     model: dict[str, Any]
     training: TrainConfig

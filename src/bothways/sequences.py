@@ -26,6 +26,9 @@ POOL_BATCHES = 32
 LENGTH_NOISE = 0.1
 """How much longer a sequence may seem when it is sorted."""
 
+CHUNK_STEPS = 1 << 16
+"""Steps looked at together where all of them are looked at."""
+
 
 @dataclass(frozen=True)
 class SequenceBatch:
@@ -37,16 +40,23 @@ class SequenceBatch:
         Steps at or past a row's length are padding.
     lengths : int64 Tensor (batch,), on the CPU
     labels : int64 Tensor (batch,), optional
+    weights : float32 Tensor (batch,), optional
+        What each row counts in the loss; all the same where not given.
     """
 
     inputs: Tensor
     lengths: Tensor
     labels: Tensor | None = None
+    weights: Tensor | None = None
 
     def to(self, device: torch.device) -> "SequenceBatch":
-        """Return the batch with inputs and labels on `device`; the lengths stay on the CPU."""
-        labels = None if self.labels is None else self.labels.to(device, non_blocking=True)
-        return SequenceBatch(self.inputs.to(device, non_blocking=True), self.lengths, labels)
+        """Return the batch with all but the lengths, which stay on the CPU, on `device`."""
+        labels, weights = (
+            None if tensor is None else tensor.to(device, non_blocking=True)
+            for tensor in (self.labels, self.weights)
+        )
+        inputs = self.inputs.to(device, non_blocking=True)
+        return SequenceBatch(inputs, self.lengths, labels, weights)
 
 
 class Sequences:
@@ -58,6 +68,10 @@ class Sequences:
     starts, lengths : int64 Tensor (count,)
         Sequence n is `steps[starts[n] : starts[n] + lengths[n]]`.
     labels : int64 Tensor (count,), optional
+    weights : float32 Tensor (count,), optional
+        What each sequence counts in the loss.
+    groups : int64 Tensor (count,), optional
+        Sequences of one group, a person's for example, must not be on both sides of a split.
 
     See Also
     --------
@@ -65,12 +79,20 @@ class Sequences:
     """
 
     def __init__(
-        self, steps: Tensor, starts: Tensor, lengths: Tensor, labels: Tensor | None = None
+        self,
+        steps: Tensor,
+        starts: Tensor,
+        lengths: Tensor,
+        labels: Tensor | None = None,
+        weights: Tensor | None = None,
+        groups: Tensor | None = None,
     ) -> None:
         self.steps = steps
         self.starts = starts
         self.lengths = lengths
         self.labels = labels
+        self.weights = weights
+        self.groups = groups
 
     @classmethod
     def from_arrays(cls, arrays: Sequence[Any], labels: Any = None) -> Self:
@@ -123,6 +145,36 @@ class Sequences:
         starts = checked.cumsum(0) - checked
         return cls(steps, starts, checked, _as_labels(labels, count))
 
+    @classmethod
+    def from_flat(cls, values: Any, offsets: Any, labels: Any = None) -> Self:
+        """Take all steps end to end (total_steps, input_size), and where each sequence begins.
+
+        `offsets` (count + 1,) ends with the total; sequence n goes from offsets[n] to the next.
+
+        Raises
+        ------
+        DataError
+            If `values` is not 2-D or not of floats, `offsets` do not rise from 0 to its end, or
+            `labels` do not fit.
+        """
+        array = _as_floats(values, "values")
+        if array.ndim != 2 or 0 in array.shape:
+            raise DataError(
+                f"values has shape {array.shape}; expected (total_steps, input_size), none of them "
+                "0. Reshape it."
+            )
+        bounds = np.asarray(offsets)
+        rising = bounds.ndim == 1 and len(bounds) > 1 and bounds.dtype.kind in "iu"
+        if not rising or bounds[0] != 0 or bounds[-1] != len(array) or (np.diff(bounds) < 1).any():
+            raise DataError(
+                f"offsets has shape {bounds.shape} and dtype {bounds.dtype}; expected whole "
+                f"numbers (count + 1,) that rise from 0 to {len(array)}, the steps of values. "
+                "Mend them."
+            )
+        edges = torch.from_numpy(bounds.astype(np.int64))
+        lengths = edges[1:] - edges[:-1]
+        return cls(torch.from_numpy(array), edges[:-1], lengths, _as_labels(labels, len(lengths)))
+
     def __len__(self) -> int:
         return len(self.lengths)
 
@@ -143,18 +195,29 @@ class Sequences:
 
     def subset(self, indices: Tensor) -> "Sequences":
         """Return the sequences at `indices`; they share the steps with this one."""
-        labels = None if self.labels is None else self.labels[indices]
-        return Sequences(self.steps, self.starts[indices], self.lengths[indices], labels)
+        labels, weights, groups = (
+            None if tensor is None else tensor[indices]
+            for tensor in (self.labels, self.weights, self.groups)
+        )
+        starts, lengths = self.starts[indices], self.lengths[indices]
+        return Sequences(self.steps, starts, lengths, labels, weights, groups)
+
+    def with_weights(self, weights: Tensor | None) -> "Sequences":
+        """Return the same sequences with other weights in the loss."""
+        return Sequences(self.steps, self.starts, self.lengths, self.labels, weights, self.groups)
 
     def batch(self, indices: Tensor | Sequence[int]) -> SequenceBatch:
         """Gather the sequences at `indices`, padded with zeros to the longest of them."""
         indices = torch.as_tensor(indices)
         starts, lengths = self.starts[indices], self.lengths[indices]
-        labels = None if self.labels is None else self.labels[indices]
+        labels, weights = (
+            None if tensor is None else tensor[indices] for tensor in (self.labels, self.weights)
+        )
         longest = int(lengths.max())
         if self._is_table:
             table = self.steps.view(-1, longest, self.input_size)
-            return SequenceBatch(table.index_select(0, starts // longest), lengths, labels)
+            inputs = table.index_select(0, starts // longest)
+            return SequenceBatch(inputs, lengths, labels, weights)
         position = torch.arange(longest)
         rows = starts[:, None] + position  # (batch, time)
         is_padding = position >= lengths[:, None]
@@ -164,7 +227,7 @@ class Sequences:
         inputs = self.steps.index_select(0, rows.flatten()).view(len(starts), longest, -1)
         if ragged:
             inputs.masked_fill_(is_padding[:, :, None], 0.0)
-        return SequenceBatch(inputs, lengths, labels)
+        return SequenceBatch(inputs, lengths, labels, weights)
 
     @cached_property
     def _is_table(self) -> bool:
@@ -178,46 +241,76 @@ class Sequences:
         order = self.lengths.argsort(stable=True) if self.is_ragged else torch.arange(len(self))
         yield from order.split(batch_size)
 
-    def value_range(self, name: str = "sequences") -> tuple[float, float]:
-        """Return the smallest and the largest value; `name` is for the message.
-
-        Raises
-        ------
-        DataError
-            If a value is NaN or infinite.
-        """
+    def steps_in_chunks(self) -> Iterator[Tensor]:
+        """Yield all steps of these sequences, each once, `CHUNK_STEPS` at most at a time."""
         bounds = torch.zeros(len(self.steps) + 1, dtype=torch.int64)
         bounds.index_add_(0, self.starts, torch.ones_like(self.starts))
         bounds.index_add_(0, self.starts + self.lengths, -torch.ones_like(self.starts))
         ours = bounds[:-1].cumsum(0) > 0  # the steps are shared with other subsets
-        steps = self.steps if bool(ours.all()) else self.steps[ours]
-        low, high = (float(value) for value in steps.aminmax())
-        if not (abs(low) < float("inf") and abs(high) < float("inf")):
-            self.check_finite(name)
+        for steps, wanted in zip(
+            self.steps.split(CHUNK_STEPS), ours.split(CHUNK_STEPS), strict=True
+        ):
+            yield steps if bool(wanted.all()) else steps[wanted]
+
+    def value_range(self, name: str = "sequences", *, missing: bool = False) -> tuple[float, float]:
+        """Return the smallest and the largest value; `name` and `missing` as in `check_finite`.
+
+        Raises
+        ------
+        DataError
+            As `check_finite`.
+        """
+        low, high = float("inf"), -float("inf")
+        for steps in self.steps_in_chunks():
+            absent = steps.isnan()
+            if bool(absent.any()):
+                if not missing:
+                    self.check_finite(name)
+                steps = steps[~absent]
+            if steps.numel():
+                low, high = min(low, float(steps.min())), max(high, float(steps.max()))
+        if max(-low, high) == float("inf") and low <= high:
+            self.check_finite(name, missing=missing)
         return low, high
 
-    def check_finite(self, name: str, first: int = 0) -> None:
-        """Raise DataError, with the row in `name` (counted from `first`), at NaN or infinity."""
-        for step in (~self.steps.isfinite().all(dim=1)).nonzero()[:, 0].tolist():
-            rows = ((self.starts <= step) & (step < self.starts + self.lengths)).nonzero()
-            if len(rows):  # else it belongs to another subset
+    def check_finite(self, name: str, first: int = 0, *, missing: bool = False) -> None:
+        """Raise DataError, with the row in `name` (counted from `first`), at a value no net takes.
+
+        That is infinity and, unless it may stand for what is `missing`, NaN.
+        """
+        start = 0
+        for steps in self.steps.split(CHUNK_STEPS):
+            bad = steps.isinf() if missing else ~steps.isfinite()
+            for step, feature in bad.nonzero().tolist():
+                step += start
+                rows = ((self.starts <= step) & (step < self.starts + self.lengths)).nonzero()
+                if not len(rows):  # it belongs to another subset
+                    continue
                 row = int(rows[0])
                 raise DataError(
-                    f"{name}[{first + row}] holds NaN or infinity at step "
-                    f"{step - int(self.starts[row])}; expected finite numbers. Mend or drop it."
+                    f"{name}[{first + row}] holds {float(self.steps[step, feature])} at step "
+                    f"{step - int(self.starts[row])}, feature {feature}; expected finite numbers. "
+                    "Mend or drop it"
+                    + ("." if missing else ", or say what NaN stands for with missing=mean.")
                 )
+            start += len(steps)
 
     def fingerprint(self) -> str:
-        """Return the SHA-256 of lengths, labels and steps, to tell whether data have changed."""
+        """Return the SHA-256 of lengths, labels, groups and steps, to tell if data have changed."""
         digest = hashlib.sha256(repr(tuple(self.steps.shape)).encode())
-        for tensor in (self.starts, self.lengths, self.labels, self.steps):
+        for tensor in (self.starts, self.lengths, self.labels, self.groups, self.steps):
             if tensor is not None:
                 digest.update(tensor.contiguous().numpy().data)
         return digest.hexdigest()
 
 
-def shuffled_batches(lengths: Tensor, batch_size: int, generator: torch.Generator) -> list[Tensor]:
-    """Return an epoch's batches: each index once, in random order, rows of like length together.
+def shuffled_batches(
+    lengths: Tensor,
+    batch_size: int,
+    generator: torch.Generator,
+    odds: Tensor | None = None,
+) -> list[Tensor]:
+    """Return an epoch's batches: in random order, rows of like length together.
 
     The order is drawn anew each epoch. Where lengths differ, each `POOL_BATCHES` batches' worth of
     the shuffled sequences is sorted by length, give or take `LENGTH_NOISE`, and cut into batches,
@@ -230,12 +323,17 @@ def shuffled_batches(lengths: Tensor, batch_size: int, generator: torch.Generato
     batch_size : int
     generator : torch.Generator
         Source of the order, on the CPU.
+    odds : float Tensor (count,), optional
+        Draw as many sequences with replacement, in proportion to these; each once where not given.
 
     Returns
     -------
     list of int64 Tensor (batch_size,); one of them may be smaller
     """
-    order = torch.randperm(len(lengths), generator=generator)
+    if odds is None:
+        order = torch.randperm(len(lengths), generator=generator)
+    else:
+        order = torch.multinomial(odds, len(lengths), replacement=True, generator=generator)
     if not bool((lengths != lengths[0]).any()):
         return list(order.split(batch_size))
     batches: list[Tensor] = []
@@ -244,6 +342,19 @@ def shuffled_batches(lengths: Tensor, batch_size: int, generator: torch.Generato
         by_length = pool[(lengths[pool] * noise).argsort(stable=True)]
         batches.extend(by_length.split(batch_size))
     return [batches[n] for n in torch.randperm(len(batches), generator=generator)]
+
+
+def balanced_weights(labels: Tensor) -> Tensor:
+    """Return a weight for each label, so that all classes weigh the same and the mean is 1.
+
+    Examples
+    --------
+    >>> balanced_weights(torch.tensor([0, 0, 0, 1])).tolist()
+    [0.6666666865348816, 0.6666666865348816, 0.6666666865348816, 2.0]
+    """
+    counts = labels.bincount()
+    num_present = int((counts > 0).sum())
+    return len(labels) / (num_present * counts[labels].float())
 
 
 def padding_waste(lengths: Tensor, batches: Sequence[Tensor]) -> float:

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from bothways.checkpoint import Manifest
-from bothways.data import Dataset, hold_out, open_dataset
+from bothways.data import Dataset, find_source, hold_out, open_dataset
 from bothways.errors import DataError
 from bothways.inference import TrainedModel
 from bothways.run_folder import RunFolder
@@ -28,8 +28,8 @@ def labelled_splits(manifest: Manifest, dataset: Dataset) -> dict[str, Sequences
     training = manifest.provenance.get("training", {})
     known = manifest.provenance.get("data", {}).get("train_sha256")
     fraction = training.get("validation_fraction", 0)
-    train_part, validation = dataset.train, None
-    if fraction and known == dataset.train.fingerprint():
+    train_part, validation = dataset.train, dataset.validation
+    if known == dataset.train.fingerprint():
         train_part, validation = hold_out(dataset, fraction, training["seed"])
     return {"train": train_part, "validation": validation, "test": dataset.test}
 
@@ -45,7 +45,8 @@ def evaluate_splits(
     folder : Path
         Its folder; says what it was trained on where `source` is not given.
     source : str, optional
-        A built-in data set, or the path of a `.npz` file.
+        A built-in data set, or the path of a file or folder. What the model was trained on is split
+        as it was then; anything else is read with the same columns.
     split : train, validation, test or all
 
     Returns
@@ -58,15 +59,19 @@ def evaluate_splits(
     DataError
         If the data cannot be read, have other classes than the model, or lack the split.
     """
-    if source is None:
-        request = RunFolder(folder).read_request() if RunFolder(folder).request.exists() else None
-        if request is None or request.source is None:
-            raise DataError(
-                f"{folder} does not say what to evaluate on; expected a data set. "
-                f"Run: bothways evaluate {folder} mnist, or name a .npz file."
-            )
-        source = request.source
-    dataset = open_dataset(source)
+    request = RunFolder(folder).read_request() if RunFolder(folder).request.exists() else None
+    own = None if request is None else request.source
+    if source is None and own is None:
+        raise DataError(
+            f"{folder} does not say what to evaluate on; expected a data set. "
+            f"Run: bothways evaluate {folder} mnist, or name a file."
+        )
+    if request is not None and (source is None or find_source(source) == own):
+        source = str(own)
+        dataset = open_dataset(source, request.options)
+    else:
+        source = str(source)
+        dataset = open_dataset(source, model.manifest.preprocessing.reading, model.classes)
     if dataset.classes != model.classes:
         raise DataError(
             f"{source} has classes {', '.join(dataset.classes)}; expected those of the model, "

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from typing import Any, cast
 
@@ -11,12 +11,17 @@ from torch import Tensor
 from torch.nn import functional
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from bothways.config import TrainConfig
+from bothways.config import ModelConfig, TrainConfig
 from bothways.errors import BackendError, NonFiniteLossError
 from bothways.evaluation import compute_logits
 from bothways.model import SequenceClassifier
 from bothways.optimization import learning_rate_at, make_optimizer
-from bothways.sequences import Sequences, padding_waste, shuffled_batches
+from bothways.sequences import (
+    Sequences,
+    balanced_weights,
+    padding_waste,
+    shuffled_batches,
+)
 
 _WHAT_TO_TRY = (
     "Try a lower learning_rate (now {:g}) or gradient_clip=1, and look for extreme values in the "
@@ -111,6 +116,15 @@ class Training:
         self.epoch = 0
         self.step = 0
         self.best: Best | None = None
+        assert sequences.labels is not None  # a Dataset has checked
+        self._odds = None
+        if config.sampling == "balanced":
+            self._odds = balanced_weights(sequences.labels)
+        if config.class_weights == "balanced":
+            weights = balanced_weights(sequences.labels)
+            if sequences.weights is not None:
+                weights = weights * sequences.weights
+            sequences = sequences.with_weights(weights)
         self._sequences = sequences
         self._validation = validation
         self._optimizer = make_optimizer(config, model.parameters(), self.device)
@@ -244,7 +258,8 @@ class Training:
     def _epoch_batches(self) -> list[Tensor]:
         """Return the running epoch's batches: a function of seed and epoch alone."""
         generator = torch.Generator().manual_seed(self.config.seed * 1_000_003 + self.epoch)
-        return shuffled_batches(self._sequences.lengths, self.config.batch_size, generator)
+        lengths, batch_size = self._sequences.lengths, self.config.batch_size
+        return shuffled_batches(lengths, batch_size, generator, self._odds)
 
     def _take_step(self, indices: Tensor) -> None:
         started = time.perf_counter()
@@ -255,9 +270,7 @@ class Training:
             group["lr"] = self._rate_of(self.epoch * self.steps_per_epoch + self.step)
         with self._autocast():
             logits = self.model(batch.inputs, batch.lengths).float()
-        loss = functional.cross_entropy(
-            logits, batch.labels, label_smoothing=config.label_smoothing
-        )
+        loss = _cross_entropy(logits, batch.labels, batch.weights, config.label_smoothing)
         self._optimizer.zero_grad()
         loss.backward()
         if config.gradient_clip is not None:
@@ -333,6 +346,42 @@ class Training:
         if self._average is None:
             return self.model
         return cast(SequenceClassifier, self._average.module)
+
+
+@contextmanager
+def seeded(config: TrainConfig) -> Iterator[None]:
+    """Draw from torch's default generators as `config.seed` says, and leave them as they were."""
+    device = choose_device(config)
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        torch.manual_seed(config.seed)
+        yield
+
+
+def start_training(
+    model_config: ModelConfig,
+    config: TrainConfig,
+    sequences: Sequences,
+    validation: Sequences | None = None,
+) -> Training:
+    """Return the training of a new model, its weights drawn now; see `seeded` and `Training`."""
+    model = SequenceClassifier(model_config, backend=config.backend)
+    if model.encoder is not None:
+        model.encoder.fit(sequences)
+    return Training(model, sequences, config, validation)
+
+
+def _cross_entropy(
+    logits: Tensor, labels: Tensor, weights: Tensor | None, smoothing: float
+) -> Tensor:
+    """Return the mean cross entropy over rows, each counted with its weight if there are any.
+
+    Weights have the mean 1 over all training sequences, so the sum is divided by the rows: a batch
+    of heavy rows is to pull more than one of light rows.
+    """
+    if weights is None:
+        return functional.cross_entropy(logits, labels, label_smoothing=smoothing)
+    losses = functional.cross_entropy(logits, labels, label_smoothing=smoothing, reduction="none")
+    return (losses * weights).mean()
 
 
 def choose_device(config: TrainConfig) -> torch.device:

@@ -1,19 +1,28 @@
 """Data sets by name or path: one reader a format."""
 
+from collections.abc import Callable
 from pathlib import Path
 
-from bothways.data.dataset import Dataset, check_finite, hold_out
-from bothways.data.labelled import read_npz
+from bothways.data.collect import collect
+from bothways.data.dataset import Dataset, check_finite, hold_out, with_test_part
+from bothways.data.formats import KNOWN_ENDINGS, RECORD_READERS, record_reader
+from bothways.data.inspection import inspect_dataset
+from bothways.data.labelled import read_idx, read_npz
 from bothways.data.mnist import mnist
+from bothways.data.records import DataOptions, Part, Source
 from bothways.data.unlabelled import Piece, check_readable, read_unlabelled
 from bothways.errors import DataError
 
 __all__ = [
+    "DataOptions",
     "Dataset",
     "Piece",
     "check_finite",
     "check_readable",
+    "find_source",
     "hold_out",
+    "inspect_dataset",
+    "is_built_in",
     "open_dataset",
     "read_unlabelled",
 ]
@@ -21,33 +30,112 @@ __all__ = [
 _BUILT_IN = {"mnist": mnist}
 
 
+def is_built_in(source: str) -> bool:
+    """Return whether `source` names a data set that ships in this package."""
+    return source in _BUILT_IN
+
+
 def find_source(source: str) -> str:
-    """Return what names the data set from any folder: "mnist", or the file's absolute path.
+    """Return what names the data set from any folder: "mnist", or an absolute path.
 
     Raises
     ------
     DataError
-        If `source` is neither a built-in data set nor a file.
+        If `source` is neither a built-in data set nor there.
     """
     if source in _BUILT_IN:
         return source
-    if Path(source).is_file():
-        return str(Path(source).resolve())
-    what = "a folder" if Path(source).is_dir() else "not found"
-    raise DataError(
-        f"data {source!r} is {what}; expected {', '.join(_BUILT_IN)} or a .npz file with arrays "
-        "'inputs' and 'labels'. Check the path."
-    )
+    if not Path(source).exists():
+        raise DataError(
+            f"data {source!r} is not found; expected {', '.join(_BUILT_IN)}, or a file or folder: "
+            f"{KNOWN_ENDINGS}. Check the path."
+        )
+    return str(Path(source).resolve())
 
 
-def open_dataset(source: str) -> Dataset:
-    """Return the labelled data set that `source` names: "mnist", or the path of a `.npz` file.
+def open_dataset(
+    source: str,
+    options: DataOptions | None = None,
+    classes: tuple[str, ...] | None = None,
+) -> Dataset:
+    """Return the labelled data set that `source` names.
+
+    Parameters
+    ----------
+    source : str
+        "mnist", or the path of a file or folder.
+    options : DataOptions, optional
+        How to understand and to split it.
+    classes : tuple of str, optional
+        The only classes that may occur, in the order of a model's.
 
     Raises
     ------
     DataError
         If there is no such data set, or it cannot be used.
     """
-    if find_source(source) in _BUILT_IN:
-        return _BUILT_IN[source]()
-    return read_npz(Path(source))
+    options = options or DataOptions()
+    found = find_source(source)
+    path = Path(found)
+    if found not in _BUILT_IN and (reader := record_reader(path)) is not None:
+        others: dict[Part, tuple[Path, Source]] = {}
+        main = reader(path, options)
+        files: dict[Part, str | None] = {
+            "validation": options.validation,
+            "test": _test_file(path, options),
+        }
+        for part, named in files.items():
+            if named is not None:
+                other = Path(find_source(named))
+                others[part] = (other, _records_of(other, options))
+        if options.test is None and "test" in others:
+            main.notes.append(f"guessed: test data {others['test'][0].name}, beside it")
+        return collect(path.name, path, main, options, others, classes)
+    _refuse_columns(source, options)
+    dataset = _BUILT_IN[found]() if found in _BUILT_IN else _array_reader(path)(path)
+    return with_test_part(dataset, options.test_fraction, options.split_seed)
+
+
+def _records_of(path: Path, options: DataOptions) -> Source:
+    reader = record_reader(path)
+    if reader is None:
+        raise DataError(
+            f"{path} has the ending {path.suffix!r}; expected {', '.join(RECORD_READERS)} or a "
+            "folder. Convert it."
+        )
+    return reader(path, options)
+
+
+def _array_reader(path: Path) -> Callable[[Path], Dataset]:
+    start = check_readable(path)
+    if start.startswith((b"\0\0", b"\x1f\x8b")):
+        return read_idx
+    if path.suffix.lower() == ".npz" or start.startswith(b"PK"):
+        return read_npz
+    raise DataError(
+        f"{path} has the ending {path.suffix!r}; expected {KNOWN_ENDINGS}. "
+        "Convert it, or rename it."
+    )
+
+
+def _test_file(path: Path, options: DataOptions) -> str | None:
+    """Return the file of the test part: the one named, or the archive's X_TEST.ts of X_TRAIN.ts."""
+    if options.test is not None or not path.stem.endswith("_TRAIN"):
+        return options.test
+    beside = path.with_name(path.stem.removesuffix("_TRAIN") + "_TEST" + path.suffix)
+    return str(beside) if beside.exists() and not options.test_fraction else None
+
+
+def _refuse_columns(source: str, options: DataOptions) -> None:
+    """Refuse options that arrays have no columns or files for."""
+    for name in ("sequence", "time", "label", "group", "split", "features", "window", "validation"):
+        if getattr(options, name) is not None:
+            raise DataError(
+                f"{source} holds arrays, so --{name} {getattr(options, name)} means nothing; "
+                "expected a table. Leave it out."
+            )
+    if options.test is not None or options.by_time:
+        raise DataError(
+            f"{source} holds arrays; expected its test part in it, or --test with a fraction. "
+            "Leave --test FILE and --by-time out."
+        )

@@ -1,6 +1,6 @@
 """A labelled data set: training and test sequences, and the names of the classes."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -21,6 +21,14 @@ class Dataset:
     test : Sequences, labelled, optional
     classes : tuple of str
         The name of each label.
+    validation : Sequences, labelled, optional
+        To choose by; where there is none, `hold_out` takes some of the training part.
+    features : tuple of str
+        The name of each feature, where they have names.
+    in_time_order : bool
+        Whether the training part is sorted by time, and its latest sequences are to be held out.
+    notes : tuple of str
+        What was guessed about the file, for the user to check.
 
     Raises
     ------
@@ -33,6 +41,10 @@ class Dataset:
     train: Sequences
     test: Sequences | None
     classes: tuple[str, ...]
+    validation: Sequences | None = None
+    features: tuple[str, ...] = ()
+    in_time_order: bool = False
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if len(self.classes) < 2:
@@ -45,9 +57,7 @@ class Dataset:
                 raise DataError(
                     f"{self.name}: classes has {name!r} twice; expected each name once. Rename one."
                 )
-        for part, sequences in (("train", self.train), ("test", self.test)):
-            if sequences is None:
-                continue
+        for part, sequences in self.parts.items():
             if sequences.labels is None:
                 raise DataError(f"{self.name}: the {part} sequences have no labels. Add them.")
             if int(sequences.labels.max()) >= len(self.classes):
@@ -58,37 +68,119 @@ class Dataset:
                 )
             if sequences.input_size != self.train.input_size:
                 raise DataError(
-                    f"{self.name}: the test sequences have {sequences.input_size} features a "
+                    f"{self.name}: the {part} sequences have {sequences.input_size} features a "
                     f"step; expected {self.train.input_size} as in training."
                 )
 
+    @property
+    def parts(self) -> dict[str, Sequences]:
+        """The parts that are there."""
+        named = {"train": self.train, "validation": self.validation, "test": self.test}
+        return {name: sequences for name, sequences in named.items() if sequences is not None}
 
-def check_finite(dataset: Dataset) -> None:
-    """Raise DataError if any sequence, to train on or to test on, holds NaN or infinity."""
-    dataset.train.check_finite(f"{dataset.name}[inputs]")
-    if dataset.test is not None:
-        dataset.test.check_finite(f"{dataset.name}[test_inputs]")
+
+def check_finite(dataset: Dataset, *, missing: bool = False) -> None:
+    """Raise DataError if a sequence holds infinity or, unless `missing` is allowed for, NaN."""
+    for part, sequences in dataset.parts.items():
+        name = "inputs" if part == "train" else f"{part}_inputs"
+        sequences.check_finite(f"{dataset.name}[{name}]", missing=missing)
 
 
 def hold_out(dataset: Dataset, fraction: float, seed: int) -> tuple[Sequences, Sequences | None]:
-    """Return the part to train on and, where `fraction` is not 0, the validation split.
+    """Return the part to train on and the validation split: the data's own, or held out now.
 
     Raises
     ------
     DataError
-        If nothing can be held out, for no class has two sequences.
+        If nothing can be held out, for no class has two sequences, or two groups.
     """
     sequences = dataset.train
-    if not fraction:
-        return sequences, None
-    assert sequences.labels is not None  # Dataset has checked
-    training, held_out = stratified_split(sequences.labels, fraction, seed)
+    if dataset.validation is not None or not fraction:
+        return sequences, dataset.validation
+    training, held_out = held_out_rows(
+        sequences, fraction, seed, in_time_order=dataset.in_time_order
+    )
     if not len(held_out):
         raise DataError(
             f"{dataset.name}: no class has two sequences, so none can be held out for validation; "
             "expected more. Set validation_fraction=0."
         )
     return sequences.subset(training), sequences.subset(held_out)
+
+
+def with_test_part(dataset: Dataset, fraction: float, seed: int) -> Dataset:
+    """Return the data set with a test part held out of its training part, unless `fraction` is 0.
+
+    Raises
+    ------
+    DataError
+        If there is a test part already, or nothing can be held out.
+    """
+    if not fraction:
+        return dataset
+    if dataset.test is not None:
+        raise DataError(
+            f"{dataset.name} has a test part already; expected none with --test {fraction:g}. "
+            "Leave --test out."
+        )
+    rest, held_out = held_out_rows(
+        dataset.train, fraction, seed, in_time_order=dataset.in_time_order
+    )
+    if not len(held_out):
+        raise DataError(
+            f"{dataset.name}: no class has two sequences or groups, so none can be held out for "
+            "the test; expected more. Leave --test out."
+        )
+    train, test = dataset.train.subset(rest), dataset.train.subset(held_out)
+    return replace(dataset, train=train, test=test)
+
+
+def held_out_rows(
+    sequences: Sequences, fraction: float, seed: int, *, in_time_order: bool
+) -> tuple[Tensor, Tensor]:
+    """Return the rows to keep and those to hold out, each sorted.
+
+    In time order the last rows are held out; else whole groups, if there are any; else any rows.
+    Groups and rows are chosen so that each class gives its fraction.
+    """
+    assert sequences.labels is not None  # Dataset has checked
+    if in_time_order:
+        count = len(sequences) - min(len(sequences) - 1, max(1, round(fraction * len(sequences))))
+        rows = torch.arange(len(sequences))
+        return rows[:count], rows[count:]
+    if sequences.groups is not None:
+        return group_split(sequences.labels, sequences.groups, fraction, seed)
+    return stratified_split(sequences.labels, fraction, seed)
+
+
+def group_split(
+    labels: Tensor, groups: Tensor, fraction: float, seed: int
+) -> tuple[Tensor, Tensor]:
+    """Return the rows to keep and those held out: whole groups, in random order.
+
+    A group is held out if that brings the classes' held-out counts nearer to their fraction.
+
+    Parameters
+    ----------
+    labels, groups : int64 Tensor (count,)
+    fraction : float
+    seed : int
+    """
+    generator = torch.Generator().manual_seed(seed)
+    numbers = groups.unique()
+    counts = torch.zeros(int(groups.max()) + 1, int(labels.max()) + 1, dtype=torch.float64)
+    counts.index_put_((groups, labels), torch.ones(len(labels), dtype=torch.float64), True)
+    lacking = fraction * counts.sum(dim=0)
+    held_out = torch.zeros(len(counts), dtype=torch.bool)
+    for group in numbers[torch.randperm(len(numbers), generator=generator)].tolist():
+        if (lacking - counts[group]).abs().sum() < lacking.abs().sum():
+            held_out[group] = True
+            lacking = lacking - counts[group]
+    if not bool(held_out.any()) and len(numbers) > 1:  # all groups are large: the least bad
+        costs = (lacking - counts[numbers]).abs().sum(dim=1)
+        held_out[numbers[costs.argmin()]] = True
+    rows = held_out[groups]
+    return (~rows).nonzero()[:, 0], rows.nonzero()[:, 0]
 
 
 def stratified_split(labels: Tensor, fraction: float, seed: int) -> tuple[Tensor, Tensor]:

@@ -1,4 +1,4 @@
-"""Pictures of single digits, made to look like MNIST's."""
+"""Pictures: as rows of grey pixels, and of single digits, made to look like MNIST's."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,15 +30,13 @@ class Digit:
     changes: str
 
 
-def read_digit(path: Path) -> Digit:
-    """Read a PNG or JPEG of one digit: grey, light on dark, 28x28, centred as MNIST's are.
-
-    A picture that is already so is taken as it is.
+def read_rows(path: Path) -> Array:
+    """Read a PNG or JPEG as grey pixels in [0, 1], float32 (height, width): rows are steps.
 
     Raises
     ------
     DataError
-        If the file is not a picture, or shows nothing.
+        If the file is not a picture.
     MissingDependencyError
         If Pillow is not installed.
     """
@@ -63,7 +61,22 @@ def read_digit(path: Path) -> Digit:
             f"{path} cannot be read as a picture ({error}); expected a whole PNG or JPEG."
         ) from None
     levels = np.asarray(grey)
-    pixels = levels.astype(np.float32) / np.float32(np.iinfo(levels.dtype).max)
+    return levels.astype(np.float32) / np.float32(np.iinfo(levels.dtype).max)
+
+
+def read_digit(path: Path) -> Digit:
+    """Read a PNG or JPEG of one digit: grey, light on dark, 28x28, centred as MNIST's are.
+
+    A picture that is already so is taken as it is.
+
+    Raises
+    ------
+    DataError
+        If the file is not a picture, or shows nothing.
+    MissingDependencyError
+        If Pillow is not installed.
+    """
+    pixels = read_rows(path)
     height, width = pixels.shape
     changes = [f"{width}x{height} grey"]
     border = np.concatenate([pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]])
@@ -82,6 +95,8 @@ def read_digit(path: Path) -> Digit:
     if pixels.shape == (SIZE, SIZE) and _is_centred(pixels):
         changes.append("already as MNIST's")
         return Digit(pixels, ", ".join(changes))
+    from PIL import Image
+
     digit = pixels[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1]
     scale = DIGIT_SIZE / max(digit.shape)
     size = (max(1, round(digit.shape[1] * scale)), max(1, round(digit.shape[0] * scale)))

@@ -6,7 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from bothways.data.arrays import ArrayStream, open_idx, open_npy, open_npz, to_inputs
+from bothways.data.collect import checked_records
+from bothways.data.formats import KNOWN_ENDINGS, record_reader
 from bothways.data.images import read_digit
+from bothways.data.records import DataOptions, Record, Source
 from bothways.errors import DataError, ShapeError
 from bothways.ragged import checked_lengths
 from bothways.sequences import Sequences
@@ -34,25 +37,68 @@ class Piece:
     note: str = ""
 
 
-def read_unlabelled(path: Path, input_size: int) -> Iterator[Piece]:
-    """Yield the sequences in `path`: IDX, gzipped IDX, `.npy`, `.npz`, PNG or JPEG.
+def read_unlabelled(
+    path: Path, input_size: int, options: DataOptions | None = None, *, missing: bool = False
+) -> Iterator[Piece]:
+    """Yield the sequences in `path`, of any format that training reads, or pictures.
 
-    The format is told by the file's first bytes. Arrays are (count, time, input_size), or
-    (count, time) for input_size 1; a `.npz` has them as `inputs`, with `lengths` where ragged.
+    Arrays (IDX, `.npy`, `.npz`) and pictures are told by their first bytes; arrays are (count,
+    time, input_size), or (count, time) for input_size 1; a `.npz` has them as `inputs`, with
+    `lengths` where ragged. Labels are not read.
+
+    Parameters
+    ----------
+    path : Path
+    input_size : int
+        Features a step that the model takes.
+    options : DataOptions, optional
+        The columns of a table.
+    missing : bool
+        Whether values may be missing.
 
     Raises
     ------
     DataError
         If the file is missing, of another format, damaged, or does not fit `input_size`.
     """
+    if path.exists() and (reader := record_reader(path)) is not None:
+        options = options or DataOptions()
+        source = reader(path, options, labelled=False)
+        if len(source.features) != input_size:
+            raise DataError(
+                f"{path} has {len(source.features)} features, {', '.join(source.features)}; "
+                f"expected the model's {input_size}. Name its columns as in training."
+            )
+        return _record_pieces(path, source, options, missing)
     start = check_readable(path)
-    for magic, reader in _READERS.items():
+    for magic, read in _READERS.items():
         if start.startswith(magic):
-            return reader(path, input_size)
+            return read(path, input_size, missing)
     raise DataError(
         f"{path} starts with bytes {start.hex(' ') or '(none)'}; expected an IDX, .npy, .npz, PNG "
-        "or JPEG file. Convert it to one of them."
+        f"or JPEG file, or {KNOWN_ENDINGS}. Convert it to one of them."
     )
+
+
+def _record_pieces(
+    path: Path, source: Source, options: DataOptions, missing: bool
+) -> Iterator[Piece]:
+    """Yield records in pieces of bounded size."""
+    waiting: list[Record] = []
+    size_bytes = 0
+    for record in checked_records(path, source, options, missing=missing):
+        if waiting and (len(waiting) == CHUNK_ROWS or size_bytes >= CHUNK_BYTES):
+            yield _piece(waiting)
+            waiting, size_bytes = [], 0
+        waiting.append(record)
+        size_bytes += record.values.nbytes
+    if waiting:
+        yield _piece(waiting)
+
+
+def _piece(records: list[Record]) -> Piece:
+    sequences = Sequences.from_arrays([record.values for record in records])
+    return Piece([record.name for record in records], sequences)
 
 
 def check_readable(path: Path) -> bytes:
@@ -70,17 +116,17 @@ def check_readable(path: Path) -> bytes:
         raise DataError(f"{path} cannot be read: {error.strerror}. Check the path.") from None
 
 
-def _idx(path: Path, input_size: int) -> Iterator[Piece]:
+def _idx(path: Path, input_size: int, missing: bool) -> Iterator[Piece]:
     with open_idx(path) as stream:
-        yield from _pieces(stream, None, input_size)
+        yield from _pieces(stream, None, input_size, missing)
 
 
-def _npy(path: Path, input_size: int) -> Iterator[Piece]:
+def _npy(path: Path, input_size: int, missing: bool) -> Iterator[Piece]:
     with open_npy(path) as stream:
-        yield from _pieces(stream, None, input_size)
+        yield from _pieces(stream, None, input_size, missing)
 
 
-def _npz(path: Path, input_size: int) -> Iterator[Piece]:
+def _npz(path: Path, input_size: int, missing: bool) -> Iterator[Piece]:
     with open_npz(path) as streams:
         if "inputs" not in streams:
             raise DataError(
@@ -98,10 +144,10 @@ def _npz(path: Path, input_size: int) -> Iterator[Piece]:
                 checked_lengths(lengths, len(lengths), streams["inputs"].shape[1])
             except ShapeError as error:
                 raise DataError(f"{path}: {error}") from None
-        yield from _pieces(streams["inputs"], lengths, input_size)
+        yield from _pieces(streams["inputs"], lengths, input_size, missing)
 
 
-def _picture(path: Path, input_size: int) -> Iterator[Piece]:
+def _picture(path: Path, input_size: int, missing: bool) -> Iterator[Piece]:
     digit = read_digit(path)
     if input_size != digit.pixels.shape[1]:
         raise DataError(
@@ -112,7 +158,7 @@ def _picture(path: Path, input_size: int) -> Iterator[Piece]:
     yield Piece([str(path)], sequences, f"{path}: {digit.changes}")
 
 
-def _pieces(stream: ArrayStream, lengths: Any, input_size: int) -> Iterator[Piece]:
+def _pieces(stream: ArrayStream, lengths: Any, input_size: int, missing: bool) -> Iterator[Piece]:
     shape = stream.shape
     univariate = len(shape) == 2 and input_size == 1
     if not univariate and (len(shape) != 3 or shape[2] != input_size):
@@ -128,12 +174,12 @@ def _pieces(stream: ArrayStream, lengths: Any, input_size: int) -> Iterator[Piec
         count = len(inputs)
         piece_lengths = None if lengths is None else lengths[done : done + count]
         sequences = Sequences.from_padded(inputs.reshape(count, shape[1], -1), piece_lengths)
-        sequences.check_finite(stream.name, first=done)
+        sequences.check_finite(stream.name, first=done, missing=missing)
         yield Piece([str(n) for n in range(done, done + count)], sequences)
         done += count
 
 
-_READERS: dict[bytes, Callable[[Path, int], Iterator[Piece]]] = {
+_READERS: dict[bytes, Callable[[Path, int, bool], Iterator[Piece]]] = {
     b"\x1f\x8b": _idx,
     b"\0\0": _idx,
     b"\x93NUMPY": _npy,

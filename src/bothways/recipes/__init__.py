@@ -2,7 +2,7 @@
 
 import json
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from importlib.resources import files
 from importlib.resources.abc import Traversable
@@ -110,16 +110,33 @@ def parse_settings(assignments: Iterable[str]) -> dict[str, Any]:
     >>> parse_settings(["readout=flatten", "hidden_size=64"])
     {'readout': 'flatten', 'hidden_size': 64}
     """
-    settings: dict[str, Any] = {}
+    return {name: _value(text) for name, text in _pairs(assignments)}
+
+
+def parse_choices(assignments: Iterable[str]) -> dict[str, list[Any]]:
+    """Read `name=value,value` texts: the values to try for each name. Raises as `parse_settings`.
+
+    Examples
+    --------
+    >>> parse_choices(["cell=lstm,gru", "bidirectional=true,false"])
+    {'cell': ['lstm', 'gru'], 'bidirectional': [True, False]}
+    """
+    return {name: [_value(part) for part in text.split(",")] for name, text in _pairs(assignments)}
+
+
+def _pairs(assignments: Iterable[str]) -> Iterator[tuple[str, str]]:
     for assignment in assignments:
-        name, equals, value = assignment.partition("=")
+        name, equals, text = assignment.partition("=")
         if not equals:
             raise ConfigError(
                 f"setting {assignment!r} has no value; expected name=value, "
                 "for example readout=flatten."
             )
-        try:
-            settings[name] = json.loads(value)
-        except json.JSONDecodeError:
-            settings[name] = value
-    return settings
+        yield name, text
+
+
+def _value(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError:
+        return text

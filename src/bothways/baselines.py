@@ -1,0 +1,110 @@
+"""Simple classifiers of sequences, to hold a recurrent net against.
+
+Each is a function of the sequences to train on and those to judge, and returns the fraction of the
+latter that it gets right. scikit-learn and aeon are imported here alone.
+"""
+
+import importlib
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from sklearn.linear_model import LogisticRegression, RidgeClassifierCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from bothways.data.records import Array
+from bothways.sequences import Sequences
+
+_MINI_ROCKET = "aeon.transformations.collection.convolution_based"
+
+Baseline = Callable[[Sequences, Sequences], float]
+
+
+def majority(training: Sequences, held_out: Sequences) -> float:
+    """Say the most frequent class, always."""
+    return float((_labels(held_out) == np.bincount(_labels(training)).argmax()).mean())
+
+
+def summary_regression(training: Sequences, held_out: Sequences) -> float:
+    """Multinomial logistic regression on summary statistics of each feature."""
+    model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=2000))
+    model.fit(summaries(training), _labels(training))
+    return float(model.score(summaries(held_out), _labels(held_out)))
+
+
+def mini_rocket(training: Sequences, held_out: Sequences) -> float:
+    """MiniRocket's random convolutions and a ridge classifier, on sequences made equally long.
+
+    References
+    ----------
+    Dempster, Schmidt & Webb 2021, "MiniRocket"; aeon's implementation.
+    """
+    transformer = importlib.import_module(_MINI_ROCKET).MiniRocket(random_state=0)
+    longest = max(training.longest, held_out.longest, 9)  # the length of its kernels
+    model = make_pipeline(
+        transformer,
+        StandardScaler(with_mean=False),
+        RidgeClassifierCV(alphas=np.logspace(-3, 3, 10)),
+    )
+    model.fit(_resampled(training, longest), _labels(training))
+    return float(model.score(_resampled(held_out, longest), _labels(held_out)))
+
+
+def baselines() -> dict[str, Baseline]:
+    """Return those that can run here, by name."""
+    found: dict[str, Baseline] = {
+        "majority class": majority,
+        "logistic regression on summaries": summary_regression,
+    }
+    try:
+        importlib.import_module(_MINI_ROCKET)
+    except ImportError:
+        return found
+    return found | {"MiniRocket": mini_rocket}
+
+
+def summaries(sequences: Sequences) -> Array:
+    """Return each sequence's length and six figures of each feature.
+
+    These are mean, deviation, least, most, first and last value: float64 (count, 1 + 6 *
+    input_size), feature by feature within each. A missing value takes the feature's mean.
+    """
+    rows = []
+    for values in _each(sequences):
+        filled = np.where(np.isnan(values), _mean(values), values)
+        of_features = (
+            filled.mean(0), filled.std(0), filled.min(0), filled.max(0), filled[0], filled[-1],
+        )  # fmt: skip
+        rows.append(np.concatenate([[len(values)], *of_features]))
+    return np.stack(rows)
+
+
+def _resampled(sequences: Sequences, length: int) -> Array:
+    """Return the sequences stretched to one length, (count, input_size, length)."""
+    grid = np.linspace(0, 1, length)
+    rows = []
+    for values in _each(sequences):
+        filled = np.where(np.isnan(values), _mean(values), values)
+        own = np.linspace(0, 1, len(values))
+        rows.append([np.interp(grid, own, feature) for feature in filled.T])
+    return np.array(rows)
+
+
+def _mean(values: Array) -> Array:
+    """Return each feature's mean over what is there, 0 where nothing is."""
+    present = ~np.isnan(values)
+    total: Array = np.where(present, values, 0).sum(axis=0) / np.maximum(present.sum(axis=0), 1)
+    return total
+
+
+def _each(sequences: Sequences) -> list[Array]:
+    return [
+        sequences.steps[start : start + length].double().numpy()
+        for start, length in zip(sequences.starts.tolist(), sequences.lengths.tolist(), strict=True)
+    ]
+
+
+def _labels(sequences: Sequences) -> Array:
+    assert isinstance(sequences.labels, torch.Tensor)
+    return sequences.labels.numpy()

@@ -1,0 +1,200 @@
+"""From a stream of records to a data set: classes, windows, and honest splits."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from bothways.data.dataset import Dataset, with_test_part
+from bothways.data.records import PARTS, Array, DataOptions, Part, Record, Source
+from bothways.errors import DataError
+from bothways.sequences import Sequences
+
+
+class _Collected:
+    """Records of one part, side by side."""
+
+    def __init__(self) -> None:
+        self.values: list[Array] = []
+        self.labels: list[str] = []
+        self.groups: list[str] = []
+        self.begins: list[float] = []
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def add(self, record: Record, place: str) -> None:
+        """Take a record over; `place` is for messages."""
+        if record.label is None:
+            raise DataError(f"{place} has no class; expected one for each sequence. Label it.")
+        self.values.append(record.values)
+        self.labels.append(record.label)
+        self.groups.append(record.group if record.group is not None else record.name)
+        if record.times is not None:
+            self.begins.append(float(np.asarray(record.times[:1]).astype("float64")[0]))
+
+    def sequences(self, classes: Sequence[str], groups: dict[str, int] | None) -> Sequences:
+        """Return them with numbered labels and groups."""
+        number = {name: n for n, name in enumerate(classes)}
+        labels = np.array([number[label] for label in self.labels])
+        sequences = Sequences.from_arrays(self.values, labels)
+        if groups is not None:
+            sequences.groups = torch.tensor([groups[name] for name in self.groups])
+        return sequences
+
+
+def collect(
+    name: str,
+    path: Path,
+    source: Source,
+    options: DataOptions,
+    others: dict[Part, tuple[Path, Source]],
+    classes: tuple[str, ...] | None = None,
+) -> Dataset:
+    """Read a source to its end, and split it.
+
+    Parameters
+    ----------
+    name : str
+        Of the data set.
+    path : Path
+        For messages.
+    source : Source
+        The sequences to train on, and more where its records or `options` say so.
+    options : DataOptions
+    others : dict
+        Validation and test data that are in files of their own.
+    classes : tuple of str, optional
+        The only ones that may occur, in this order; where not given, those that do.
+
+    Raises
+    ------
+    DataError
+        If a sequence does not fit the others, there are too few classes, or a sequence's name or
+        group stands on both sides of a split.
+    """
+    parts: dict[Part, _Collected] = {part: _Collected() for part in PARTS}
+    for record in checked_records(path, source, options):
+        parts[record.part or "train"].add(record, f"{path}, {record.place}")
+    for part, (other_path, other) in others.items():
+        if len(parts[part]):
+            raise DataError(
+                f"{path} holds {part} sequences but --{part} names {other_path}; expected one of "
+                f"the two. Leave --{part} out."
+            )
+        if other.features != source.features:
+            raise DataError(
+                f"{other_path} has features {', '.join(other.features)}; expected those of {path}, "
+                f"{', '.join(source.features)}."
+            )
+        for record in checked_records(other_path, other, options):
+            parts[part].add(record, f"{other_path}, {record.place}")
+    if not len(parts["train"]):
+        raise DataError(f"{path} holds no sequence to train on; expected some. Check its splits.")
+    grouped = options.group is not None or any(
+        group != str(n) for n, group in enumerate(parts["train"].groups)
+    )
+    if grouped:
+        _refuse_shared(path, parts, "group" if options.group is not None else "sequence")
+    names = classes or source.classes or _in_order(parts.values())
+    unknown = [label for part in parts.values() for label in part.labels if label not in names]
+    if unknown:
+        raise DataError(
+            f"{path} has a class {unknown[0]!r}; expected one of {', '.join(names)}. "
+            "Map it to one of them, or leave it out."
+        )
+    has_groups = options.group is not None or options.window is not None
+    numbers = None
+    if has_groups:
+        every = [group for part in parts.values() for group in part.groups]
+        numbers = {group: n for n, group in enumerate(dict.fromkeys(every))}
+    made = {part: some.sequences(names, numbers) for part, some in parts.items() if len(some)}
+    train = made["train"]
+    if options.by_time:
+        if len(parts["train"].begins) < len(train):
+            raise DataError(
+                f"{path} has no times; expected them for a split by time. Name the column with "
+                "--time."
+            )
+        order = torch.tensor(np.argsort(parts["train"].begins, kind="stable"))
+        train = train.subset(order)
+    dataset = Dataset(
+        name=name,
+        train=train,
+        test=made.get("test"),
+        classes=names,
+        validation=made.get("validation"),
+        features=source.features,
+        in_time_order=options.by_time,
+        notes=tuple(source.notes),
+    )
+    return with_test_part(dataset, options.test_fraction, options.split_seed)
+
+
+def checked_records(
+    path: Path, source: Source, options: DataOptions, *, missing: bool = True
+) -> Iterator[Record]:
+    """Yield the records, cut into windows if that is asked for, each fit to be used.
+
+    Without `missing`, NaN is refused too.
+    """
+    for record in source.records:
+        place = f"{path}, {record.place}"
+        values = record.values
+        if values.shape[1] != len(source.features):
+            raise DataError(
+                f"{place} has {values.shape[1]} features a step; expected {len(source.features)}, "
+                "as the first sequence has. Mend it, or leave it out."
+            )
+        bad = np.isinf(values) if missing else ~np.isfinite(values)
+        if bad.any():
+            step, feature = (int(n) for n in np.argwhere(bad)[0])
+            what = "missing" if np.isnan(values[step, feature]) else "infinite"
+            raise DataError(
+                f"{place}: {source.features[feature]!r} is {what} at step {step}; expected finite "
+                "numbers. Mend it, or leave the sequence out."
+            )
+        yield from _windows(record, options)
+
+
+def _windows(record: Record, options: DataOptions) -> Iterator[Record]:
+    """Cut a record into windows; steps after the last whole window are left out."""
+    if options.window is None:
+        yield record
+        return
+    steps, stride = len(record.values), options.stride or options.window
+    if steps < options.window:
+        yield record
+    for start in range(0, steps - options.window + 1, stride):
+        part = slice(start, start + options.window)
+        yield replace(
+            record,
+            name=f"{record.name}@{start}",
+            values=record.values[part],
+            group=record.group if record.group is not None else record.name,
+            times=None if record.times is None else record.times[part],
+        )
+
+
+def _refuse_shared(path: Path, parts: dict[Part, _Collected], what: str) -> None:
+    """Refuse a name or group that stands on both sides of a split."""
+    seen: dict[str, Part] = {}
+    for part, some in parts.items():
+        for group in dict.fromkeys(some.groups):
+            if group in seen:
+                raise DataError(
+                    f"{path}: {what} {group!r} is in {seen[group]} and in {part}; expected it on "
+                    "one side only, or the figures are too good to be true. Split again."
+                )
+            seen[group] = part
+
+
+def _in_order(parts: Iterable[_Collected]) -> tuple[str, ...]:
+    """Return the classes that occur: numbers by size, texts by the alphabet."""
+    found = {label for part in parts for label in part.labels}
+    try:
+        return tuple(sorted(found, key=lambda label: (0, float(label), label)))
+    except ValueError:
+        return tuple(sorted(found))

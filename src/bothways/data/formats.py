@@ -1,0 +1,28 @@
+"""Which reader a file or folder of records has: told by its ending."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from bothways.data.folders import read_folder
+from bothways.data.json_lines import read_json_lines
+from bothways.data.records import Source
+from bothways.data.tables import read_table
+from bothways.data.ts import read_ts
+
+RECORD_READERS: dict[str, Callable[..., Source]] = {
+    ".csv": read_table,
+    ".tsv": read_table,
+    ".parquet": read_table,
+    ".pq": read_table,
+    ".ts": read_ts,
+    ".jsonl": read_json_lines,
+}
+KNOWN_ENDINGS = (
+    f"{', '.join([*RECORD_READERS, '.npz'])}, IDX images with their labels beside them, or a "
+    "folder of files a class"
+)
+
+
+def record_reader(path: Path) -> Callable[..., Source] | None:
+    """Return read(path, options, labelled=...) for a file or folder, or None for other formats."""
+    return read_folder if path.is_dir() else RECORD_READERS.get(path.suffix.lower())

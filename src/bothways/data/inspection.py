@@ -1,0 +1,219 @@
+"""What a data set holds, and what in it would spoil a model: for `bothways inspect`."""
+
+import hashlib
+from collections import Counter
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from bothways.data.dataset import Dataset
+from bothways.sequences import Sequences
+
+_HISTOGRAM_BINS = 8
+_SHOWN = 3  # names or rows that a warning lists
+
+
+@dataclass(frozen=True)
+class FeatureSummary:
+    """A feature of the training part: its range, and the fraction of steps where it is missing."""
+
+    name: str
+    low: float
+    high: float
+    missing: float
+
+    @property
+    def is_constant(self) -> bool:
+        """Whether it says nothing."""
+        return not self.low < self.high
+
+
+@dataclass(frozen=True)
+class PartSummary:
+    """One part: how many sequences, of each class, of each length.
+
+    `histogram` is a list of (shortest, longest, count).
+    """
+
+    count: int
+    per_class: dict[str, int]
+    histogram: list[tuple[int, int, int]]
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """All that is worth knowing before training; `warnings` are sentences, the worst first."""
+
+    parts: dict[str, PartSummary]
+    features: list[FeatureSummary]
+    warnings: list[str]
+
+
+def inspect_dataset(dataset: Dataset) -> Inspection:
+    """Look at every sequence of a data set."""
+    features = _features(dataset)
+    return Inspection(
+        parts={name: _part(part, dataset.classes) for name, part in dataset.parts.items()},
+        features=features,
+        warnings=[
+            *_content_warnings(dataset),
+            *_group_warnings(dataset),
+            *_axes_warnings(dataset.train),
+            *_leak_warnings(dataset, features),
+            *_feature_warnings(features),
+            *_class_warnings(dataset),
+        ],
+    )
+
+
+def length_histogram(lengths: torch.Tensor) -> list[tuple[int, int, int]]:
+    """Return (shortest, longest, count) for bins of equal width, or one bin if all are as long.
+
+    >>> length_histogram(torch.tensor([7, 7, 9, 22]))[0]
+    (7, 8, 2)
+    """
+    low, high = int(lengths.min()), int(lengths.max())
+    width = -(-(high - low + 1) // _HISTOGRAM_BINS)
+    counts = torch.bincount((lengths - low) // width).tolist()
+    starts = [low + width * n for n in range(len(counts))]
+    return [(s, min(s + width - 1, high), n) for s, n in zip(starts, counts, strict=True)]
+
+
+def _part(sequences: Sequences, classes: tuple[str, ...]) -> PartSummary:
+    assert sequences.labels is not None  # Dataset has checked
+    counts = torch.bincount(sequences.labels, minlength=len(classes)).tolist()
+    return PartSummary(
+        count=len(sequences),
+        per_class=dict(zip(classes, counts, strict=True)),
+        histogram=length_histogram(sequences.lengths),
+    )
+
+
+def _features(dataset: Dataset) -> list[FeatureSummary]:
+    size = dataset.train.input_size
+    low, high = torch.full((size,), torch.inf), torch.full((size,), -torch.inf)
+    missing, total = torch.zeros(size), 0
+    for steps in dataset.train.steps_in_chunks():
+        absent = steps.isnan()
+        low = torch.minimum(low, steps.masked_fill(absent, torch.inf).amin(dim=0))
+        high = torch.maximum(high, steps.masked_fill(absent, -torch.inf).amax(dim=0))
+        missing += absent.sum(dim=0)
+        total += len(steps)
+    names = dataset.features or tuple(f"feature {n}" for n in range(size))
+    rows = zip(names, low.tolist(), high.tolist(), (missing / total).tolist(), strict=True)
+    return [FeatureSummary(*row) for row in rows]
+
+
+def _content_warnings(dataset: Dataset) -> list[str]:
+    """Warn of sequences that are all zero, or occur twice: the latter above all across parts."""
+    warnings, seen = [], {}
+    for part, sequences in dataset.parts.items():
+        digests = []
+        zeros = 0
+        for start, length in zip(
+            sequences.starts.tolist(), sequences.lengths.tolist(), strict=True
+        ):
+            steps = sequences.steps[start : start + length]
+            zeros += not bool(steps.any())
+            digests.append(hashlib.blake2b(steps.numpy().tobytes(), digest_size=16).digest())
+        seen[part] = Counter(digests)
+        if zeros:
+            warnings.append(f"{zeros:,} of the {part} sequences are all zeros; drop or mend them.")
+        repeated = len(digests) - len(seen[part])
+        if repeated:
+            warnings.append(f"{repeated:,} of the {part} sequences occur more than once.")
+    for part in ("validation", "test"):
+        if part not in seen:
+            continue
+        shared = sum(count for digest, count in seen[part].items() if digest in seen["train"])
+        if shared:
+            warnings.insert(
+                0,
+                f"{shared:,} of the {part} sequences are in the training part too, value for "
+                "value: the figures will be too good. Drop them from one side.",
+            )
+    return warnings
+
+
+def _group_warnings(dataset: Dataset) -> list[str]:
+    sequences = dataset.train
+    if sequences.groups is None or sequences.labels is None:
+        return []
+    pairs = torch.stack([sequences.groups, sequences.labels]).unique(dim=1)
+    groups = sequences.groups.unique()
+    if pairs.shape[1] == len(groups) < len(sequences):
+        return [
+            f"each of the {len(groups):,} groups has sequences of one class only: a net can learn "
+            "to know the group in place of the class. Hold out whole groups."
+        ]
+    return []
+
+
+def _axes_warnings(sequences: Sequences) -> list[str]:
+    longest = sequences.longest
+    if sequences.input_size > 4 * longest and not sequences.is_ragged:
+        return [
+            f"sequences have {longest} steps of {sequences.input_size} features: if that is the "
+            "wrong way round, swap the axes to (count, time, features)."
+        ]
+    return []
+
+
+def _leak_warnings(dataset: Dataset, features: list[FeatureSummary]) -> list[str]:
+    """Warn of a feature that is one value in each class, and another in each other one."""
+    sequences = dataset.train
+    assert sequences.labels is not None  # Dataset has checked
+    of_step = torch.full((len(sequences.steps),), -1)
+    for start, length, label in zip(
+        sequences.starts.tolist(),
+        sequences.lengths.tolist(),
+        sequences.labels.tolist(),
+        strict=True,
+    ):
+        of_step[start : start + length] = label
+    present = sequences.labels.unique().tolist()
+    leaks = []
+    for n, feature in enumerate(features):
+        values = [sequences.steps[of_step == label, n] for label in present]
+        constants = {float(v[0]) for v in values if bool((v == v[0]).all())}
+        if len(constants) == len(present) > 1:
+            leaks.append(feature.name)
+    if not leaks:
+        return []
+    return [f"{_some(leaks)} gives the class away: one value a class. Leave it out."]
+
+
+def _feature_warnings(features: list[FeatureSummary]) -> list[str]:
+    warnings = []
+    constant = [feature.name for feature in features if feature.is_constant]
+    if constant:
+        warnings.append(f"{_some(constant)} never changes and says nothing.")
+    missing = [f"{f.name} ({f.missing:.1%})" for f in features if f.missing]
+    if missing:
+        warnings.append(
+            f"values are missing in {_some(missing)}; say what they become with --missing mean, "
+            "zero or mask."
+        )
+    return warnings
+
+
+def _class_warnings(dataset: Dataset) -> list[str]:
+    assert dataset.train.labels is not None  # Dataset has checked
+    counts = np.bincount(dataset.train.labels.numpy(), minlength=len(dataset.classes))
+    absent = [name for name, count in zip(dataset.classes, counts, strict=True) if not count]
+    warnings = []
+    if absent:
+        warnings.append(f"no training sequence has the class {_some(absent)}: it cannot be learnt.")
+    present = counts[counts > 0]
+    if present.max() >= 10 * present.min():
+        warnings.append(
+            f"the largest class has {present.max():,} sequences and the smallest "
+            f"{present.min():,}; look at balanced accuracy, and try --set class_weights=balanced."
+        )
+    return warnings
+
+
+def _some(names: list[str]) -> str:
+    shown = ", ".join(names[:_SHOWN])
+    return shown if len(names) <= _SHOWN else f"{shown} and {len(names) - _SHOWN} more"

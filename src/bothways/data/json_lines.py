@@ -1,0 +1,101 @@
+"""JSON lines: an object a line, with the sequence's values, its class and what else is known.
+
+{"values": [[0.1, 2.0], [0.2, 1.9]], "label": "walk", "sequence": "s17", "group": "anna"}
+"""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bothways.data.records import PARTS, DataOptions, Record, Source
+from bothways.data.text import lines_of
+from bothways.errors import DataError
+
+_VALUES = ("values", "inputs")
+_KEYS = (*_VALUES, "label", "sequence", "group", "split", "times")
+
+
+def read_json_lines(path: Path, options: DataOptions, *, labelled: bool = True) -> Source:
+    """Read a `.jsonl` file; see `read_table` for what may be raised, but for the tables' library.
+
+    A line holds `values` (time, features), or (time,) for one feature, null where one is missing;
+    `label` (text or a whole number), where needed; `sequence` (a name), `group`, `split` and
+    `times` (time,) if there are any.
+    """
+    records = _records(path, labelled)
+    first = next(records, None)
+    if first is None:
+        raise DataError(f"{path} is empty; expected an object a line. Check the path.")
+    features = tuple(f"feature {n}" for n in range(first.values.shape[1]))
+    return Source(features, _chain(first, records))
+
+
+def _chain(first: Record, others: Iterator[Record]) -> Iterator[Record]:
+    yield first
+    yield from others
+
+
+def _records(path: Path, labelled: bool) -> Iterator[Record]:
+    for index, (number, line) in enumerate(lines_of(path)):
+        where = f"{path}, line {number}"
+        try:
+            found = json.loads(line)
+        except json.JSONDecodeError as error:
+            raise DataError(
+                f"{where} is not JSON ({error.msg}, column {error.colno}); expected an object a "
+                "line. Mend it, or copy the file again."
+            ) from None
+        if not isinstance(found, dict):
+            raise DataError(f"{where} is {line[:40]!r}; expected an object with values. Mend it.")
+        unknown = [key for key in found if key not in _KEYS]
+        if unknown:
+            raise DataError(
+                f"{where} has a key {unknown[0]!r}; expected only {', '.join(_KEYS)}. Rename it."
+            )
+        values = next((found[key] for key in _VALUES if key in found), None)
+        if values is None or (labelled and found.get("label") is None):
+            missing = "values" if values is None else "label"
+            raise DataError(f"{where} has no {missing!r}; expected one in each line. Add it.")
+        part = found.get("split")
+        if part is not None and part not in PARTS:
+            raise DataError(f"{where}: split is {part!r}; expected {', '.join(PARTS)}. Mend it.")
+        times = found.get("times")
+        yield Record(
+            name=str(found.get("sequence", index)),
+            place=f"line {number}",
+            values=_as_steps(values, where),
+            label=_as_text(found.get("label"), "label", where),
+            group=_as_text(found.get("group"), "group", where),
+            part=part,
+            times=None if times is None else np.asarray(times),
+        )
+
+
+def _as_steps(values: Any, where: str) -> Any:
+    """Return nested lists as float32 (time, features); null becomes NaN."""
+    try:
+        array = np.array(values, dtype=np.float32)
+    except (TypeError, ValueError) as error:
+        reason = "lists of different lengths" if "inhomogeneous" in str(error) else str(error)
+        raise DataError(
+            f"{where}: values holds {reason}; expected numbers (time, features). Mend it."
+        ) from None
+    if array.ndim == 1:
+        array = array[:, None]
+    if array.ndim != 2 or 0 in array.shape:
+        raise DataError(
+            f"{where}: values has shape {array.shape}; expected (time, features), or (time,). "
+            "Mend it, or leave the sequence out."
+        )
+    return array
+
+
+def _as_text(value: Any, key: str, where: str) -> str | None:
+    if value is None or isinstance(value, str):
+        return value
+    if isinstance(value, int):
+        return str(value)
+    raise DataError(f"{where}: {key} is {value!r}; expected text or a whole number. Mend it.")

@@ -1,0 +1,109 @@
+"""What a reader hands over: one sequence at a time, as it stands in the file.
+
+A reader is a function `read(path, options)` that returns a `Source`: what its columns are called,
+and a stream of `Record`s. All that follows, from classes to splits, is the same for every format.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+from pydantic import Field
+
+from bothways.config import Settings
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+
+class DataOptions(Settings):
+    """How to understand a file, and how to split what is in it.
+
+    Parameters
+    ----------
+    sequence, time, label, group, split : str, optional
+        Columns of a table: which sequence a row belongs to, when it was, the sequence's class, whom
+        or what it comes from, and its part (train, validation or test). `sequence`, `time` and
+        `label` are guessed from the usual names where not given.
+    features : tuple of str, optional
+        Columns that are the inputs; all other columns of numbers where not given.
+    test, validation : str, optional
+        Files with those parts.
+    test_fraction : float
+        Part of the sequences to hold out for the test, before anything else is done with them.
+    by_time : bool
+        Hold out the latest sequences, not any.
+    split_seed : int
+        Which sequences are held out for the test; of the validation split, `seed` says it.
+    window, stride : int, optional
+        Cut long recordings into windows of so many steps, so many steps apart.
+    """
+
+    sequence: str | None = None
+    time: str | None = None
+    label: str | None = None
+    group: str | None = None
+    split: str | None = None
+    features: tuple[str, ...] | None = None
+    test: str | None = None
+    validation: str | None = None
+    test_fraction: float = Field(default=0.0, ge=0, lt=1)
+    by_time: bool = False
+    split_seed: int = Field(default=0, ge=0, lt=2**31)
+    window: int | None = Field(default=None, ge=1)
+    stride: int | None = Field(default=None, ge=1)
+
+
+Part = Literal["train", "validation", "test"]
+PARTS: tuple[Part, ...] = ("train", "validation", "test")
+
+
+@dataclass(frozen=True)
+class Record:
+    """One sequence as a reader found it.
+
+    Parameters
+    ----------
+    name : str
+        What it is called in its file, or its number there.
+    place : str
+        Where it stands, for messages: "line 12".
+    values : float32 array (time, features)
+        NaN where a value is missing.
+    label : str, optional
+        Its class.
+    group : str, optional
+    part : train, validation or test, optional
+    times : array (time,), optional
+        When each step was, in order.
+    """
+
+    name: str
+    place: str
+    values: Array
+    label: str | None = None
+    group: str | None = None
+    part: Part | None = None
+    times: Array | None = None
+
+
+@dataclass(frozen=True)
+class Source:
+    """A stream of records and what is known of all of them.
+
+    Parameters
+    ----------
+    features : tuple of str
+        A name for each.
+    records : iterator of Record
+        Read while it is iterated, once.
+    classes : tuple of str, optional
+        In their order, where the file states them.
+    notes : list of str
+        What was guessed, for the user to check.
+    """
+
+    features: tuple[str, ...]
+    records: Iterator[Record]
+    classes: tuple[str, ...] | None = None
+    notes: list[str] = field(default_factory=list)

@@ -1,0 +1,395 @@
+"""Long tables, one row a time step: CSV and Parquet, read in blocks by pyarrow.
+
+The rows of a sequence stand together, in the order of time. Only the block being read and the
+sequence being put together are in memory.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bothways.data.records import PARTS, Array, DataOptions, Part, Record, Source
+from bothways.errors import DataError, MissingDependencyError
+
+BLOCK_BYTES = 8 << 20
+"""A CSV file is read in blocks of this size; no line may be longer."""
+
+_BLOCK_ROWS = 1 << 16
+# Names that say what a column is, wherever someone has not said it.
+_USUAL = {
+    "sequence": ("sequence", "sequence_id", "series", "series_id", "session", "recording", "id"),
+    "time": ("time", "t", "timestamp", "step", "datetime", "date"),
+    "label": ("label", "class", "target", "activity", "y"),
+}
+_MISSING = ["", "NA", "N/A", "NaN", "nan", "null", "NULL", "None", "?"]
+
+
+@dataclass(frozen=True)
+class _Roles:
+    """Which column is what."""
+
+    sequence: str
+    time: str | None
+    label: str | None
+    group: str | None
+    split: str | None
+    features: tuple[str, ...]
+
+    @property
+    def columns(self) -> list[str]:
+        """All columns that are read."""
+        named = (self.sequence, self.time, self.label, self.group, self.split)
+        return [name for name in named if name is not None] + list(self.features)
+
+
+def read_table(path: Path, options: DataOptions, *, labelled: bool = True) -> Source:
+    """Read a CSV or Parquet file with a row for each time step.
+
+    Parameters
+    ----------
+    path : Path
+        CSV (with a header; commas, semicolons or tabs) unless it ends in .parquet or .pq.
+    options : DataOptions
+        Its columns.
+    labelled : bool
+        Whether a label is needed.
+
+    Raises
+    ------
+    DataError
+        If a column is missing, a value is not a number, or the rows of a sequence are apart.
+    MissingDependencyError
+        If pyarrow is not installed.
+    """
+    table = _Parquet(path) if path.suffix in (".parquet", ".pq") else _Csv(path)
+    roles, notes = _roles(table, options, labelled)
+    return Source(roles.features, _records(table, roles), notes=notes)
+
+
+class _Csv:
+    """A CSV file as blocks of columns."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        with path.open("rb") as file:
+            header, first = file.readline(BLOCK_BYTES), file.readline(BLOCK_BYTES)
+        if header.strip() and not first.strip():
+            raise DataError(f"{path} has no rows; expected one for each time step. Check it.")
+        self._delimiter = max((",", ";", "\t"), key=lambda sign: header.count(sign.encode()))
+        schema = self._open({}, None).schema
+        self.names = schema.names
+        self.types = {column.name: column.type for column in schema}
+
+    def place(self, row: int) -> str:
+        """Say where row `row`, from 0, stands."""
+        return f"line {row + 2}"
+
+    def blocks(self, columns: list[str], text: list[str], numbers: list[str]) -> Iterator[Any]:
+        """Yield blocks of the named columns; `text` and `numbers` say what some must be."""
+        from pyarrow import float64, string
+
+        types = dict.fromkeys(text, string()) | dict.fromkeys(numbers, float64())
+        reader = self._open(types, columns)
+        while True:
+            try:
+                yield reader.read_next_batch()
+            except StopIteration:
+                return
+            except _arrow_errors() as error:
+                raise self._refusal(error) from None
+
+    def _open(self, types: dict[str, Any], columns: list[str] | None) -> Any:
+        csv = _pyarrow().csv
+        try:
+            return csv.open_csv(
+                self.path,
+                csv.ReadOptions(block_size=BLOCK_BYTES, use_threads=False),
+                csv.ParseOptions(delimiter=self._delimiter),
+                csv.ConvertOptions(
+                    column_types=types,
+                    include_columns=columns,
+                    null_values=_MISSING,
+                    strings_can_be_null=True,
+                ),
+            )
+        except _arrow_errors() as error:
+            raise self._refusal(error) from None
+
+    def _refusal(self, error: Exception) -> DataError:
+        text = " ".join(str(error).split())
+        line = re.search(r"[Rr]ow #(\d+)", text)
+        where = f"{self.path}, line {line[1]}" if line else str(self.path)
+        if "straddling" in text:
+            return DataError(
+                f"{where} has a line longer than {BLOCK_BYTES:,} bytes; expected shorter ones. "
+                "Check that it is a table with one row for each time step."
+            )
+        if found := re.search(r"conversion error to \w+: invalid value '(.*?)'", text):
+            column = re.search(r"In CSV column #(\d+)", text)
+            name = f"column {list(self.types)[int(column[1])]!r} " if column else ""
+            return DataError(
+                f"{where}: {name}holds {found[1]!r}; expected a number. Mend it, or leave the "
+                "column out with --features."
+            )
+        if "UTF8" in text:
+            return DataError(f"{where} is not in UTF-8; expected it. Convert it, with iconv say.")
+        if "Empty CSV" in text:
+            return DataError(f"{where} is empty; expected a header and rows. Check the path.")
+        return DataError(f"{where} cannot be read as CSV ({text}). Mend it.")
+
+
+class _Parquet:
+    """A Parquet file as blocks of columns."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        try:
+            self._file = _pyarrow().parquet.ParquetFile(path)
+        except _arrow_errors() as error:
+            reason = " ".join(str(error).split())
+            raise DataError(
+                f"{path} is not a Parquet file, or is damaged ({reason}). Write or copy it again."
+            ) from None
+        schema = self._file.schema_arrow
+        self.names = schema.names
+        self.types = {column.name: column.type for column in schema}
+
+    def place(self, row: int) -> str:
+        """Say where row `row`, from 0, stands."""
+        return f"row {row}"
+
+    def blocks(self, columns: list[str], text: list[str], numbers: list[str]) -> Iterator[Any]:
+        """Yield blocks of the named columns; `text` and `numbers` say what some must be."""
+        from pyarrow import types
+
+        for name in numbers:
+            kind = self.types[name]
+            if not (types.is_floating(kind) or types.is_integer(kind) or types.is_boolean(kind)):
+                raise DataError(
+                    f"{self.path}: column {name!r} holds {kind}; expected numbers. Convert it, or "
+                    "leave it out with --features."
+                )
+        try:
+            yield from self._file.iter_batches(_BLOCK_ROWS, columns=columns, use_threads=False)
+        except _arrow_errors() as error:
+            reason = " ".join(str(error).split())
+            raise DataError(f"{self.path} is damaged ({reason}). Copy it again.") from None
+
+
+def _roles(
+    table: _Csv | _Parquet, options: DataOptions, labelled: bool
+) -> tuple[_Roles, list[str]]:
+    """Say which column is what: as told, or by its name; and what was guessed."""
+    from pyarrow import types
+
+    columns = table.names
+    if len(set(columns)) < len(columns):
+        double = next(name for name in columns if columns.count(name) > 1)
+        raise DataError(
+            f"{table.path} has two columns {double!r}; expected each name once. Rename one."
+        )
+    found: dict[str, str | None] = {}
+    guessed = []
+    for role in ("sequence", "time", "label", "group", "split"):
+        told = getattr(options, role)
+        if told is not None and told not in columns:
+            raise DataError(
+                f"{table.path} has no column {told!r}; expected --{role} to be one of "
+                f"{', '.join(columns)}. Check its name."
+            )
+        found[role] = told or _usual(role, columns)
+        if told is None and found[role] is not None:
+            guessed.append(f"{role} {found[role]!r}")
+    for role, needed in (("sequence", True), ("label", labelled)):
+        if needed and found[role] is None:
+            raise DataError(
+                f"{table.path} has columns {', '.join(columns)}, none of them a usual name for the "
+                f"{role}; expected one. Name it with --{role}."
+            )
+    taken = set(found.values())
+    features = options.features
+    if features is None:
+        features = tuple(
+            name
+            for name, kind in table.types.items()
+            if name not in taken
+            and (types.is_floating(kind) or types.is_integer(kind) or types.is_boolean(kind))
+        )
+        guessed.append(f"features {', '.join(features)}")
+    for name in features:
+        if name not in columns or name in taken:
+            what = "is no column" if name not in columns else "is another column's role"
+            raise DataError(
+                f"{table.path}: feature {name!r} {what}; expected one of "
+                f"{', '.join(other for other in columns if other not in taken)}. "
+                "Check --features."
+            )
+    if not features:
+        named = ", ".join(sorted(filter(None, taken)))
+        raise DataError(
+            f"{table.path} has no column of numbers beside {named}; "
+            "expected at least one feature. Check the file, or name columns with --features."
+        )
+    roles = _Roles(features=features, **found)  # type: ignore[arg-type]
+    return roles, [f"guessed: {'; '.join(guessed)}"] if guessed else []
+
+
+def _usual(role: str, columns: list[str]) -> str | None:
+    by_lower = {name.lower(): name for name in reversed(columns)}
+    return next((by_lower[name] for name in _USUAL.get(role, ()) if name in by_lower), None)
+
+
+@dataclass
+class _Rows:
+    """Rows of one sequence: from one block, or from several joined."""
+
+    name: str
+    first: int
+    values: Array
+    columns: dict[str, Array]  # label, group, split and time
+
+
+def _records(table: _Csv | _Parquet, roles: _Roles) -> Iterator[Record]:
+    """Yield a record for each run of rows with the same sequence."""
+    seen: set[str] = set()
+    pending: list[_Rows] = []
+    for rows in _runs(table, roles):
+        if pending and rows.name != pending[0].name:
+            yield _record(table, roles, pending)
+            pending = []
+        if not pending:
+            if rows.name in seen:
+                raise DataError(
+                    f"{table.path}, {table.place(rows.first)}: sequence {rows.name!r} goes on "
+                    "after others; expected its rows together. Sort the table by sequence and time."
+                )
+            seen.add(rows.name)
+        pending.append(rows)
+    if not pending:
+        raise DataError(f"{table.path} has no rows; expected one for each time step. Check it.")
+    yield _record(table, roles, pending)
+
+
+def _runs(table: _Csv | _Parquet, roles: _Roles) -> Iterator[_Rows]:
+    """Yield the rows of each sequence in each block."""
+    text = [name for name in (roles.sequence, roles.label, roles.group, roles.split) if name]
+    row = 0
+    for block in table.blocks(roles.columns, text, list(roles.features)):
+        count = block.num_rows
+        if not count:
+            continue
+        names = _texts(block[roles.sequence], table, roles.sequence, row)
+        values = np.empty((count, len(roles.features)), np.float32)
+        for n, feature in enumerate(roles.features):
+            values[:, n] = block[feature].cast("float64").to_numpy(zero_copy_only=False)
+        columns = {
+            role: _texts(block[column], table, column, row)
+            for role in ("label", "group", "split")
+            if (column := getattr(roles, role)) is not None
+        }
+        if roles.time is not None:
+            columns["time"] = _times(block[roles.time], table, roles.time, row)
+        starts = np.flatnonzero(np.r_[True, names[1:] != names[:-1]])
+        for start, end in zip(starts, [*starts[1:], count], strict=True):
+            part = slice(start, end)
+            own = {role: column[part] for role, column in columns.items()}
+            yield _Rows(str(names[start]), row + int(start), values[part], own)
+        row += count
+
+
+def _record(table: _Csv | _Parquet, roles: _Roles, runs: list[_Rows]) -> Record:
+    """Join the rows of one sequence, and check what must be the same in all of them."""
+    first = runs[0].first
+    joined = {role: np.concatenate([run.columns[role] for run in runs]) for role in runs[0].columns}
+    for role in ("label", "group", "split"):
+        column = joined.get(role)
+        if column is not None and (column != column[0]).any():
+            other = int((column != column[0]).argmax())
+            advice = "Use --target step to label each step." if role == "label" else "Mend it."
+            raise DataError(
+                f"{table.path}, {table.place(first + other)}: {role} is {column[other]!r} but "
+                f"{column[0]!r} before in sequence {runs[0].name!r}; expected one for each "
+                f"sequence. {advice}"
+            )
+    times = joined.get("time")
+    if times is not None and (late := times[1:] < times[:-1]).any():
+        row = first + 1 + int(late.argmax())
+        raise DataError(
+            f"{table.path}, {table.place(row)}: time {roles.time!r} goes back in sequence "
+            f"{runs[0].name!r}; expected rows in order. Sort the table by sequence and time first."
+        )
+    return Record(
+        name=runs[0].name,
+        place=table.place(first),
+        values=np.concatenate([run.values for run in runs]),
+        label=_first(joined, "label"),
+        group=_first(joined, "group"),
+        part=_part(_first(joined, "split"), f"{table.path}, {table.place(first)}"),
+        times=times,
+    )
+
+
+def _first(columns: dict[str, Array], role: str) -> str | None:
+    return str(columns[role][0]) if role in columns else None
+
+
+def _part(name: str | None, where: str) -> Part | None:
+    """Return which part a word in a split column means."""
+    if name is None:
+        return None
+    words = {"valid": "validation", "val": "validation", "dev": "validation", "training": "train"}
+    part = words.get(name.lower(), name.lower())
+    for known in PARTS:
+        if part == known:
+            return known
+    raise DataError(f"{where}: split is {name!r}; expected {', '.join(PARTS)}. Mend it.")
+
+
+def _texts(column: Any, table: _Csv | _Parquet, name: str, row: int) -> Array:
+    """Return a column as text; nothing may be missing."""
+    _refuse_missing(column, table, name, row)
+    return np.asarray(column.cast("string").to_pylist(), dtype=object)
+
+
+def _times(column: Any, table: _Csv | _Parquet, name: str, row: int) -> Array:
+    """Return a column of numbers or time stamps in an order that can be compared."""
+    from pyarrow import types
+
+    _refuse_missing(column, table, name, row)
+    if types.is_string(column.type) or types.is_large_string(column.type):
+        raise DataError(
+            f"{table.path}, {table.place(row)}: time {name!r} is {column[0].as_py()!r}; expected "
+            "numbers or time stamps like 2026-01-31T09:30:00. Convert it, or name another --time."
+        )
+    times: Array = column.to_numpy(zero_copy_only=False)
+    return times
+
+
+def _refuse_missing(column: Any, table: _Csv | _Parquet, name: str, row: int) -> None:
+    if column.null_count:
+        missing = row + column.is_null().to_pylist().index(True)
+        raise DataError(
+            f"{table.path}, {table.place(missing)}: {name!r} is missing; expected a value in each "
+            "row. Fill it in, or drop the row."
+        )
+
+
+def _pyarrow() -> Any:
+    try:
+        import pyarrow
+        import pyarrow.csv
+        import pyarrow.parquet
+    except ImportError:
+        raise MissingDependencyError(
+            "tables are read by pyarrow, which is not installed. "
+            "Run: pip install 'bothways[tables]'"
+        ) from None
+    return pyarrow
+
+
+def _arrow_errors() -> tuple[type[Exception], ...]:
+    return (_pyarrow().ArrowException, OSError, UnicodeDecodeError)

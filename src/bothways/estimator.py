@@ -1,0 +1,262 @@
+"""Recurrent classifiers as scikit-learn knows classifiers."""
+
+from collections.abc import Mapping
+from typing import Any, Self
+
+import numpy as np
+import torch
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.utils import assert_all_finite, check_random_state, compute_sample_weight
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import (
+    _check_sample_weight,
+    check_is_fitted,
+    column_or_1d,
+    validate_data,
+)
+
+from bothways.data import Dataset, hold_out
+from bothways.errors import DataError
+from bothways.evaluation import calibrate
+from bothways.inference import TrainedModel
+from bothways.progress import make_progress
+from bothways.recipes import load_recipe
+from bothways.run import manifest_for
+from bothways.run_folder import Request
+from bothways.sequences import Sequences
+from bothways.training import EpochDone, seeded, start_training
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+# What `__init__` names and hands on to the recipe where it is given.
+_SETTINGS = (
+    "cell", "hidden_size", "num_layers", "bidirectional", "readout", "dropout", "standardize",
+    "missing", "epochs", "batch_size", "learning_rate", "validation_fraction", "patience",
+)  # fmt: skip
+
+
+class RecurrentClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
+    """A recurrent net over sequences, as a scikit-learn classifier.
+
+    The command line trains the same net: the same data, settings and seed give the same weights.
+
+    Parameters
+    ----------
+    recipe : str
+        Where all settings come from that are not given here; see `bothways recipes`.
+    cell, hidden_size, num_layers, bidirectional, readout, dropout, standardize, missing, epochs, \
+    batch_size, learning_rate, validation_fraction, patience
+        As `ModelConfig` and `TrainConfig` explain them; the recipe's where None.
+    settings : dict, optional
+        Any other setting.
+    class_weight : balanced or dict, optional
+        What a class counts in the loss.
+    random_state : int, RandomState or None
+        Seed of the initial weights, the shuffling, dropout and the validation split.
+    verbose : int
+        1 shows progress.
+
+    Attributes
+    ----------
+    classes_ : array (num_classes,)
+    n_features_in_ : int
+        Features of a step; of 2-D input, which is read as univariate series, its columns.
+    n_iter_ : int
+        Epochs trained.
+    history_ : list of EpochDone
+    model_ : TrainedModel
+        `model_.save(folder)` writes what `bothways.load` and the command line take.
+
+    Notes
+    -----
+    X is a list, or an object array, of arrays (time_i, features); a 3-D array (count, time,
+    features); or a 2-D array (count, time) of univariate series. NaN is refused unless `missing`
+    says what it stands for.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> rising = [np.linspace(0, 1, n)[:, None] for n in range(5, 25)]
+    >>> X, y = rising + [1 - values for values in rising], ["up"] * 20 + ["down"] * 20
+    >>> classifier = RecurrentClassifier(hidden_size=8, epochs=20, random_state=0).fit(X, y)
+    >>> classifier.predict([np.linspace(0.2, 0.7, 9)[:, None]])
+    array(['up'], dtype='<U4')
+    """
+
+    def __init__(
+        self,
+        recipe: str = "time-series",
+        *,
+        cell: str | None = None,
+        hidden_size: int | None = None,
+        num_layers: int | None = None,
+        bidirectional: bool | None = None,
+        readout: str | None = None,
+        dropout: float | None = None,
+        standardize: bool | None = None,
+        missing: str | None = None,
+        epochs: int | None = None,
+        batch_size: int | None = None,
+        learning_rate: float | None = None,
+        validation_fraction: float | None = None,
+        patience: int | None = None,
+        settings: Mapping[str, Any] | None = None,
+        class_weight: Any = None,
+        random_state: Any = None,
+        verbose: int = 0,
+    ) -> None:
+        self.recipe = recipe
+        self.cell = cell
+        self.hidden_size = hidden_size
+        self.num_layers = num_layers
+        self.bidirectional = bidirectional
+        self.readout = readout
+        self.dropout = dropout
+        self.standardize = standardize
+        self.missing = missing
+        self.epochs = epochs
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.validation_fraction = validation_fraction
+        self.patience = patience
+        self.settings = settings
+        self.class_weight = class_weight
+        self.random_state = random_state
+        self.verbose = verbose
+
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
+        """Train a new net.
+
+        Parameters
+        ----------
+        X : sequences
+            See the class.
+        y : array (count,)
+            A class for each.
+        sample_weight : array (count,), optional
+            What each sequence counts in the loss.
+
+        Raises
+        ------
+        ConfigError, DataError
+            Both are ValueErrors.
+        """
+        sequences = self._sequences(X, fitting=True)
+        if y is None:
+            raise DataError(
+                f"{type(self).__name__} requires y to be passed, but the target y is None; "
+                "expected a class for each sequence. Pass y."
+            )
+        y = column_or_1d(y, warn=True)
+        assert_all_finite(y, input_name="y")
+        check_classification_targets(y)
+        if len(y) != len(sequences):
+            raise DataError(
+                f"y has {len(y)} entries but X has {len(sequences)} sequences: inconsistent "
+                "numbers of samples; expected a class for each."
+            )
+        self.classes_, labels = np.unique(y, return_inverse=True)
+        sequences.labels = torch.from_numpy(labels.astype(np.int64))
+        sequences.weights = self._weights(X, y, sample_weight)
+        request = self._request()
+        dataset = Dataset("X", sequences, None, tuple(str(name) for name in self.classes_))
+        manifest = manifest_for(request, dataset)
+        config = request.training
+        training_part, validation = hold_out(dataset, config.validation_fraction, config.seed)
+        self.history_: list[EpochDone] = []
+        progress = make_progress(config.epochs) if self.verbose else None
+        with seeded(config):
+            training = start_training(manifest.model, config, training_part, validation)
+            for event in training.events():
+                if isinstance(event, EpochDone):
+                    self.history_.append(event)
+                    if progress is not None:
+                        progress.epoch(event)
+                elif progress is not None:
+                    progress.step(event)
+        if progress is not None:
+            progress.close()
+        training.model.load_state_dict(training.chosen_weights())
+        if manifest.model.calibrate:
+            calibrate(training.model, validation)
+        self.n_iter_ = training.epoch
+        self.model_ = TrainedModel(training.model.eval(), manifest)
+        return self
+
+    def predict_proba(self, X: Any) -> Array:
+        """Return probabilities (count, num_classes), in the order of `classes_`."""
+        check_is_fitted(self, "model_")
+        return self.model_.predict_proba(self._sequences(X, fitting=False))
+
+    def predict(self, X: Any) -> Array:
+        """Return the most probable class of each sequence, (count,)."""
+        check_is_fitted(self, "model_")
+        chosen: Array = self.classes_[self.predict_proba(X).argmax(axis=1)]
+        return chosen
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.three_d_array = True
+        tags.input_tags.allow_nan = self.missing not in (None, "refuse")
+        return tags
+
+    def _request(self) -> Request:
+        given = {name: getattr(self, name) for name in _SETTINGS}
+        chosen = {name: value for name, value in given.items() if value is not None}
+        seed = self.random_state
+        if not isinstance(seed, int | np.integer):
+            seed = check_random_state(seed).randint(2**31 - 1)
+        if self.class_weight == "balanced":
+            chosen["class_weights"] = "balanced"
+        settings = chosen | {"seed": int(seed)} | dict(self.settings or {})
+        recipe = load_recipe(self.recipe).with_settings(settings)
+        return Request(
+            source=None,
+            recipe=self.recipe,
+            model=dict(recipe.model),
+            training=recipe.training,
+            threads=torch.get_num_threads(),
+        )
+
+    def _weights(self, X: Any, y: Array, sample_weight: Any) -> torch.Tensor | None:
+        """Return what each sequence counts, 1 on average, or None where all count the same."""
+        if sample_weight is None and not isinstance(self.class_weight, Mapping):
+            return None
+        weights = _check_sample_weight(sample_weight, y[:, None], ensure_non_negative=True)
+        if isinstance(self.class_weight, Mapping):
+            weights = weights * compute_sample_weight(dict(self.class_weight), y)
+        return torch.from_numpy((weights / weights.mean()).astype(np.float32))
+
+    def _sequences(self, X: Any, *, fitting: bool) -> Sequences:
+        """Return X as sequences, checked against what was fitted."""
+        if _is_table(X):
+            finite = "allow-nan" if self.__sklearn_tags__().input_tags.allow_nan else True
+            table = validate_data(
+                self, X, reset=fitting, dtype=np.float32, ensure_all_finite=finite
+            )
+            return Sequences.from_padded(table[:, :, None])
+        if isinstance(X, np.ndarray) and X.ndim == 3:
+            sequences = Sequences.from_padded(X.astype(np.float32))
+        else:
+            arrays = [np.asarray(values, dtype=np.float32) for values in X]
+            sequences = Sequences.from_arrays([a[:, None] if a.ndim == 1 else a for a in arrays])
+        if fitting:
+            self.n_features_in_ = sequences.input_size
+        elif sequences.input_size != self.n_features_in_:
+            raise DataError(
+                f"X has {sequences.input_size} features, but {type(self).__name__} is expecting "
+                f"{self.n_features_in_} features as input. Pass those of training."
+            )
+        return sequences
+
+
+def _is_table(X: Any) -> bool:
+    """Return whether X is for scikit-learn's own checks: all but lists of sequences and 3-D."""
+    if isinstance(X, np.ndarray) and X.dtype == object and X.ndim == 1 and len(X):
+        X = list(X)
+    if isinstance(X, list | tuple) and X:
+        shapes = [np.shape(values) if hasattr(values, "shape") else None for values in X]
+        if all(shape is not None and len(shape) in (1, 2) for shape in shapes):
+            return all(len(shape or ()) == 1 for shape in shapes) and len(set(shapes)) == 1
+        return True
+    return not (isinstance(X, np.ndarray) and X.ndim == 3)

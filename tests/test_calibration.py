@@ -1,0 +1,64 @@
+import pytest
+import torch
+from torch.nn import functional
+
+from bothways import Dataset, RecurrentClassifier, Sequences, train
+from bothways.calibration import fit_temperature
+from bothways.errors import ConfigError
+
+
+@pytest.mark.parametrize("true", [0.3, 1.0, 4.0])
+def test_finds_the_temperature_that_labels_were_drawn_with(true):
+    generator = torch.Generator().manual_seed(0)
+    logits = 3 * torch.randn(20_000, 5, generator=generator)
+    labels = torch.multinomial((logits / true).softmax(dim=1), 1, generator=generator)[:, 0]
+    assert fit_temperature(logits, labels) == pytest.approx(true, rel=0.05)
+
+
+def test_no_other_temperature_has_a_lower_loss():
+    generator = torch.Generator().manual_seed(1)
+    logits = torch.randn(200, 3, generator=generator).double()
+    labels = (logits + torch.randn(200, 3, generator=generator)).argmax(dim=1)
+    best = fit_temperature(logits, labels)
+    losses = [functional.cross_entropy(logits / (best * f), labels) for f in (0.99, 1, 1.01)]
+    assert min(losses) == losses[1]
+
+
+def test_ends_where_every_prediction_is_right():
+    assert fit_temperature(torch.eye(3), torch.arange(3)) == pytest.approx(0.1, rel=0.01)
+
+
+def noisy(count):
+    generator = torch.Generator().manual_seed(2)
+    labels = torch.randint(0, 2, (count,), generator=generator)
+    steps = labels[:, None, None] + 2.0 * torch.randn(count, 4, 1, generator=generator)
+    return Sequences.from_padded(steps, labels=labels)
+
+
+def test_a_run_is_calibrated_on_validation_and_predicts_so(tmp_path):
+    dataset = Dataset("noisy", noisy(200), noisy(50), ("low", "high"))
+    run = train(
+        dataset,
+        out=tmp_path / "run",
+        calibrate=True,
+        validation_fraction=0.3,
+        epochs=30,
+        hidden_size=16,
+    )
+    found = run.metrics["validation"]["calibration"]
+    assert found["temperature"] != 1
+    assert found["log_loss_after"] < found["log_loss_before"]
+    assert run.metrics["validation"]["log_loss"] == pytest.approx(found["log_loss_after"], rel=1e-5)
+    model = run.load()
+    assert float(model.classifier.temperature) == pytest.approx(found["temperature"])
+    assert model.evaluate(dataset.test)["log_loss"] == run.metrics["test"]["log_loss"]
+
+
+def test_needs_a_validation_split(tmp_path):
+    dataset = Dataset("noisy", noisy(20), None, ("low", "high"))
+    with pytest.raises(ConfigError, match="calibrate was asked for without a validation split"):
+        train(dataset, out=tmp_path / "run", calibrate=True)
+    fitted = RecurrentClassifier(
+        epochs=3, hidden_size=4, validation_fraction=0.3, settings={"calibrate": True}
+    ).fit([values.numpy() for values in noisy(40).steps.view(40, 4, 1)], noisy(40).labels.numpy())
+    assert float(fitted.model_.classifier.temperature) != 1

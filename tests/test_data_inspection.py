@@ -1,0 +1,67 @@
+import numpy as np
+import torch
+
+from bothways import Dataset, Sequences
+from bothways.data import inspect_dataset
+from bothways.data.inspection import length_histogram
+
+
+def dataset(arrays, labels, test=None, **more):
+    train = Sequences.from_arrays(arrays, labels)
+    return Dataset("toy", train, test, ("a", "b"), **more)
+
+
+def noise(count, steps=6, features=2):
+    generator = np.random.default_rng(count)
+    return [generator.normal(size=(steps, features)) for _ in range(count)]
+
+
+def warnings_of(data):
+    return " ".join(inspect_dataset(data).warnings)
+
+
+def test_nothing_to_warn_of():
+    inspection = inspect_dataset(dataset(noise(6), [0, 1] * 3))
+    assert inspection.warnings == []
+    assert inspection.parts["train"].per_class == {"a": 3, "b": 3}
+    assert inspection.parts["train"].histogram == [(6, 6, 6)]
+    assert inspection.features[0].low < inspection.features[0].high
+
+
+def test_histogram_covers_every_length():
+    lengths = torch.randint(3, 300, (500,), generator=torch.Generator().manual_seed(0))
+    histogram = length_histogram(lengths)
+    assert sum(count for _, _, count in histogram) == 500
+    assert (histogram[0][0], histogram[-1][1]) == (int(lengths.min()), int(lengths.max()))
+
+
+def test_zeros_and_copies():
+    arrays = noise(4)
+    arrays[1] = np.zeros((6, 2))
+    arrays[3] = arrays[2]
+    test = Sequences.from_arrays([arrays[0], *noise(1)], [0, 1])
+    found = inspect_dataset(dataset(arrays, [0, 1, 0, 1], test)).warnings
+    assert found[0].startswith("1 of the test sequences are in the training part too")
+    assert "1 of the train sequences are all zeros" in " ".join(found)
+    assert "1 of the train sequences occur more than once" in " ".join(found)
+
+
+def test_swapped_axes_constant_missing_and_leaking_features():
+    assert "3 steps of 500 features" in warnings_of(dataset(noise(4, 3, 500), [0, 1, 0, 1]))
+    arrays = noise(4, features=4)
+    for n, values in enumerate(arrays):
+        values[:, 1] = 7
+        values[:, 2] = n % 2
+        values[0, 3] = np.nan
+    found = warnings_of(dataset(arrays, [0, 1, 0, 1], features=("x", "same", "leak", "gap")))
+    assert "leak gives the class away" in found
+    assert "same never changes" in found
+    assert "missing in gap (16.7%)" in found
+
+
+def test_groups_of_one_class_and_rare_classes():
+    data = dataset(noise(24), [0] * 22 + [1] * 2)
+    data.train.groups = torch.arange(12).repeat_interleave(2)
+    found = warnings_of(data)
+    assert "each of the 12 groups has sequences of one class only" in found
+    assert "22 sequences and the smallest 2" in found

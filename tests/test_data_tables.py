@@ -1,0 +1,173 @@
+import numpy as np
+import pytest
+
+from bothways.data import DataOptions, open_dataset, read_unlabelled
+from bothways.data.tables import read_table
+from bothways.errors import DataError
+
+pa = pytest.importorskip("pyarrow")
+pq = pytest.importorskip("pyarrow.parquet")
+
+HEADER = "id,t,ax,ay,label"
+ROWS = ["a,0,1,10,walk", "a,1,2,20,walk", "b,0,3,30,run", "b,1,,40,run", "b,2,5,50,run"]
+
+
+def write(path, lines):
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+@pytest.fixture
+def csv(tmp_path):
+    return write(tmp_path / "steps.csv", [HEADER, *ROWS])
+
+
+def as_parquet(csv_path):
+    path = csv_path.with_suffix(".parquet")
+    from pyarrow import csv
+
+    pq.write_table(csv.read_csv(csv_path), path)
+    return path
+
+
+def records(path, **options):
+    return list(read_table(path, DataOptions(**options)).records)
+
+
+@pytest.mark.parametrize("convert", [lambda path: path, as_parquet], ids=["csv", "parquet"])
+def test_a_record_is_the_rows_of_a_sequence(csv, convert):
+    path = convert(csv)
+    first, second = records(path)
+    assert (first.name, first.label, second.name, second.label) == ("a", "walk", "b", "run")
+    np.testing.assert_array_equal(first.values, [[1, 10], [2, 20]])
+    np.testing.assert_array_equal(second.values, [[3, 30], [np.nan, 40], [5, 50]])
+    np.testing.assert_array_equal(second.times, [0, 1, 2])
+    assert second.place == ("line 4" if path == csv else "row 2")
+
+
+def test_what_was_guessed_is_said(csv):
+    source = read_table(csv, DataOptions())
+    assert source.notes == ["guessed: sequence 'id'; time 't'; label 'label'; features ax, ay"]
+    assert source.features == ("ax", "ay")
+    told = DataOptions(sequence="id", time="t", label="label", features=("ay",))
+    assert read_table(csv, told).notes == []
+    assert read_table(csv, told).features == ("ay",)
+
+
+@pytest.mark.parametrize("sign", [";", "\t"])
+def test_other_delimiters(tmp_path, csv, sign):
+    path = write(tmp_path / "other.csv", [line.replace(",", sign) for line in [HEADER, *ROWS]])
+    assert len(records(path)) == 2
+
+
+@pytest.mark.parametrize("rows_of_a_block", [1, 2, 3])
+def test_sequences_go_on_from_block_to_block(csv, rows_of_a_block, monkeypatch):
+    path = as_parquet(csv)
+    whole = records(path)
+    monkeypatch.setattr("bothways.data.tables._BLOCK_ROWS", rows_of_a_block)
+    for mine, expected in zip(records(path), whole, strict=True):
+        assert (mine.name, mine.label, mine.place) == (
+            expected.name,
+            expected.label,
+            expected.place,
+        )
+        np.testing.assert_array_equal(mine.values, expected.values)
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        ([HEADER, *ROWS, "a,2,1,1,walk"], r"csv, line 7: sequence 'a' goes on after others"),
+        ([HEADER, "a,0,1,1,walk", "a,1,1,1,run"], r"line 3: label is 'run' but 'walk' before"),
+        ([HEADER, "a,1,1,1,walk", "a,0,1,1,walk"], r"line 3: time 't' goes back in sequence 'a'"),
+        ([HEADER, "a,0,1,1,walk", ",1,1,1,walk"], r"line 3: 'id' is missing"),
+        ([HEADER, "a,0,1,1,"], r"line 2: 'label' is missing"),
+        ([HEADER], r"has no rows"),
+        ([""], r"empty"),
+        (["id,t,label", "a,0,walk"], r"no column of numbers"),
+        (["t,ax,label", "0,1,walk"], r"none of them a usual name for the sequence"),
+        (["id,ax,ay", "a,1,2"], r"none of them a usual name for the label"),
+        (["id,ax,ax,label", "a,1,2,x"], r"two columns 'ax'"),
+        ([HEADER, "a,0,1,walk"], r"cannot be read as CSV \(.*Expected 5 columns, got 4"),
+    ],
+)
+def test_malformed_tables_are_refused_in_one_line(tmp_path, lines, message):
+    path = write(tmp_path / "steps.csv", lines)
+    with pytest.raises(DataError, match=message) as caught:
+        records(path)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_word_among_numbers_is_named_with_its_line(tmp_path):
+    path = write(tmp_path / "steps.csv", [HEADER, *ROWS, "c,0,fast,1,run"])
+    with pytest.raises(DataError, match=r"line 7: column 'ax' holds 'fast'; expected a number"):
+        records(path, features=("ax", "ay"))
+
+
+def test_mixed_encodings_are_refused(tmp_path, csv):
+    path = tmp_path / "latin.csv"
+    path.write_bytes(csv.read_bytes() + "c,0,1,1,südwärts\n".encode("latin-1"))
+    with pytest.raises(DataError, match="not in UTF-8"):
+        records(path)
+
+
+def test_a_line_over_the_limit_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr("bothways.data.tables.BLOCK_BYTES", 1000)
+    path = write(tmp_path / "steps.csv", [HEADER, ROWS[0], "b,0,1,1," + "x" * 3000])
+    with pytest.raises(DataError, match="longer than 1,000 bytes"):
+        records(path)
+
+
+@pytest.mark.parametrize("size", [0, 100, -20])
+def test_a_truncated_parquet_file_is_refused(csv, size):
+    path = as_parquet(csv)
+    path.write_bytes(path.read_bytes()[: size or None][: 0 if size == 0 else None])
+    with pytest.raises(DataError, match="is not a Parquet file, or is damaged"):
+        records(path)
+
+
+def test_text_in_a_feature_column_of_parquet_is_refused(csv):
+    with pytest.raises(DataError, match="column 'label' holds string; expected numbers"):
+        records(as_parquet(csv), features=("ax", "label"), label="t", time="ay")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"sequence": "who"}, "has no column 'who'; expected --sequence to be one of id, t"),
+        ({"features": ("ax", "az")}, "feature 'az' is no column"),
+        ({"features": ("t",)}, "feature 't' is another column's role"),
+    ],
+)
+def test_columns_that_are_not_there(csv, options, message):
+    with pytest.raises(DataError, match=message):
+        records(csv, **options)
+
+
+def test_split_and_group_columns(tmp_path):
+    lines = ["id,x,label,who,part"]
+    for n in range(12):
+        part = "train" if n < 8 else "val" if n < 10 else "test"
+        lines += [f"s{n},{step},{'ab'[n % 2]},p{n // 2},{part}" for step in range(3)]
+    path = write(tmp_path / "steps.csv", lines)
+    dataset = open_dataset(str(path), DataOptions(group="who", split="part"))
+    assert {name: len(part) for name, part in dataset.parts.items()} == {
+        "train": 8,
+        "validation": 2,
+        "test": 2,
+    }
+    assert dataset.train.groups is not None
+    lines[-1] = lines[-1].replace("p5", "p0")
+    write(path, lines[:-3] + [line.replace("p5", "p0") for line in lines[-3:]])
+    with pytest.raises(DataError, match="group 'p0' is in train and in test"):
+        open_dataset(str(path), DataOptions(group="who", split="part"))
+
+
+def test_prediction_needs_no_label_and_the_columns_of_training(csv, tmp_path):
+    reading = DataOptions(sequence="id", time="t", features=("ax", "ay"))
+    unlabelled = write(tmp_path / "new.csv", ["id,t,ay,ax", "z,0,10,1", "z,1,20,2"])
+    (piece,) = read_unlabelled(unlabelled, 2, reading)
+    assert piece.names == ["z"]
+    np.testing.assert_array_equal(piece.sequences.steps, [[1, 10], [2, 20]])
+    with pytest.raises(DataError, match="feature 'ay' is no column"):
+        read_unlabelled(write(tmp_path / "bad.csv", ["id,t,ax", "z,0,1"]), 2, reading)

@@ -1,0 +1,128 @@
+import pickle
+
+import numpy as np
+import pytest
+import torch
+from sklearn.base import clone
+from sklearn.model_selection import GridSearchCV, cross_val_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+import bothways
+from bothways import Dataset, RecurrentClassifier, Sequences, load
+from bothways.errors import ConfigError, DataError
+
+EXPECTED_FAILURES = {
+    "check_sample_weight_equivalence_on_dense_data": "batches of a repeated sequence and of a "
+    "heavy one differ",
+}
+
+
+@parametrize_with_checks(
+    [RecurrentClassifier(hidden_size=16, num_layers=1, epochs=30)],
+    expected_failed_checks=lambda _: EXPECTED_FAILURES,
+)
+def test_scikit_learns_checks(estimator, check):
+    check(estimator)
+
+
+def spirals(count, seed=0):
+    generator = np.random.default_rng(seed)
+    sequences, labels = [], []
+    for n in range(count):
+        t = np.linspace(0, 6, generator.integers(8, 30))
+        sign = 1 if n % 2 else -1
+        sequences.append(np.stack([np.cos(t), sign * np.sin(t)], 1) + generator.normal(0, 0.1))
+        labels.append("left" if n % 2 else "right")
+    return sequences, np.array(labels)
+
+
+def small(**settings):
+    return RecurrentClassifier(
+        **{"hidden_size": 8, "num_layers": 1, "epochs": 15, "random_state": 0} | settings
+    )
+
+
+def test_ragged_sequences_in_every_form():
+    X, y = spirals(60)
+    fitted = small().fit(X, y)
+    assert fitted.score(*spirals(40, seed=1)) > 0.9
+    assert fitted.n_features_in_ == 2
+    assert fitted.classes_.tolist() == ["left", "right"]
+    boxed = np.empty(len(X), object)
+    boxed[:] = X
+    np.testing.assert_array_equal(fitted.predict_proba(boxed), fitted.predict_proba(X))
+    padded = np.stack([values[:8] for values in X])
+    assert small().fit(padded, y).predict(padded).shape == (60,)
+    series = [values[:, 1] for values in X]
+    assert small().fit(series, y).n_features_in_ == 1
+
+
+def test_the_command_lines_path_gives_the_same_weights(tmp_path):
+    X, y = spirals(50)
+    settings = {"hidden_size": 8, "epochs": 4, "validation_fraction": 0.2, "seed": 5}
+    names, labels = np.unique(y, return_inverse=True)
+    dataset = Dataset("spirals", Sequences.from_arrays(X, labels), None, tuple(names))
+    run = bothways.train(dataset, "time-series", out=tmp_path / "run", **settings)
+    fitted = RecurrentClassifier(
+        hidden_size=8, epochs=4, validation_fraction=0.2, random_state=5
+    ).fit(X, y)
+    trained = run.load().classifier.state_dict()
+    for name, tensor in fitted.model_.classifier.state_dict().items():
+        assert torch.equal(tensor, trained[name]), name
+    fitted.model_.save(tmp_path / "saved")
+    np.testing.assert_array_equal(load(tmp_path / "saved").predict(X), fitted.predict(X))
+
+
+def test_pipeline_grid_search_and_cross_validation():
+    X, y = spirals(40)
+    boxed = np.empty(len(X), object)
+    boxed[:] = X
+    halved = FunctionTransformer(lambda some: [values[::2] for values in some])
+    assert cross_val_score(make_pipeline(halved, small(epochs=40)), boxed, y, cv=2).mean() > 0.7
+    search = GridSearchCV(small(), {"cell": ["gru", "rnn"]}, cv=2).fit(boxed, y)
+    assert search.best_params_["cell"] in ("gru", "rnn")
+
+
+def test_clones_and_pickles_and_is_reproducible():
+    X, y = spirals(30)
+    fitted = small().fit(X, y)
+    again = clone(fitted).fit(X, y)
+    np.testing.assert_array_equal(fitted.predict_proba(X), again.predict_proba(X))
+    restored = pickle.loads(pickle.dumps(fitted))
+    np.testing.assert_array_equal(fitted.predict_proba(X), restored.predict_proba(X))
+    other = small(random_state=1).fit(X, y)
+    assert (other.predict_proba(X) != fitted.predict_proba(X)).any()
+
+
+def test_weights_count():
+    X, y = spirals(40)
+    flipped = np.where(y == "left", "right", "left")
+    weights = np.r_[np.ones(40), np.full(40, 0.01)]
+    fitted = small(epochs=25).fit(X + X, np.r_[y, flipped], weights)
+    assert fitted.score(X, y) > 0.9
+    heavy = small(class_weight={"left": 50.0}).fit(X + X, np.r_[y, flipped])
+    assert (heavy.predict(X) == "left").all()
+    assert small(class_weight="balanced").fit(X, y).n_iter_ == 15
+
+
+def test_progress_is_shown_on_request(capsys):
+    X, y = spirals(20)
+    small(epochs=2).fit(X, y)
+    assert capsys.readouterr().out == ""
+    small(epochs=2, verbose=1).fit(X, y)
+    assert "Epoch [2/2]" in capsys.readouterr().out
+
+
+def test_bad_input_is_named():
+    X, y = spirals(20)
+    with pytest.raises(ConfigError, match="setting 'hidden' is unknown"):
+        small(settings={"hidden": 3}).fit(X, y)
+    fitted = small(epochs=1).fit(X, y)
+    with pytest.raises(DataError, match="X has 3 features, but RecurrentClassifier is expecting 2"):
+        fitted.predict([np.ones((4, 3))])
+    with pytest.raises(DataError, match=r"sequences\[1\] has shape \(0, 2\)"):
+        fitted.predict([np.ones((4, 2)), np.ones((0, 2))])
+    with pytest.raises(DataError, match="holds nan at step 0, feature 0"):
+        small().fit([values * [[np.nan]] if n == 0 else values for n, values in enumerate(X)], y)
