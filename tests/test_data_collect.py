@@ -68,6 +68,17 @@ def test_the_latest_are_held_out_by_time(tmp_path):
         open_dataset(write(tmp_path / "y.jsonl", simple(10)), DataOptions(by_time=True))
 
 
+def test_by_time_groups_stay_whole(tmp_path):
+    records = simple(
+        12, group=lambda n: f"p{n % 4}", times=lambda n: [10 * n + step for step in range(5)]
+    )
+    path = write(tmp_path / "x.jsonl", records)
+    dataset = open_dataset(path, DataOptions(test_fraction=0.25, by_time=True, group="group"))
+    assert sorted(dataset.test.steps[dataset.test.starts, 0].tolist()) == [3, 7, 11]
+    _, validation = hold_out(dataset, 0.3, seed=0)
+    assert sorted(validation.steps[validation.starts, 0].tolist()) == [2, 6, 10]
+
+
 def test_windows_of_a_recording_stay_on_one_side(tmp_path):
     records = [
         {"values": list(range(100 * n, 100 * n + 20)), "label": "ab"[n % 2], "sequence": f"r{n}"}
@@ -83,6 +94,14 @@ def test_windows_of_a_recording_stay_on_one_side(tmp_path):
     assert not recordings[0] & recordings[1]
     first = dataset.train.batch([0, 1]).inputs[:, 0, 0]
     assert first[1] - first[0] == 4
+
+
+def test_numbers_of_two_files_are_not_names(tmp_path):
+    records = [{"values": list(range(20)), "label": "ab"[n % 2]} for n in range(6)]
+    train = write(tmp_path / "train.jsonl", records)
+    test = write(tmp_path / "test.jsonl", records[:2])
+    dataset = open_dataset(train, DataOptions(test=test, window=10))
+    assert (len(dataset.train), len(dataset.test)) == (12, 4)
 
 
 def test_a_sequence_on_both_sides_is_refused(tmp_path):

@@ -31,7 +31,8 @@ class _Collected:
             raise DataError(f"{place} has no class; expected one for each sequence. Label it.")
         self.values.append(record.values)
         self.labels.append(record.label)
-        self.groups.append(record.group if record.group is not None else record.name)
+        assert record.group is not None  # checked_records gives each its own
+        self.groups.append(record.group)
         if record.times is not None:
             self.begins.append(float(np.asarray(record.times[:1]).astype("float64")[0]))
 
@@ -93,11 +94,7 @@ def collect(
             parts[part].add(record, f"{other_path}, {record.place}")
     if not len(parts["train"]):
         raise DataError(f"{path} holds no sequence to train on; expected some. Check its splits.")
-    grouped = options.group is not None or any(
-        group != str(n) for n, group in enumerate(parts["train"].groups)
-    )
-    if grouped:
-        _refuse_shared(path, parts, "group" if options.group is not None else "sequence")
+    _refuse_shared(path, parts, "group" if options.group is not None else "sequence")
     names = classes or source.classes or _in_order(parts.values())
     unknown = [label for part in parts.values() for label in part.labels if label not in names]
     if unknown:
@@ -138,6 +135,7 @@ def checked_records(
 ) -> Iterator[Record]:
     """Yield the records, cut into windows if that is asked for, each fit to be used.
 
+    A record without a group becomes one of its own, which its windows share.
     Without `missing`, NaN is refused too.
     """
     for record in source.records:
@@ -156,7 +154,10 @@ def checked_records(
                 f"{place}: {source.features[feature]!r} is {what} at step {step}; expected finite "
                 "numbers. Mend it, or leave the sequence out."
             )
-        yield from _windows(record, options)
+        group = record.group
+        if group is None:
+            group = record.name if record.named else f"{path}:{record.name}"
+        yield from _windows(replace(record, group=group), options)
 
 
 def _windows(record: Record, options: DataOptions) -> Iterator[Record]:
@@ -173,7 +174,6 @@ def _windows(record: Record, options: DataOptions) -> Iterator[Record]:
             record,
             name=f"{record.name}@{start}",
             values=record.values[part],
-            group=record.group if record.group is not None else record.name,
             times=None if record.times is None else record.times[part],
         )
 

@@ -140,17 +140,31 @@ def held_out_rows(
 ) -> tuple[Tensor, Tensor]:
     """Return the rows to keep and those to hold out, each sorted.
 
-    In time order the last rows are held out; else whole groups, if there are any; else any rows.
-    Groups and rows are chosen so that each class gives its fraction.
+    In time order the last rows are held out, or the groups that begin last; else whole groups, if
+    there are any; else any rows. Groups and rows are chosen so that each class gives its fraction.
     """
     assert sequences.labels is not None  # Dataset has checked
     if in_time_order:
-        count = len(sequences) - min(len(sequences) - 1, max(1, round(fraction * len(sequences))))
-        rows = torch.arange(len(sequences))
-        return rows[:count], rows[count:]
+        return _latest(sequences, fraction)
     if sequences.groups is not None:
         return group_split(sequences.labels, sequences.groups, fraction, seed)
     return stratified_split(sequences.labels, fraction, seed)
+
+
+def _latest(sequences: Sequences, fraction: float) -> tuple[Tensor, Tensor]:
+    """Split rows that are in time order; groups go by their first row, and stay whole."""
+    count = min(len(sequences) - 1, max(1, round(fraction * len(sequences))))
+    rows = torch.arange(len(sequences))
+    if sequences.groups is None:
+        return rows[:-count], rows[-count:]
+    numbers, of_row = sequences.groups.unique(return_inverse=True)
+    begins = torch.full((len(numbers),), len(rows)).scatter_reduce(0, of_row, rows, "amin")
+    held_out = torch.zeros(len(numbers), dtype=torch.bool)
+    for group in begins.argsort(descending=True)[:-1].tolist():  # one is left to train on
+        if int(held_out[of_row].sum()) >= count:
+            break
+        held_out[group] = True
+    return rows[~held_out[of_row]], rows[held_out[of_row]]
 
 
 def group_split(

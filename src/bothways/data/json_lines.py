@@ -71,6 +71,7 @@ def _records(path: Path, labelled: bool) -> Iterator[Record]:
             group=_as_text(found.get("group"), "group", where),
             part=part,
             times=None if times is None else np.asarray(times),
+            named="sequence" in found,
         )
 
 

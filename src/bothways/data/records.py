@@ -76,6 +76,8 @@ class Record:
     part : train, validation or test, optional
     times : array (time,), optional
         When each step was, in order.
+    named : bool
+        Whether the file calls it so; a mere number means nothing beside another file's.
     """
 
     name: str
@@ -85,6 +87,7 @@ class Record:
     group: str | None = None
     part: Part | None = None
     times: Array | None = None
+    named: bool = True
 
 
 @dataclass(frozen=True)

@@ -109,7 +109,12 @@ class _Parser:
                 "as long. Fill the shorter ones with ?."
             )
         return Record(
-            str(index), f"line {number}", np.stack(dimensions, axis=1), label, times=times
+            name=str(index),
+            place=f"line {number}",
+            values=np.stack(dimensions, axis=1),
+            label=label,
+            times=times,
+            named=False,
         )
 
 
