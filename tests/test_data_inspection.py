@@ -3,6 +3,7 @@ import torch
 
 from bothways import Dataset, Sequences
 from bothways.data import inspect_dataset
+from bothways.data.dataset import mind_copies
 from bothways.data.inspection import length_histogram
 
 
@@ -39,11 +40,21 @@ def test_zeros_and_copies():
     arrays = noise(4)
     arrays[1] = np.zeros((6, 2))
     arrays[3] = arrays[2]
+    found = warnings_of(dataset(arrays, [0, 1, 0, 1]))
+    assert "1 of the train sequences are all zeros" in found
+    assert "1 of the train sequences occur more than once" in found
+
+
+def test_copies_of_held_out_sequences_are_counted_or_dropped():
+    arrays = noise(4)
     test = Sequences.from_arrays([arrays[0], *noise(1)], [0, 1])
-    found = inspect_dataset(dataset(arrays, [0, 1, 0, 1], test)).warnings
-    assert found[0].startswith("1 of the test sequences are in the training part too")
-    assert "1 of the train sequences are all zeros" in " ".join(found)
-    assert "1 of the train sequences occur more than once" in " ".join(found)
+    data = dataset(arrays, [0, 1, 0, 1], test)
+    counted = mind_copies(data, drop=False)
+    assert counted.notes[0].startswith("1 of the test sequences are in the training part too")
+    assert len(counted.train) == 4
+    dropped = mind_copies(data, drop=True)
+    assert len(dropped.train) == 3
+    assert mind_copies(dropped, drop=False).notes == dropped.notes
 
 
 def test_swapped_axes_constant_missing_and_leaking_features():

@@ -10,6 +10,7 @@ import typer
 
 from bothways.commands import (
     ByTime,
+    DropCopies,
     Features,
     Group,
     Label,
@@ -114,6 +115,7 @@ def train(
     validation: Validation = None,
     test: Test = None,
     by_time: ByTime = False,
+    drop_copies: DropCopies = False,
     window: Window = None,
     stride: Stride = None,
     missing: Annotated[
@@ -169,6 +171,7 @@ def train(
         validation_file=validation_file,
         test=test,
         by_time=by_time,
+        drop_copies=drop_copies,
         window=window,
         stride=stride,
     )
@@ -307,6 +310,7 @@ def inspect(
     validation: Annotated[str | None, typer.Option(help="File of the validation part.")] = None,
     test: Test = None,
     by_time: ByTime = False,
+    drop_copies: DropCopies = False,
     window: Window = None,
     stride: Stride = None,
 ) -> None:
@@ -329,6 +333,7 @@ def inspect(
         validation_file=validation,
         test=test,
         by_time=by_time,
+        drop_copies=drop_copies,
         window=window,
         stride=stride,
     )
@@ -370,6 +375,7 @@ def compare(
     split: Split = None,
     test: Test = None,
     by_time: ByTime = False,
+    drop_copies: DropCopies = False,
     window: Window = None,
     stride: Stride = None,
     as_json: AsJson = False,
@@ -399,6 +405,7 @@ def compare(
         validation_file=None,
         test=test,
         by_time=by_time,
+        drop_copies=drop_copies,
         window=window,
         stride=stride,
     )

@@ -139,6 +139,9 @@ Validation = Annotated[
 ]
 Test = Annotated[str | None, typer.Option(help="Fraction to hold out for the test, or a file.")]
 ByTime = Annotated[bool, typer.Option("--by-time", help="Hold out the latest sequences, not any.")]
+DropCopies = Annotated[
+    bool, typer.Option("--drop-copies", help="Drop training sequences that are held out too.")
+]
 Window = Annotated[
     int | None, typer.Option(min=1, help="Cut recordings into windows of so many steps.")
 ]

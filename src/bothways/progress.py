@@ -12,6 +12,9 @@ from bothways.training import EpochDone, StepDone
 class Progress(Protocol):
     """Is told what happens in training, as it happens."""
 
+    def note(self, text: str) -> None:
+        """Take note of something about the data."""
+
     def step(self, event: StepDone) -> None:
         """Take note of a step."""
 
@@ -34,6 +37,10 @@ class Bars:
     def __init__(self, epochs: int) -> None:
         self._epochs = epochs
         self._bar: tqdm[NoReturn] | None = None
+
+    def note(self, text: str) -> None:
+        """Print it."""
+        tqdm.write(text, file=sys.stdout)
 
     def step(self, event: StepDone) -> None:
         """Move the bar."""
@@ -82,6 +89,10 @@ class Lines:
 
     def __init__(self, epochs: int) -> None:
         self._epochs = epochs
+
+    def note(self, text: str) -> None:
+        """Print it."""
+        print(text, flush=True)
 
     def step(self, event: StepDone) -> None:
         """Say nothing."""

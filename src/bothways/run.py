@@ -305,6 +305,8 @@ def _run(
     manifest, config_sha256 = read_manifest(folder.path)
     config = request.training
     progress = progress or make_progress(config.epochs)
+    for note in dataset.notes:
+        progress.note(note)
     training_part, validation = hold_out(dataset, config.validation_fraction, config.seed)
     with seeded(config):
         training = start_training(manifest.model, config, training_part, validation)

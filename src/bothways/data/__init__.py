@@ -4,7 +4,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 from bothways.data.collect import collect
-from bothways.data.dataset import Dataset, check_finite, hold_out, with_test_part
+from bothways.data.dataset import (
+    Dataset,
+    check_finite,
+    hold_out,
+    mind_copies,
+    with_test_part,
+)
 from bothways.data.formats import KNOWN_ENDINGS, RECORD_READERS, record_reader
 from bothways.data.inspection import inspect_dataset
 from bothways.data.labelled import read_idx, read_npz
@@ -90,10 +96,14 @@ def open_dataset(
                 others[part] = (other, _records_of(other, options))
         if options.test is None and "test" in others:
             main.notes.append(f"guessed: test data {others['test'][0].name}, beside it")
-        return collect(path.name, path, main, options, others, classes)
+        dataset = collect(path.name, path, main, options, others, classes)
+        return mind_copies(dataset, drop=options.drop_copies)
     _refuse_columns(source, options)
-    dataset = _BUILT_IN[found]() if found in _BUILT_IN else _array_reader(path)(path)
-    return with_test_part(dataset, options.test_fraction, options.split_seed)
+    if found in _BUILT_IN:
+        return with_test_part(_BUILT_IN[found](), options.test_fraction, options.split_seed)
+    dataset = _array_reader(path)(path)
+    dataset = with_test_part(dataset, options.test_fraction, options.split_seed)
+    return mind_copies(dataset, drop=options.drop_copies)
 
 
 def _records_of(path: Path, options: DataOptions) -> Source:

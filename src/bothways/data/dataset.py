@@ -1,5 +1,6 @@
 """A labelled data set: training and test sequences, and the names of the classes."""
 
+import hashlib
 from dataclasses import dataclass, replace
 
 import torch
@@ -106,6 +107,43 @@ def hold_out(dataset: Dataset, fraction: float, seed: int) -> tuple[Sequences, S
             "expected more. Set validation_fraction=0."
         )
     return sequences.subset(training), sequences.subset(held_out)
+
+
+def content_digests(sequences: Sequences) -> list[bytes]:
+    """Return a digest of each sequence's values."""
+    steps = sequences.steps.numpy()
+    return [
+        hashlib.blake2b(
+            np.ascontiguousarray(steps[start : start + length]), digest_size=16
+        ).digest()
+        for start, length in zip(sequences.starts.tolist(), sequences.lengths.tolist(), strict=True)
+    ]
+
+
+def mind_copies(dataset: Dataset, *, drop: bool) -> Dataset:
+    """Note how many held-out sequences are in the training part too, value for value; or drop them.
+
+    What is dropped are the copies in the training part.
+    """
+    of_training = content_digests(dataset.train)
+    known = set(of_training)
+    held_out: set[bytes] = set()
+    notes = []
+    for part, sequences in dataset.parts.items():
+        if part == "train":
+            continue
+        copies = [digest for digest in content_digests(sequences) if digest in known]
+        held_out |= set(copies)
+        if copies:
+            notes.append(
+                f"{len(copies):,} of the {part} sequences are in the training part too, value for "
+                "value: " + ("dropped there" if drop else "the figures will be too good")
+            )
+    if not held_out:
+        return dataset
+    kept = torch.tensor([n for n, d in enumerate(of_training) if d not in held_out])
+    train = dataset.train.subset(kept) if drop else dataset.train
+    return replace(dataset, train=train, notes=(*dataset.notes, *notes))
 
 
 def with_test_part(dataset: Dataset, fraction: float, seed: int) -> Dataset:

@@ -35,6 +35,8 @@ class DataOptions(Settings):
         Hold out the latest sequences, not any.
     split_seed : int
         Which sequences are held out for the test; of the validation split, `seed` says it.
+    drop_copies : bool
+        Drop training sequences that are, value for value, in the validation or test part.
     window, stride : int, optional
         Cut long recordings into windows of so many steps, so many steps apart.
     """
@@ -50,6 +52,7 @@ class DataOptions(Settings):
     test_fraction: float = Field(default=0.0, ge=0, lt=1)
     by_time: bool = False
     split_seed: int = Field(default=0, ge=0, lt=2**31)
+    drop_copies: bool = False
     window: int | None = Field(default=None, ge=1)
     stride: int | None = Field(default=None, ge=1)
 
