@@ -96,6 +96,20 @@ def test_windows_of_a_recording_stay_on_one_side(tmp_path):
     assert first[1] - first[0] == 4
 
 
+def test_groups_in_the_file_count_without_being_asked_for(tmp_path):
+    path = write(tmp_path / "x.jsonl", simple(40, group=lambda n: f"p{n // 4}"))
+    dataset = open_dataset(path, DataOptions(test_fraction=0.3))
+    assert not set(dataset.train.groups.tolist()) & set(dataset.test.groups.tolist())
+
+
+def test_names_that_are_numbers_are_names_in_a_table(tmp_path):
+    rows = [f"{n},{n},{'ab'[n % 2]}" for n in range(6)]
+    for name, some in (("train.csv", rows), ("test.csv", rows[:2])):
+        (tmp_path / name).write_text("\n".join(["id,x,label", *some]) + "\n")
+    with pytest.raises(DataError, match="sequence '0' is in train and in test"):
+        open_dataset(str(tmp_path / "train.csv"), DataOptions(test=str(tmp_path / "test.csv")))
+
+
 def test_numbers_of_two_files_are_not_names(tmp_path):
     records = [{"values": list(range(20)), "label": "ab"[n % 2]} for n in range(6)]
     train = write(tmp_path / "train.jsonl", records)

@@ -136,7 +136,8 @@ def test_text_in_a_feature_column_of_parquet_is_refused(csv):
     [
         ({"sequence": "who"}, "has no column 'who'; expected --sequence to be one of id, t"),
         ({"features": ("ax", "az")}, "feature 'az' is no column"),
-        ({"features": ("t",)}, "feature 't' is another column's role"),
+        ({"features": ("ax", "ax")}, "feature 'ax' is named twice"),
+        ({"features": ("t",)}, "feature 't' has another part to play"),
     ],
 )
 def test_columns_that_are_not_there(csv, options, message):
@@ -161,6 +162,31 @@ def test_split_and_group_columns(tmp_path):
     write(path, lines[:-3] + [line.replace("p5", "p0") for line in lines[-3:]])
     with pytest.raises(DataError, match="group 'p0' is in train and in test"):
         open_dataset(str(path), DataOptions(group="who", split="part"))
+
+
+def test_columns_that_hold_no_numbers_are_said_to_be_left_out(tmp_path):
+    lines = ["id,x,on,word,label", "a,1,true,foo,u", "b,2,false,bar,v"]
+    (note,) = read_table(write(tmp_path / "x.csv", lines), DataOptions()).notes
+    assert note.endswith("features x; left out, for they hold no numbers: on, word")
+
+
+def test_a_column_may_have_two_roles_if_told(tmp_path):
+    lines = ["id,t,x,label", "a,1,5,u", "b,2,6,v"]
+    path = write(tmp_path / "x.csv", lines)
+    first, second = records(path, group="id", label="t")
+    assert (first.label, first.group, first.times, second.label) == ("1", "a", None, "2")
+
+
+def test_times_of_day_and_classes_called_none(tmp_path):
+    lines = ["id,t,x,label", "a,09:30:00,5,None", "a,09:31:00,6,None", "b,09:30:00,6,NA"]
+    first, second = records(write(tmp_path / "x.csv", lines))
+    assert first.times[1] - first.times[0] == 60
+    assert (first.label, second.label) == ("None", "NA")
+
+
+def test_endings_in_capitals(csv):
+    path = as_parquet(csv)
+    assert len(records(path.rename(path.with_suffix(".PARQUET")))) == 2
 
 
 def test_prediction_needs_no_label_and_the_columns_of_training(csv, tmp_path):

@@ -39,7 +39,7 @@ def test_time_stamps(tmp_path):
 def test_the_archives_pair_is_train_and_test(tmp_path):
     lines = [*HEADER, "@data", "1,2,3:walk", "3,2,1:run"]
     train = write(tmp_path / "Toy_TRAIN.ts", lines)
-    write(tmp_path / "Toy_TEST.ts", lines[:-1])
+    write(tmp_path / "Toy_TEST.ts", [*HEADER, "@data", "2,2,3:walk"])
     dataset = open_dataset(str(train))
     assert (len(dataset.train), len(dataset.test)) == (2, 1)
     assert dataset.classes == ("walk", "run")

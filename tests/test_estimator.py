@@ -59,6 +59,16 @@ def test_ragged_sequences_in_every_form():
     assert small().fit(series, y).n_features_in_ == 1
 
 
+def test_a_list_of_arrays_is_sequences_whatever_stands_beside():
+    X, y = spirals(30)
+    series = [values[:, 1] for values in X]
+    fitted = small(epochs=2).fit(series, y)
+    alone = np.concatenate([fitted.predict_proba([values]) for values in series])
+    np.testing.assert_allclose(alone, fitted.predict_proba(series), atol=1e-6)
+    nested = [values.tolist() for values in X]
+    assert small(epochs=2).fit(nested, y).n_features_in_ == 2
+
+
 def test_the_command_lines_path_gives_the_same_weights(tmp_path):
     X, y = spirals(50)
     settings = {"hidden_size": 8, "epochs": 4, "validation_fraction": 0.2, "seed": 5}
@@ -119,6 +129,10 @@ def test_bad_input_is_named():
     X, y = spirals(20)
     with pytest.raises(ConfigError, match="setting 'hidden' is unknown"):
         small(settings={"hidden": 3}).fit(X, y)
+    with pytest.raises(ConfigError, match="class_weight is 'bogus'"):
+        small(class_weight="bogus").fit(X, y)
+    with pytest.raises(DataError, match="leave no sequence with a weight above 0"):
+        small(class_weight={"left": 0.0, "right": 0.0}).fit(X, y)
     fitted = small(epochs=1).fit(X, y)
     with pytest.raises(DataError, match="X has 3 features, but RecurrentClassifier is expecting 2"):
         fitted.predict([np.ones((4, 3))])

@@ -16,7 +16,7 @@ from sklearn.utils.validation import (
 )
 
 from bothways.data import Dataset, hold_out
-from bothways.errors import DataError
+from bothways.errors import ConfigError, DataError
 from bothways.evaluation import calibrate
 from bothways.inference import TrainedModel
 from bothways.progress import make_progress
@@ -197,7 +197,8 @@ class RecurrentClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.input_tags.three_d_array = True
-        tags.input_tags.allow_nan = self.missing not in (None, "refuse")
+        missing = (self.settings or {}).get("missing", self.missing)
+        tags.input_tags.allow_nan = missing not in (None, "refuse")
         return tags
 
     def _request(self) -> Request:
@@ -206,6 +207,11 @@ class RecurrentClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         seed = self.random_state
         if not isinstance(seed, int | np.integer):
             seed = check_random_state(seed).randint(2**31 - 1)
+        if not (self.class_weight in (None, "balanced") or isinstance(self.class_weight, Mapping)):
+            raise ConfigError(
+                f"class_weight is {self.class_weight!r}; expected None, 'balanced' or a dict of "
+                "classes. Correct it."
+            )
         if self.class_weight == "balanced":
             chosen["class_weights"] = "balanced"
         settings = chosen | {"seed": int(seed)} | dict(self.settings or {})
@@ -225,6 +231,11 @@ class RecurrentClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         weights = _check_sample_weight(sample_weight, y[:, None], ensure_non_negative=True)
         if isinstance(self.class_weight, Mapping):
             weights = weights * compute_sample_weight(dict(self.class_weight), y)
+        if not weights.mean() > 0:
+            raise DataError(
+                "sample_weight and class_weight leave no sequence with a weight above 0; expected "
+                "some. Correct them."
+            )
         return torch.from_numpy((weights / weights.mean()).astype(np.float32))
 
     def _sequences(self, X: Any, *, fitting: bool) -> Sequences:
@@ -251,12 +262,18 @@ class RecurrentClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
 
 def _is_table(X: Any) -> bool:
-    """Return whether X is for scikit-learn's own checks: all but lists of sequences and 3-D."""
+    """Return whether X is for scikit-learn's own checks: all but lists of sequences and 3-D.
+
+    A list of arrays is always one of sequences, whatever their lengths; a list of numbers or of
+    lists of numbers is a table.
+    """
     if isinstance(X, np.ndarray) and X.dtype == object and X.ndim == 1 and len(X):
         X = list(X)
     if isinstance(X, list | tuple) and X:
-        shapes = [np.shape(values) if hasattr(values, "shape") else None for values in X]
-        if all(shape is not None and len(shape) in (1, 2) for shape in shapes):
-            return all(len(shape or ()) == 1 for shape in shapes) and len(set(shapes)) == 1
-        return True
+        return not all(hasattr(values, "shape") or _depth(values) == 2 for values in X)
     return not (isinstance(X, np.ndarray) and X.ndim == 3)
+
+
+def _depth(values: Any) -> int:
+    """Return how deep lists are nested."""
+    return 1 + _depth(values[0]) if isinstance(values, list | tuple) and len(values) else 0

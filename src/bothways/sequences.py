@@ -273,10 +273,17 @@ class Sequences:
             self.check_finite(name, missing=missing)
         return low, high
 
-    def check_finite(self, name: str, first: int = 0, *, missing: bool = False) -> None:
+    def check_finite(
+        self,
+        name: str,
+        first: int = 0,
+        *,
+        missing: bool = False,
+        features: Sequence[str] = (),
+    ) -> None:
         """Raise DataError, with the row in `name` (counted from `first`), at a value no net takes.
 
-        That is infinity and, unless it may stand for what is `missing`, NaN.
+        That is infinity and, unless it may stand for what is `missing`, NaN. `features` are names.
         """
         start = 0
         for steps in self.steps.split(CHUNK_STEPS):
@@ -287,11 +294,13 @@ class Sequences:
                 if not len(rows):  # it belongs to another subset
                     continue
                 row = int(rows[0])
+                is_nan = bool(self.steps[step, feature].isnan())
+                what = features[feature] if features else f"feature {feature}"
                 raise DataError(
                     f"{name}[{first + row}] holds {float(self.steps[step, feature])} at step "
-                    f"{step - int(self.starts[row])}, feature {feature}; expected finite numbers. "
+                    f"{step - int(self.starts[row])}, {what}; expected finite numbers. "
                     "Mend or drop it"
-                    + ("." if missing else ", or say what NaN stands for with missing=mean.")
+                    + (", or say what NaN stands for: --missing mean." if is_nan else ".")
                 )
             start += len(steps)
 

@@ -102,12 +102,14 @@ def collect(
             f"{path} has a class {unknown[0]!r}; expected one of {', '.join(names)}. "
             "Map it to one of them, or leave it out."
         )
-    has_groups = options.group is not None or options.window is not None
-    numbers = None
-    if has_groups:
-        every = [group for part in parts.values() for group in part.groups]
-        numbers = {group: n for n, group in enumerate(dict.fromkeys(every))}
-    made = {part: some.sequences(names, numbers) for part, some in parts.items() if len(some)}
+    every = [group for part in parts.values() for group in part.groups]
+    numbers = {group: n for n, group in enumerate(dict.fromkeys(every))}
+    has_groups = len(numbers) < len(every)
+    made = {
+        part: some.sequences(names, numbers if has_groups else None)
+        for part, some in parts.items()
+        if len(some)
+    }
     train = made["train"]
     if options.by_time:
         if len(parts["train"].begins) < len(train):

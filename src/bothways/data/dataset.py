@@ -84,7 +84,9 @@ def check_finite(dataset: Dataset, *, missing: bool = False) -> None:
     """Raise DataError if a sequence holds infinity or, unless `missing` is allowed for, NaN."""
     for part, sequences in dataset.parts.items():
         name = "inputs" if part == "train" else f"{part}_inputs"
-        sequences.check_finite(f"{dataset.name}[{name}]", missing=missing)
+        sequences.check_finite(
+            f"{dataset.name}[{name}]", missing=missing, features=dataset.features
+        )
 
 
 def hold_out(dataset: Dataset, fraction: float, seed: int) -> tuple[Sequences, Sequences | None]:
@@ -113,9 +115,7 @@ def content_digests(sequences: Sequences) -> list[bytes]:
     """Return a digest of each sequence's values."""
     steps = sequences.steps.numpy()
     return [
-        hashlib.blake2b(
-            np.ascontiguousarray(steps[start : start + length]), digest_size=16
-        ).digest()
+        hashlib.blake2b(steps[start : start + length].tobytes(), digest_size=16).digest()
         for start, length in zip(sequences.starts.tolist(), sequences.lengths.tolist(), strict=True)
     ]
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from bothways.data.records import PARTS, DataOptions, Record, Source
+from bothways.data.records import PARTS, Array, DataOptions, Record, Source
 from bothways.data.text import lines_of
 from bothways.errors import DataError
 
@@ -62,15 +62,15 @@ def _records(path: Path, labelled: bool) -> Iterator[Record]:
         part = found.get("split")
         if part is not None and part not in PARTS:
             raise DataError(f"{where}: split is {part!r}; expected {', '.join(PARTS)}. Mend it.")
-        times = found.get("times")
+        steps = _as_steps(values, where)
         yield Record(
             name=str(found.get("sequence", index)),
             place=f"line {number}",
-            values=_as_steps(values, where),
+            values=steps,
             label=_as_text(found.get("label"), "label", where),
             group=_as_text(found.get("group"), "group", where),
             part=part,
-            times=None if times is None else np.asarray(times),
+            times=_as_times(found.get("times"), len(steps), where),
             named="sequence" in found,
         )
 
@@ -92,6 +92,26 @@ def _as_steps(values: Any, where: str) -> Any:
             "Mend it, or leave the sequence out."
         )
     return array
+
+
+def _as_times(times: Any, count: int, where: str) -> Array | None:
+    """Return numbers or time stamps (time,), in order."""
+    if times is None:
+        return None
+    try:
+        array: Array = np.array(times, "datetime64[ns]" if _is_text(times) else np.float64)
+    except (TypeError, ValueError):
+        array = np.empty(0)
+    if array.shape != (count,) or (array[1:] < array[:-1]).any():
+        raise DataError(
+            f"{where}: times is {str(times)[:40]}; expected {count} numbers, or time stamps like "
+            "2026-01-31T09:30:00, that do not go back: one for each step. Mend it."
+        )
+    return array
+
+
+def _is_text(times: Any) -> bool:
+    return isinstance(times, list) and bool(times) and isinstance(times[0], str)
 
 
 def _as_text(value: Any, key: str, where: str) -> str | None:

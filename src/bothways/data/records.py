@@ -6,10 +6,10 @@ and a stream of `Record`s. All that follows, from classes to splits, is the same
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from bothways.config import Settings
 
@@ -55,6 +55,14 @@ class DataOptions(Settings):
     drop_copies: bool = False
     window: int | None = Field(default=None, ge=1)
     stride: int | None = Field(default=None, ge=1)
+
+    @model_validator(mode="after")
+    def _check_together(self) -> Self:
+        if self.stride is not None and self.window is None:
+            raise ValueError(
+                f"stride is {self.stride} but there is no window; expected both. Give --window too."
+            )
+        return self
 
 
 Part = Literal["train", "validation", "test"]

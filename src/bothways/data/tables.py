@@ -43,7 +43,8 @@ class _Roles:
     def columns(self) -> list[str]:
         """All columns that are read."""
         named = (self.sequence, self.time, self.label, self.group, self.split)
-        return [name for name in named if name is not None] + list(self.features)
+        used = [name for name in named if name is not None] + list(self.features)
+        return list(dict.fromkeys(used))  # a sequence may be its own group
 
 
 def read_table(path: Path, options: DataOptions, *, labelled: bool = True) -> Source:
@@ -65,7 +66,7 @@ def read_table(path: Path, options: DataOptions, *, labelled: bool = True) -> So
     MissingDependencyError
         If pyarrow is not installed.
     """
-    table = _Parquet(path) if path.suffix in (".parquet", ".pq") else _Csv(path)
+    table = _Parquet(path) if path.suffix.lower() in (".parquet", ".pq") else _Csv(path)
     roles, notes = _roles(table, options, labelled)
     return Source(roles.features, _records(table, roles), notes=notes)
 
@@ -113,7 +114,6 @@ class _Csv:
                     column_types=types,
                     include_columns=columns,
                     null_values=_MISSING,
-                    strings_can_be_null=True,
                 ),
             )
         except _arrow_errors() as error:
@@ -194,14 +194,17 @@ def _roles(
         )
     found: dict[str, str | None] = {}
     guessed = []
-    for role in ("sequence", "time", "label", "group", "split"):
-        told = getattr(options, role)
+    wanted = ("sequence", "time", "label", "group", "split") if labelled else ("sequence", "time")
+    given = {role: getattr(options, role) for role in wanted}
+    told_apart = [name for role, name in given.items() if role != "group"]  # it may be another too
+    free = [name for name in columns if name not in told_apart]
+    for role, told in given.items():
         if told is not None and told not in columns:
             raise DataError(
                 f"{table.path} has no column {told!r}; expected --{role} to be one of "
                 f"{', '.join(columns)}. Check its name."
             )
-        found[role] = told or _usual(role, columns)
+        found[role] = told or _usual(role, free)
         if told is None and found[role] is not None:
             guessed.append(f"{role} {found[role]!r}")
     for role, needed in (("sequence", True), ("label", labelled)):
@@ -210,19 +213,23 @@ def _roles(
                 f"{table.path} has columns {', '.join(columns)}, none of them a usual name for the "
                 f"{role}; expected one. Name it with --{role}."
             )
+    found = dict.fromkeys(("sequence", "time", "label", "group", "split")) | found
     taken = set(found.values())
     features = options.features
     if features is None:
         features = tuple(
             name
             for name, kind in table.types.items()
-            if name not in taken
-            and (types.is_floating(kind) or types.is_integer(kind) or types.is_boolean(kind))
+            if name not in taken and (types.is_floating(kind) or types.is_integer(kind))
         )
         guessed.append(f"features {', '.join(features)}")
+        others = [name for name in columns if name not in taken and name not in features]
+        if others and labelled:
+            guessed.append(f"left out, for they hold no numbers: {', '.join(others)}")
     for name in features:
-        if name not in columns or name in taken:
-            what = "is no column" if name not in columns else "is another column's role"
+        if name not in columns or name in taken or features.count(name) > 1:
+            what = "is no column" if name not in columns else "has another part to play"
+            what = "is named twice" if features.count(name) > 1 else what
             raise DataError(
                 f"{table.path}: feature {name!r} {what}; expected one of "
                 f"{', '.join(other for other in columns if other not in taken)}. "
@@ -309,7 +316,7 @@ def _record(table: _Csv | _Parquet, roles: _Roles, runs: list[_Rows]) -> Record:
         column = joined.get(role)
         if column is not None and (column != column[0]).any():
             other = int((column != column[0]).argmax())
-            advice = "Use --target step to label each step." if role == "label" else "Mend it."
+            advice = "Label each sequence once." if role == "label" else "Mend it."
             raise DataError(
                 f"{table.path}, {table.place(first + other)}: {role} is {column[other]!r} but "
                 f"{column[0]!r} before in sequence {runs[0].name!r}; expected one for each "
@@ -350,16 +357,22 @@ def _part(name: str | None, where: str) -> Part | None:
 
 
 def _texts(column: Any, table: _Csv | _Parquet, name: str, row: int) -> Array:
-    """Return a column as text; nothing may be missing."""
-    _refuse_missing(column, table, name, row)
-    return np.asarray(column.cast("string").to_pylist(), dtype=object)
+    """Return a column as text; nothing may be missing, or empty."""
+    values = column.cast("string").to_pylist()
+    if None in values or "" in values:
+        missing = next(n for n, value in enumerate(values) if not value)
+        raise _missing(table, name, row + missing)
+    return np.asarray(values, dtype=object)
 
 
 def _times(column: Any, table: _Csv | _Parquet, name: str, row: int) -> Array:
     """Return a column of numbers or time stamps in an order that can be compared."""
     from pyarrow import types
 
-    _refuse_missing(column, table, name, row)
+    if column.null_count:
+        raise _missing(table, name, row + column.is_null().to_pylist().index(True))
+    if types.is_time(column.type):  # of a day
+        column = column.cast("int32" if column.type.bit_width == 32 else "int64")
     if types.is_string(column.type) or types.is_large_string(column.type):
         raise DataError(
             f"{table.path}, {table.place(row)}: time {name!r} is {column[0].as_py()!r}; expected "
@@ -369,13 +382,11 @@ def _times(column: Any, table: _Csv | _Parquet, name: str, row: int) -> Array:
     return times
 
 
-def _refuse_missing(column: Any, table: _Csv | _Parquet, name: str, row: int) -> None:
-    if column.null_count:
-        missing = row + column.is_null().to_pylist().index(True)
-        raise DataError(
-            f"{table.path}, {table.place(missing)}: {name!r} is missing; expected a value in each "
-            "row. Fill it in, or drop the row."
-        )
+def _missing(table: _Csv | _Parquet, name: str, row: int) -> DataError:
+    return DataError(
+        f"{table.path}, {table.place(row)}: {name!r} is missing; expected a value in each row. "
+        "Fill it in, or drop the row."
+    )
 
 
 def _pyarrow() -> Any:
