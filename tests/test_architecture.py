@@ -17,10 +17,10 @@ ROWS = [
     ["ragged", "sequences", "data", "kernels", "recipes"],
     ["encoder", "stem", "calibration", "layers", "nn", "readout", "bench"],
     ["model"],
-    ["optimization", "evaluation", "training", "checkpoint", "model_card", "inference"],
-    ["convert", "prediction", "progress", "run_folder", "splits", "run"],
+    ["device", "optimization", "evaluation", "training", "checkpoint", "model_card", "inference"],
+    ["convert", "prediction", "progress", "run_folder", "provenance", "splits", "run"],
     ["estimator", "baselines", "compare"],
-    ["console", "commands", "cli", "__main__"],
+    ["console", "commands", "data_arguments", "cli", "__main__"],
 ]
 PLACE = {name: (row, n) for row, names in enumerate(ROWS) for n, name in enumerate(names)}
 COMPILED = {f"kernels/compiled/{path.name}" for path in SOURCE.glob("kernels/compiled/*.py")}
@@ -29,8 +29,8 @@ ADAPTED_IN = {
     "sklearn": {"estimator.py", "baselines.py"},
     "scipy": {"compare.py"},
     "aeon": {"baselines.py"},
-    "pyarrow": {"data/tables.py"},
-    "typer": {"cli.py", "commands.py"},
+    "pyarrow": {"data/columns.py", "data/tables.py"},
+    "typer": {"cli.py", "commands.py", "data_arguments.py"},
     "rich": {"console.py"},
     "numba": COMPILED,
     "llvmlite": COMPILED,

@@ -64,7 +64,7 @@ def test_other_delimiters(tmp_path, csv, sign):
 def test_sequences_go_on_from_block_to_block(csv, rows_of_a_block, monkeypatch):
     path = as_parquet(csv)
     whole = records(path)
-    monkeypatch.setattr("bothways.data.tables._BLOCK_ROWS", rows_of_a_block)
+    monkeypatch.setattr("bothways.data.columns._BLOCK_ROWS", rows_of_a_block)
     for mine, expected in zip(records(path), whole, strict=True):
         assert (mine.name, mine.label, mine.place) == (
             expected.name,
@@ -87,6 +87,7 @@ def test_sequences_go_on_from_block_to_block(csv, rows_of_a_block, monkeypatch):
         (["id,t,label", "a,0,walk"], r"no column of numbers"),
         (["t,ax,label", "0,1,walk"], r"none of them a usual name for the sequence"),
         (["id,ax,ay", "a,1,2"], r"none of them a usual name for the label"),
+        (["id,x,y", "a,1,2"], r"none of them a usual name for the label"),
         (["id,ax,ax,label", "a,1,2,x"], r"two columns 'ax'"),
         ([HEADER, "a,0,1,walk"], r"cannot be read as CSV \(.*Expected 5 columns, got 4"),
     ],
@@ -112,7 +113,7 @@ def test_mixed_encodings_are_refused(tmp_path, csv):
 
 
 def test_a_line_over_the_limit_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr("bothways.data.tables.BLOCK_BYTES", 1000)
+    monkeypatch.setattr("bothways.data.columns.BLOCK_BYTES", 1000)
     path = write(tmp_path / "steps.csv", [HEADER, ROWS[0], "b,0,1,1," + "x" * 3000])
     with pytest.raises(DataError, match="longer than 1,000 bytes"):
         records(path)

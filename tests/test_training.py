@@ -5,8 +5,9 @@ import pytest
 import torch
 
 from bothways import ModelConfig, SequenceClassifier, Sequences, TrainConfig
+from bothways.device import choose_device
 from bothways.errors import BackendError, NonFiniteLossError
-from bothways.training import EpochDone, StepDone, Training, choose_device
+from bothways.training import EpochDone, StepDone, Training
 
 
 def make_sequences(count=40, seed=0):

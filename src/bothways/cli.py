@@ -4,30 +4,16 @@ import functools
 import json
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bothways.commands import (
-    ByTime,
-    DropCopies,
-    Features,
-    Group,
-    Label,
-    OneLineErrors,
-    Sequence,
-    Split,
-    Stride,
-    Test,
-    Time,
-    Validation,
-    Window,
-    command,
-    data_options,
-    fraction_or_file,
-    stop_on_signal,
-)
+from bothways.commands import OneLineErrors, command, stop_on_signal
+from bothways.data_arguments import fraction_or_file, reads_data
 from bothways.errors import ConfigError
+
+if TYPE_CHECKING:
+    from bothways.data import DataOptions
 
 app = typer.Typer(
     cls=OneLineErrors,
@@ -93,6 +79,7 @@ def _options(
   bothways train runs/flat --resume
 """,
 )
+@reads_data
 def train(
     source: Annotated[
         str,
@@ -102,22 +89,14 @@ def train(
             "a class; with --resume, a run's folder.",
         ),
     ],
+    options: "DataOptions",  # see reads_data
     recipe: Annotated[
         str | None,
         typer.Option(help="See: bothways recipes. default for mnist, else time-series."),
     ] = None,
-    sequence: Sequence = None,
-    time: Time = None,
-    features: Features = None,
-    label: Label = None,
-    group: Group = None,
-    split: Split = None,
-    validation: Validation = None,
-    test: Test = None,
-    by_time: ByTime = False,
-    drop_copies: DropCopies = False,
-    window: Window = None,
-    stride: Stride = None,
+    validation: Annotated[
+        str | None, typer.Option(help="Fraction to hold out for choosing the epoch, or a file.")
+    ] = None,
     missing: Annotated[
         str | None, typer.Option(help="What NaN becomes: refuse, mean, zero or mask.")
     ] = None,
@@ -161,20 +140,7 @@ def train(
     ):
         if value is not None:
             chosen[name] = value
-    options = data_options(
-        sequence=sequence,
-        time=time,
-        features=features,
-        label=label,
-        group=group,
-        split=split,
-        validation_file=validation_file,
-        test=test,
-        by_time=by_time,
-        drop_copies=drop_copies,
-        window=window,
-        stride=stride,
-    )
+    options = options.model_copy(update={"validation": validation_file})
     if continue_run:
         if chosen or out or force or threads or recipe or options != type(options)():
             raise ConfigError(
@@ -297,22 +263,13 @@ def predict(
   bothways inspect model.ckpt
 """,
 )
+@reads_data
 def inspect(
     what: Annotated[
         str, typer.Argument(help="A run or model folder, a data set, or a notebook's checkpoint.")
     ],
-    sequence: Sequence = None,
-    time: Time = None,
-    features: Features = None,
-    label: Label = None,
-    group: Group = None,
-    split: Split = None,
+    options: "DataOptions",  # see reads_data
     validation: Annotated[str | None, typer.Option(help="File of the validation part.")] = None,
-    test: Test = None,
-    by_time: ByTime = False,
-    drop_copies: DropCopies = False,
-    window: Window = None,
-    stride: Stride = None,
 ) -> None:
     """Say what a model, a data set or a notebook's checkpoint is."""
     from bothways.checkpoint import is_model_folder
@@ -323,26 +280,13 @@ def inspect(
     from bothways.run_folder import RunFolder
 
     path = Path(what)
-    options = data_options(
-        sequence=sequence,
-        time=time,
-        features=features,
-        label=label,
-        group=group,
-        split=split,
-        validation_file=validation,
-        test=test,
-        by_time=by_time,
-        drop_copies=drop_copies,
-        window=window,
-        stride=stride,
-    )
     if is_model_folder(path):
         print_model(load(path), RunFolder(path).describe_status())
     elif path.suffix in (".ckpt", ".pt", ".pth"):
         print_checkpoint(read_weights(path))
     else:
-        print_dataset(open_dataset(what, options))
+        parts = {"validation": validation}
+        print_dataset(open_dataset(what, options.model_copy(update=parts)))
 
 
 @_command(
@@ -352,8 +296,10 @@ def inspect(
   bothways compare waves.csv --vary cell=lstm,gru,rnn --vary readout=final,mean --rounds 10
 """,
 )
+@reads_data
 def compare(
     source: Annotated[str, typer.Argument(metavar="DATA", help="As of train.")],
+    options: "DataOptions",  # see reads_data
     recipe: Annotated[str, typer.Option(help="See: bothways recipes.")] = "time-series",
     vary: Annotated[
         list[str] | None,
@@ -367,17 +313,6 @@ def compare(
         typer.Option("--set", metavar="NAME=VALUE", help="Replace a setting of the recipe."),
     ] = None,
     rounds: Annotated[int, typer.Option(min=1, help="Splits and seeds to average over.")] = 5,
-    sequence: Sequence = None,
-    time: Time = None,
-    features: Features = None,
-    label: Label = None,
-    group: Group = None,
-    split: Split = None,
-    test: Test = None,
-    by_time: ByTime = False,
-    drop_copies: DropCopies = False,
-    window: Window = None,
-    stride: Stride = None,
     as_json: AsJson = False,
     threads: Threads = None,
 ) -> None:
@@ -395,20 +330,6 @@ def compare(
     from bothways.recipes import parse_choices, parse_settings
 
     _use_threads(threads)
-    options = data_options(
-        sequence=sequence,
-        time=time,
-        features=features,
-        label=label,
-        group=group,
-        split=split,
-        validation_file=None,
-        test=test,
-        by_time=by_time,
-        drop_copies=drop_copies,
-        window=window,
-        stride=stride,
-    )
     dataset = open_dataset(source, options)
     with tqdm(total=rounds, unit=" rounds", disable=None, leave=False) as bar:
 

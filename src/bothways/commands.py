@@ -7,17 +7,14 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Annotated, Any, ParamSpec
+from typing import Any, ParamSpec
 
 import typer
 import typer.core
 from typer.exceptions import TyperException
 
-from bothways.errors import BothwaysError, ConfigError
+from bothways.errors import BothwaysError
 from bothways.process import keep_freed_memory
-
-if TYPE_CHECKING:
-    from bothways.data import DataOptions
 
 P = ParamSpec("P")
 
@@ -120,78 +117,3 @@ def stop_on_signal() -> Iterator[Callable[[], bool]]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-Sequence = Annotated[
-    str | None, typer.Option(help="Column that says which sequence a row belongs to.")
-]
-Time = Annotated[str | None, typer.Option(help="Column of the time.")]
-Features = Annotated[
-    str | None, typer.Option(help="Input columns, with commas between; all numbers if not given.")
-]
-Label = Annotated[str | None, typer.Option(help="Column of the class.")]
-Group = Annotated[
-    str | None, typer.Option(help="Column, a person for example, that no split takes apart.")
-]
-Split = Annotated[str | None, typer.Option(help="Column that says train, validation or test.")]
-Validation = Annotated[
-    str | None, typer.Option(help="Fraction to hold out for choosing the epoch, or a file.")
-]
-Test = Annotated[str | None, typer.Option(help="Fraction to hold out for the test, or a file.")]
-ByTime = Annotated[bool, typer.Option("--by-time", help="Hold out the latest sequences, not any.")]
-DropCopies = Annotated[
-    bool, typer.Option("--drop-copies", help="Drop training sequences that are held out too.")
-]
-Window = Annotated[
-    int | None, typer.Option(min=1, help="Cut recordings into windows of so many steps.")
-]
-Stride = Annotated[
-    int | None, typer.Option(min=1, help="Steps from window to window; as many if not given.")
-]
-
-
-def data_options(
-    *,
-    features: str | None,
-    test: str | None,
-    validation_file: str | None,
-    **others: Any,
-) -> "DataOptions":
-    """Return the options above as the library has them."""
-    from bothways.data import DataOptions
-
-    fraction, file = fraction_or_file(test)
-    return DataOptions(
-        **others,
-        features=None if features is None else tuple(features.split(",")),
-        test=file,
-        test_fraction=fraction or 0.0,
-        validation=validation_file,
-    )
-
-
-def fraction_or_file(value: str | None) -> tuple[float | None, str | None]:
-    """Read what --test and --validation take: a fraction, or else the path of a file.
-
-    Raises
-    ------
-    ConfigError
-        If it is a number that is no fraction.
-
-    Examples
-    --------
-    >>> fraction_or_file("0.2"), fraction_or_file("test.csv")
-    ((0.2, None), (None, 'test.csv'))
-    """
-    if value is None:
-        return None, None
-    try:
-        fraction = float(value)
-    except ValueError:
-        return None, value
-    if not 0 < fraction < 1:
-        raise ConfigError(
-            f"{value} is no part to hold out; expected a fraction between 0 and 1, or a file. "
-            "Use 0.2 for a fifth."
-        )
-    return fraction, None

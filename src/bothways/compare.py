@@ -17,13 +17,14 @@ from scipy.special import stdtr, stdtrit
 
 from bothways.baselines import baselines
 from bothways.data import Dataset, check_finite, hold_out
+from bothways.device import seeded
 from bothways.errors import ConfigError
 from bothways.evaluation import compute_logits
+from bothways.provenance import manifest_for
 from bothways.recipes import Recipe, load_recipe
-from bothways.run import manifest_for
 from bothways.run_folder import Request
 from bothways.sequences import Sequences
-from bothways.training import EpochDone, seeded, start_training
+from bothways.training import EpochDone, start_training
 
 HELD_OUT = 0.25
 """Part of the training data that a round judges on."""

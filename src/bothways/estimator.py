@@ -16,15 +16,16 @@ from sklearn.utils.validation import (
 )
 
 from bothways.data import Dataset, hold_out
+from bothways.device import seeded
 from bothways.errors import ConfigError, DataError
 from bothways.evaluation import calibrate
 from bothways.inference import TrainedModel
 from bothways.progress import make_progress
+from bothways.provenance import manifest_for
 from bothways.recipes import load_recipe
-from bothways.run import manifest_for
 from bothways.run_folder import Request
 from bothways.sequences import Sequences
-from bothways.training import EpochDone, seeded, start_training
+from bothways.training import EpochDone, start_training
 
 Array = np.ndarray[Any, np.dtype[Any]]
 

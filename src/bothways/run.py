@@ -18,21 +18,18 @@ from bothways.checkpoint import (
     CONFIG_FILE,
     MODEL_FILE,
     Manifest,
-    Preprocessing,
     read_manifest,
     save_weights,
-    versions,
 )
-from bothways.config import ModelConfig
 from bothways.data import (
     DataOptions,
     Dataset,
-    check_finite,
     find_source,
     hold_out,
     is_built_in,
     open_dataset,
 )
+from bothways.device import choose_device, seeded
 from bothways.errors import (
     CheckpointError,
     ConfigError,
@@ -46,11 +43,12 @@ from bothways.kernels import choose_backend
 from bothways.model import SequenceClassifier
 from bothways.model_card import model_card
 from bothways.progress import Progress, make_progress
+from bothways.provenance import manifest_for
 from bothways.recipes import load_recipe
 from bothways.run_folder import Request, RunFolder, create_folder
 from bothways.sequences import Sequences
 from bothways.storage import json_bytes, load_tensors, save_tensors, write_atomically
-from bothways.training import EpochDone, Training, choose_device, seeded, start_training
+from bothways.training import EpochDone, Training, start_training
 
 
 @dataclass(frozen=True)
@@ -230,69 +228,10 @@ def _check_unchanged(before: Manifest, now: Manifest, folder: RunFolder, source:
         )
 
 
-def manifest_for(request: Request, dataset: Dataset) -> Manifest:
-    """Return what the model will be, before it is trained.
-
-    Raises
-    ------
-    DataError
-        If a sequence holds what no net takes, or is too long for readout `flatten`.
-    """
-    config = request.training
-    missing = request.model.get("missing", "refuse") != "refuse"
-    check_finite(dataset, missing=missing)
-    training_part, validation = hold_out(dataset, config.validation_fraction, config.seed)
-    if request.model.get("calibrate") and validation is None:
-        raise ConfigError(
-            "calibrate was asked for without a validation split; expected one to fit the "
-            "temperature on, never the test set. Set validation_fraction, 0.1 for example."
-        )
-    flatten = request.model.get("readout") == "flatten"
-    if flatten and dataset.test is not None and dataset.test.longest > dataset.train.longest:
-        raise DataError(
-            f"{dataset.name} has a test sequence of {dataset.test.longest} steps but readout "
-            f"'flatten' sees {dataset.train.longest}, the longest in training; expected no longer "
-            "ones. Cut them, or use readout final."
-        )
-    return Manifest(
-        model=ModelConfig(
-            **request.model,
-            input_size=dataset.train.input_size,
-            num_classes=len(dataset.classes),
-            sequence_length=dataset.train.longest if flatten else None,
-        ),
-        classes=dataset.classes,
-        preprocessing=Preprocessing(
-            features=dataset.features,
-            reading=_reading(request.options, dataset.features),
-            training_range=training_part.value_range(missing=missing),
-        ),
-        provenance={
-            "recipe": request.recipe,
-            "training": config.model_dump(mode="json"),
-            "data": {
-                "name": dataset.name,
-                "train_count": len(dataset.train),
-                "test_count": 0 if dataset.test is None else len(dataset.test),
-                "train_sha256": dataset.train.fingerprint(),
-                "test_sha256": None if dataset.test is None else dataset.test.fingerprint(),
-            },
-            "threads": request.threads,
-            "versions": versions(),
-        },
-    )
-
-
 def _with_absolute_paths(options: DataOptions) -> DataOptions:
     files = {"test": options.test, "validation": options.validation}
     found = {name: find_source(path) for name, path in files.items() if path is not None}
     return options.model_copy(update=found)
-
-
-def _reading(options: DataOptions, features: tuple[str, ...]) -> DataOptions:
-    """Return how a file with more data is to be read: the same columns, and no splits."""
-    kept = options.model_dump(include={"sequence", "time", "label", "group", "window", "stride"})
-    return DataOptions(**kept, features=features or None)
 
 
 def _run(

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
 from typing import Any, cast
 
@@ -12,7 +12,8 @@ from torch.nn import functional
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from bothways.config import ModelConfig, TrainConfig
-from bothways.errors import BackendError, NonFiniteLossError
+from bothways.device import choose_device
+from bothways.errors import NonFiniteLossError
 from bothways.evaluation import compute_logits
 from bothways.model import SequenceClassifier
 from bothways.optimization import learning_rate_at, make_optimizer
@@ -348,15 +349,6 @@ class Training:
         return cast(SequenceClassifier, self._average.module)
 
 
-@contextmanager
-def seeded(config: TrainConfig) -> Iterator[None]:
-    """Draw from torch's default generators as `config.seed` says, and leave them as they were."""
-    device = choose_device(config)
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        torch.manual_seed(config.seed)
-        yield
-
-
 def start_training(
     model_config: ModelConfig,
     config: TrainConfig,
@@ -382,28 +374,3 @@ def _cross_entropy(
         return functional.cross_entropy(logits, labels, label_smoothing=smoothing)
     losses = functional.cross_entropy(logits, labels, label_smoothing=smoothing, reduction="none")
     return (losses * weights).mean()
-
-
-def choose_device(config: TrainConfig) -> torch.device:
-    """Return the device that `config.device` and `config.precision` ask for.
-
-    Raises
-    ------
-    BackendError
-        If it is not there, or bfloat16 is asked for without CUDA.
-    """
-    has = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
-    name = config.device
-    if name == "auto":
-        name = "cuda" if has["cuda"] else "mps" if has["mps"] else "cpu"
-    if not has[name]:
-        raise BackendError(
-            f"device {name!r} is not available to torch here; expected one of "
-            f"{', '.join(n for n, there in has.items() if there)}. Use device auto."
-        )
-    if config.precision == "bfloat16" and name != "cuda":
-        raise BackendError(
-            f"precision 'bfloat16' was asked for on {name}; expected device cuda. "
-            "Use precision float32."
-        )
-    return torch.device(name)

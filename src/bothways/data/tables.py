@@ -4,7 +4,6 @@ The rows of a sequence stand together, in the order of time. Only the block bein
 sequence being put together are in memory.
 """
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,20 +11,16 @@ from typing import Any
 
 import numpy as np
 
+from bothways.data.columns import Columns, CsvColumns, ParquetColumns
 from bothways.data.records import PARTS, Array, DataOptions, Part, Record, Source
-from bothways.errors import DataError, MissingDependencyError
+from bothways.errors import DataError
 
-BLOCK_BYTES = 8 << 20
-"""A CSV file is read in blocks of this size; no line may be longer."""
-
-_BLOCK_ROWS = 1 << 16
 # Names that say what a column is, wherever someone has not said it.
 _USUAL = {
     "sequence": ("sequence", "sequence_id", "series", "series_id", "session", "recording", "id"),
     "time": ("time", "t", "timestamp", "step", "datetime", "date"),
-    "label": ("label", "class", "target", "activity", "y"),
+    "label": ("label", "class", "target", "activity"),  # not y: it is often a coordinate
 }
-_MISSING = ["", "NA", "N/A", "NaN", "nan", "null", "NULL", "None", "?"]
 
 
 @dataclass(frozen=True)
@@ -66,123 +61,12 @@ def read_table(path: Path, options: DataOptions, *, labelled: bool = True) -> So
     MissingDependencyError
         If pyarrow is not installed.
     """
-    table = _Parquet(path) if path.suffix.lower() in (".parquet", ".pq") else _Csv(path)
+    table = ParquetColumns(path) if path.suffix.lower() in (".parquet", ".pq") else CsvColumns(path)
     roles, notes = _roles(table, options, labelled)
     return Source(roles.features, _records(table, roles), notes=notes)
 
 
-class _Csv:
-    """A CSV file as blocks of columns."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        with path.open("rb") as file:
-            header, first = file.readline(BLOCK_BYTES), file.readline(BLOCK_BYTES)
-        if header.strip() and not first.strip():
-            raise DataError(f"{path} has no rows; expected one for each time step. Check it.")
-        self._delimiter = max((",", ";", "\t"), key=lambda sign: header.count(sign.encode()))
-        schema = self._open({}, None).schema
-        self.names = schema.names
-        self.types = {column.name: column.type for column in schema}
-
-    def place(self, row: int) -> str:
-        """Say where row `row`, from 0, stands."""
-        return f"line {row + 2}"
-
-    def blocks(self, columns: list[str], text: list[str], numbers: list[str]) -> Iterator[Any]:
-        """Yield blocks of the named columns; `text` and `numbers` say what some must be."""
-        from pyarrow import float64, string
-
-        types = dict.fromkeys(text, string()) | dict.fromkeys(numbers, float64())
-        reader = self._open(types, columns)
-        while True:
-            try:
-                yield reader.read_next_batch()
-            except StopIteration:
-                return
-            except _arrow_errors() as error:
-                raise self._refusal(error) from None
-
-    def _open(self, types: dict[str, Any], columns: list[str] | None) -> Any:
-        csv = _pyarrow().csv
-        try:
-            return csv.open_csv(
-                self.path,
-                csv.ReadOptions(block_size=BLOCK_BYTES, use_threads=False),
-                csv.ParseOptions(delimiter=self._delimiter),
-                csv.ConvertOptions(
-                    column_types=types,
-                    include_columns=columns,
-                    null_values=_MISSING,
-                ),
-            )
-        except _arrow_errors() as error:
-            raise self._refusal(error) from None
-
-    def _refusal(self, error: Exception) -> DataError:
-        text = " ".join(str(error).split())
-        line = re.search(r"[Rr]ow #(\d+)", text)
-        where = f"{self.path}, line {line[1]}" if line else str(self.path)
-        if "straddling" in text:
-            return DataError(
-                f"{where} has a line longer than {BLOCK_BYTES:,} bytes; expected shorter ones. "
-                "Check that it is a table with one row for each time step."
-            )
-        if found := re.search(r"conversion error to \w+: invalid value '(.*?)'", text):
-            column = re.search(r"In CSV column #(\d+)", text)
-            name = f"column {list(self.types)[int(column[1])]!r} " if column else ""
-            return DataError(
-                f"{where}: {name}holds {found[1]!r}; expected a number. Mend it, or leave the "
-                "column out with --features."
-            )
-        if "UTF8" in text:
-            return DataError(f"{where} is not in UTF-8; expected it. Convert it, with iconv say.")
-        if "Empty CSV" in text:
-            return DataError(f"{where} is empty; expected a header and rows. Check the path.")
-        return DataError(f"{where} cannot be read as CSV ({text}). Mend it.")
-
-
-class _Parquet:
-    """A Parquet file as blocks of columns."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        try:
-            self._file = _pyarrow().parquet.ParquetFile(path)
-        except _arrow_errors() as error:
-            reason = " ".join(str(error).split())
-            raise DataError(
-                f"{path} is not a Parquet file, or is damaged ({reason}). Write or copy it again."
-            ) from None
-        schema = self._file.schema_arrow
-        self.names = schema.names
-        self.types = {column.name: column.type for column in schema}
-
-    def place(self, row: int) -> str:
-        """Say where row `row`, from 0, stands."""
-        return f"row {row}"
-
-    def blocks(self, columns: list[str], text: list[str], numbers: list[str]) -> Iterator[Any]:
-        """Yield blocks of the named columns; `text` and `numbers` say what some must be."""
-        from pyarrow import types
-
-        for name in numbers:
-            kind = self.types[name]
-            if not (types.is_floating(kind) or types.is_integer(kind) or types.is_boolean(kind)):
-                raise DataError(
-                    f"{self.path}: column {name!r} holds {kind}; expected numbers. Convert it, or "
-                    "leave it out with --features."
-                )
-        try:
-            yield from self._file.iter_batches(_BLOCK_ROWS, columns=columns, use_threads=False)
-        except _arrow_errors() as error:
-            reason = " ".join(str(error).split())
-            raise DataError(f"{self.path} is damaged ({reason}). Copy it again.") from None
-
-
-def _roles(
-    table: _Csv | _Parquet, options: DataOptions, labelled: bool
-) -> tuple[_Roles, list[str]]:
+def _roles(table: Columns, options: DataOptions, labelled: bool) -> tuple[_Roles, list[str]]:
     """Say which column is what: as told, or by its name; and what was guessed."""
     from pyarrow import types
 
@@ -260,7 +144,7 @@ class _Rows:
     columns: dict[str, Array]  # label, group, split and time
 
 
-def _records(table: _Csv | _Parquet, roles: _Roles) -> Iterator[Record]:
+def _records(table: Columns, roles: _Roles) -> Iterator[Record]:
     """Yield a record for each run of rows with the same sequence."""
     seen: set[str] = set()
     pending: list[_Rows] = []
@@ -281,7 +165,7 @@ def _records(table: _Csv | _Parquet, roles: _Roles) -> Iterator[Record]:
     yield _record(table, roles, pending)
 
 
-def _runs(table: _Csv | _Parquet, roles: _Roles) -> Iterator[_Rows]:
+def _runs(table: Columns, roles: _Roles) -> Iterator[_Rows]:
     """Yield the rows of each sequence in each block."""
     text = [name for name in (roles.sequence, roles.label, roles.group, roles.split) if name]
     row = 0
@@ -308,7 +192,7 @@ def _runs(table: _Csv | _Parquet, roles: _Roles) -> Iterator[_Rows]:
         row += count
 
 
-def _record(table: _Csv | _Parquet, roles: _Roles, runs: list[_Rows]) -> Record:
+def _record(table: Columns, roles: _Roles, runs: list[_Rows]) -> Record:
     """Join the rows of one sequence, and check what must be the same in all of them."""
     first = runs[0].first
     joined = {role: np.concatenate([run.columns[role] for run in runs]) for role in runs[0].columns}
@@ -356,7 +240,7 @@ def _part(name: str | None, where: str) -> Part | None:
     raise DataError(f"{where}: split is {name!r}; expected {', '.join(PARTS)}. Mend it.")
 
 
-def _texts(column: Any, table: _Csv | _Parquet, name: str, row: int) -> Array:
+def _texts(column: Any, table: Columns, name: str, row: int) -> Array:
     """Return a column as text; nothing may be missing, or empty."""
     values = column.cast("string").to_pylist()
     if None in values or "" in values:
@@ -365,7 +249,7 @@ def _texts(column: Any, table: _Csv | _Parquet, name: str, row: int) -> Array:
     return np.asarray(values, dtype=object)
 
 
-def _times(column: Any, table: _Csv | _Parquet, name: str, row: int) -> Array:
+def _times(column: Any, table: Columns, name: str, row: int) -> Array:
     """Return a column of numbers or time stamps in an order that can be compared."""
     from pyarrow import types
 
@@ -382,25 +266,8 @@ def _times(column: Any, table: _Csv | _Parquet, name: str, row: int) -> Array:
     return times
 
 
-def _missing(table: _Csv | _Parquet, name: str, row: int) -> DataError:
+def _missing(table: Columns, name: str, row: int) -> DataError:
     return DataError(
         f"{table.path}, {table.place(row)}: {name!r} is missing; expected a value in each row. "
         "Fill it in, or drop the row."
     )
-
-
-def _pyarrow() -> Any:
-    try:
-        import pyarrow
-        import pyarrow.csv
-        import pyarrow.parquet
-    except ImportError:
-        raise MissingDependencyError(
-            "tables are read by pyarrow, which is not installed. "
-            "Run: pip install 'bothways[tables]'"
-        ) from None
-    return pyarrow
-
-
-def _arrow_errors() -> tuple[type[Exception], ...]:
-    return (_pyarrow().ArrowException, OSError, UnicodeDecodeError)

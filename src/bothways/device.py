@@ -1,0 +1,43 @@
+"""Where a training runs, and the random numbers it draws there."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+
+from bothways.config import TrainConfig
+from bothways.errors import BackendError
+
+
+def choose_device(config: TrainConfig) -> torch.device:
+    """Return the device that `config.device` and `config.precision` ask for.
+
+    Raises
+    ------
+    BackendError
+        If it is not there, or bfloat16 is asked for without CUDA.
+    """
+    has = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    name = config.device
+    if name == "auto":
+        name = "cuda" if has["cuda"] else "mps" if has["mps"] else "cpu"
+    if not has[name]:
+        raise BackendError(
+            f"device {name!r} is not available to torch here; expected one of "
+            f"{', '.join(n for n, there in has.items() if there)}. Use device auto."
+        )
+    if config.precision == "bfloat16" and name != "cuda":
+        raise BackendError(
+            f"precision 'bfloat16' was asked for on {name}; expected device cuda. "
+            "Use precision float32."
+        )
+    return torch.device(name)
+
+
+@contextmanager
+def seeded(config: TrainConfig) -> Iterator[None]:
+    """Draw from torch's default generators as `config.seed` says, and leave them as they were."""
+    device = choose_device(config)
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        torch.manual_seed(config.seed)
+        yield
