@@ -261,10 +261,13 @@ def test_inference_gives_the_bits_of_training(cell, threads):
         assert all(torch.equal(a, b) for a, b in zip(trained, inferred, strict=True))
 
 
-def test_dropout_is_that_of_the_torch_backend_backwards_too():
+@cells
+@pytest.mark.parametrize(("batch_size", "hidden_size"), [(6, 16), (1, 130)])
+@pytest.mark.usefixtures("two_threads")
+def test_dropout_is_that_of_the_torch_backend_backwards_too(cell, batch_size, hidden_size):
     """The second derivative's path repeats the call on torch with the same masks."""
-    layers = make("lstm", 5, 16, num_layers=3, dropout=0.4, bidirectional=True)
-    inputs = torch.randn(7, 6, 5, requires_grad=True)
+    layers = make(cell, 5, hidden_size, num_layers=3, dropout=0.4, bidirectional=True)
+    inputs = torch.randn(7, batch_size, 5, requires_grad=True)
     outputs, _ = layers.outputs(inputs)
     again, _ = layers.outputs(inputs)
     assert not torch.equal(outputs, again)
