@@ -13,8 +13,8 @@ SOURCE = Path(__file__).parents[1] / "src" / "bothways"
 # A module imports only from rows above its own, or from modules named before it in its own row.
 ROWS = [
     ["errors", "process"],
-    ["cells", "config", "metrics", "storage", "history"],
-    ["ragged", "sequences", "data", "kernels", "recipes"],
+    ["cells", "config", "metrics", "segments", "storage", "history"],
+    ["ragged", "batching", "sequences", "data", "kernels", "recipes"],
     ["encoder", "stem", "calibration", "layers", "nn", "readout", "bench"],
     ["model"],
     ["device", "optimization", "evaluation", "training", "checkpoint", "model_card", "inference"],

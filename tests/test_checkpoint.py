@@ -14,7 +14,7 @@ from bothways.checkpoint import (
 )
 from bothways.config import ModelConfig
 from bothways.errors import CheckpointError, DataError, ShapeError
-from bothways.inference import ScaleWarning, TrainedModel, load
+from bothways.inference import ScaleWarning, TrainedClassifier, load
 from bothways.model import SequenceClassifier
 from bothways.sequences import Sequences
 from bothways.storage import sha256
@@ -29,7 +29,7 @@ def make_model(seed=0, *, hidden_size=4, classes=("left", "größer")):
         preprocessing=Preprocessing(training_range=(-1.0, 1.0)),
         provenance={"recipe": "default"},
     )
-    return TrainedModel(SequenceClassifier(config).eval(), manifest)
+    return TrainedClassifier(SequenceClassifier(config).eval(), manifest)
 
 
 @pytest.fixture
@@ -259,4 +259,4 @@ def test_values_on_the_scale_of_training_are_not_warned_of(model):
 def test_no_scale_is_expected_where_none_is_known(arrays):
     model = make_model()
     manifest = model.manifest.model_copy(update={"preprocessing": Preprocessing()})
-    TrainedModel(model.classifier, manifest).predict([100 * array for array in arrays])
+    TrainedClassifier(model.classifier, manifest).predict([100 * array for array in arrays])

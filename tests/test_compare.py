@@ -27,7 +27,7 @@ def test_baselines():
     assert summary_regression(easy, other) == 1.0
     hard = sequences(40)
     assert summary_regression(hard, sequences(40, 1)) < 0.8
-    assert list(baselines())[:2] == ["majority class", "logistic regression on summaries"]
+    assert list(baselines("sequence"))[:2] == ["majority class", "logistic regression on summaries"]
 
 
 def test_summaries_leave_nan_out():

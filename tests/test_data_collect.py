@@ -50,7 +50,7 @@ def test_group_split_comes_near_to_each_classes_fraction(seed):
     generator = torch.Generator().manual_seed(seed)
     groups = torch.arange(30).repeat_interleave(10)
     labels = torch.randint(0, 3, (300,), generator=generator)
-    kept, held_out = group_split(labels, groups, 0.2, seed)
+    kept, held_out = group_split(torch.nn.functional.one_hot(labels), groups, 0.2, seed)
     assert not set(groups[kept].tolist()) & set(groups[held_out].tolist())
     shares = labels[held_out].bincount() / labels.bincount()
     assert (shares - 0.2).abs().max() < 0.08

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import torch
 
@@ -72,7 +74,8 @@ def test_swapped_axes_constant_missing_and_leaking_features():
 
 def test_groups_of_one_class_and_rare_classes():
     data = dataset(noise(24), [0] * 22 + [1] * 2)
-    data.train.groups = torch.arange(12).repeat_interleave(2)
+    groups = torch.arange(12).repeat_interleave(2)
+    data = replace(data, train=replace(data.train, groups=groups))
     found = warnings_of(data)
     assert "each of the 12 groups has sequences of one class only" in found
     assert "22 sequences and the smallest 2" in found

@@ -1,8 +1,11 @@
 import numpy as np
+import pytest
 import torch
 
-from bothways import ModelConfig, SequenceClassifier, Sequences
+from bothways import ModelConfig, SequenceClassifier, Sequences, evaluation
 from bothways.evaluation import BATCH_SIZE, compute_logits, evaluate
+from bothways.segments import SegmentTally
+from bothways.sequences import IGNORED
 
 
 def make_case(count):
@@ -32,7 +35,7 @@ def test_mode_is_left_as_it_was_and_dropout_is_off():
 def test_on_batch_hears_of_every_row():
     model, sequences = make_case(BATCH_SIZE + 20)
     rows = []
-    compute_logits(model, sequences, rows.append)
+    evaluate(model, sequences, ("a", "b", "c"), rows.append)
     assert rows == [BATCH_SIZE, 20]
 
 
@@ -42,3 +45,49 @@ def test_evaluate_counts_its_own_predictions():
     figures = evaluate(model, sequences, ("a", "b", "c"))
     assert figures["correct"] == int((predicted == sequences.labels).sum())
     assert figures["count"] == 30
+
+
+def test_a_batch_has_a_bounded_number_of_steps(monkeypatch):
+    model, sequences = make_case(40)
+    whole = compute_logits(model, sequences)
+    monkeypatch.setattr(evaluation, "BATCH_STEPS", 21)
+    rows = []
+    evaluate(model, sequences, ("a", "b", "c"), rows.append)
+    assert sum(rows) == 40
+    assert rows[0] == 10  # of up to two steps: the eleventh would make 22
+    assert rows[-2] == 3  # of seven
+    torch.testing.assert_close(compute_logits(model, sequences), whole)
+
+
+def labelled_steps(count=9):
+    """Return a labeller and sequences whose every third step counts for nothing."""
+    _, sequences = make_case(count)
+    generator = np.random.default_rng(1)
+    labels = [generator.integers(0, 3, n) for n in sequences.lengths.tolist()]
+    for own in labels:
+        own[2::3] = IGNORED
+    torch.manual_seed(0)
+    config = ModelConfig(input_size=2, hidden_size=4, num_classes=3, readout="step")
+    return SequenceClassifier(config).eval(), sequences.with_step_labels(labels), labels
+
+
+def test_logits_of_steps_stand_end_to_end():
+    model, sequences, _ = labelled_steps()
+    with torch.no_grad():
+        apart = [model(values[None])[0] for values in sequences.rows()]
+    torch.testing.assert_close(compute_logits(model, sequences), torch.cat(apart))
+
+
+def test_figures_of_steps_leave_out_what_is_ignored():
+    model, sequences, labels = labelled_steps()
+    with torch.no_grad():
+        predicted = [model(values[None])[0].argmax(dim=1).numpy() for values in sequences.rows()]
+    known = [(own[own >= 0], mine[own >= 0]) for own, mine in zip(labels, predicted, strict=True)]
+    figures = evaluate(model, sequences, ("a", "b", "c"))
+    assert figures["count"] == sum(len(own) for own, _ in known)
+    assert figures["correct"] == sum(int((own == mine).sum()) for own, mine in known)
+    segments = SegmentTally()
+    for own, mine in known:
+        segments.add(own, mine)
+    expected = segments.figures()
+    assert {name: figures[name] for name in expected} == pytest.approx(expected)

@@ -12,20 +12,20 @@ from bothways.checkpoint import Manifest, Preprocessing
 from bothways.config import ModelConfig
 from bothways.data.unlabelled import CHUNK_ROWS
 from bothways.errors import BothwaysError, ConfigError, DataError
-from bothways.inference import TrainedModel
+from bothways.inference import TrainedClassifier
 from bothways.model import SequenceClassifier
 from bothways.prediction import (
     Prediction,
     format_of,
     predict_files,
     prediction_file,
-    write_predictions,
+    write_answers,
 )
 
 CLASSES = ('say "a, b"', "ö")
 PREDICTIONS = [
-    Prediction("0", 'say "a, b"', [0.75, 0.25]),
-    Prediction("zwölf.png", "ö", [1 / 3, 2 / 3]),
+    Prediction("0", 'say "a, b"', {'say "a, b"': 0.75, "ö": 0.25}),
+    Prediction("zwölf.png", "ö", {'say "a, b"': 1 / 3, "ö": 2 / 3}),
 ]
 
 
@@ -34,7 +34,7 @@ def make_model(input_size=2, training_range=None):
     config = ModelConfig(input_size=input_size, num_classes=2, hidden_size=3)
     preprocessing = Preprocessing(training_range=training_range)
     manifest = Manifest(model=config, classes=CLASSES, preprocessing=preprocessing)
-    return TrainedModel(SequenceClassifier(config).eval(), manifest)
+    return TrainedClassifier(SequenceClassifier(config).eval(), manifest)
 
 
 def random_inputs(count):
@@ -46,7 +46,7 @@ def test_predictions_are_those_of_the_model(tmp_path):
     np.save(tmp_path / "a.npy", inputs[:3])
     np.savez(tmp_path / "b.npz", inputs=inputs[3:])
     predictions = list(predict_files(model, [tmp_path / "a.npy", tmp_path / "b.npz"], pytest.fail))
-    found = [prediction.probabilities for prediction in predictions]
+    found = [list(prediction.probabilities.values()) for prediction in predictions]
     np.testing.assert_allclose(found, model.predict_proba(inputs), rtol=1e-6)  # float32
     assert [prediction.label for prediction in predictions] == model.predict(inputs).tolist()
     assert [prediction.sequence for prediction in predictions] == [
@@ -60,7 +60,9 @@ def test_ragged_predictions_ignore_the_padding(tmp_path):
     np.savez(tmp_path / "ragged.npz", inputs=inputs, lengths=np.array([4, 1, 2]))
     predictions = predict_files(model, [tmp_path / "ragged.npz"], pytest.fail)
     expected = model.predict_proba([inputs[0], inputs[1, :1], inputs[2, :2]])
-    np.testing.assert_allclose([row.probabilities for row in predictions], expected, rtol=1e-6)
+    np.testing.assert_allclose(
+        [list(row.probabilities.values()) for row in predictions], expected, rtol=1e-6
+    )
 
 
 def test_notes_say_what_was_done_to_pictures(tmp_path):
@@ -94,7 +96,7 @@ def test_what_is_not_finite_is_never_predicted(tmp_path, training_range, value):
 
 def test_csv():
     file = io.StringIO()
-    assert write_predictions(PREDICTIONS, CLASSES, file, "csv") == 2
+    assert write_answers(PREDICTIONS, file, "csv") == 2
     assert file.getvalue() == (
         'sequence,label,"probability_say ""a, b""",probability_ö\n'
         '0,"say ""a, b""",0.75,0.25\n'
@@ -104,7 +106,7 @@ def test_csv():
 
 def test_jsonl():
     file = io.StringIO()
-    assert write_predictions(PREDICTIONS, CLASSES, file, "jsonl") == 2
+    assert write_answers(PREDICTIONS, file, "jsonl") == 2
     first, second = file.getvalue().splitlines()
     assert json.loads(first) == {
         "sequence": "0",
@@ -124,7 +126,7 @@ def test_predictions_are_written_as_they_come(format):
         assert "0.75" in file.getvalue()
         yield PREDICTIONS[1]
 
-    assert write_predictions(predictions(), CLASSES, file, format) == 2
+    assert write_answers(predictions(), file, format) == 2
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from bothways.data import open_dataset as open_dataset
     from bothways.errors import BothwaysError as BothwaysError
     from bothways.estimator import RecurrentClassifier as RecurrentClassifier
+    from bothways.estimator import RecurrentLabeller as RecurrentLabeller
     from bothways.inference import TrainedModel as TrainedModel
     from bothways.inference import load as load
     from bothways.model import SequenceClassifier as SequenceClassifier
@@ -29,6 +30,7 @@ _HOME = {
     "Dataset": "data",
     "ModelConfig": "config",
     "RecurrentClassifier": "estimator",
+    "RecurrentLabeller": "estimator",
     "SequenceBatch": "sequences",
     "SequenceClassifier": "model",
     "Sequences": "sequences",

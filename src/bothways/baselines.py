@@ -1,20 +1,22 @@
-"""Simple classifiers of sequences, to hold a recurrent net against.
+"""Simple classifiers of sequences, or of their steps, to hold a recurrent net against.
 
 Each is a function of the sequences to train on and those to judge, and returns the fraction of the
-latter that it gets right. scikit-learn and aeon are imported here alone.
+latter, or of their labelled steps, that it gets right. scikit-learn and aeon are imported here
+alone.
 """
 
 import importlib
 from collections.abc import Callable
 
 import numpy as np
-import torch
+from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression, RidgeClassifierCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from bothways.config import Target
 from bothways.data.records import Array
-from bothways.sequences import Sequences
+from bothways.sequences import IGNORED, Sequences
 
 _MINI_ROCKET = "aeon.transformations.collection.convolution_based"
 
@@ -28,9 +30,16 @@ def majority(training: Sequences, held_out: Sequences) -> float:
 
 def summary_regression(training: Sequences, held_out: Sequences) -> float:
     """Multinomial logistic regression on summary statistics of each feature."""
-    model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=2000))
+    model = make_pipeline(StandardScaler(), _regression())
     model.fit(summaries(training), _labels(training))
     return float(model.score(summaries(held_out), _labels(held_out)))
+
+
+def step_regression(training: Sequences, held_out: Sequences) -> float:
+    """Multinomial logistic regression on each step's own features, blind to the others."""
+    model = make_pipeline(SimpleImputer(keep_empty_features=True), StandardScaler(), _regression())
+    model.fit(*_labelled_steps(training))
+    return float(model.score(*_labelled_steps(held_out)))
 
 
 def mini_rocket(training: Sequences, held_out: Sequences) -> float:
@@ -51,12 +60,12 @@ def mini_rocket(training: Sequences, held_out: Sequences) -> float:
     return float(model.score(_resampled(held_out, longest), _labels(held_out)))
 
 
-def baselines() -> dict[str, Baseline]:
-    """Return those that can run here, by name."""
-    found: dict[str, Baseline] = {
-        "majority class": majority,
-        "logistic regression on summaries": summary_regression,
-    }
+def baselines(target: Target) -> dict[str, Baseline]:
+    """Return those that can run here, by name, for labels of sequences or of steps."""
+    found: dict[str, Baseline] = {"majority class": majority}
+    if target == "step":
+        return found | {"logistic regression on single steps": step_regression}
+    found["logistic regression on summaries"] = summary_regression
     try:
         importlib.import_module(_MINI_ROCKET)
     except ImportError:
@@ -99,12 +108,20 @@ def _mean(values: Array) -> Array:
 
 
 def _each(sequences: Sequences) -> list[Array]:
-    return [
-        sequences.steps[start : start + length].double().numpy()
-        for start, length in zip(sequences.starts.tolist(), sequences.lengths.tolist(), strict=True)
-    ]
+    return [values.double().numpy() for values in sequences.rows()]
+
+
+def _regression() -> LogisticRegression:
+    return LogisticRegression(max_iter=2000)
 
 
 def _labels(sequences: Sequences) -> Array:
-    assert isinstance(sequences.labels, torch.Tensor)
-    return sequences.labels.numpy()
+    """Return all labels but the ignored ones."""
+    labels = sequences.flat_labels()
+    known: Array = labels[labels != IGNORED].numpy()
+    return known
+
+
+def _labelled_steps(sequences: Sequences) -> tuple[Array, Array]:
+    known = sequences.flat_labels().numpy() != IGNORED
+    return np.concatenate(_each(sequences))[known], _labels(sequences)

@@ -229,11 +229,15 @@ def predict(
     force: Annotated[bool, typer.Option("--force", help="Replace --out.")] = False,
     threads: Threads = None,
 ) -> None:
-    """Say the class of each sequence, with probabilities; files may be larger than memory."""
+    """Say the class of each sequence, or of its steps; files may be larger than memory.
+
+    CSV has a row a sequence, or, where steps are labelled, a row a segment of one label; JSON lines
+    have the label of each step too.
+    """
     from tqdm import tqdm
 
     from bothways.inference import load
-    from bothways.prediction import format_of, predict_files, prediction_file, write_predictions
+    from bothways.prediction import format_of, predict_files, prediction_file, write_answers
 
     _use_threads(threads)
     to_stdout = str(out) == "-"
@@ -243,14 +247,14 @@ def predict(
     def note(text: str) -> None:
         tqdm.write(text, file=sys.stderr)
 
-    predictions = tqdm(
+    answers = tqdm(
         predict_files(trained, sources, note), unit=" sequences", disable=None, leave=False
     )
     if to_stdout:
-        write_predictions(predictions, trained.classes, sys.stdout, chosen)
+        write_answers(answers, sys.stdout, chosen)
     else:
         with prediction_file(out, force) as file:
-            count = write_predictions(predictions, trained.classes, file, chosen)
+            count = write_answers(answers, file, chosen)
         print(f"{count} predictions in {out}", file=sys.stderr)
 
 

@@ -23,7 +23,7 @@ from bothways.evaluation import compute_logits
 from bothways.provenance import manifest_for
 from bothways.recipes import Recipe, load_recipe
 from bothways.run_folder import Request
-from bothways.sequences import Sequences
+from bothways.sequences import IGNORED, Sequences
 from bothways.training import EpochDone, start_training
 
 HELD_OUT = 0.25
@@ -112,7 +112,8 @@ def compare(
     for name in ("seed", "validation_fraction"):
         if name in (vary or {}):
             raise ConfigError(f"{name} is what the rounds vary; expected others. Leave it out.")
-    base = load_recipe(recipe).with_settings({**settings, "validation_fraction": HELD_OUT})
+    settings["validation_fraction"] = HELD_OUT
+    base = load_recipe(recipe).with_settings(settings, dataset.target)
     variants = _variants(base, vary or {"bidirectional": [True, False]})
     missing = base.model.get("missing", "refuse") != "refuse"
     check_finite(dataset, missing=missing)
@@ -124,7 +125,8 @@ def compare(
         sizes.append(len(held_out) / len(training))
         split = replace(dataset, train=training, validation=held_out, test=None)
         found = {name: _accuracy(variant, split, number) for name, variant in variants.items()}
-        found |= {name: judge(training, held_out) for name, judge in baselines().items()}
+        simple = baselines(dataset.target)
+        found |= {name: judge(training, held_out) for name, judge in simple.items()}
         for name, accuracy in found.items():
             scores.setdefault(name, []).append(accuracy)
         on_round(number + 1)
@@ -223,6 +225,7 @@ def _accuracy(variant: Recipe, split: Dataset, seed: int) -> float:
 
 
 def _fraction_right(model: Any, sequences: Sequences) -> float:
-    assert sequences.labels is not None
-    predicted = compute_logits(model, sequences).argmax(dim=1)
-    return float((predicted == sequences.labels).double().mean())
+    """Return the accuracy on sequences, or on their steps that have a label."""
+    labels = sequences.flat_labels()
+    right = compute_logits(model, sequences).argmax(dim=1) == labels
+    return float(right.sum() / (labels != IGNORED).sum())

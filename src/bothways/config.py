@@ -6,8 +6,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from bothways.errors import ConfigError
 
-Readout = Literal["last", "final", "flatten", "mean", "max", "attention"]
+Readout = Literal["last", "final", "flatten", "mean", "max", "attention", "step"]
+Target = Literal["sequence", "step"]
 Fraction = Annotated[float, Field(ge=0, lt=1)]
+Weight = Annotated[float, Field(ge=0)]
 
 
 class Settings(BaseModel):
@@ -45,8 +47,8 @@ class ModelConfig(Settings):
     dropout : float
         Probability of zeroing, in training, each output of all layers but the top one and each
         feature that the readout hands on.
-    readout : last, final, flatten, mean, max or attention
-        See `bothways.readout`.
+    readout : last, final, flatten, mean, max, attention or step
+        See `bothways.readout`; step where each step has a label, and only there.
     sequence_length : int, optional
         Steps that `flatten` sees; for it alone, and required there.
     initial_state : zeros or normal
@@ -103,12 +105,22 @@ class ModelConfig(Settings):
                 f"stem_channels is {self.stem_channels} but readout is 'flatten', which needs each "
                 "step in its place; expected another readout. Use readout final or mean."
             )
+        if self.stem_channels is not None and self.readout == "step" and self.stem_stride > 1:
+            raise ValueError(
+                f"stem_stride is {self.stem_stride} but each step is to have a label; expected 1, "
+                "which keeps them all. Set stem_stride=1."
+            )
         if self.stem_kernel % 2 == 0:
             raise ValueError(
                 f"stem_kernel is {self.stem_kernel}; expected an odd number, with a middle. Use "
                 f"{self.stem_kernel + 1}."
             )
         return self
+
+    @property
+    def target(self) -> Target:
+        """What has a label: a sequence, or a step."""
+        return "step" if self.readout == "step" else "sequence"
 
 
 FROM_DATA = ("input_size", "sequence_length", "num_classes")
@@ -134,8 +146,9 @@ class TrainConfig(Settings):
     gradient_clip : float, optional
         Largest total norm of the gradients.
     label_smoothing : float
-    class_weights : none or balanced
-        balanced: errors count inversely to how often their class occurs in training.
+    class_weights : none, balanced or tuple of float
+        What an error counts: the same; inversely to how often its class occurs in training; or a
+        weight for each class, in their order.
     sampling : shuffled or balanced
         balanced: an epoch draws each class equally often, with replacement.
     average_decay : float, optional
@@ -165,7 +178,7 @@ class TrainConfig(Settings):
     weight_decay: float = Field(default=0.0, ge=0)
     gradient_clip: float | None = Field(default=None, gt=0)
     label_smoothing: Fraction = 0.0
-    class_weights: Literal["none", "balanced"] = "none"
+    class_weights: Literal["none", "balanced"] | tuple[Weight, ...] = "none"
     sampling: Literal["shuffled", "balanced"] = "shuffled"
     average_decay: float | None = Field(default=None, gt=0, lt=1)
     validation_fraction: Fraction = 0.0

@@ -10,11 +10,12 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
+from bothways.batching import padding_waste, shuffled_batches
 from bothways.data import Dataset, inspect_dataset
 from bothways.inference import TrainedModel
 from bothways.model_card import describe_architecture, describe_origin, describe_readout
 from bothways.recipes import Recipe
-from bothways.sequences import padding_waste, shuffled_batches
+from bothways.segments import OVERLAPS
 
 _BAR_WIDTH = 30
 _FEATURES_SHOWN = 20
@@ -38,11 +39,19 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], title: st
 
 
 def got(figures: dict[str, Any]) -> str:
-    """Return the accuracy in the notebooks' words."""
-    return (
+    """Return the accuracy in the notebooks' words; of steps, with how well segments match."""
+    text = (
         f"Got {figures['correct']} / {figures['count']} "
         f"with accuracy {100 * figures['accuracy']:.2f}"
     )
+    if "edit_score" in figures:
+        percents = [f"{100 * overlap:.0f}" for overlap in OVERLAPS]
+        f1 = ", ".join(f"{figures[f'segment_f1_{percent}']:.3f}" for percent in percents)
+        text += (
+            f" of steps; segment F1 at {', '.join(percents)} % overlap {f1}, "
+            f"edit score {figures['edit_score']:.3f}"
+        )
+    return text
 
 
 def print_run(history: Sequence[dict[str, Any]], metrics: dict[str, Any]) -> None:
@@ -163,7 +172,8 @@ def print_dataset(dataset: Dataset) -> None:
     inspection = inspect_dataset(dataset)
     facts = {
         "data": dataset.name,
-        "classes": f"{len(dataset.classes)}: {', '.join(dataset.classes)}",
+        "classes": f"{len(dataset.classes)}: {', '.join(dataset.classes)}"
+        + (", one for each step" if dataset.target == "step" else ""),
         "features": f"{dataset.train.input_size} a step",
     }
     for part in ("train", "validation", "test"):
@@ -179,7 +189,7 @@ def print_dataset(dataset: Dataset) -> None:
     _print_facts(facts)
     parts = inspection.parts
     print_table(
-        ["class", *parts],
+        [f"class, {dataset.target}s", *parts],
         [[name, *(f"{p.per_class[name]:,}" for p in parts.values())] for name in dataset.classes],
     )
     histogram = parts["train"].histogram

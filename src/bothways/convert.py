@@ -13,7 +13,7 @@ from bothways.cells import GRU, LSTM, RNN_TANH
 from bothways.checkpoint import Manifest, versions
 from bothways.config import ModelConfig
 from bothways.errors import CheckpointError, ConfigError
-from bothways.inference import TrainedModel
+from bothways.inference import TrainedModel, trained_model
 from bothways.model import SequenceClassifier
 from bothways.storage import sha256
 
@@ -85,7 +85,7 @@ def convert(
             "versions": versions(),
         },
     )
-    return TrainedModel(classifier.eval(), manifest)
+    return trained_model(classifier.eval(), manifest)
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:

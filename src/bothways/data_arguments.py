@@ -3,11 +3,13 @@
 import functools
 import inspect
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from bothways.errors import ConfigError
+
+Target = Literal["sequence", "step"]
 
 if TYPE_CHECKING:
     from bothways.data import DataOptions
@@ -28,6 +30,12 @@ def data_options(
     ] = None,
     split: Annotated[
         str | None, typer.Option(help="Column that says train, validation or test.")
+    ] = None,
+    target: Annotated[
+        Target, typer.Option(help="What has a label, and is to be given one.")
+    ] = "sequence",
+    ignore: Annotated[
+        str | None, typer.Option(help="Label of steps that count for nothing, as empty ones do.")
     ] = None,
     test: Annotated[
         str | None, typer.Option(help="Fraction to hold out for the test, or a file.")
@@ -56,6 +64,8 @@ def data_options(
         label=label,
         group=group,
         split=split,
+        target=target,
+        ignore=ignore,
         test=file,
         test_fraction=fraction or 0.0,
         by_time=by_time,

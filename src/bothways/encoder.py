@@ -81,7 +81,7 @@ def feature_statistics(sequences: Sequences) -> tuple[Tensor, Tensor]:
     count = torch.zeros(sequences.input_size, dtype=torch.float64)
     total, squares = torch.zeros_like(count), torch.zeros_like(count)
     shift = None
-    for steps in sequences.steps_in_chunks():
+    for steps, _, _ in sequences.chunks():
         values = steps.double()
         if shift is None:  # sums of squares about a typical value keep their precision
             shift = values.nanmean(dim=0).nan_to_num(0.0)

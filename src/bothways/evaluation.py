@@ -1,6 +1,6 @@
 """Run a classifier over labelled sequences and measure it."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,37 +8,54 @@ import torch
 from torch import Tensor
 
 from bothways.calibration import fit_temperature
-from bothways.metrics import classification_metrics, expected_calibration_error, log_loss
+from bothways.metrics import Tally, expected_calibration_error, log_loss
 from bothways.model import SequenceClassifier
-from bothways.sequences import Sequences
+from bothways.segments import SegmentTally
+from bothways.sequences import IGNORED, SequenceBatch, Sequences
 
 BATCH_SIZE = 500
 """Rows run at once outside training; a row's answer does not depend on it."""
 
 
-def compute_logits(
-    model: SequenceClassifier,
-    sequences: Sequences,
-    on_batch: Callable[[int], None] = lambda rows: None,
-) -> Tensor:
+BATCH_STEPS = 1 << 17
+"""Steps run at once outside training, unless one row has more: bounds the memory it takes."""
+
+
+def compute_logits(model: SequenceClassifier, sequences: Sequences) -> Tensor:
     """Return logits (count, num_classes), in the order of `sequences`, on the CPU.
 
-    Runs in eval mode without gradients, and leaves the model in the mode it was in. `on_batch` is
-    told how many rows each batch had.
+    Where each step has a label: (total_steps, num_classes), the sequences end to end. Runs in eval
+    mode without gradients, and leaves the model in the mode it was in.
     """
+    of_steps = model.config.target == "step"
+    starts = sequences.lengths.cumsum(0) - sequences.lengths
+    count = int(sequences.lengths.sum()) if of_steps else len(sequences)
+    found = torch.empty(count, model.config.num_classes)
+    for indices, batch, logits in _run(model, sequences):
+        if of_steps:
+            position = torch.arange(logits.shape[1])
+            valid = position < batch.lengths[:, None]
+            found[(starts[indices][:, None] + position)[valid]] = logits[valid]
+        else:
+            found[indices] = logits
+    return found
+
+
+def _run(
+    model: SequenceClassifier, sequences: Sequences
+) -> Iterator[tuple[Tensor, SequenceBatch, Tensor]]:
+    """Yield indices, batch, and logits on the CPU, until all sequences have been run."""
     device = next(model.parameters()).device
     was_training = model.training
     model.eval()
-    logits = torch.empty(len(sequences), model.config.num_classes)
     try:
-        with torch.inference_mode():
-            for indices in sequences.by_length(BATCH_SIZE):
-                batch = sequences.batch(indices).to(device)
-                logits[indices] = model(batch.inputs, batch.lengths).float().cpu()
-                on_batch(len(indices))
+        for indices in sequences.by_length(BATCH_SIZE, BATCH_STEPS):
+            batch = sequences.batch(indices)
+            with torch.inference_mode():
+                logits = model(batch.inputs.to(device), batch.lengths).float().cpu()
+            yield indices, batch, logits
     finally:
         model.train(was_training)
-    return logits
 
 
 @dataclass(frozen=True)
@@ -55,9 +72,9 @@ class Calibration:
 def calibrate(model: SequenceClassifier, validation: Sequences | None) -> Calibration:
     """Fit the model's temperature on the validation split, in place."""
     assert validation is not None  # whoever asks for it has checked
-    assert validation.labels is not None
     model.temperature.fill_(1.0)
-    logits, labels = compute_logits(model, validation), validation.labels
+    logits, labels = compute_logits(model, validation), validation.flat_labels()
+    logits, labels = logits[labels != IGNORED], labels[labels != IGNORED]
     temperature = fit_temperature(logits, labels)
     model.temperature.fill_(temperature)
     before, after = (
@@ -79,7 +96,23 @@ def evaluate(
     classes: Sequence[str],
     on_batch: Callable[[int], None] = lambda rows: None,
 ) -> dict[str, Any]:
-    """Return `bothways.metrics.classification_metrics` of the model on labelled `sequences`."""
-    assert sequences.labels is not None  # a Dataset has checked
-    probabilities = compute_logits(model, sequences, on_batch).double().softmax(dim=1)
-    return classification_metrics(probabilities.numpy(), sequences.labels.numpy(), classes)
+    """Measure the model on labelled `sequences`.
+
+    Returns
+    -------
+    dict
+        As `bothways.metrics.Tally`. Where each step has a label, its figures are of the steps that
+        have one, and those of `bothways.segments.SegmentTally` are beside them.
+    """
+    tally, segments = Tally(classes), SegmentTally()
+    for indices, batch, logits in _run(model, sequences):
+        assert batch.labels is not None  # a Dataset has checked
+        probabilities, labels = logits.double().softmax(dim=-1).numpy(), batch.labels.numpy()
+        known = labels != IGNORED
+        tally.add(probabilities[known], labels[known])
+        if model.config.target == "step":
+            for row, own, counts in zip(probabilities.argmax(axis=-1), labels, known, strict=True):
+                segments.add(own[counts], row[counts])
+        on_batch(len(indices))
+    figures = tally.figures()
+    return figures | segments.figures() if model.config.target == "step" else figures

@@ -1,6 +1,7 @@
 """A trained model in use: sequences in, class names and probabilities out."""
 
 import warnings
+from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +16,16 @@ from bothways.model_card import model_card
 from bothways.sequences import Sequences
 from bothways.storage import sha256, write_atomically
 
+Floats = np.ndarray[Any, np.dtype[np.float64]]
+Names = np.ndarray[Any, np.dtype[np.str_]]
+
 
 class ScaleWarning(UserWarning):
     """Inputs lie far outside the range of values that the model was trained on."""
 
 
-class TrainedModel:
-    """A classifier with its classes and provenance.
+class TrainedModel(ABC):
+    """A model with its classes and provenance: a `TrainedClassifier` or a `TrainedLabeller`.
 
     Parameters
     ----------
@@ -44,25 +48,23 @@ class TrainedModel:
         """The name of each class, in the order of the probabilities."""
         return self.manifest.classes
 
-    def predict_logits(self, sequences: Any) -> Tensor:
-        """Return logits (count, num_classes).
+    @abstractmethod
+    def predict_logits(self, sequences: Any) -> Any:
+        """Return logits, shaped as the probabilities. Raises as `predict_proba`."""
+
+    @abstractmethod
+    def predict_proba(self, sequences: Any) -> Any:
+        """Return probabilities, in the order of `classes`.
 
         Raises
         ------
         DataError, ShapeError
             If `sequences` are not floats, or do not fit the model.
         """
-        return compute_logits(self.classifier, self._checked(sequences))
 
-    def predict_proba(self, sequences: Any) -> np.ndarray[Any, np.dtype[np.float64]]:
-        """Return probabilities (count, num_classes); rows add up to 1. Raises as above."""
-        logits = compute_logits(self.classifier, self._checked(sequences))
-        return logits.double().softmax(dim=1).numpy()
-
-    def predict(self, sequences: Any) -> np.ndarray[Any, np.dtype[np.str_]]:
-        """Return the name of each sequence's most probable class. Raises as above."""
-        logits = compute_logits(self.classifier, self._checked(sequences))
-        return np.array([self.classes[n] for n in logits.argmax(dim=1).tolist()], dtype=np.str_)
+    @abstractmethod
+    def predict(self, sequences: Any) -> Any:
+        """Return the name of the most probable class. Raises as `predict_proba`."""
 
     def evaluate(self, sequences: Sequences) -> dict[str, Any]:
         """Return the metrics on labelled `sequences`; see `bothways.metrics`. Raises as above."""
@@ -82,6 +84,10 @@ class TrainedModel:
         write_atomically(folder / CONFIG_FILE, content)
         save_weights(folder / MODEL_FILE, sha256(content), self.classifier.state_dict())
         write_atomically(folder / "README.md", model_card(self.manifest, {}).encode())
+
+    def _names(self, logits: Tensor) -> Names:
+        """Return the name of each row's most probable class."""
+        return np.array([self.classes[n] for n in logits.argmax(dim=1).tolist()], dtype=np.str_)
 
     def _checked(self, data: Any) -> Sequences:
         sequences = _as_sequences(data)
@@ -106,6 +112,52 @@ class TrainedModel:
         return sequences
 
 
+class TrainedClassifier(TrainedModel):
+    """Says the class of each sequence."""
+
+    def predict_logits(self, sequences: Any) -> Tensor:
+        """Return logits (count, num_classes)."""
+        return compute_logits(self.classifier, self._checked(sequences))
+
+    def predict_proba(self, sequences: Any) -> Floats:
+        """Return probabilities (count, num_classes); rows add up to 1."""
+        return _probabilities(compute_logits(self.classifier, self._checked(sequences)))
+
+    def predict(self, sequences: Any) -> Names:
+        """Return the name of each sequence's most probable class, (count,)."""
+        return self._names(compute_logits(self.classifier, self._checked(sequences)))
+
+
+class TrainedLabeller(TrainedModel):
+    """Says the class of each step of each sequence."""
+
+    def predict_logits(self, sequences: Any) -> list[Tensor]:
+        """Return logits, a tensor (time_i, num_classes) a sequence."""
+        return self._logits(self._checked(sequences))
+
+    def predict_proba(self, sequences: Any) -> list[Floats]:
+        """Return probabilities, an array (time_i, num_classes) a sequence; rows add up to 1."""
+        return [_probabilities(logits) for logits in self._logits(self._checked(sequences))]
+
+    def predict(self, sequences: Any) -> list[Names]:
+        """Return the name of each step's most probable class, an array (time_i,) a sequence."""
+        return [self._names(logits) for logits in self._logits(self._checked(sequences))]
+
+    def _logits(self, sequences: Sequences) -> list[Tensor]:
+        logits = compute_logits(self.classifier, sequences)
+        return list(logits.split(sequences.lengths.tolist()))
+
+
+def _probabilities(logits: Tensor) -> Floats:
+    return logits.double().softmax(dim=1).numpy()
+
+
+def trained_model(classifier: SequenceClassifier, manifest: Manifest) -> TrainedModel:
+    """Return a classifier, or a labeller of steps, as `manifest` says."""
+    kind = TrainedLabeller if manifest.model.target == "step" else TrainedClassifier
+    return kind(classifier, manifest)
+
+
 def _as_sequences(sequences: Any) -> Sequences:
     if isinstance(sequences, Sequences):
         return sequences
@@ -122,4 +174,4 @@ def load(folder: str | Path) -> TrainedModel:
     CheckpointError
         If a file is missing, damaged, of a newer schema, or the two do not belong together.
     """
-    return TrainedModel(*load_classifier(Path(folder)))
+    return trained_model(*load_classifier(Path(folder)))

@@ -24,7 +24,7 @@ from bothways.stem import ConvolutionalStem
 
 
 class SequenceClassifier(nn.Module):
-    """Says which class each sequence of a padded batch belongs to.
+    """Says which class each sequence of a padded batch, or each step of it, belongs to.
 
     A row's logits depend on its own valid steps alone: not on the padding, not on the other rows.
 
@@ -76,7 +76,8 @@ class SequenceClassifier(nn.Module):
 
         Returns
         -------
-        logits : Tensor (batch, num_classes)
+        logits : Tensor (batch, num_classes); with readout step (batch, time, num_classes)
+            There, what stands at or past `lengths` means nothing.
 
         Raises
         ------

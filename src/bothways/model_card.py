@@ -9,21 +9,24 @@ from bothways.readout import READOUTS
 def model_card(manifest: Manifest, metrics: dict[str, Any]) -> str:
     """Return the model card as Markdown."""
     model = manifest.model
+    kind, of_each = "sequence classifier", ""
+    if model.target == "step":
+        kind, of_each = "labeller of steps", " for each step"
     lines = [
         f"# {describe_architecture(manifest)}",
         "",
-        f"A sequence classifier made with bothways: {describe_origin(manifest)}.",
+        f"A {kind} made with bothways: {describe_origin(manifest)}.",
         "",
         f"- Takes sequences of {model.input_size} features a step"
         + (f", at most {model.sequence_length} steps." if model.sequence_length else "."),
-        f"- Says one of {len(manifest.classes)} classes: {', '.join(manifest.classes)}.",
+        f"- Says one of {len(manifest.classes)} classes{of_each}: {', '.join(manifest.classes)}.",
         f"- Reads out {describe_readout(manifest)}.",
         "",
     ]
     measured = {split: figures for split, figures in metrics.items() if figures is not None}
     if measured:
         lines += [
-            "| split | sequences | accuracy | log loss | calibration error |",
+            f"| split | {model.target}s | accuracy | log loss | calibration error |",
             "|---|---|---|---|---|",
             *(
                 f"| {split} | {figures['count']:,} | {figures['accuracy']:.2%} "

@@ -2,54 +2,191 @@
 
 import csv
 import json
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, NamedTuple
+from typing import IO, Any
 
-from bothways.data import check_readable, read_unlabelled
+import numpy as np
+
+from bothways.data import Array, Piece, check_readable, read_unlabelled
 from bothways.errors import ConfigError
-from bothways.inference import TrainedModel
+from bothways.inference import TrainedClassifier, TrainedLabeller, TrainedModel
+from bothways.segments import segments_of
 
 
-class Prediction(NamedTuple):
-    """What the model says of one sequence: `probabilities` in the order of its classes."""
+@dataclass(frozen=True)
+class Span:
+    """Steps `start` to `end` (not included) of a recording; when the first and last were.
 
-    sequence: str  # the row's number, after its file's name if there are several, or the picture
+    `times` are numbers, or time stamps as ISO 8601 has them; None where they are not known.
+    """
+
+    start: int
+    end: int
+    times: tuple[Any, Any] | None = None
+
+    @classmethod
+    def of(cls, start: int, end: int, times: Array | None, first: int = 0) -> "Span":
+        """Return the span of steps `start` to `end` of an array of `times`, shifted by `first`."""
+        when = None if times is None else (_when(times[start]), _when(times[end - 1]))
+        return cls(first + start, first + end, when)
+
+    def columns(self) -> dict[str, Any]:
+        """Return what a file says of it."""
+        times = {} if self.times is None else dict(zip(_TIMES, self.times, strict=True))
+        return {"start": self.start, "end": self.end, **times}
+
+
+_TIMES = ("start_time", "end_time")
+
+
+def _when(time: Any) -> Any:
+    return str(time) if isinstance(time, np.datetime64) else time.item()
+
+
+class Answer(ABC):
+    """What a model says of one sequence, as files have it."""
+
+    @abstractmethod
+    def rows(self) -> list[dict[str, Any]]:
+        """Return its rows in a CSV file: the same columns in each."""
+
+    @abstractmethod
+    def line(self) -> dict[str, Any]:
+        """Return its object in a file of JSON lines."""
+
+
+@dataclass(frozen=True)
+class Prediction(Answer):
+    """The class of a sequence.
+
+    Parameters
+    ----------
+    sequence : str
+        The row's number, after its file's name if there are several; or the picture, or recording.
+    label : str
+    probabilities : dict
+        Of each class.
+    span : Span, optional
+        Where in the recording it was cut.
+    """
+
+    sequence: str
     label: str
-    probabilities: list[float]
+    probabilities: dict[str, float]
+    span: Span | None = None
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return one row, with a column a class."""
+        of_classes = {f"probability_{n}": f"{p:.6g}" for n, p in self.probabilities.items()}
+        return [self._start() | of_classes]
+
+    def line(self) -> dict[str, Any]:
+        """Return the same, probabilities by class."""
+        return self._start() | {"probabilities": self.probabilities}
+
+    def _start(self) -> dict[str, Any]:
+        where = {} if self.span is None else self.span.columns()
+        return {"sequence": self.sequence, **where, "label": self.label}
+
+
+@dataclass(frozen=True)
+class Segment:
+    """A run of steps with one label, and the mean of its probability there."""
+
+    span: Span
+    label: str
+    probability: float
+
+
+@dataclass(frozen=True)
+class Labelling(Answer):
+    """The class of each step of a sequence, and the runs that they make."""
+
+    sequence: str
+    labels: list[str]
+    segments: list[Segment]
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return a row a segment."""
+        return [
+            {"sequence": self.sequence, **found, "probability": f"{found['probability']:.6g}"}
+            for found in self._segments()
+        ]
+
+    def line(self) -> dict[str, Any]:
+        """Return the labels of the steps and the segments."""
+        return {"sequence": self.sequence, "labels": self.labels, "segments": self._segments()}
+
+    def _segments(self) -> list[dict[str, Any]]:
+        return [
+            {**s.span.columns(), "label": s.label, "probability": s.probability}
+            for s in self.segments
+        ]
 
 
 def predict_files(
     model: TrainedModel, paths: Iterable[Path], on_note: Callable[[str], None]
-) -> Iterator[Prediction]:
-    """Yield a prediction for each sequence in `paths`; memory does not grow with the files.
+) -> Iterator[Answer]:
+    """Yield an answer for each sequence in `paths`; memory does not grow with the files.
 
-    `on_note` is told what was done to pictures. See `bothways.data.read_unlabelled` for the
-    formats and the errors.
+    `on_note` is told what was done to pictures. Where steps are labelled, recordings are read
+    whole, not in windows. See `bothways.data.read_unlabelled` for the formats and the errors.
     """
     paths = list(paths)
     for path in paths:
         if not path.is_dir():
             check_readable(path)  # all of them, before anything is written about the first
-    return _predictions(model, paths, on_note)
+    return _answers(model, paths, on_note)
 
 
-def _predictions(
+def _answers(
     model: TrainedModel, paths: list[Path], on_note: Callable[[str], None]
-) -> Iterator[Prediction]:
+) -> Iterator[Answer]:
+    config, reading = model.manifest.model, model.manifest.preprocessing.reading
+    if isinstance(model, TrainedLabeller):
+        reading = reading.model_copy(update={"window": None, "stride": None})
+    missing = config.missing != "refuse"
     for path in paths:
         prefix = f"{path}:" if len(paths) > 1 else ""
-        config, reading = model.manifest.model, model.manifest.preprocessing.reading
-        missing = config.missing != "refuse"
         for piece in read_unlabelled(path, config.input_size, reading, missing=missing):
             if piece.note:
                 on_note(piece.note)
-            probabilities = model.predict_proba(piece.sequences)
-            best = probabilities.argmax(axis=1)
-            for name, label, row in zip(piece.names, best, probabilities.tolist(), strict=True):
-                sequence = name if name == str(path) else f"{prefix}{name}"
-                yield Prediction(sequence, model.classes[label], row)
+            names = [n if n == str(path) else f"{prefix}{n}" for n in piece.names]
+            if isinstance(model, TrainedLabeller):
+                yield from _labellings(model, piece, names)
+            elif isinstance(model, TrainedClassifier):
+                yield from _predictions(model, piece, names)
+
+
+def _predictions(model: TrainedClassifier, piece: Piece, names: list[str]) -> Iterator[Prediction]:
+    probabilities = model.predict_proba(piece.sequences)
+    best = probabilities.argmax(axis=1)
+    lengths = piece.sequences.lengths.tolist()
+    for n, row in enumerate(probabilities.tolist()):
+        span = None
+        if piece.starts:
+            span = Span.of(0, lengths[n], piece.times[n] if piece.times else None, piece.starts[n])
+        by_class = dict(zip(model.classes, row, strict=True))
+        yield Prediction(names[n], model.classes[best[n]], by_class, span)
+
+
+def _labellings(model: TrainedLabeller, piece: Piece, names: list[str]) -> Iterator[Labelling]:
+    for n, probabilities in enumerate(model.predict_proba(piece.sequences)):
+        times = piece.times[n] if piece.times else None
+        best = probabilities.argmax(axis=1)
+        segments = [
+            Segment(
+                Span.of(start, end, times),
+                model.classes[label],
+                float(probabilities[start:end, label].mean()),
+            )
+            for label, start, end in segments_of(best)
+        ]
+        yield Labelling(names[n], [model.classes[label] for label in best], segments)
 
 
 def format_of(out: Path | None, wanted: str | None) -> str:
@@ -92,35 +229,33 @@ def prediction_file(out: Path, force: bool) -> Iterator[IO[str]]:
         temporary.unlink(missing_ok=True)
 
 
-def write_predictions(
-    predictions: Iterable[Prediction], classes: Iterable[str], file: IO[str], format: str
-) -> int:
-    """Write predictions as they come, in "csv" or "jsonl"; return how many."""
-    return _WRITERS[format](predictions, list(classes), file)
+def write_answers(answers: Iterable[Answer], file: IO[str], format: str) -> int:
+    """Write answers as they come, in "csv" or "jsonl"; return how many."""
+    return _WRITERS[format](answers, file)
 
 
-def _write_csv(predictions: Iterable[Prediction], classes: list[str], file: IO[str]) -> int:
-    writer = csv.writer(file, lineterminator="\n")
+def _write_csv(answers: Iterable[Answer], file: IO[str]) -> int:
+    writer = None
     count = 0
-    for sequence, label, probabilities in predictions:
-        if not count:  # nothing is written of a file that cannot be read
-            writer.writerow(["sequence", "label", *(f"probability_{name}" for name in classes)])
-        writer.writerow([sequence, label, *(f"{p:.6g}" for p in probabilities)])
+    for answer in answers:
+        rows = answer.rows()
+        if writer is None:  # nothing is written of a file that cannot be read
+            writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
+            writer.writeheader()
+        writer.writerows(rows)
         count += 1
     return count
 
 
-def _write_jsonl(predictions: Iterable[Prediction], classes: list[str], file: IO[str]) -> int:
+def _write_jsonl(answers: Iterable[Answer], file: IO[str]) -> int:
     count = 0
-    for sequence, label, probabilities in predictions:
-        named = dict(zip(classes, probabilities, strict=True))
-        line = {"sequence": sequence, "label": label, "probabilities": named}
-        file.write(json.dumps(line, ensure_ascii=False) + "\n")
+    for answer in answers:
+        file.write(json.dumps(answer.line(), ensure_ascii=False) + "\n")
         count += 1
     return count
 
 
-_WRITERS: dict[str, Callable[[Iterable[Prediction], list[str], IO[str]], int]] = {
+_WRITERS: dict[str, Callable[[Iterable[Answer], IO[str]], int]] = {
     "csv": _write_csv,
     "jsonl": _write_jsonl,
 }

@@ -1,10 +1,14 @@
 """What a model will be and where it comes from, known before it is trained."""
 
+from operator import mul
+
 from bothways.checkpoint import Manifest, Preprocessing, versions
 from bothways.config import ModelConfig
 from bothways.data import DataOptions, Dataset, check_finite, hold_out
 from bothways.errors import ConfigError, DataError
 from bothways.run_folder import Request
+
+_OF_READING = {"sequence", "time", "label", "group", "window", "stride", "ignore"}
 
 
 def manifest_for(request: Request, dataset: Dataset) -> Manifest:
@@ -24,7 +28,26 @@ def manifest_for(request: Request, dataset: Dataset) -> Manifest:
             "calibrate was asked for without a validation split; expected one to fit the "
             "temperature on, never the test set. Set validation_fraction, 0.1 for example."
         )
-    flatten = request.model.get("readout") == "flatten"
+    weights = config.class_weights
+    if not isinstance(weights, str):
+        counts = training_part.class_counts(len(dataset.classes)).sum(dim=0).tolist()
+        if len(weights) != len(counts) or not any(map(mul, weights, counts)):
+            raise ConfigError(
+                f"class_weights is {weights}; expected a number for each of "
+                f"{', '.join(dataset.classes)}, not all of them 0. Correct it."
+            )
+    readout = request.model.get("readout", "final")
+    if (readout == "step") != (dataset.target == "step"):
+        raise ConfigError(
+            f"readout is {readout!r} but the labels of {dataset.name} are of {dataset.target}s; "
+            + (
+                "expected 'step'."
+                if dataset.target == "step"
+                else "expected --target step with it."
+            )
+            + " Leave readout out."
+        )
+    flatten = readout == "flatten"
     if flatten and dataset.test is not None and dataset.test.longest > dataset.train.longest:
         raise DataError(
             f"{dataset.name} has a test sequence of {dataset.test.longest} steps but readout "
@@ -41,7 +64,7 @@ def manifest_for(request: Request, dataset: Dataset) -> Manifest:
         classes=dataset.classes,
         preprocessing=Preprocessing(
             features=dataset.features,
-            reading=_reading(request.options, dataset.features),
+            reading=_reading(request.options, dataset),
             training_range=training_part.value_range(missing=missing),
         ),
         provenance={
@@ -60,7 +83,7 @@ def manifest_for(request: Request, dataset: Dataset) -> Manifest:
     )
 
 
-def _reading(options: DataOptions, features: tuple[str, ...]) -> DataOptions:
+def _reading(options: DataOptions, dataset: Dataset) -> DataOptions:
     """Return how a file with more data is to be read: the same columns, and no splits."""
-    kept = options.model_dump(include={"sequence", "time", "label", "group", "window", "stride"})
-    return DataOptions(**kept, features=features or None)
+    kept = options.model_dump(include=_OF_READING)
+    return DataOptions(**kept, features=dataset.features or None, target=dataset.target)

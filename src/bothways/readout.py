@@ -1,4 +1,4 @@
-"""From a sequence's recurrent outputs to one feature vector: the six readouts.
+"""From a sequence's recurrent outputs to features: one vector, by six readouts, or one a step.
 
 Shapes: `inputs` (batch, time, input_size); `lengths` int64 (batch,); `outputs` (batch, time,
 num_directions * hidden_size), zero at and past each length; features (batch, output_size).
@@ -19,7 +19,7 @@ from bothways.ragged import valid_steps
 
 
 class Readout(nn.Module, ABC):
-    """Runs the layers for what it needs of them and makes one feature vector a sequence.
+    """Runs the layers for what it needs of them and makes one feature vector, or one a step.
 
     Parameters
     ----------
@@ -43,7 +43,7 @@ class Readout(nn.Module, ABC):
     def forward(
         self, layers: RecurrentLayers, inputs: Tensor, lengths: Tensor, initial: States | None
     ) -> Tensor:
-        """Return features (batch, features_size)."""
+        """Return features (batch, features_size), or (batch, time, features_size) of `Step`."""
 
 
 class Last(Readout):
@@ -163,6 +163,19 @@ class Attention(Readout):
         return (weights * outputs).sum(dim=1)
 
 
+class Step(Readout):
+    """The outputs at every step, for a label each."""
+
+    summary = "the outputs at each step, for a label each"
+
+    def forward(
+        self, layers: RecurrentLayers, inputs: Tensor, lengths: Tensor, initial: States | None
+    ) -> Tensor:
+        """Return outputs (batch, time, output_size)."""
+        outputs, _ = layers.outputs(inputs, initial, lengths=lengths)
+        return outputs
+
+
 def _valid(outputs: Tensor, lengths: Tensor) -> Tensor:
     return valid_steps(lengths, outputs.shape[1], outputs.device).T[:, :, None]
 
@@ -174,4 +187,5 @@ READOUTS: dict[str, type[Readout]] = {
     "mean": Mean,
     "max": Max,
     "attention": Attention,
+    "step": Step,
 }

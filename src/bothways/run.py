@@ -119,14 +119,16 @@ def train(
         raise ConfigError("options were given with a data set; expected a path. Leave them out.")
     if recipe is None:
         recipe = "default" if isinstance(data, str) and is_built_in(data) else "time-series"
-    chosen = load_recipe(recipe).with_settings(settings)
+    options = options or DataOptions()
+    target = data.target if isinstance(data, Dataset) else options.target
+    chosen = load_recipe(recipe).with_settings(settings, target)
     device = choose_device(chosen.training)
     cell = cell_named(chosen.model["cell"], chosen.model.get("nonlinearity", "tanh"))
     choose_backend(chosen.training.backend, cell, device, torch.float32)
     source = find_source(data) if isinstance(data, str) else None
     request = Request(
         source=source,
-        options=_with_absolute_paths(options or DataOptions()),
+        options=_with_absolute_paths(options),
         recipe=recipe,
         model=dict(chosen.model),
         training=chosen.training,

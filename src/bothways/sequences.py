@@ -9,22 +9,20 @@
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from bothways.config import Target
 from bothways.errors import DataError, ShapeError
 from bothways.ragged import checked_lengths
 
-POOL_BATCHES = 32
-"""Batches sorted together."""
-
-LENGTH_NOISE = 0.1
-"""How much longer a sequence may seem when it is sorted."""
+IGNORED = -1
+"""The label of a step that counts for nothing."""
 
 CHUNK_STEPS = 1 << 16
 """Steps looked at together where all of them are looked at."""
@@ -39,7 +37,8 @@ class SequenceBatch:
     inputs : Tensor (batch, time, input_size)
         Steps at or past a row's length are padding.
     lengths : int64 Tensor (batch,), on the CPU
-    labels : int64 Tensor (batch,), optional
+    labels : int64 Tensor (batch,) or, one a step, (batch, time), optional
+        `IGNORED` in padding and at steps that count for nothing.
     weights : float32 Tensor (batch,), optional
         What each row counts in the loss; all the same where not given.
     """
@@ -59,6 +58,19 @@ class SequenceBatch:
         return SequenceBatch(inputs, self.lengths, labels, weights)
 
 
+class StepChunk(NamedTuple):
+    """Steps looked at together.
+
+    `steps` float32 (some, input_size); `rows` int64 (some,), which sequence each is of; `labels`
+    int64 (some,), each step's, or its sequence's; None where there are none.
+    """
+
+    steps: Tensor
+    rows: Tensor
+    labels: Tensor | None
+
+
+@dataclass(frozen=True, eq=False)
 class Sequences:
     """Sequences held end to end in one tensor, so that one gather makes a batch.
 
@@ -68,31 +80,26 @@ class Sequences:
     starts, lengths : int64 Tensor (count,)
         Sequence n is `steps[starts[n] : starts[n] + lengths[n]]`.
     labels : int64 Tensor (count,), optional
+        A class for each sequence.
     weights : float32 Tensor (count,), optional
         What each sequence counts in the loss.
     groups : int64 Tensor (count,), optional
         Sequences of one group, a person's for example, must not be on both sides of a split.
+    step_labels : int32 Tensor (total_steps,), optional
+        In place of `labels`: a class for each step, or `IGNORED`.
 
     See Also
     --------
-    from_arrays, from_padded : build one from what you have.
+    from_arrays, from_padded, from_flat : build one from what you have.
     """
 
-    def __init__(
-        self,
-        steps: Tensor,
-        starts: Tensor,
-        lengths: Tensor,
-        labels: Tensor | None = None,
-        weights: Tensor | None = None,
-        groups: Tensor | None = None,
-    ) -> None:
-        self.steps = steps
-        self.starts = starts
-        self.lengths = lengths
-        self.labels = labels
-        self.weights = weights
-        self.groups = groups
+    steps: Tensor
+    starts: Tensor
+    lengths: Tensor
+    labels: Tensor | None = None
+    weights: Tensor | None = None
+    groups: Tensor | None = None
+    step_labels: Tensor | None = None
 
     @classmethod
     def from_arrays(cls, arrays: Sequence[Any], labels: Any = None) -> Self:
@@ -102,7 +109,9 @@ class Sequences:
         ------
         DataError
             If an array is empty or not 2-D, has another number of features than the first, is
-            not of floats, or there is not one label (a class number) for each.
+            not of floats, or a label is not a class number.
+        ShapeError
+            If there is not one label for each.
         """
         rows = [_as_floats(array, f"sequences[{n}]") for n, array in enumerate(arrays)]
         if not rows:
@@ -116,7 +125,7 @@ class Sequences:
         lengths = torch.tensor([len(row) for row in rows])
         starts = lengths.cumsum(0) - lengths
         steps = torch.from_numpy(np.concatenate(rows))
-        return cls(steps, starts, lengths, _as_labels(labels, len(rows)))
+        return cls(steps, starts, lengths, _labels_or_none(labels, len(rows)))
 
     @classmethod
     def from_padded(cls, inputs: Any, lengths: Any = None, labels: Any = None) -> Self:
@@ -143,7 +152,7 @@ class Sequences:
             checked = checked_lengths(lengths, count, time)
             steps = torch.from_numpy(array)[torch.arange(time) < checked[:, None]]
         starts = checked.cumsum(0) - checked
-        return cls(steps, starts, checked, _as_labels(labels, count))
+        return cls(steps, starts, checked, _labels_or_none(labels, count))
 
     @classmethod
     def from_flat(cls, values: Any, offsets: Any, labels: Any = None) -> Self:
@@ -173,7 +182,9 @@ class Sequences:
             )
         edges = torch.from_numpy(bounds.astype(np.int64))
         lengths = edges[1:] - edges[:-1]
-        return cls(torch.from_numpy(array), edges[:-1], lengths, _as_labels(labels, len(lengths)))
+        return cls(
+            torch.from_numpy(array), edges[:-1], lengths, _labels_or_none(labels, len(lengths))
+        )
 
     def __len__(self) -> int:
         return len(self.lengths)
@@ -193,18 +204,58 @@ class Sequences:
         """Whether lengths differ."""
         return bool((self.lengths != self.lengths[0]).any())
 
-    def subset(self, indices: Tensor) -> "Sequences":
+    @property
+    def target(self) -> Target:
+        """What has a label: a sequence, or a step."""
+        return "sequence" if self.step_labels is None else "step"
+
+    @property
+    def largest_label(self) -> int:
+        """The largest class number."""
+        labels = self.labels if self.step_labels is None else self.step_labels
+        return -1 if labels is None else int(labels.max())
+
+    @property
+    def is_labelled(self) -> bool:
+        """Whether there are labels, of sequences or of steps."""
+        return self.labels is not None or self.step_labels is not None
+
+    def with_step_labels(self, labels: Sequence[Any]) -> Self:
+        """Return the same sequences with a class number, or `IGNORED`, for each step.
+
+        Parameters
+        ----------
+        labels : list of integer arrays (time_i,), one a sequence
+
+        Raises
+        ------
+        ShapeError
+            If there is not one label for each step.
+        DataError
+            If one is neither a class number nor `IGNORED`.
+        """
+        if len(labels) != len(self):
+            raise ShapeError(
+                f"labels has {len(labels)} entries but there are {len(self)} sequences; expected "
+                "an array (time,) for each. Pass them all."
+            )
+        of_steps = torch.full((len(self.steps),), IGNORED, dtype=torch.int32)
+        starts, lengths = self.starts.tolist(), self.lengths.tolist()
+        for n, (start, length, own) in enumerate(zip(starts, lengths, labels, strict=True)):
+            numbers = _as_labels(own, length, "steps", f"labels[{n}]", least=IGNORED)
+            of_steps[start : start + length] = numbers.int()
+        return replace(self, labels=None, step_labels=of_steps)
+
+    def subset(self, indices: Tensor) -> Self:
         """Return the sequences at `indices`; they share the steps with this one."""
         labels, weights, groups = (
             None if tensor is None else tensor[indices]
             for tensor in (self.labels, self.weights, self.groups)
         )
         starts, lengths = self.starts[indices], self.lengths[indices]
-        return Sequences(self.steps, starts, lengths, labels, weights, groups)
-
-    def with_weights(self, weights: Tensor | None) -> "Sequences":
-        """Return the same sequences with other weights in the loss."""
-        return Sequences(self.steps, self.starts, self.lengths, self.labels, weights, self.groups)
+        return replace(
+            self, starts=starts, lengths=lengths, labels=labels, weights=weights, groups=groups
+        )
 
     def batch(self, indices: Tensor | Sequence[int]) -> SequenceBatch:
         """Gather the sequences at `indices`, padded with zeros to the longest of them."""
@@ -215,18 +266,20 @@ class Sequences:
         )
         longest = int(lengths.max())
         if self._is_table:
-            table = self.steps.view(-1, longest, self.input_size)
-            inputs = table.index_select(0, starts // longest)
+            row = starts // longest
+            inputs = self.steps.view(-1, longest, self.input_size).index_select(0, row)
+            if self.step_labels is not None:
+                labels = self.step_labels.view(-1, longest).index_select(0, row).long()
             return SequenceBatch(inputs, lengths, labels, weights)
         position = torch.arange(longest)
         rows = starts[:, None] + position  # (batch, time)
         is_padding = position >= lengths[:, None]
-        ragged = bool(is_padding.any())
-        if ragged:
-            rows = rows.masked_fill(is_padding, 0)
-        inputs = self.steps.index_select(0, rows.flatten()).view(len(starts), longest, -1)
-        if ragged:
-            inputs.masked_fill_(is_padding[:, :, None], 0.0)
+        rows = rows.masked_fill(is_padding, 0).flatten()
+        inputs = self.steps.index_select(0, rows).view(len(starts), longest, -1)
+        inputs.masked_fill_(is_padding[:, :, None], 0.0)
+        if self.step_labels is not None:
+            labels = self.step_labels.index_select(0, rows).long().view_as(is_padding)
+            labels.masked_fill_(is_padding, IGNORED)
         return SequenceBatch(inputs, lengths, labels, weights)
 
     @cached_property
@@ -236,21 +289,66 @@ class Sequences:
         aligned = len(self.steps) % longest == 0 and not bool((self.starts % longest).any())
         return aligned and not self.is_ragged
 
-    def by_length(self, batch_size: int) -> Iterator[Tensor]:
-        """Yield the indices of all sequences in batches, the shortest first: for evaluation."""
-        order = self.lengths.argsort(stable=True) if self.is_ragged else torch.arange(len(self))
-        yield from order.split(batch_size)
+    def by_length(self, batch_size: int, batch_steps: int) -> Iterator[Tensor]:
+        """Yield the indices of all sequences in batches, the shortest first: for evaluation.
 
-    def steps_in_chunks(self) -> Iterator[Tensor]:
-        """Yield all steps of these sequences, each once, `CHUNK_STEPS` at most at a time."""
-        bounds = torch.zeros(len(self.steps) + 1, dtype=torch.int64)
-        bounds.index_add_(0, self.starts, torch.ones_like(self.starts))
-        bounds.index_add_(0, self.starts + self.lengths, -torch.ones_like(self.starts))
-        ours = bounds[:-1].cumsum(0) > 0  # the steps are shared with other subsets
-        for steps, wanted in zip(
-            self.steps.split(CHUNK_STEPS), ours.split(CHUNK_STEPS), strict=True
-        ):
-            yield steps if bool(wanted.all()) else steps[wanted]
+        A batch has at most `batch_size` rows and, unless one row has more, `batch_steps` steps with
+        its padding.
+        """
+        order = self.lengths.argsort(stable=True) if self.is_ragged else torch.arange(len(self))
+        first = 0
+        while first < len(order):
+            lengths = self.lengths[order[first : first + batch_size]]
+            padded = lengths * torch.arange(1, len(lengths) + 1)
+            count = max(1, int((padded <= batch_steps).sum()))
+            yield order[first : first + count]
+            first += count
+
+    def rows(self) -> Iterator[Tensor]:
+        """Yield the steps of each sequence, (time_i, input_size)."""
+        for start, length in zip(self.starts.tolist(), self.lengths.tolist(), strict=True):
+            yield self.steps[start : start + length]
+
+    def flat_labels(self) -> Tensor:
+        """Return the labels of all sequences, or of all their steps end to end, as int64."""
+        if self.step_labels is None:
+            assert self.labels is not None  # whoever asks has checked
+            return self.labels
+        own = zip(self.starts.tolist(), self.lengths.tolist(), strict=True)
+        return torch.cat([self.step_labels[start : start + length] for start, length in own]).long()
+
+    def class_counts(self, num_classes: int) -> Tensor:
+        """Return how often each sequence, or its steps, has each class: int64 (count, classes)."""
+        if self.labels is not None:
+            return torch.nn.functional.one_hot(self.labels, num_classes)
+        counts = torch.zeros(len(self) * num_classes, dtype=torch.int64)
+        for chunk in self.chunks():
+            assert chunk.labels is not None  # whoever asks has checked
+            places = (chunk.rows * num_classes + chunk.labels)[chunk.labels != IGNORED]
+            counts.index_add_(0, places, torch.ones_like(places))
+        return counts.view(len(self), num_classes)
+
+    def chunks(self) -> Iterator[StepChunk]:
+        """Yield the steps of all sequences, each once, whole sequences together.
+
+        A chunk has at most `CHUNK_STEPS` unless one sequence has more.
+        """
+        order = self.starts.argsort()
+        ends = self.lengths[order].cumsum(0)
+        for rows in order.split(torch.bincount((ends - 1) // CHUNK_STEPS).tolist()):
+            if not len(rows):
+                continue
+            starts, lengths = self.starts[rows], self.lengths[rows]
+            first, last = int(starts[0]), int(starts[-1] + lengths[-1])
+            own = [slice(first, last)]
+            if last - first > int(lengths.sum()):  # steps of another subset lie between
+                bounds = zip(starts.tolist(), lengths.tolist(), strict=True)
+                own = [slice(start, start + length) for start, length in bounds]
+            of_step = rows.repeat_interleave(lengths)
+            labels = None if self.labels is None else self.labels[of_step]
+            if self.step_labels is not None:
+                labels = _joined(self.step_labels, own).long()
+            yield StepChunk(_joined(self.steps, own), of_step, labels)
 
     def value_range(self, name: str = "sequences", *, missing: bool = False) -> tuple[float, float]:
         """Return the smallest and the largest value; `name` and `missing` as in `check_finite`.
@@ -261,7 +359,7 @@ class Sequences:
             As `check_finite`.
         """
         low, high = float("inf"), -float("inf")
-        for steps in self.steps_in_chunks():
+        for steps, _, _ in self.chunks():
             absent = steps.isnan()
             if bool(absent.any()):
                 if not missing:
@@ -285,91 +383,32 @@ class Sequences:
 
         That is infinity and, unless it may stand for what is `missing`, NaN. `features` are names.
         """
-        start = 0
-        for steps in self.steps.split(CHUNK_STEPS):
+        for steps, rows, _ in self.chunks():
             bad = steps.isinf() if missing else ~steps.isfinite()
-            for step, feature in bad.nonzero().tolist():
-                step += start
-                rows = ((self.starts <= step) & (step < self.starts + self.lengths)).nonzero()
-                if not len(rows):  # it belongs to another subset
-                    continue
-                row = int(rows[0])
-                is_nan = bool(self.steps[step, feature].isnan())
+            if bool(bad.any()):
+                place, feature = bad.nonzero()[0].tolist()
+                value, row = float(steps[place, feature]), int(rows[place])
+                step = place - int((rows == row).nonzero()[0])
                 what = features[feature] if features else f"feature {feature}"
                 raise DataError(
-                    f"{name}[{first + row}] holds {float(self.steps[step, feature])} at step "
-                    f"{step - int(self.starts[row])}, {what}; expected finite numbers. "
-                    "Mend or drop it"
-                    + (", or say what NaN stands for: --missing mean." if is_nan else ".")
+                    f"{name}[{first + row}] holds {value} at step {step}, {what}; expected finite "
+                    "numbers. Mend or drop it"
+                    + (", or say what NaN stands for: --missing mean." if value != value else ".")
                 )
-            start += len(steps)
 
     def fingerprint(self) -> str:
         """Return the SHA-256 of lengths, labels, groups and steps, to tell if data have changed."""
         digest = hashlib.sha256(repr(tuple(self.steps.shape)).encode())
-        for tensor in (self.starts, self.lengths, self.labels, self.groups, self.steps):
+        for tensor in (self.starts, self.lengths, self.labels, self.groups, self.step_labels):
             if tensor is not None:
                 digest.update(tensor.contiguous().numpy().data)
+        for steps in self.steps.split(CHUNK_STEPS):
+            digest.update(steps.contiguous().numpy().data)
         return digest.hexdigest()
 
 
-def shuffled_batches(
-    lengths: Tensor,
-    batch_size: int,
-    generator: torch.Generator,
-    odds: Tensor | None = None,
-) -> list[Tensor]:
-    """Return an epoch's batches: in random order, rows of like length together.
-
-    The order is drawn anew each epoch. Where lengths differ, each `POOL_BATCHES` batches' worth of
-    the shuffled sequences is sorted by length, give or take `LENGTH_NOISE`, and cut into batches,
-    which are shuffled again: so little of a batch is padding, and batch-mates change every epoch
-    even where all sequences fit in one pool.
-
-    Parameters
-    ----------
-    lengths : int64 Tensor (count,)
-    batch_size : int
-    generator : torch.Generator
-        Source of the order, on the CPU.
-    odds : float Tensor (count,), optional
-        Draw as many sequences with replacement, in proportion to these; each once where not given.
-
-    Returns
-    -------
-    list of int64 Tensor (batch_size,); one of them may be smaller
-    """
-    if odds is None:
-        order = torch.randperm(len(lengths), generator=generator)
-    else:
-        order = torch.multinomial(odds, len(lengths), replacement=True, generator=generator)
-    if not bool((lengths != lengths[0]).any()):
-        return list(order.split(batch_size))
-    batches: list[Tensor] = []
-    for pool in order.split(POOL_BATCHES * batch_size):
-        noise = 1 + LENGTH_NOISE * torch.rand(len(pool), generator=generator)
-        by_length = pool[(lengths[pool] * noise).argsort(stable=True)]
-        batches.extend(by_length.split(batch_size))
-    return [batches[n] for n in torch.randperm(len(batches), generator=generator)]
-
-
-def balanced_weights(labels: Tensor) -> Tensor:
-    """Return a weight for each label, so that all classes weigh the same and the mean is 1.
-
-    Examples
-    --------
-    >>> balanced_weights(torch.tensor([0, 0, 0, 1])).tolist()
-    [0.6666666865348816, 0.6666666865348816, 0.6666666865348816, 2.0]
-    """
-    counts = labels.bincount()
-    num_present = int((counts > 0).sum())
-    return len(labels) / (num_present * counts[labels].float())
-
-
-def padding_waste(lengths: Tensor, batches: Sequence[Tensor]) -> float:
-    """Return the fraction of the steps in `batches` that is padding."""
-    padded = sum(int(lengths[batch].max()) * len(batch) for batch in batches)
-    return 1 - int(lengths.sum()) / padded
+def _joined(steps: Tensor, parts: list[slice]) -> Tensor:
+    return steps[parts[0]] if len(parts) == 1 else torch.cat([steps[part] for part in parts])
 
 
 def _as_floats(array: Any, name: str) -> np.ndarray[Any, np.dtype[np.float32]]:
@@ -382,18 +421,21 @@ def _as_floats(array: Any, name: str) -> np.ndarray[Any, np.dtype[np.float32]]:
     return np.ascontiguousarray(array, dtype=np.float32)
 
 
-def _as_labels(labels: Any, count: int) -> Tensor | None:
-    if labels is None:
-        return None
+def _labels_or_none(labels: Any, count: int) -> Tensor | None:
+    return None if labels is None else _as_labels(labels, count, "sequences")
+
+
+def _as_labels(labels: Any, count: int, of: str, name: str = "labels", least: int = 0) -> Tensor:
     tensor = torch.as_tensor(labels)
     if tensor.shape != (count,):
         raise ShapeError(
-            f"labels has shape {tuple(tensor.shape)} but there are {count} sequences; expected "
-            f"({count},). Pass one class number per sequence."
+            f"{name} has shape {tuple(tensor.shape)} but there are {count} {of}; expected "
+            f"({count},). Pass a class number for each."
         )
-    if tensor.is_floating_point() or tensor.dtype == torch.bool or int(tensor.min()) < 0:
+    if tensor.is_floating_point() or tensor.dtype == torch.bool or int(tensor.min()) < least:
+        also = "" if least == 0 else f", or {least} where a step counts for nothing"
         raise DataError(
-            f"labels holds {tensor.dtype} values from {tensor.min().item()}; expected class "
-            "numbers 0, 1, 2, …. Number the classes first."
+            f"{name} holds {tensor.dtype} values from {tensor.min().item()}; expected class "
+            f"numbers 0, 1, 2, …{also}. Number the classes first."
         )
     return tensor.to(torch.int64)

@@ -11,18 +11,19 @@ from torch import Tensor
 from torch.nn import functional
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
+from bothways.batching import (
+    balanced_weights,
+    normalised_weights,
+    padding_waste,
+    shuffled_batches,
+)
 from bothways.config import ModelConfig, TrainConfig
 from bothways.device import choose_device
 from bothways.errors import NonFiniteLossError
 from bothways.evaluation import compute_logits
 from bothways.model import SequenceClassifier
 from bothways.optimization import learning_rate_at, make_optimizer
-from bothways.sequences import (
-    Sequences,
-    balanced_weights,
-    padding_waste,
-    shuffled_batches,
-)
+from bothways.sequences import IGNORED, SequenceBatch, Sequences
 
 _WHAT_TO_TRY = (
     "Try a lower learning_rate (now {:g}) or gradient_clip=1, and look for extreme values in the "
@@ -48,8 +49,9 @@ class StepDone:
 class EpochDone:
     """One epoch has ended; the figures are those of the history.
 
-    `loss` and `accuracy` run over the epoch's own training steps; `seconds` leave validation out;
-    `padding_waste` is the fraction of the steps computed that was padding.
+    `loss` and `accuracy` run over the epoch's own training steps, and are of what has a label,
+    sequences or steps; `seconds` leave validation out; `padding_waste` is the fraction of the steps
+    computed that was padding.
     """
 
     epoch: int
@@ -79,8 +81,19 @@ class _EpochTotals:
 
     loss: float = 0.0
     correct: int = 0
+    labelled: int = 0
     seen: int = 0
     seconds: float = 0.0
+
+
+@dataclass
+class _Unread:
+    """A step's figures; the first two are still on the device."""
+
+    loss: Tensor
+    hits: Tensor
+    labelled: int
+    rows: int
 
 
 class Training:
@@ -117,15 +130,16 @@ class Training:
         self.epoch = 0
         self.step = 0
         self.best: Best | None = None
-        assert sequences.labels is not None  # a Dataset has checked
-        self._odds = None
+        counts = sequences.class_counts(model.config.num_classes)
+        per_class = counts.sum(dim=0)
+        weights = balanced_weights(per_class)
+        self._odds = self._class_weights = None
         if config.sampling == "balanced":
-            self._odds = balanced_weights(sequences.labels)
-        if config.class_weights == "balanced":
-            weights = balanced_weights(sequences.labels)
-            if sequences.weights is not None:
-                weights = weights * sequences.weights
-            sequences = sequences.with_weights(weights)
+            self._odds = (counts * weights).sum(dim=1) / counts.sum(dim=1)
+        if config.class_weights != "none":
+            if config.class_weights != "balanced":
+                weights = normalised_weights(per_class, torch.tensor(config.class_weights))
+            self._class_weights = weights.to(self.device)
         self._sequences = sequences
         self._validation = validation
         self._optimizer = make_optimizer(config, model.parameters(), self.device)
@@ -135,7 +149,7 @@ class Training:
             self._average = AveragedModel(model, multi_avg_fn=average)
         self._best_weights: dict[str, Tensor] = {}
         self._totals = _EpochTotals()
-        self._unread: list[tuple[Tensor, Tensor, int]] = []  # loss, hits (on the device), rows
+        self._unread: list[_Unread] = []
         self._last_loss = float("nan")
 
     @property
@@ -192,7 +206,7 @@ class Training:
     @property
     def running_accuracy(self) -> float:
         """Accuracy on the training batches of the running epoch, as far as read back."""
-        return self._totals.correct / max(1, self._totals.seen)
+        return self._totals.correct / max(1, self._totals.labelled)
 
     def chosen_weights(self) -> dict[str, Tensor]:
         """Return the weights to keep: the best epoch's, or without validation the last ones."""
@@ -265,13 +279,15 @@ class Training:
     def _take_step(self, indices: Tensor) -> None:
         started = time.perf_counter()
         config = self.config
-        batch = self._sequences.batch(indices).to(self.device)
+        batch = self._sequences.batch(indices)
         assert batch.labels is not None  # a Dataset has checked
+        labelled = int((batch.labels != IGNORED).sum())
+        batch = batch.to(self.device)
         for group in self._optimizer.param_groups:
             group["lr"] = self._rate_of(self.epoch * self.steps_per_epoch + self.step)
         with self._autocast():
             logits = self.model(batch.inputs, batch.lengths).float()
-        loss = _cross_entropy(logits, batch.labels, batch.weights, config.label_smoothing)
+        loss = self._loss(logits, batch) / labelled
         self._optimizer.zero_grad()
         loss.backward()
         if config.gradient_clip is not None:
@@ -279,9 +295,30 @@ class Training:
         self._optimizer.step()
         if self._average is not None:
             self._average.update_parameters(self.model)
-        hits = (logits.detach().argmax(dim=1) == batch.labels).sum()
-        self._unread.append((loss.detach(), hits, len(indices)))
+        hits = (logits.detach().argmax(dim=-1) == batch.labels).sum()
+        self._unread.append(_Unread(loss.detach(), hits, labelled, len(indices)))
         self._totals.seconds += time.perf_counter() - started
+
+    def _loss(self, logits: Tensor, batch: SequenceBatch) -> Tensor:
+        """Return the sum of the cross entropies of all that has a label, each with its weight.
+
+        Weights have the mean 1 over the training set. Divided by the count, not by the weights'
+        sum, the loss lets a batch of heavy rows pull more than one of light rows.
+        """
+        assert batch.labels is not None
+        labels, smoothing = batch.labels, self.config.label_smoothing
+        losses = functional.cross_entropy(
+            logits.flatten(0, -2),
+            labels.flatten(),
+            ignore_index=IGNORED,
+            label_smoothing=smoothing,
+            reduction="none",
+        ).view_as(labels)
+        if self._class_weights is not None:
+            losses = losses * self._class_weights[labels.clamp(min=0)]
+        if batch.weights is not None:
+            losses = losses * batch.weights.view(-1, *[1] * (labels.dim() - 1))
+        return losses.sum()
 
     def _rate_of(self, step: int) -> float:
         return learning_rate_at(self.config, step, self.config.epochs * self.steps_per_epoch)
@@ -295,7 +332,7 @@ class Training:
         if not self._unread:
             return
         started = time.perf_counter()  # on a GPU, this is where the steps are waited for
-        losses = torch.stack([loss for loss, _, _ in self._unread]).tolist()
+        losses = torch.stack([step.loss for step in self._unread]).tolist()
         first = self.step - len(losses)
         for n, loss in enumerate(losses, start=first + 1):
             if not abs(loss) < float("inf"):
@@ -304,8 +341,9 @@ class Training:
                     f"number. {_WHAT_TO_TRY.format(self.config.learning_rate)}"
                 )
             self._totals.loss += loss  # one by one: the same sum whenever it is read
-        self._totals.correct += int(torch.stack([hits for _, hits, _ in self._unread]).sum())
-        self._totals.seen += sum(rows for _, _, rows in self._unread)
+        self._totals.correct += int(torch.stack([step.hits for step in self._unread]).sum())
+        self._totals.labelled += sum(step.labelled for step in self._unread)
+        self._totals.seen += sum(step.rows for step in self._unread)
         self._last_loss = losses[-1]
         self._unread.clear()
         self._totals.seconds += time.perf_counter() - started
@@ -328,7 +366,7 @@ class Training:
             epoch=self.epoch,
             step=len(batches),
             loss=totals.loss / len(batches),
-            accuracy=totals.correct / totals.seen,
+            accuracy=totals.correct / totals.labelled,
             learning_rate=rate,
             seconds=totals.seconds,
             sequences_per_second=totals.seen / totals.seconds,
@@ -338,10 +376,10 @@ class Training:
         )
 
     def _validate(self, sequences: Sequences) -> tuple[float, float]:
-        assert sequences.labels is not None  # a Dataset has checked
-        logits = compute_logits(self._evaluated_model(), sequences)
-        loss = functional.cross_entropy(logits, sequences.labels).item()
-        return (logits.argmax(dim=1) == sequences.labels).double().mean().item(), loss
+        logits, labels = compute_logits(self._evaluated_model(), sequences), sequences.flat_labels()
+        logits, labels = logits[labels != IGNORED], labels[labels != IGNORED]
+        loss = functional.cross_entropy(logits, labels).item()
+        return (logits.argmax(dim=1) == labels).double().mean().item(), loss
 
     def _evaluated_model(self) -> SequenceClassifier:
         if self._average is None:
@@ -360,17 +398,3 @@ def start_training(
     if model.encoder is not None:
         model.encoder.fit(sequences)
     return Training(model, sequences, config, validation)
-
-
-def _cross_entropy(
-    logits: Tensor, labels: Tensor, weights: Tensor | None, smoothing: float
-) -> Tensor:
-    """Return the mean cross entropy over rows, each counted with its weight if there are any.
-
-    Weights have the mean 1 over all training sequences, so the sum is divided by the rows: a batch
-    of heavy rows is to pull more than one of light rows.
-    """
-    if weights is None:
-        return functional.cross_entropy(logits, labels, label_smoothing=smoothing)
-    losses = functional.cross_entropy(logits, labels, label_smoothing=smoothing, reduction="none")
-    return (losses * weights).mean()

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from bothways import ModelConfig, SequenceClassifier, TrainedModel
+from bothways import ModelConfig, SequenceClassifier, TrainedClassifier
 from bothways.checkpoint import Manifest
 from bothways.storage import save_tensors
 
@@ -35,7 +35,7 @@ def main() -> None:
         classifier = SequenceClassifier(config).eval()
         inputs, lengths = torch.randn(5, 6, 3), torch.tensor([6, 1, 4, 6, 2])
         manifest = Manifest(model=config, classes=("no", "yes"))
-        TrainedModel(classifier, manifest).save(folder)
+        TrainedClassifier(classifier, manifest).save(folder)
         with torch.no_grad():
             logits = classifier(inputs, lengths)
         case = {"inputs": inputs, "lengths": lengths, "logits": logits}

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
+from bothways.config import Target
 from bothways.data.collect import collect
 from bothways.data.dataset import (
     Dataset,
@@ -15,11 +16,12 @@ from bothways.data.formats import KNOWN_ENDINGS, RECORD_READERS, record_reader
 from bothways.data.inspection import inspect_dataset
 from bothways.data.labelled import read_idx, read_npz
 from bothways.data.mnist import mnist
-from bothways.data.records import DataOptions, Part, Source
+from bothways.data.records import Array, DataOptions, Part, Source
 from bothways.data.unlabelled import Piece, check_readable, read_unlabelled
 from bothways.errors import DataError
 
 __all__ = [
+    "Array",
     "DataOptions",
     "Dataset",
     "Piece",
@@ -100,8 +102,10 @@ def open_dataset(
         return mind_copies(dataset, drop=options.drop_copies)
     _refuse_columns(source, options)
     if found in _BUILT_IN:
+        if options.target == "step":
+            raise DataError(f"{found} has one label a sequence; leave --target step out.")
         return with_test_part(_BUILT_IN[found](), options.test_fraction, options.split_seed)
-    dataset = _array_reader(path)(path)
+    dataset = _array_reader(path)(path, options.target)
     dataset = with_test_part(dataset, options.test_fraction, options.split_seed)
     return mind_copies(dataset, drop=options.drop_copies)
 
@@ -116,7 +120,7 @@ def _records_of(path: Path, options: DataOptions) -> Source:
     return reader(path, options)
 
 
-def _array_reader(path: Path) -> Callable[[Path], Dataset]:
+def _array_reader(path: Path) -> Callable[[Path, Target], Dataset]:
     start = check_readable(path)
     if start.startswith((b"\0\0", b"\x1f\x8b")):
         return read_idx
@@ -138,7 +142,8 @@ def _test_file(path: Path, options: DataOptions) -> str | None:
 
 def _refuse_columns(source: str, options: DataOptions) -> None:
     """Refuse options that arrays have no columns or files for."""
-    for name in ("sequence", "time", "label", "group", "split", "features", "window", "validation"):
+    names = ("sequence", "time", "label", "group", "split", "features", "window", "validation")
+    for name in (*names, "ignore"):
         if getattr(options, name) is not None:
             raise DataError(
                 f"{source} holds arrays, so --{name} {getattr(options, name)} means nothing; "

@@ -10,40 +10,65 @@ import torch
 from bothways.data.dataset import Dataset, with_test_part
 from bothways.data.records import PARTS, Array, DataOptions, Part, Record, Source
 from bothways.errors import DataError
-from bothways.sequences import Sequences
+from bothways.sequences import IGNORED, Sequences
 
 
 class _Collected:
     """Records of one part, side by side."""
 
-    def __init__(self) -> None:
+    def __init__(self, options: DataOptions) -> None:
+        self._options = options
         self.values: list[Array] = []
         self.labels: list[str] = []
+        self.step_labels: list[Array] = []
         self.groups: list[str] = []
         self.begins: list[float] = []
+        self.unlabelled = 0
 
     def __len__(self) -> int:
         return len(self.values)
 
     def add(self, record: Record, place: str) -> None:
         """Take a record over; `place` is for messages."""
-        if record.label is None:
+        if self._options.target == "step":
+            if record.step_labels is None:
+                raise DataError(
+                    f"{place} has one class for all its steps; expected one for each with "
+                    "--target step. Leave it out, or label the steps."
+                )
+            labels = record.step_labels
+            labels = np.where(labels == self._options.ignore, "", labels)
+            if not (labels != "").any():
+                self.unlabelled += 1
+                return
+            self.step_labels.append(labels)
+        elif record.label is None:
             raise DataError(f"{place} has no class; expected one for each sequence. Label it.")
+        else:
+            self.labels.append(record.label)
         self.values.append(record.values)
-        self.labels.append(record.label)
         assert record.group is not None  # checked_records gives each its own
         self.groups.append(record.group)
         if record.times is not None:
             self.begins.append(float(np.asarray(record.times[:1]).astype("float64")[0]))
 
+    @property
+    def classes(self) -> set[str]:
+        """All classes that occur."""
+        return set(self.labels).union(*map(set, self.step_labels)) - {""}
+
     def sequences(self, classes: Sequence[str], groups: dict[str, int] | None) -> Sequences:
         """Return them with numbered labels and groups."""
         number = {name: n for n, name in enumerate(classes)}
-        labels = np.array([number[label] for label in self.labels])
-        sequences = Sequences.from_arrays(self.values, labels)
+        sequences = Sequences.from_arrays(self.values)
         if groups is not None:
-            sequences.groups = torch.tensor([groups[name] for name in self.groups])
-        return sequences
+            sequences = replace(sequences, groups=torch.tensor([groups[g] for g in self.groups]))
+        if self._options.target == "sequence":
+            return replace(sequences, labels=torch.tensor([number[label] for label in self.labels]))
+        number[""] = IGNORED
+        return sequences.with_step_labels(
+            [np.array([number[label] for label in labels]) for labels in self.step_labels]
+        )
 
 
 def collect(
@@ -76,7 +101,7 @@ def collect(
         If a sequence does not fit the others, there are too few classes, or a sequence's name or
         group stands on both sides of a split.
     """
-    parts: dict[Part, _Collected] = {part: _Collected() for part in PARTS}
+    parts: dict[Part, _Collected] = {part: _Collected(options) for part in PARTS}
     for record in checked_records(path, source, options):
         parts[record.part or "train"].add(record, f"{path}, {record.place}")
     for part, (other_path, other) in others.items():
@@ -96,7 +121,7 @@ def collect(
         raise DataError(f"{path} holds no sequence to train on; expected some. Check its splits.")
     _refuse_shared(path, parts, "group" if options.group is not None else "sequence")
     names = classes or source.classes or _in_order(parts.values())
-    unknown = [label for part in parts.values() for label in part.labels if label not in names]
+    unknown = sorted(set().union(*(part.classes for part in parts.values())) - set(names))
     if unknown:
         raise DataError(
             f"{path} has a class {unknown[0]!r}; expected one of {', '.join(names)}. "
@@ -110,6 +135,9 @@ def collect(
         for part, some in parts.items()
         if len(some)
     }
+    notes = list(source.notes)
+    if unlabelled := sum(part.unlabelled for part in parts.values()):
+        notes.append(f"left out, for no step of them has a label: {unlabelled:,} sequences")
     train = made["train"]
     if options.by_time:
         if len(parts["train"].begins) < len(train):
@@ -127,7 +155,7 @@ def collect(
         validation=made.get("validation"),
         features=source.features,
         in_time_order=options.by_time,
-        notes=tuple(source.notes),
+        notes=tuple(notes),
     )
     return with_test_part(dataset, options.test_fraction, options.split_seed)
 
@@ -171,13 +199,7 @@ def _windows(record: Record, options: DataOptions) -> Iterator[Record]:
     if steps < options.window:
         yield record
     for start in range(0, steps - options.window + 1, stride):
-        part = slice(start, start + options.window)
-        yield replace(
-            record,
-            name=f"{record.name}@{start}",
-            values=record.values[part],
-            times=None if record.times is None else record.times[part],
-        )
+        yield record.cut(start, start + options.window)
 
 
 def _refuse_shared(path: Path, parts: dict[Part, _Collected], what: str) -> None:
@@ -195,7 +217,7 @@ def _refuse_shared(path: Path, parts: dict[Part, _Collected], what: str) -> None
 
 def _in_order(parts: Iterable[_Collected]) -> tuple[str, ...]:
     """Return the classes that occur: numbers by size, texts by the alphabet."""
-    found = {label for part in parts for label in part.labels}
+    found = set().union(*(part.classes for part in parts))
     try:
         return tuple(sorted(found, key=lambda label: (0, float(label), label)))
     except ValueError:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from bothways.config import Target
 from bothways.errors import DataError
 from bothways.sequences import Sequences
 
@@ -35,7 +36,8 @@ class Dataset:
     ------
     DataError
         If there are fewer than two classes or two of one name, labels are missing, one has no
-        class, or the two parts differ in `input_size`.
+        class, no step of a sequence has a label, or parts differ in `input_size` or in what has a
+        label.
     """
 
     name: str
@@ -59,19 +61,35 @@ class Dataset:
                     f"{self.name}: classes has {name!r} twice; expected each name once. Rename one."
                 )
         for part, sequences in self.parts.items():
-            if sequences.labels is None:
+            if not sequences.is_labelled:
                 raise DataError(f"{self.name}: the {part} sequences have no labels. Add them.")
-            if int(sequences.labels.max()) >= len(self.classes):
+            if sequences.target != self.target:
                 raise DataError(
-                    f"{self.name}: a {part} label is {int(sequences.labels.max())} but there are "
+                    f"{self.name}: the {part} labels are of {sequences.target}s; expected labels "
+                    f"of {self.target}s, as in training."
+                )
+            if sequences.largest_label >= len(self.classes):
+                raise DataError(
+                    f"{self.name}: a {part} label is {sequences.largest_label} but there are "
                     f"{len(self.classes)} classes; expected 0..{len(self.classes) - 1}. "
                     "Name every class."
+                )
+            counts = sequences.class_counts(len(self.classes)).sum(dim=1)
+            if not bool(counts.all()):
+                raise DataError(
+                    f"{self.name}: no step of the {part} sequence {int(counts.argmin())} has a "
+                    "label; expected one at least. Leave the sequence out."
                 )
             if sequences.input_size != self.train.input_size:
                 raise DataError(
                     f"{self.name}: the {part} sequences have {sequences.input_size} features a "
                     f"step; expected {self.train.input_size} as in training."
                 )
+
+    @property
+    def target(self) -> Target:
+        """What has a label: a sequence, or a step."""
+        return self.train.target
 
     @property
     def parts(self) -> dict[str, Sequences]:
@@ -100,9 +118,7 @@ def hold_out(dataset: Dataset, fraction: float, seed: int) -> tuple[Sequences, S
     sequences = dataset.train
     if dataset.validation is not None or not fraction:
         return sequences, dataset.validation
-    training, held_out = held_out_rows(
-        sequences, fraction, seed, in_time_order=dataset.in_time_order
-    )
+    training, held_out = _held_out_rows(dataset, fraction, seed)
     if not len(held_out):
         raise DataError(
             f"{dataset.name}: no class has two sequences, so none can be held out for validation; "
@@ -113,10 +129,9 @@ def hold_out(dataset: Dataset, fraction: float, seed: int) -> tuple[Sequences, S
 
 def content_digests(sequences: Sequences) -> list[bytes]:
     """Return a digest of each sequence's values."""
-    steps = sequences.steps.numpy()
     return [
-        hashlib.blake2b(steps[start : start + length].tobytes(), digest_size=16).digest()
-        for start, length in zip(sequences.starts.tolist(), sequences.lengths.tolist(), strict=True)
+        hashlib.blake2b(values.numpy().tobytes(), digest_size=16).digest()
+        for values in sequences.rows()
     ]
 
 
@@ -161,9 +176,7 @@ def with_test_part(dataset: Dataset, fraction: float, seed: int) -> Dataset:
             f"{dataset.name} has a test part already; expected none with --test {fraction:g}. "
             "Leave --test out."
         )
-    rest, held_out = held_out_rows(
-        dataset.train, fraction, seed, in_time_order=dataset.in_time_order
-    )
+    rest, held_out = _held_out_rows(dataset, fraction, seed)
     if not len(held_out):
         raise DataError(
             f"{dataset.name}: no class has two sequences or groups, so none can be held out for "
@@ -173,20 +186,19 @@ def with_test_part(dataset: Dataset, fraction: float, seed: int) -> Dataset:
     return replace(dataset, train=train, test=test)
 
 
-def held_out_rows(
-    sequences: Sequences, fraction: float, seed: int, *, in_time_order: bool
-) -> tuple[Tensor, Tensor]:
-    """Return the rows to keep and those to hold out, each sorted.
+def _held_out_rows(dataset: Dataset, fraction: float, seed: int) -> tuple[Tensor, Tensor]:
+    """Return the rows of the training part to keep and those to hold out, each sorted.
 
     In time order the last rows are held out, or the groups that begin last; else whole groups, if
     there are any; else any rows. Groups and rows are chosen so that each class gives its fraction.
     """
-    assert sequences.labels is not None  # Dataset has checked
-    if in_time_order:
+    sequences = dataset.train
+    if dataset.in_time_order:
         return _latest(sequences, fraction)
-    if sequences.groups is not None:
-        return group_split(sequences.labels, sequences.groups, fraction, seed)
-    return stratified_split(sequences.labels, fraction, seed)
+    if sequences.groups is None and sequences.labels is not None:
+        return stratified_split(sequences.labels, fraction, seed)
+    groups = torch.arange(len(sequences)) if sequences.groups is None else sequences.groups
+    return group_split(sequences.class_counts(len(dataset.classes)), groups, fraction, seed)
 
 
 def _latest(sequences: Sequences, fraction: float) -> tuple[Tensor, Tensor]:
@@ -206,7 +218,7 @@ def _latest(sequences: Sequences, fraction: float) -> tuple[Tensor, Tensor]:
 
 
 def group_split(
-    labels: Tensor, groups: Tensor, fraction: float, seed: int
+    class_counts: Tensor, groups: Tensor, fraction: float, seed: int
 ) -> tuple[Tensor, Tensor]:
     """Return the rows to keep and those held out: whole groups, in random order.
 
@@ -214,14 +226,16 @@ def group_split(
 
     Parameters
     ----------
-    labels, groups : int64 Tensor (count,)
+    class_counts : int64 Tensor (count, num_classes)
+        See `Sequences.class_counts`.
+    groups : int64 Tensor (count,)
     fraction : float
     seed : int
     """
     generator = torch.Generator().manual_seed(seed)
     numbers = groups.unique()
-    counts = torch.zeros(int(groups.max()) + 1, int(labels.max()) + 1, dtype=torch.float64)
-    counts.index_put_((groups, labels), torch.ones(len(labels), dtype=torch.float64), True)
+    counts = torch.zeros(int(groups.max()) + 1, class_counts.shape[1], dtype=torch.float64)
+    counts.index_add_(0, groups, class_counts.double())
     lacking = fraction * counts.sum(dim=0)
     held_out = torch.zeros(len(counts), dtype=torch.bool)
     for group in numbers[torch.randperm(len(numbers), generator=generator)].tolist():

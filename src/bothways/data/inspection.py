@@ -2,11 +2,10 @@
 
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 
 from bothways.data.dataset import Dataset, content_digests
-from bothways.sequences import Sequences
+from bothways.sequences import IGNORED, Sequences
 
 _HISTOGRAM_BINS = 8
 _SHOWN = 3  # names or rows that a warning lists
@@ -29,9 +28,10 @@ class FeatureSummary:
 
 @dataclass(frozen=True)
 class PartSummary:
-    """One part: how many sequences, of each class, of each length.
+    """One part: how many sequences, how many of each class, and of each length.
 
-    `histogram` is a list of (shortest, longest, count).
+    `per_class` counts steps where each has a label. `histogram` is a list of (shortest, longest,
+    count).
     """
 
     count: int
@@ -51,8 +51,9 @@ class Inspection:
 def inspect_dataset(dataset: Dataset) -> Inspection:
     """Look at every sequence of a data set."""
     features = _features(dataset)
+    parts = {name: _part(part, dataset.classes) for name, part in dataset.parts.items()}
     return Inspection(
-        parts={name: _part(part, dataset.classes) for name, part in dataset.parts.items()},
+        parts=parts,
         features=features,
         warnings=[
             *_content_warnings(dataset),
@@ -60,7 +61,7 @@ def inspect_dataset(dataset: Dataset) -> Inspection:
             *_axes_warnings(dataset.train),
             *_leak_warnings(dataset, features),
             *_feature_warnings(features),
-            *_class_warnings(dataset),
+            *_class_warnings(dataset, parts["train"].per_class),
         ],
     )
 
@@ -79,8 +80,7 @@ def length_histogram(lengths: torch.Tensor) -> list[tuple[int, int, int]]:
 
 
 def _part(sequences: Sequences, classes: tuple[str, ...]) -> PartSummary:
-    assert sequences.labels is not None  # Dataset has checked
-    counts = torch.bincount(sequences.labels, minlength=len(classes)).tolist()
+    counts = sequences.class_counts(len(classes)).sum(dim=0).tolist()
     return PartSummary(
         count=len(sequences),
         per_class=dict(zip(classes, counts, strict=True)),
@@ -92,7 +92,7 @@ def _features(dataset: Dataset) -> list[FeatureSummary]:
     size = dataset.train.input_size
     low, high = torch.full((size,), torch.inf), torch.full((size,), -torch.inf)
     missing, total = torch.zeros(size), 0
-    for steps in dataset.train.steps_in_chunks():
+    for steps, _, _ in dataset.train.chunks():
         absent = steps.isnan()
         low = torch.minimum(low, steps.masked_fill(absent, torch.inf).amin(dim=0))
         high = torch.maximum(high, steps.masked_fill(absent, -torch.inf).amax(dim=0))
@@ -107,11 +107,7 @@ def _content_warnings(dataset: Dataset) -> list[str]:
     """Warn of sequences that are all zero, or occur twice in a part."""
     warnings = []
     for part, sequences in dataset.parts.items():
-        nonzero = torch.cat(
-            [torch.zeros(1).double(), sequences.steps.any(dim=1).double().cumsum(0)]
-        )
-        counts = nonzero[sequences.starts + sequences.lengths] - nonzero[sequences.starts]
-        zeros = int((counts == 0).sum())
+        zeros = sum(not bool(values.any()) for values in sequences.rows())
         if zeros:
             warnings.append(f"{zeros:,} of the {part} sequences are all zeros; drop or mend them.")
         repeated = len(sequences) - len(set(content_digests(sequences)))
@@ -147,21 +143,20 @@ def _axes_warnings(sequences: Sequences) -> list[str]:
 def _leak_warnings(dataset: Dataset, features: list[FeatureSummary]) -> list[str]:
     """Warn of a feature that is one value in each class, and another in each other one."""
     sequences = dataset.train
-    assert sequences.labels is not None  # Dataset has checked
-    of_step = torch.full((len(sequences.steps),), -1)
-    for start, length, label in zip(
-        sequences.starts.tolist(),
-        sequences.lengths.tolist(),
-        sequences.labels.tolist(),
-        strict=True,
-    ):
-        of_step[start : start + length] = label
-    present = sequences.labels.unique().tolist()
+    shape = len(dataset.classes), sequences.input_size
+    low, high = torch.full(shape, torch.inf), torch.full(shape, -torch.inf)
+    for steps, _, labels in sequences.chunks():
+        assert labels is not None  # Dataset has checked
+        for label in labels[labels != IGNORED].unique().tolist():
+            values = steps[labels == label]
+            low[label] = torch.minimum(low[label], values.amin(dim=0))
+            high[label] = torch.maximum(high[label], values.amax(dim=0))
+    occurs = (low <= high).any(dim=1)
     leaks = []
     for n, feature in enumerate(features):
-        values = [sequences.steps[of_step == label, n] for label in present]
-        constants = {float(v[0]) for v in values if bool((v == v[0]).all())}
-        if len(constants) == len(present) > 1:
+        values = low[occurs, n]
+        constant = bool((values == high[occurs, n]).all())
+        if constant and len(values.unique()) == len(values) > 1:
             leaks.append(feature.name)
     if not leaks:
         return []
@@ -182,18 +177,19 @@ def _feature_warnings(features: list[FeatureSummary]) -> list[str]:
     return warnings
 
 
-def _class_warnings(dataset: Dataset) -> list[str]:
-    assert dataset.train.labels is not None  # Dataset has checked
-    counts = np.bincount(dataset.train.labels.numpy(), minlength=len(dataset.classes))
-    absent = [name for name, count in zip(dataset.classes, counts, strict=True) if not count]
+def _class_warnings(dataset: Dataset, per_class: dict[str, int]) -> list[str]:
+    absent = [name for name, count in per_class.items() if not count]
+    present = [count for count in per_class.values() if count]
+    what = f"{dataset.target}s"
     warnings = []
     if absent:
-        warnings.append(f"no training sequence has the class {_some(absent)}: it cannot be learnt.")
-    present = counts[counts > 0]
-    if present.max() >= 10 * present.min():
         warnings.append(
-            f"the largest class has {present.max():,} sequences and the smallest "
-            f"{present.min():,}; look at balanced accuracy, and try --set class_weights=balanced."
+            f"no training {dataset.target} has the class {_some(absent)}: it cannot be learnt."
+        )
+    if max(present) >= 10 * min(present):
+        warnings.append(
+            f"the largest class has {max(present):,} {what} and the smallest "
+            f"{min(present):,}; look at balanced accuracy, and try --set class_weights=balanced."
         )
     return warnings
 

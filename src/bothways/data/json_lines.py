@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from bothways.config import Target
 from bothways.data.records import PARTS, Array, DataOptions, Record, Source
 from bothways.data.text import lines_of
 from bothways.errors import DataError
@@ -22,10 +23,11 @@ def read_json_lines(path: Path, options: DataOptions, *, labelled: bool = True) 
     """Read a `.jsonl` file; see `read_table` for what may be raised, but for the tables' library.
 
     A line holds `values` (time, features), or (time,) for one feature, null where one is missing;
-    `label` (text or a whole number), where needed; `sequence` (a name), `group`, `split` and
+    `label` (text or a whole number), or a list with one for each step and null where a step counts
+    for nothing; `sequence` (a name), `group`, `split` and
     `times` (time,) if there are any.
     """
-    records = _records(path, labelled)
+    records = _records(path, labelled, options.target)
     first = next(records, None)
     if first is None:
         raise DataError(f"{path} is empty; expected an object a line. Check the path.")
@@ -38,7 +40,7 @@ def _chain(first: Record, others: Iterator[Record]) -> Iterator[Record]:
     yield from others
 
 
-def _records(path: Path, labelled: bool) -> Iterator[Record]:
+def _records(path: Path, labelled: bool, target: Target) -> Iterator[Record]:
     for index, (number, line) in enumerate(lines_of(path)):
         where = f"{path}, line {number}"
         try:
@@ -63,11 +65,16 @@ def _records(path: Path, labelled: bool) -> Iterator[Record]:
         if part is not None and part not in PARTS:
             raise DataError(f"{where}: split is {part!r}; expected {', '.join(PARTS)}. Mend it.")
         steps = _as_steps(values, where)
+        label, step_labels = found.get("label"), None
+        if target == "step" and isinstance(label, list):
+            step_labels = _as_step_labels(label, len(steps), where)
+            label = None
         yield Record(
             name=str(found.get("sequence", index)),
             place=f"line {number}",
             values=steps,
-            label=_as_text(found.get("label"), "label", where),
+            label=_as_text(label, "label", where),
+            step_labels=step_labels,
             group=_as_text(found.get("group"), "group", where),
             part=part,
             times=_as_times(found.get("times"), len(steps), where),
@@ -119,4 +126,19 @@ def _as_text(value: Any, key: str, where: str) -> str | None:
         return value
     if isinstance(value, int):
         return str(value)
-    raise DataError(f"{where}: {key} is {value!r}; expected text or a whole number. Mend it.")
+    advice = "Mend it."
+    if key == "label" and isinstance(value, list):
+        advice = "If each step has its own, use --target step."
+    raise DataError(
+        f"{where}: {key} is {str(value)[:40]}; expected text or a whole number. {advice}"
+    )
+
+
+def _as_step_labels(labels: list[Any], count: int, where: str) -> Array:
+    """Return labels of steps as texts, empty for null."""
+    if len(labels) != count:
+        raise DataError(
+            f"{where}: label has {len(labels)} entries but there are {count} steps; expected one "
+            "for each. Mend it."
+        )
+    return np.array([_as_text(label, "label", where) or "" for label in labels], dtype=object)

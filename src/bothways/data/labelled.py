@@ -1,15 +1,17 @@
 """Labelled sequences from arrays: `.npz` and IDX files."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
 
+from bothways.config import Target
 from bothways.data.arrays import Array, open_idx, open_npz, to_inputs
 from bothways.data.dataset import Dataset
-from bothways.errors import BothwaysError, DataError
-from bothways.sequences import Sequences
+from bothways.errors import BothwaysError, DataError, ShapeError
+from bothways.sequences import IGNORED, Sequences
 
 _PADDED = ("inputs", "lengths")
 _FLAT = ("values", "offsets")
@@ -19,7 +21,7 @@ MAX_UNNAMED_CLASS = 65_535
 """A larger label is taken for a mistake."""
 
 
-def read_npz(path: Path) -> Dataset:
+def read_npz(path: Path, target: Target = "sequence") -> Dataset:
     """Read labelled sequences from a `.npz` file.
 
     Parameters
@@ -28,6 +30,9 @@ def read_npz(path: Path) -> Dataset:
         With `inputs` (count, time, input_size), uint8 or floats; `labels` (count,), whole numbers
         or text; optionally `lengths` (count,) of the rows before padding; the same again as
         `test_inputs`, `test_labels`, `test_lengths`; and `classes`, names for labels 0, 1, 2, ….
+    target : sequence or step
+        For step, `labels` are (count, time) or, beside values, (total_steps,); -1, or an empty
+        text, at a step that counts for nothing.
 
     Raises
     ------
@@ -47,8 +52,8 @@ def read_npz(path: Path) -> Dataset:
                     "them. Save it with np.savez(path, inputs=…, labels=…)."
                 )
         arrays = {name: stream.whole() for name, stream in streams.items()}
-    _check_parts(arrays, path)
-    parts = ("", "test_") if "test_labels" in arrays else ("",)
+    _check_parts(arrays, target, path)
+    parts = _prefixes(arrays)
     classes = _class_names(arrays, [arrays[f"{part}labels"] for part in parts], path)
     if "groups" in arrays and "test_groups" in arrays:
         shared = np.intersect1d(arrays["groups"], arrays["test_groups"])
@@ -57,11 +62,16 @@ def read_npz(path: Path) -> Dataset:
                 f"{path}: group {shared[0]} is in groups and in test_groups; expected it on one "
                 "side only, or the figures are too good to be true. Split again."
             )
-    train, *test = (_sequences(arrays, part, classes, path) for part in parts)
+    train, *test = (_sequences(arrays, part, classes, target, path) for part in parts)
     return Dataset(path.name, train, test[0] if test else None, classes)
 
 
-def _check_parts(arrays: Mapping[str, Array], path: Path) -> None:
+def _prefixes(arrays: Mapping[str, Array]) -> tuple[str, ...]:
+    """Return what the names of each part's arrays begin with."""
+    return ("", "test_") if "test_labels" in arrays else ("",)
+
+
+def _check_parts(arrays: Mapping[str, Array], target: Target, path: Path) -> None:
     """Refuse arrays that do not go together, before any of them is used."""
     for prefix in ("", "test_"):
         padded, flat = f"{prefix}inputs", f"{prefix}values"
@@ -77,12 +87,18 @@ def _check_parts(arrays: Mapping[str, Array], path: Path) -> None:
             )
     if ("test_inputs" in arrays or "test_values" in arrays) != ("test_labels" in arrays):
         raise DataError(f"{path} has only one of test_inputs and test_labels; expected both.")
-    for name in ("labels", "test_labels"):
-        labels = arrays.get(name, arrays["labels"])
-        if labels.ndim != 1 or not len(labels):
-            raise DataError(
-                f"{path}[{name}] has shape {labels.shape}; expected (count,). Pass one a sequence."
-            )
+    for prefix in _prefixes(arrays):
+        name = f"{prefix}labels"
+        labels = arrays[name]
+        padded_steps = target == "step" and f"{prefix}inputs" in arrays
+        if labels.ndim != 1 + padded_steps or not len(labels):
+            shape = "(count, time)" if padded_steps else "(total_steps,)"
+            advice = f"expected {shape}: a label for each step. Reshape it."
+            if target == "sequence":
+                advice = "expected (count,). Pass one a sequence."
+                if labels.ndim == 2:
+                    advice = "expected (count,). If each step has its own, use --target step."
+            raise DataError(f"{path}[{name}] has shape {labels.shape}; {advice}")
         if not _is_whole(labels) and labels.dtype.kind != "U":
             raise DataError(
                 f"{path}[{name}] has dtype {labels.dtype}; expected whole numbers or text. "
@@ -107,7 +123,8 @@ def _class_names(
             )
         return tuple(str(name) for name in arrays["classes"])
     if not _is_whole(labels[0]):
-        return tuple(str(name) for name in np.unique(np.concatenate(labels)))
+        texts = np.unique(np.concatenate([part.ravel() for part in labels]))
+        return tuple(str(name) for name in texts if name != "")
     largest = max(int(part.max()) for part in labels)
     if largest > MAX_UNNAMED_CLASS:
         raise DataError(
@@ -122,41 +139,68 @@ def _is_whole(array: Array) -> bool:
 
 
 def _sequences(
-    arrays: Mapping[str, Array], prefix: str, classes: tuple[str, ...], path: Path
+    arrays: Mapping[str, Array],
+    prefix: str,
+    classes: tuple[str, ...],
+    target: Target,
+    path: Path,
 ) -> Sequences:
     labels = arrays[f"{prefix}labels"]
     if not _is_whole(labels):
         number = {name: n for n, name in enumerate(classes)}
-        unknown = sorted({str(label) for label in labels} - set(classes))
+        if target == "step":
+            number[""] = IGNORED
+        names, which = np.unique(labels, return_inverse=True)
+        unknown = [str(name) for name in names if str(name) not in number]
         if unknown:
             raise DataError(
                 f"{path}[{prefix}labels] holds {unknown[0]!r}, which is not in classes "
                 f"{', '.join(classes)}. Add it to classes."
             )
-        labels = np.array([number[str(label)] for label in labels])
+        labels = np.array([number[str(name)] for name in names])[which].reshape(labels.shape)
     labels = labels.astype(np.int64)
+    own = labels if target == "sequence" else None
     try:
         if f"{prefix}values" in arrays:
             values = to_inputs(arrays[f"{prefix}values"], f"{path}[{prefix}values]")
-            sequences = Sequences.from_flat(values, arrays[f"{prefix}offsets"], labels)
+            sequences = Sequences.from_flat(values, arrays[f"{prefix}offsets"], own)
         else:
             inputs = to_inputs(arrays[f"{prefix}inputs"], f"{path}[{prefix}inputs]")
-            sequences = Sequences.from_padded(inputs, arrays.get(f"{prefix}lengths"), labels)
+            sequences = Sequences.from_padded(inputs, arrays.get(f"{prefix}lengths"), own)
+        if target == "step":
+            sequences = sequences.with_step_labels(_of_steps(labels, sequences))
     except BothwaysError as error:
         raise DataError(f"{path}: {prefix}{error}") from None
     groups = arrays.get(f"{prefix}groups")
     if groups is not None:
-        if groups.shape != labels.shape or not _is_whole(groups):
+        if groups.shape != (len(sequences),) or not _is_whole(groups):
             raise DataError(
                 f"{path}[{prefix}groups] has shape {groups.shape} and dtype {groups.dtype}; "
-                f"expected whole numbers, {labels.shape}. Number the groups, one number a sequence."
+                f"expected whole numbers, ({len(sequences)},). Number the groups, one a sequence."
             )
         numbers = np.unique(groups, return_inverse=True)[1]
-        sequences.groups = torch.from_numpy(numbers.astype(np.int64))
+        sequences = replace(sequences, groups=torch.from_numpy(numbers.astype(np.int64)))
     return sequences
 
 
-def read_idx(path: Path) -> Dataset:
+def _of_steps(labels: Array, sequences: Sequences) -> list[Array]:
+    """Cut labels, padded (count, time) or flat (total_steps,), into those of each sequence."""
+    if labels.ndim == 1:
+        if len(labels) != len(sequences.steps):
+            raise ShapeError(
+                f"labels has {len(labels)} entries but there are {len(sequences.steps)} steps; "
+                "expected one for each. Pass them all."
+            )
+        return np.split(labels, sequences.starts[1:].numpy())
+    if len(labels) != len(sequences) or labels.shape[1] < sequences.longest:
+        raise ShapeError(
+            f"labels has shape {labels.shape} but there are {len(sequences)} sequences of up to "
+            f"{sequences.longest} steps; expected (count, time). Pad them as inputs are."
+        )
+    return [row[:length] for row, length in zip(labels, sequences.lengths.tolist(), strict=True)]
+
+
+def read_idx(path: Path, target: Target = "sequence") -> Dataset:
     """Read IDX images with the labels beside them, named as MNIST's authors do.
 
     `train-images-idx3-ubyte` has its labels in `train-labels-idx1-ubyte`, and `t10k-…` or `test-…`
@@ -165,8 +209,13 @@ def read_idx(path: Path) -> Dataset:
     Raises
     ------
     DataError
-        If the labels are not there, or do not fit.
+        If the labels are not there, or do not fit, or each step should have one.
     """
+    if target == "step":
+        raise DataError(
+            f"{path} has one label an image; expected one for each step with --target step. "
+            "Leave it out."
+        )
     train = _idx_part(path)
     test = None
     for name in ("t10k", "test"):

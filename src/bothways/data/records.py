@@ -5,13 +5,13 @@ and a stream of `Record`s. All that follows, from classes to splits, is the same
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Self
 
 import numpy as np
 from pydantic import Field, model_validator
 
-from bothways.config import Settings
+from bothways.config import Settings, Target
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -39,6 +39,10 @@ class DataOptions(Settings):
         Drop training sequences that are, value for value, in the validation or test part.
     window, stride : int, optional
         Cut long recordings into windows of so many steps, so many steps apart.
+    target : sequence or step
+        What has a label.
+    ignore : str, optional
+        A label of steps that count for nothing, as those without a label do.
     """
 
     sequence: str | None = None
@@ -55,9 +59,16 @@ class DataOptions(Settings):
     drop_copies: bool = False
     window: int | None = Field(default=None, ge=1)
     stride: int | None = Field(default=None, ge=1)
+    target: Target = "sequence"
+    ignore: str | None = None
 
     @model_validator(mode="after")
     def _check_together(self) -> Self:
+        if self.ignore is not None and self.target != "step":
+            raise ValueError(
+                f"ignore is {self.ignore!r} but labels are of sequences; expected labels of steps. "
+                "Give --target step too, or leave those sequences out."
+            )
         if self.stride is not None and self.window is None:
             raise ValueError(
                 f"stride is {self.stride} but there is no window; expected both. Give --window too."
@@ -83,22 +94,39 @@ class Record:
         NaN where a value is missing.
     label : str, optional
         Its class.
+    step_labels : object array (time,), optional
+        In place of `label`: a class for each step, empty where a step counts for nothing.
     group : str, optional
     part : train, validation or test, optional
     times : array (time,), optional
         When each step was, in order.
     named : bool
         Whether the file calls it so; a mere number means nothing beside another file's.
+    start : int
+        Which step of the recording `name` it begins with.
     """
 
     name: str
     place: str
     values: Array
     label: str | None = None
+    step_labels: Array | None = None
     group: str | None = None
     part: Part | None = None
     times: Array | None = None
     named: bool = True
+    start: int = 0
+
+    def cut(self, start: int, end: int) -> "Record":
+        """Return the steps from `start` to `end`."""
+        part = slice(start, end)
+        return replace(
+            self,
+            start=start,
+            values=self.values[part],
+            step_labels=None if self.step_labels is None else self.step_labels[part],
+            times=None if self.times is None else self.times[part],
+        )
 
 
 @dataclass(frozen=True)

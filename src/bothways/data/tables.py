@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from bothways.config import Target
 from bothways.data.columns import Columns, CsvColumns, ParquetColumns
 from bothways.data.records import PARTS, Array, DataOptions, Part, Record, Source
 from bothways.errors import DataError
@@ -63,7 +64,7 @@ def read_table(path: Path, options: DataOptions, *, labelled: bool = True) -> So
     """
     table = ParquetColumns(path) if path.suffix.lower() in (".parquet", ".pq") else CsvColumns(path)
     roles, notes = _roles(table, options, labelled)
-    return Source(roles.features, _records(table, roles), notes=notes)
+    return Source(roles.features, _records(table, roles, options.target), notes=notes)
 
 
 def _roles(table: Columns, options: DataOptions, labelled: bool) -> tuple[_Roles, list[str]]:
@@ -144,13 +145,13 @@ class _Rows:
     columns: dict[str, Array]  # label, group, split and time
 
 
-def _records(table: Columns, roles: _Roles) -> Iterator[Record]:
+def _records(table: Columns, roles: _Roles, target: Target) -> Iterator[Record]:
     """Yield a record for each run of rows with the same sequence."""
     seen: set[str] = set()
     pending: list[_Rows] = []
-    for rows in _runs(table, roles):
+    for rows in _runs(table, roles, target):
         if pending and rows.name != pending[0].name:
-            yield _record(table, roles, pending)
+            yield _record(table, roles, target, pending)
             pending = []
         if not pending:
             if rows.name in seen:
@@ -162,10 +163,10 @@ def _records(table: Columns, roles: _Roles) -> Iterator[Record]:
         pending.append(rows)
     if not pending:
         raise DataError(f"{table.path} has no rows; expected one for each time step. Check it.")
-    yield _record(table, roles, pending)
+    yield _record(table, roles, target, pending)
 
 
-def _runs(table: Columns, roles: _Roles) -> Iterator[_Rows]:
+def _runs(table: Columns, roles: _Roles, target: Target) -> Iterator[_Rows]:
     """Yield the rows of each sequence in each block."""
     text = [name for name in (roles.sequence, roles.label, roles.group, roles.split) if name]
     row = 0
@@ -177,11 +178,12 @@ def _runs(table: Columns, roles: _Roles) -> Iterator[_Rows]:
         values = np.empty((count, len(roles.features)), np.float32)
         for n, feature in enumerate(roles.features):
             values[:, n] = block[feature].cast("float64").to_numpy(zero_copy_only=False)
-        columns = {
-            role: _texts(block[column], table, column, row)
-            for role in ("label", "group", "split")
-            if (column := getattr(roles, role)) is not None
-        }
+        columns = {}
+        for role in ("label", "group", "split"):
+            column = getattr(roles, role)
+            if column is not None:
+                optional = role == "label" and target == "step"
+                columns[role] = _texts(block[column], table, column, row, optional=optional)
         if roles.time is not None:
             columns["time"] = _times(block[roles.time], table, roles.time, row)
         starts = np.flatnonzero(np.r_[True, names[1:] != names[:-1]])
@@ -192,15 +194,17 @@ def _runs(table: Columns, roles: _Roles) -> Iterator[_Rows]:
         row += count
 
 
-def _record(table: Columns, roles: _Roles, runs: list[_Rows]) -> Record:
+def _record(table: Columns, roles: _Roles, target: Target, runs: list[_Rows]) -> Record:
     """Join the rows of one sequence, and check what must be the same in all of them."""
     first = runs[0].first
     joined = {role: np.concatenate([run.columns[role] for run in runs]) for role in runs[0].columns}
+    step_labels = joined.pop("label", None) if target == "step" else None
     for role in ("label", "group", "split"):
         column = joined.get(role)
         if column is not None and (column != column[0]).any():
             other = int((column != column[0]).argmax())
-            advice = "Label each sequence once." if role == "label" else "Mend it."
+            advice = "Mend it, or, if each step has its own, use --target step."
+            advice = advice if role == "label" else "Mend it."
             raise DataError(
                 f"{table.path}, {table.place(first + other)}: {role} is {column[other]!r} but "
                 f"{column[0]!r} before in sequence {runs[0].name!r}; expected one for each "
@@ -218,6 +222,7 @@ def _record(table: Columns, roles: _Roles, runs: list[_Rows]) -> Record:
         place=table.place(first),
         values=np.concatenate([run.values for run in runs]),
         label=_first(joined, "label"),
+        step_labels=step_labels,
         group=_first(joined, "group"),
         part=_part(_first(joined, "split"), f"{table.path}, {table.place(first)}"),
         times=times,
@@ -240,10 +245,10 @@ def _part(name: str | None, where: str) -> Part | None:
     raise DataError(f"{where}: split is {name!r}; expected {', '.join(PARTS)}. Mend it.")
 
 
-def _texts(column: Any, table: Columns, name: str, row: int) -> Array:
-    """Return a column as text; nothing may be missing, or empty."""
-    values = column.cast("string").to_pylist()
-    if None in values or "" in values:
+def _texts(column: Any, table: Columns, name: str, row: int, *, optional: bool = False) -> Array:
+    """Return a column as text; nothing may be missing, or empty, unless it is `optional`."""
+    values = column.cast("string").fill_null("").to_pylist()
+    if "" in values and not optional:
         missing = next(n for n, value in enumerate(values) if not value)
         raise _missing(table, name, row + missing)
     return np.asarray(values, dtype=object)

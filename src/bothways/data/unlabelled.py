@@ -1,11 +1,11 @@
 """Sequences to predict, from files of any known format, in bounded pieces."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from bothways.data.arrays import ArrayStream, open_idx, open_npy, open_npz, to_inputs
+from bothways.data.arrays import Array, ArrayStream, open_idx, open_npy, open_npz, to_inputs
 from bothways.data.collect import checked_records
 from bothways.data.formats import KNOWN_ENDINGS, record_reader
 from bothways.data.images import read_digit
@@ -26,15 +26,21 @@ class Piece:
     Parameters
     ----------
     names : list of str
-        Number of the row in its file, or the name of the picture.
+        Number of the row in its file, the name of the picture, or the recording.
     sequences : Sequences
     note : str
         What was done to them, where the user should know.
+    starts : list of int
+        Which step of its recording each begins with; empty where each is whole.
+    times : list of array (time_i,)
+        When each step was; empty where that is not known.
     """
 
     names: list[str]
     sequences: Sequences
     note: str = ""
+    starts: list[int] = field(default_factory=list)
+    times: list[Array] = field(default_factory=list)
 
 
 def read_unlabelled(
@@ -88,17 +94,21 @@ def _record_pieces(
     size_bytes = 0
     for record in checked_records(path, source, options, missing=missing):
         if waiting and (len(waiting) == CHUNK_ROWS or size_bytes >= CHUNK_BYTES):
-            yield _piece(waiting)
+            yield _piece(waiting, options)
             waiting, size_bytes = [], 0
         waiting.append(record)
         size_bytes += record.values.nbytes
     if waiting:
-        yield _piece(waiting)
+        yield _piece(waiting, options)
 
 
-def _piece(records: list[Record]) -> Piece:
-    sequences = Sequences.from_arrays([record.values for record in records])
-    return Piece([record.name for record in records], sequences)
+def _piece(records: list[Record], options: DataOptions) -> Piece:
+    return Piece(
+        names=[record.name for record in records],
+        sequences=Sequences.from_arrays([record.values for record in records]),
+        starts=[] if options.window is None else [record.start for record in records],
+        times=[record.times for record in records if record.times is not None],
+    )
 
 
 def check_readable(path: Path) -> bytes:

@@ -8,7 +8,7 @@ from importlib.resources import files
 from importlib.resources.abc import Traversable
 from typing import Any
 
-from bothways.config import FROM_DATA, ModelConfig, TrainConfig
+from bothways.config import FROM_DATA, ModelConfig, Target, TrainConfig
 from bothways.errors import ConfigError
 
 
@@ -35,8 +35,10 @@ class Recipe:
     notebook: str = ""
     published: Mapping[str, float] = field(default_factory=dict)
 
-    def with_settings(self, settings: Mapping[str, Any]) -> "Recipe":
+    def with_settings(self, settings: Mapping[str, Any], target: Target = "sequence") -> "Recipe":
         """Return the recipe with some settings of its model or training replaced.
+
+        Where `target` is step, what has a label, `readout` is step if `settings` do not say it.
 
         Raises
         ------
@@ -44,6 +46,8 @@ class Recipe:
             If a setting does not exist, or a value does not fit.
         """
         architecture = set(ModelConfig.model_fields) - set(FROM_DATA)
+        if target == "step":
+            settings = {"readout": "step", **settings}
         for name in settings:
             if name not in architecture and name not in TrainConfig.model_fields:
                 known = sorted(architecture | set(TrainConfig.model_fields))

@@ -1,0 +1,79 @@
+"""The order of training: epochs cut into batches of like length, and what classes weigh."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+POOL_BATCHES = 32
+"""Batches sorted together."""
+
+LENGTH_NOISE = 0.1
+"""How much longer a sequence may seem when it is sorted."""
+
+
+def shuffled_batches(
+    lengths: Tensor,
+    batch_size: int,
+    generator: torch.Generator,
+    odds: Tensor | None = None,
+) -> list[Tensor]:
+    """Return an epoch's batches: in random order, rows of like length together.
+
+    The order is drawn anew each epoch. Where lengths differ, each `POOL_BATCHES` batches' worth of
+    the shuffled sequences is sorted by length, give or take `LENGTH_NOISE`, and cut into batches,
+    which are shuffled again: so little of a batch is padding, and batch-mates change every epoch
+    even where all sequences fit in one pool.
+
+    Parameters
+    ----------
+    lengths : int64 Tensor (count,)
+    batch_size : int
+    generator : torch.Generator
+        Source of the order, on the CPU.
+    odds : float Tensor (count,), optional
+        Draw as many sequences with replacement, in proportion to these; each once where not given.
+
+    Returns
+    -------
+    list of int64 Tensor (batch_size,); one of them may be smaller
+    """
+    if odds is None:
+        order = torch.randperm(len(lengths), generator=generator)
+    else:
+        order = torch.multinomial(odds, len(lengths), replacement=True, generator=generator)
+    if not bool((lengths != lengths[0]).any()):
+        return list(order.split(batch_size))
+    batches: list[Tensor] = []
+    for pool in order.split(POOL_BATCHES * batch_size):
+        noise = 1 + LENGTH_NOISE * torch.rand(len(pool), generator=generator)
+        by_length = pool[(lengths[pool] * noise).argsort(stable=True)]
+        batches.extend(by_length.split(batch_size))
+    return [batches[n] for n in torch.randperm(len(batches), generator=generator)]
+
+
+def balanced_weights(counts: Tensor) -> Tensor:
+    """Return a weight for each class, so that all weigh the same and the mean over labels is 1.
+
+    Parameters
+    ----------
+    counts : int64 Tensor (num_classes,)
+        How often each class occurs; one that does not has weight 0.
+
+    Examples
+    --------
+    >>> balanced_weights(torch.tensor([3, 0, 1])).tolist()
+    [0.6666666865348816, 0.0, 2.0]
+    """
+    return normalised_weights(counts, (1 / counts).masked_fill(counts == 0, 0.0))
+
+
+def normalised_weights(counts: Tensor, weights: Tensor) -> Tensor:
+    """Return the classes' weights, scaled so that their mean over labels is 1."""
+    return weights * int(counts.sum()) / (counts * weights).sum()
+
+
+def padding_waste(lengths: Tensor, batches: Sequence[Tensor]) -> float:
+    """Return the fraction of the steps in `batches` that is padding."""
+    padded = sum(int(lengths[batch].max()) * len(batch) for batch in batches)
+    return 1 - int(lengths.sum()) / padded
