@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from bothways.checkpoint import Manifest
-from bothways.data import Dataset, find_source, hold_out, open_dataset
+from bothways.data import Dataset, find_source, hold_out, holds_arrays, open_dataset
 from bothways.errors import DataError
 from bothways.inference import TrainedModel
 from bothways.run_folder import RunFolder
@@ -71,7 +71,8 @@ def evaluate_splits(
         dataset = open_dataset(source, request.options)
     else:
         source = str(source)
-        dataset = open_dataset(source, model.manifest.preprocessing.reading, model.classes)
+        reading = None if holds_arrays(source) else model.manifest.preprocessing.reading
+        dataset = open_dataset(source, reading, model.classes)
     if dataset.classes != model.classes:
         raise DataError(
             f"{source} has classes {', '.join(dataset.classes)}; expected those of the model, "

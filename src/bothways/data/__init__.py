@@ -27,6 +27,7 @@ __all__ = [
     "check_readable",
     "find_source",
     "hold_out",
+    "holds_arrays",
     "inspect_dataset",
     "is_built_in",
     "open_dataset",
@@ -39,6 +40,11 @@ _BUILT_IN = {"mnist": mnist}
 def is_built_in(source: str) -> bool:
     """Return whether `source` names a data set that ships in this package."""
     return source in _BUILT_IN
+
+
+def holds_arrays(source: str) -> bool:
+    """Return whether `source` has no columns, so that options of tables mean nothing for it."""
+    return is_built_in(source) or record_reader(Path(source)) is None
 
 
 def find_source(source: str) -> str:
