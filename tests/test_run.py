@@ -614,6 +614,17 @@ def test_what_was_held_out_is_known_again_only_in_the_same_data(tmp_path, data):
     assert labelled_splits(manifest, other) == {
         "train": other.train, "validation": None, "test": other.test,
     }  # fmt: skip
+    assert labelled_splits(manifest, replace(other, test=None)) == {"data": other.train}
+
+
+def test_other_data_in_one_part_are_called_data(tmp_path, data):
+    model = run(data, tmp_path / "run").load()
+    other = write_npz(tmp_path / "other.npz", replace(data, train=data.test, test=None))
+    for split in ("all", "data"):
+        metrics = evaluate_splits(model, tmp_path / "run", other, split)
+        assert metrics == {"data": model.evaluate(data.test)}
+    with pytest.raises(DataError, match="has no split 'train'; expected data or all"):
+        evaluate_splits(model, tmp_path / "run", other, "train")
 
 
 @pytest.mark.parametrize(

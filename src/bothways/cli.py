@@ -184,7 +184,12 @@ def evaluate(
         str | None,
         typer.Argument(metavar="DATA", help="As of train; a run's own where not given."),
     ] = None,
-    split: Annotated[str, typer.Option(help="train, validation, test or all.")] = "all",
+    split: Annotated[
+        str,
+        typer.Option(
+            help="train, validation, test, data (other data than its own, in one part) or all."
+        ),
+    ] = "all",
     as_json: AsJson = False,
     threads: Threads = None,
 ) -> None:
