@@ -1,6 +1,7 @@
 """Data sets by name or path: one reader a format."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from bothways.data.collect import collect
@@ -12,7 +13,7 @@ from bothways.data.dataset import (
     with_test_part,
 )
 from bothways.data.formats import KNOWN_ENDINGS, RECORD_READERS, record_reader
-from bothways.data.inspection import inspect_dataset
+from bothways.data.inspection import RepeatedTimes, inspect_dataset
 from bothways.data.labelled import read_idx, read_npz
 from bothways.data.mnist import mnist
 from bothways.data.records import DataOptions, Part, Source
@@ -91,7 +92,8 @@ def open_dataset(
     path = Path(found)
     if found not in _BUILT_IN and (reader := record_reader(path)) is not None:
         others: dict[Part, tuple[Path, Source]] = {}
-        main = reader(path, options)
+        repeated = RepeatedTimes()
+        main = repeated.watch(reader(path, options))
         files: dict[Part, str | None] = {
             "validation": options.validation,
             "test": _test_file(path, options),
@@ -99,10 +101,11 @@ def open_dataset(
         for part, named in files.items():
             if named is not None:
                 other = Path(find_source(named))
-                others[part] = (other, _records_of(other, options))
+                others[part] = (other, repeated.watch(_records_of(other, options)))
         if options.test is None and "test" in others:
             main.notes.append(f"guessed: test data {others['test'][0].name}, beside it")
         dataset = collect(path.name, path, main, options, others, classes)
+        dataset = replace(dataset, warnings=repeated.warnings)
         return mind_copies(dataset, drop=options.drop_copies)
     _refuse_columns(source, options)
     if found in _BUILT_IN:
