@@ -85,8 +85,8 @@ def train(
         str,
         typer.Argument(
             metavar="DATA",
-            help="mnist; a .csv, .parquet, .ts, .jsonl or .npz file; IDX images; a folder of files "
-            "a class; with --resume, a run's folder.",
+            help="mnist; a .csv, .parquet, .ts, .jsonl, .npz or .npy file (X.npy with X_labels.npy "
+            "beside it); IDX images; a folder of files a class; with --resume, a run's folder.",
         ),
     ],
     options: "DataOptions",  # see reads_data

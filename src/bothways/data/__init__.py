@@ -14,7 +14,7 @@ from bothways.data.dataset import (
 )
 from bothways.data.formats import KNOWN_ENDINGS, RECORD_READERS, record_reader
 from bothways.data.inspection import RepeatedTimes, inspect_dataset
-from bothways.data.labelled import read_idx, read_npz
+from bothways.data.labelled import read_idx, read_npy, read_npz
 from bothways.data.mnist import mnist
 from bothways.data.records import DataOptions, Part, Source
 from bothways.data.unlabelled import Piece, check_readable, read_unlabelled
@@ -131,6 +131,8 @@ def _array_reader(path: Path) -> Callable[[Path], Dataset]:
         return read_idx
     if path.suffix.lower() == ".npz" or start.startswith(b"PK"):
         return read_npz
+    if path.suffix.lower() == ".npy" or start.startswith(b"\x93NUMPY"):
+        return read_npy
     raise DataError(
         f"{path} has the ending {path.suffix!r}; expected {KNOWN_ENDINGS}. "
         "Convert it, or rename it."

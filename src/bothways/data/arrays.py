@@ -183,8 +183,10 @@ def _npy_stream(name: str, file: IO[bytes]) -> ArrayStream:
         raise DataError(f"{name} is not a .npy array ({reason}). Save it with numpy.") from None
     if dtype.hasobject:
         raise DataError(
-            f"{name} holds Python objects, which are never unpickled; expected numbers. Save "
-            "ragged sequences padded, as `inputs` with `lengths`, in a .npz file."
+            f"{name} holds Python objects, which are never unpickled; expected numbers or text. "
+            "Save text with .astype(str), and a list of arrays of different lengths with "
+            "np.savez(path, values=np.concatenate(arrays), "
+            "offsets=np.cumsum([0] + [len(a) for a in arrays]), labels=labels)."
         )
     if fortran and len(shape) > 1:
         raise DataError(

@@ -1,12 +1,13 @@
-"""Labelled sequences from arrays: `.npz` and IDX files."""
+"""Labelled sequences from arrays: `.npz`, `.npy` and IDX files."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from bothways.data.arrays import Array, open_idx, open_npz, to_inputs
+from bothways.data.arrays import Array, ArrayStream, open_idx, open_npy, open_npz, to_inputs
 from bothways.data.dataset import Dataset
 from bothways.errors import BothwaysError, DataError
 from bothways.sequences import Sequences
@@ -46,8 +47,40 @@ def read_npz(path: Path) -> Dataset:
                     f"{path} holds {', '.join(streams) or 'nothing'}; expected {names[0]!r} among "
                     "them. Save it with np.savez(path, inputs=…, labels=…)."
                 )
-        arrays = {name: stream.whole() for name, stream in streams.items()}
-    _check_parts(arrays, path)
+        return _dataset(streams, path)
+
+
+def read_npy(path: Path) -> Dataset:
+    """Read a padded array (count, time, input_size) with its labels in a file beside it.
+
+    `waves.npy` has its labels in `waves_labels.npy` and, where ragged, its lengths in
+    `waves_lengths.npy`; see `read_npz` for what they hold.
+
+    Raises
+    ------
+    DataError
+        If the labels are not there, or an array does not fit the others.
+    """
+    files = {name: path.with_name(f"{path.stem}_{name}.npy") for name in ("labels", "lengths")}
+    if not files["labels"].exists():
+        raise DataError(
+            f"{path} has no labels beside it; expected {files['labels'].name}. Save them with "
+            f"np.save({files['labels'].name!r}, labels), one for each sequence."
+        )
+    with ExitStack() as stack:
+        streams = {
+            name: stack.enter_context(open_npy(file))
+            for name, file in {"inputs": path, **files}.items()
+            if file.exists()
+        }
+        return _dataset(streams, path)
+
+
+def _dataset(streams: Mapping[str, ArrayStream], path: Path) -> Dataset:
+    """Return the sequences in open arrays, which go by the names of `read_npz`."""
+    arrays = {name: stream.whole() for name, stream in streams.items()}
+    names = {name: stream.name for name, stream in streams.items()}
+    _check_parts(arrays, names, path)
     parts = ("", "test_") if "test_labels" in arrays else ("",)
     classes = _class_names(arrays, [arrays[f"{part}labels"] for part in parts], path)
     if "groups" in arrays and "test_groups" in arrays:
@@ -57,12 +90,12 @@ def read_npz(path: Path) -> Dataset:
                 f"{path}: group {shared[0]} is in groups and in test_groups; expected it on one "
                 "side only, or the figures are too good to be true. Split again."
             )
-    train, *test = (_sequences(arrays, part, classes, path) for part in parts)
+    train, *test = (_sequences(arrays, names, part, classes, path) for part in parts)
     return Dataset(path.name, train, test[0] if test else None, classes)
 
 
-def _check_parts(arrays: Mapping[str, Array], path: Path) -> None:
-    """Refuse arrays that do not go together, before any of them is used."""
+def _check_parts(arrays: Mapping[str, Array], names: Mapping[str, str], path: Path) -> None:
+    """Refuse arrays that do not go together, before any is used; `names` are for messages."""
     for prefix in ("", "test_"):
         padded, flat = f"{prefix}inputs", f"{prefix}values"
         if padded in arrays and flat in arrays:
@@ -81,16 +114,16 @@ def _check_parts(arrays: Mapping[str, Array], path: Path) -> None:
         labels = arrays.get(name, arrays["labels"])
         if labels.ndim != 1 or not len(labels):
             raise DataError(
-                f"{path}[{name}] has shape {labels.shape}; expected (count,). Pass one a sequence."
+                f"{names[name]} has shape {labels.shape}; expected (count,). Pass one a sequence."
             )
         if not _is_whole(labels) and labels.dtype.kind != "U":
             raise DataError(
-                f"{path}[{name}] has dtype {labels.dtype}; expected whole numbers or text. "
+                f"{names[name]} has dtype {labels.dtype}; expected whole numbers or text. "
                 "Convert it."
             )
         if _is_whole(labels) != _is_whole(arrays["labels"]):
             raise DataError(
-                f"{path}[{name}] has dtype {labels.dtype}; expected that of labels, "
+                f"{names[name]} has dtype {labels.dtype}; expected that of labels, "
                 f"{arrays['labels'].dtype}. Convert one of them."
             )
 
@@ -122,7 +155,11 @@ def _is_whole(array: Array) -> bool:
 
 
 def _sequences(
-    arrays: Mapping[str, Array], prefix: str, classes: tuple[str, ...], path: Path
+    arrays: Mapping[str, Array],
+    names: Mapping[str, str],
+    prefix: str,
+    classes: tuple[str, ...],
+    path: Path,
 ) -> Sequences:
     labels = arrays[f"{prefix}labels"]
     if not _is_whole(labels):
@@ -137,10 +174,10 @@ def _sequences(
     labels = labels.astype(np.int64)
     try:
         if f"{prefix}values" in arrays:
-            values = to_inputs(arrays[f"{prefix}values"], f"{path}[{prefix}values]")
+            values = to_inputs(arrays[f"{prefix}values"], names[f"{prefix}values"])
             sequences = Sequences.from_flat(values, arrays[f"{prefix}offsets"], labels)
         else:
-            inputs = to_inputs(arrays[f"{prefix}inputs"], f"{path}[{prefix}inputs]")
+            inputs = to_inputs(arrays[f"{prefix}inputs"], names[f"{prefix}inputs"])
             sequences = Sequences.from_padded(inputs, arrays.get(f"{prefix}lengths"), labels)
     except BothwaysError as error:
         raise DataError(f"{path}: {prefix}{error}") from None
