@@ -70,6 +70,18 @@ def test_two_axes_are_enough_for_one_feature(path):
     assert piece.sequences.batch([1]).inputs.tolist() == [[[4], [5], [6]]]
 
 
+def test_lengths_beside_a_npy_file_count(tmp_path):
+    path = tmp_path / "waves.npy"
+    np.save(path, np.ones((2, 3, 1)))
+    np.save(tmp_path / "waves_lengths.npy", [2, 3])
+    (piece,) = read_unlabelled(path, 1)
+    assert piece.sequences.lengths.tolist() == [2, 3]
+    for lengths, message in (([2], r"waves_lengths\.npy has shape \(1,\)"), ([2, 4], "is 4 but")):
+        np.save(tmp_path / "waves_lengths.npy", lengths)
+        with pytest.raises(DataError, match=message):
+            list(read_unlabelled(path, 1))
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [

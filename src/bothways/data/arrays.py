@@ -141,6 +141,11 @@ def open_npy(path: Path) -> Iterator[ArrayStream]:
         yield _npy_stream(str(path), file)
 
 
+def npy_beside(path: Path, name: str) -> Path:
+    """Return the file with the labels or lengths of a `.npy` file: `X_labels.npy` of `X.npy`."""
+    return path.with_name(f"{path.stem}_{name}.npy")
+
+
 @contextmanager
 def open_npz(path: Path) -> Iterator[dict[str, ArrayStream]]:
     """Open every array of a `.npz` file.

@@ -7,7 +7,15 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from bothways.data.arrays import Array, ArrayStream, open_idx, open_npy, open_npz, to_inputs
+from bothways.data.arrays import (
+    Array,
+    ArrayStream,
+    npy_beside,
+    open_idx,
+    open_npy,
+    open_npz,
+    to_inputs,
+)
 from bothways.data.dataset import Dataset
 from bothways.errors import BothwaysError, DataError
 from bothways.sequences import Sequences
@@ -61,7 +69,7 @@ def read_npy(path: Path) -> Dataset:
     DataError
         If the labels are not there, or an array does not fit the others.
     """
-    files = {name: path.with_name(f"{path.stem}_{name}.npy") for name in ("labels", "lengths")}
+    files = {name: npy_beside(path, name) for name in ("labels", "lengths")}
     if not files["labels"].exists():
         raise DataError(
             f"{path} has no labels beside it; expected {files['labels'].name}. Save them with "

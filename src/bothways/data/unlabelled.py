@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bothways.data.arrays import ArrayStream, open_idx, open_npy, open_npz, to_inputs
+from bothways.data.arrays import ArrayStream, npy_beside, open_idx, open_npy, open_npz, to_inputs
 from bothways.data.collect import checked_records
 from bothways.data.formats import KNOWN_ENDINGS, record_reader
 from bothways.data.images import read_digit
@@ -44,7 +44,7 @@ def read_unlabelled(
 
     Arrays (IDX, `.npy`, `.npz`) and pictures are told by their first bytes; arrays are (count,
     time, input_size), or (count, time) for input_size 1; a `.npz` has them as `inputs`, with
-    `lengths` where ragged. Labels are not read.
+    `lengths` where ragged; `X.npy` may have its lengths in `X_lengths.npy`. Labels are not read.
 
     Parameters
     ----------
@@ -122,8 +122,12 @@ def _idx(path: Path, input_size: int, missing: bool) -> Iterator[Piece]:
 
 
 def _npy(path: Path, input_size: int, missing: bool) -> Iterator[Piece]:
+    lengths, beside = None, npy_beside(path, "lengths")
     with open_npy(path) as stream:
-        yield from _pieces(stream, None, input_size, missing)
+        if beside.exists():
+            with open_npy(beside) as found:
+                lengths = _lengths(found, stream, path)
+        yield from _pieces(stream, lengths, input_size, missing)
 
 
 def _npz(path: Path, input_size: int, missing: bool) -> Iterator[Piece]:
@@ -133,18 +137,25 @@ def _npz(path: Path, input_size: int, missing: bool) -> Iterator[Piece]:
                 f"{path} holds {', '.join(streams) or 'nothing'}; expected an array 'inputs'. "
                 "Save it with np.savez(path, inputs=…)."
             )
-        lengths = streams["lengths"].whole() if "lengths" in streams else None
-        if lengths is not None and lengths.shape != streams["inputs"].shape[:1]:
-            raise DataError(
-                f"{path}[lengths] has shape {lengths.shape}; expected "
-                f"{streams['inputs'].shape[:1]}: one for each row of inputs."
-            )
-        if lengths is not None and len(streams["inputs"].shape) > 1:
-            try:
-                checked_lengths(lengths, len(lengths), streams["inputs"].shape[1])
-            except ShapeError as error:
-                raise DataError(f"{path}: {error}") from None
-        yield from _pieces(streams["inputs"], lengths, input_size, missing)
+        inputs, lengths = streams["inputs"], None
+        if "lengths" in streams:
+            lengths = _lengths(streams["lengths"], inputs, path)
+        yield from _pieces(inputs, lengths, input_size, missing)
+
+
+def _lengths(found: ArrayStream, inputs: ArrayStream, path: Path) -> Any:
+    lengths = found.whole()
+    if lengths.shape != inputs.shape[:1]:
+        raise DataError(
+            f"{found.name} has shape {lengths.shape}; expected {inputs.shape[:1]}: one for each "
+            "row of inputs."
+        )
+    if len(inputs.shape) > 1:
+        try:
+            checked_lengths(lengths, len(lengths), inputs.shape[1])
+        except ShapeError as error:
+            raise DataError(f"{path}: {error}") from None
+    return lengths
 
 
 def _picture(path: Path, input_size: int, missing: bool) -> Iterator[Piece]:
