@@ -3,7 +3,8 @@ import torch
 from torch.nn import functional
 
 from bothways import Dataset, RecurrentClassifier, Sequences, train
-from bothways.calibration import fit_temperature
+from bothways.calibration import bound_of, fit_temperature
+from bothways.console import print_run
 from bothways.errors import ConfigError
 
 
@@ -24,8 +25,28 @@ def test_no_other_temperature_has_a_lower_loss():
     assert min(losses) == losses[1]
 
 
-def test_ends_where_every_prediction_is_right():
-    assert fit_temperature(torch.eye(3), torch.arange(3)) == pytest.approx(0.1, rel=0.01)
+def test_ends_where_every_prediction_is_right_or_wrong():
+    right, wrong = torch.arange(3), torch.tensor([1, 2, 0])
+    assert fit_temperature(torch.eye(3), right) == 0.1
+    assert fit_temperature(9 * torch.eye(3), wrong) == 10
+    assert fit_temperature(torch.zeros(3, 3), right) == 0.1
+
+
+@pytest.mark.parametrize(
+    ("temperature", "said"),
+    [
+        (0.1, "temperature 0.100 (the least allowed: "),
+        (1.5, "temperature 1.500: on validation, log loss 0.5000 -> 0.4000, "),
+        (10.0, "temperature 10.000 (the most allowed: "),
+    ],
+)
+def test_a_temperature_at_a_bound_is_said_to_be_there(capsys, temperature, said):
+    names = ("log_loss_before", "log_loss_after", "error_before", "error_after")
+    calibration = dict(zip(names, (0.5, 0.4, 0.2, 0.1), strict=True))
+    calibration |= {"temperature": temperature, "bound": bound_of(temperature)}
+    figures = {"correct": 1, "count": 2, "accuracy": 0.5, "epoch": 1, "calibration": calibration}
+    print_run([], {"validation": figures})
+    assert said in capsys.readouterr().out
 
 
 def noisy(count):
@@ -47,6 +68,7 @@ def test_a_run_is_calibrated_on_validation_and_predicts_so(tmp_path):
     )
     found = run.metrics["validation"]["calibration"]
     assert found["temperature"] != 1
+    assert found["bound"] == bound_of(found["temperature"])
     assert found["log_loss_after"] < found["log_loss_before"]
     assert run.metrics["validation"]["log_loss"] == pytest.approx(found["log_loss_after"], rel=1e-5)
     model = run.load()

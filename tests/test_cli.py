@@ -337,6 +337,15 @@ def test_evaluate_prints_the_notebooks_line_and_the_tables(finished):
     assert result.stderr == ""
 
 
+def test_evaluate_calls_other_data_by_what_they_are(folder, finished):
+    arrays = {name: array for name, array in gestures().items() if not name.startswith("test_")}
+    np.savez("other.npz", **{name: array[:30] for name, array in arrays.items()})
+    result = succeed("evaluate", finished, "other.npz")
+    assert re.match(r"data: Got \d+ / 30 with accuracy \d+\.\d\d\n", result.stdout)
+    assert "train" not in result.stdout
+    assert succeed("evaluate", finished, "other.npz", "--split=data").stdout == result.stdout
+
+
 def test_evaluate_prints_json_for_machines(finished):
     metrics = json.loads(succeed("evaluate", finished, "--json").stdout)
     saved = json.loads((finished / "metrics.json").read_bytes())

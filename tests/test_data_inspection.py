@@ -1,10 +1,12 @@
+import json
 from dataclasses import replace
 
 import numpy as np
+import pytest
 import torch
 
 from bothways import Dataset, Sequences
-from bothways.data import inspect_dataset
+from bothways.data import DataOptions, inspect_dataset, open_dataset
 from bothways.data.dataset import mind_copies
 from bothways.data.inspection import length_histogram
 
@@ -79,3 +81,53 @@ def test_groups_of_one_class_and_rare_classes():
     found = warnings_of(data)
     assert "each of the 12 groups has sequences of one class only" in found
     assert "22 sequences and the smallest 2" in found
+
+
+def series(tmp_path, ending, repeated):
+    """Write six sequences of four steps; the clock stands still in those at `repeated`."""
+    path = tmp_path / f"clock{ending}"
+    times = [[10, 10, 20, 30] if n in repeated else [10, 20, 30, 40] for n in range(6)]
+    values = np.random.default_rng(0).normal(size=(6, 4)).tolist()
+    rows = list(zip("abcdef", "uvuvuv", times, values, strict=True))
+    if ending == ".jsonl":
+        keys = ("sequence", "label", "times", "values")
+        lines = [json.dumps(dict(zip(keys, row, strict=True))) for row in rows]
+    elif ending == ".ts":
+        pairs = [",".join(map(str, zip(row[2], row[3], strict=True))) for row in rows]
+        lines = ["@timeStamps true", "@classLabel true u v", "@data"]
+        lines += [
+            f"{pair}:{row[1]}".replace(" ", "") for pair, row in zip(pairs, rows, strict=True)
+        ]
+    else:
+        pytest.importorskip("pyarrow")
+        lines = ["id,label,t,x"]
+        for name, label, stamps, numbers in rows:
+            lines += [f"{name},{label},{t},{x}" for t, x in zip(stamps, numbers, strict=True)]
+    path.write_text("\n".join(lines) + "\n")
+    return str(path)
+
+
+@pytest.mark.parametrize(
+    ("ending", "place"), [(".csv", "sequence 'c'"), (".jsonl", "line 3"), (".ts", "line 6")]
+)
+def test_repeated_time_stamps_are_counted_while_reading(tmp_path, ending, place):
+    path = series(tmp_path, ending, {2, 5})
+    expected = [
+        f"2 of the sequences hold a time stamp more than once, first {place}: are two recordings "
+        "under one name?"
+    ]
+    for options in (DataOptions(), DataOptions(test_fraction=0.3), DataOptions(window=2)):
+        data = open_dataset(path, options)
+        assert [w for w in inspect_dataset(data).warnings if "time stamp" in w] == expected
+        assert not any("time stamp" in note for note in data.notes)
+    assert open_dataset(series(tmp_path, ending, ())).warnings == ()
+
+
+def test_repeated_time_stamps_in_the_test_file_count_too(tmp_path):
+    test = series(tmp_path, ".jsonl", {1}).replace("clock", "other")
+    (tmp_path / "clock.jsonl").rename(test)
+    train = series(tmp_path, ".jsonl", ())
+    text = (tmp_path / "other.jsonl").read_text().replace('"sequence": "', '"sequence": "other-')
+    (tmp_path / "other.jsonl").write_text(text)
+    (warning,) = open_dataset(train, DataOptions(test=test)).warnings
+    assert warning.startswith("1 of the sequences")

@@ -1,4 +1,6 @@
-"""Labelled sequences from `.npz` files."""
+"""Labelled sequences from `.npz` and `.npy` files."""
+
+import re
 
 import numpy as np
 import pytest
@@ -155,6 +157,72 @@ def test_inputs_and_labels_are_needed(path, arrays, message):
     np.savez(path, **arrays)
     with pytest.raises(DataError, match=message):
         read_npz(path)
+
+
+def read_beside(folder, **arrays):
+    for name, array in {"": INPUTS, "_labels": NUMBERS, **arrays}.items():
+        if array is not None:
+            np.save(folder / f"waves{name}.npy", array)
+    return open_dataset(str(folder / "waves.npy"))
+
+
+@pytest.mark.parametrize("labels", [NUMBERS, NAMES])
+def test_npy_takes_labels_and_lengths_beside_it(tmp_path, path, labels):
+    lengths = np.array([5, 1, 3, 2])
+    assert read_beside(tmp_path, _labels=labels).train.lengths.tolist() == [5, 5, 5, 5]
+    dataset = read_beside(tmp_path, _labels=labels, _lengths=lengths)
+    expected = read(path, labels=labels, lengths=lengths)
+    assert dataset.train.fingerprint() == expected.train.fingerprint()
+    assert (dataset.name, dataset.classes, dataset.test) == ("waves.npy", expected.classes, None)
+
+
+@pytest.mark.parametrize(
+    ("arrays", "message"),
+    [
+        ({"_labels": None}, r"waves\.npy has no labels beside it; expected waves_labels\.npy"),
+        (
+            {"_labels": NUMBERS[:3]},
+            r"waves\.npy: labels has shape \(3,\) but there are 4 sequences",
+        ),
+        ({"_labels": NUMBERS[:, None]}, r"waves_labels\.npy has shape \(4, 1\); expected \(count,"),
+        ({"_labels": NUMBERS / 2}, r"waves_labels\.npy has dtype float64; expected whole numbers"),
+        (
+            {"_labels": NAMES.astype(object)},
+            r"waves_labels\.npy holds .*Save text with .astype\(str",
+        ),
+        (
+            {"_lengths": np.array([5, 6, 1, 1])},
+            r"waves\.npy: lengths\S* is 6 but inputs has 5 steps",
+        ),
+        ({"_lengths": np.array([5, 6])}, r"waves\.npy: lengths\S* has shape \(2,\)"),
+        ({"": INPUTS[0]}, r"waves\.npy: inputs has shape \(5, 3\); expected \(count, time, input"),
+        ({"": INPUTS.astype(int)}, r"waves\.npy has dtype int64; expected uint8"),
+    ],
+)
+def test_npy_files_that_do_not_fit_are_refused(tmp_path, arrays, message):
+    with pytest.raises(DataError, match=message) as caught:
+        read_beside(tmp_path, **arrays)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["waves.npy", "waves_labels.npy"])
+def test_a_truncated_npy_file_is_refused(tmp_path, name):
+    read_beside(tmp_path)
+    file = tmp_path / name
+    file.write_bytes(file.read_bytes()[:-1])
+    with pytest.raises(DataError, match=rf"{name} ends in row 3; expected 4 rows"):
+        open_dataset(str(tmp_path / "waves.npy"))
+
+
+def test_the_line_that_saves_python_objects_anew_works(tmp_path, path):
+    arrays = [np.ones((length, 3)) * length for length in (2, 4, 1, 3)]
+    ragged = np.empty(4, object)
+    ragged[:] = arrays
+    with pytest.raises(DataError, match="holds Python objects") as caught:
+        read_beside(tmp_path, **{"": ragged})
+    (line,) = re.findall(r"np\.savez\(.*\)(?=\.$)", str(caught.value))
+    exec(line, {"np": np, "path": path, "arrays": arrays, "labels": NUMBERS})
+    assert open_dataset(str(path)).train.lengths.tolist() == [2, 4, 1, 3]
 
 
 def test_open_dataset_by_path(path):

@@ -42,7 +42,7 @@ def test_a_record_is_the_rows_of_a_sequence(csv, convert):
     np.testing.assert_array_equal(first.values, [[1, 10], [2, 20]])
     np.testing.assert_array_equal(second.values, [[3, 30], [np.nan, 40], [5, 50]])
     np.testing.assert_array_equal(second.times, [0, 1, 2])
-    assert second.place == ("line 4" if path == csv else "row 2")
+    assert second.place == "sequence 'b'"
 
 
 def test_what_was_guessed_is_said(csv):
@@ -103,6 +103,48 @@ def test_a_word_among_numbers_is_named_with_its_line(tmp_path):
     path = write(tmp_path / "steps.csv", [HEADER, *ROWS, "c,0,fast,1,run"])
     with pytest.raises(DataError, match=r"line 7: column 'ax' holds 'fast'; expected a number"):
         records(path, features=("ax", "ay"))
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ("c,0,fast,1,run", "'ax' holds 'fast'; expected a number"),
+        ("c,0,1,run", r"cannot be read as CSV \(Expected \d columns, got \d:"),
+        (",0,1,1,run", "'id' is missing"),
+        ("c,0,1,1,", "'label' is missing"),
+        ("c,,1,1,run", "'t' is missing"),
+        ("b,3,1,1,walk", "label is 'walk' but 'run' before"),
+        ("b,1,1,1,run", "time 't' goes back"),
+        ("a,2,1,1,walk", "sequence 'a' goes on after others"),
+    ],
+)
+@pytest.mark.parametrize("end", ["\n", "\r\n"], ids=["lf", "crlf"])
+@pytest.mark.parametrize(
+    ("lines", "number"),
+    [
+        ([HEADER, *ROWS], 7),
+        (["", HEADER, "", *ROWS[:2], "", "", *ROWS[2:]], 11),
+        ([HEADER.replace("label", '"label"'), *ROWS], 7),
+        ([f"{HEADER},note", *(f'{row},"one\n""two""\n\n"' for row in ROWS)], 22),
+    ],
+    ids=["plain", "blank lines", "quotes", "quoted line breaks"],
+)
+def test_the_line_is_right_after_blank_lines_and_quoted_line_breaks(
+    tmp_path, lines, number, end, row, message
+):
+    row += ",x" if lines[0].endswith("note") else ""
+    path = tmp_path / "steps.csv"
+    text = "\n".join([*lines, row]) + "\n"
+    path.write_text(text, newline=end)
+    assert text.split("\n")[number - 1] == row
+    with pytest.raises(DataError, match=rf"steps\.csv, line {number}\b.*{message}"):
+        records(path, features=("ax", "ay"))
+
+
+def test_the_line_is_not_made_up_where_it_cannot_be_found(tmp_path):
+    path = write(tmp_path / "steps.csv", [HEADER, "a,0,1,1," + "x" * 200_000, ",0,1,1,x"])
+    with pytest.raises(DataError, match=r"steps\.csv, row 1: 'id' is missing"):
+        records(path)
 
 
 def test_mixed_encodings_are_refused(tmp_path, csv):

@@ -84,3 +84,11 @@ def test_a_line_over_the_limit_is_refused(tmp_path, monkeypatch):
     path = write(tmp_path / "toy.ts", [*HEADER, "@data", ",".join(["1"] * 90) + ":walk"])
     with pytest.raises(DataError, match="line 6 is longer than 100 bytes"):
         records(path)
+
+
+def test_time_stamps_that_go_back_are_refused(tmp_path):
+    path = tmp_path / "x.ts"
+    header = "@timeStamps true\n@classLabel true a b\n@data\n"
+    path.write_text(f"{header}(0,1),(5,2):a\n(0,1),(5,2),(2,3):b\n")
+    with pytest.raises(DataError, match=r"line 5, dimension 0: the time stamp 2 goes back"):
+        open_dataset(str(path))

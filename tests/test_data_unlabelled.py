@@ -70,6 +70,18 @@ def test_two_axes_are_enough_for_one_feature(path):
     assert piece.sequences.batch([1]).inputs.tolist() == [[[4], [5], [6]]]
 
 
+def test_lengths_beside_a_npy_file_count(tmp_path):
+    path = tmp_path / "waves.npy"
+    np.save(path, np.ones((2, 3, 1)))
+    np.save(tmp_path / "waves_lengths.npy", [2, 3])
+    (piece,) = read_unlabelled(path, 1)
+    assert piece.sequences.lengths.tolist() == [2, 3]
+    for lengths, message in (([2], r"waves_lengths\.npy has shape \(1,\)"), ([2, 4], "is 4 but")):
+        np.save(tmp_path / "waves_lengths.npy", lengths)
+        with pytest.raises(DataError, match=message):
+            list(read_unlabelled(path, 1))
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
@@ -126,3 +138,27 @@ def test_a_picture_needs_a_model_of_digits(path):
     Image.fromarray(np.eye(28, dtype=np.uint8) * 255).save(path, "PNG")
     with pytest.raises(DataError, match="is read as rows of 28 pixels but the model takes 3"):
         list(read_unlabelled(path, 3))
+
+
+def test_flat_values_are_cut_at_their_offsets(path):
+    count = CHUNK_ROWS + 3
+    lengths = np.arange(count) % 3 + 1
+    offsets = np.cumsum([0, *lengths])
+    values = np.arange(offsets[-1], dtype=np.float32)[:, None]
+    path.write_bytes(saved(np.savez, values=values, offsets=offsets))
+    pieces = list(read_unlabelled(path, 1))
+    assert [len(piece.sequences) for piece in pieces] == [CHUNK_ROWS, 3]
+    assert [name for piece in pieces for name in piece.names] == [str(n) for n in range(count)]
+    rows = [row for piece in pieces for row in piece.sequences.rows()]
+    for row, start, length in zip(rows, offsets, lengths, strict=False):
+        assert row[:, 0].tolist() == list(range(start, start + length))
+    for broken, message in (
+        ({"values": values, "offsets": offsets[:-1]}, r"offsets has shape .* rise from 0 to"),
+        (
+            {"values": values[:, 0], "offsets": offsets},
+            r"shape \(\d+,\); expected \(total_steps, 1",
+        ),
+    ):
+        path.write_bytes(saved(np.savez, **broken))
+        with pytest.raises(DataError, match=message):
+            list(read_unlabelled(path, 1))

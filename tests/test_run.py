@@ -12,7 +12,7 @@ import torch
 
 from bothways import run as run_module
 from bothways.checkpoint import read_manifest
-from bothways.data import Dataset, hold_out
+from bothways.data import DataOptions, Dataset, hold_out
 from bothways.errors import CheckpointError, ConfigError, DataError, TrainingInterrupted
 from bothways.history import read_history
 from bothways.inference import load
@@ -614,6 +614,17 @@ def test_what_was_held_out_is_known_again_only_in_the_same_data(tmp_path, data):
     assert labelled_splits(manifest, other) == {
         "train": other.train, "validation": None, "test": other.test,
     }  # fmt: skip
+    assert labelled_splits(manifest, replace(other, test=None)) == {"data": other.train}
+
+
+def test_other_data_in_one_part_are_called_data(tmp_path, data):
+    model = run(data, tmp_path / "run").load()
+    other = write_npz(tmp_path / "other.npz", replace(data, train=data.test, test=None))
+    for split in ("all", "data"):
+        metrics = evaluate_splits(model, tmp_path / "run", other, split)
+        assert metrics == {"data": model.evaluate(data.test)}
+    with pytest.raises(DataError, match="has no split 'train'; expected data or all"):
+        evaluate_splits(model, tmp_path / "run", other, "train")
 
 
 @pytest.mark.parametrize(
@@ -634,6 +645,23 @@ def test_splits_and_classes_that_are_not_there_are_refused(tmp_path, data, chang
     other = write_npz(tmp_path / "other.npz", replace(data, **change))
     with pytest.raises(DataError, match=message):
         evaluate_splits(model, tmp_path / "run", other, split)
+
+
+def test_a_model_of_a_table_is_evaluated_on_arrays(tmp_path, data):
+    pytest.importorskip("pyarrow")
+    lines = ["who,class,u,v,w"]
+    for n, (label, start) in enumerate(zip(data.train.labels, data.train.starts, strict=True)):
+        steps = data.train.steps[start : start + 2].tolist()
+        lines += [f"s{n},{'xyz'[label]},{u},{v},{w}" for u, v, w in steps]
+    (tmp_path / "table.csv").write_text("\n".join(lines))
+    options = DataOptions(sequence="who", window=2)
+    finished = run(str(tmp_path / "table.csv"), tmp_path / "run", options=options)
+    other = write_npz(tmp_path / "other.npz", data)
+    figures = evaluate_splits(finished.load(), finished.folder, other, "test")["test"]
+    assert figures == finished.load().evaluate(data.test)
+    np.savez(other, inputs=np.zeros((4, 2, 2)), labels=[0, 1, 2, 0], classes=["x", "y", "z"])
+    with pytest.raises(DataError, match="have 2 features a step; expected 3, as in training"):
+        evaluate_splits(finished.load(), finished.folder, other)
 
 
 def test_a_model_that_does_not_know_its_data_has_to_be_told(tmp_path, data):

@@ -276,9 +276,7 @@ def test_a_loss_weighs_all_labelled_steps_of_a_batch_alike(tmp_path):
 
 def test_a_target_without_its_labels_is_refused(tmp_path):
     path = write_table(tmp_path / "x.csv", recordings())
-    with pytest.raises(
-        ConfigError, match=r"readout is 'mean' but the labels of .* are of steps"
-    ):
+    with pytest.raises(ConfigError, match=r"readout is 'mean' but the labels of .* are of steps"):
         run(path, tmp_path / "run", readout="mean")
     with pytest.raises(ConfigError, match="stem_stride is 2 but each step is to have a label"):
         run(path, tmp_path / "run", stem_channels=4)

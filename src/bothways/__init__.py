@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from bothways.errors import BothwaysError as BothwaysError
     from bothways.estimator import RecurrentClassifier as RecurrentClassifier
     from bothways.estimator import RecurrentLabeller as RecurrentLabeller
+    from bothways.inference import TrainedClassifier as TrainedClassifier
+    from bothways.inference import TrainedLabeller as TrainedLabeller
     from bothways.inference import TrainedModel as TrainedModel
     from bothways.inference import load as load
     from bothways.model import SequenceClassifier as SequenceClassifier
@@ -35,6 +37,8 @@ _HOME = {
     "SequenceClassifier": "model",
     "Sequences": "sequences",
     "TrainConfig": "config",
+    "TrainedClassifier": "inference",
+    "TrainedLabeller": "inference",
     "TrainedModel": "inference",
     "load": "inference",
     "open_dataset": "data",

@@ -1,5 +1,7 @@
 """Probabilities that mean what they say: a temperature for all logits, fitted on held-out data."""
 
+from typing import Literal
+
 from torch import Tensor
 
 _SMALLEST, _LARGEST = 0.1, 10.0
@@ -37,7 +39,22 @@ def fit_temperature(logits: Tensor, labels: Tensor) -> float:
         return float((expected - of_label).mean())
 
     low, high = 1 / _LARGEST, 1 / _SMALLEST
+    if slope(low) > 0:
+        return _LARGEST
+    if slope(high) <= 0:
+        return _SMALLEST
     for _ in range(_HALVINGS):
         middle = (low * high) ** 0.5
         low, high = (low, middle) if slope(middle) > 0 else (middle, high)
     return float((low * high) ** -0.5)
+
+
+def bound_of(temperature: float) -> Literal["least", "most"] | None:
+    """Say whether a temperature is the least or the most that `fit_temperature` allows.
+
+    >>> bound_of(0.1), bound_of(1.82), bound_of(10.0)
+    ('least', None, 'most')
+    """
+    if _SMALLEST < temperature < _LARGEST:
+        return None
+    return "least" if temperature <= _SMALLEST else "most"

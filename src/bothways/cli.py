@@ -85,8 +85,8 @@ def train(
         str,
         typer.Argument(
             metavar="DATA",
-            help="mnist; a .csv, .parquet, .ts, .jsonl or .npz file; IDX images; a folder of files "
-            "a class; with --resume, a run's folder.",
+            help="mnist; a .csv, .parquet, .ts, .jsonl, .npz or .npy file (X.npy with X_labels.npy "
+            "beside it); IDX images; a folder of files a class; with --resume, a run's folder.",
         ),
     ],
     options: "DataOptions",  # see reads_data
@@ -184,7 +184,12 @@ def evaluate(
         str | None,
         typer.Argument(metavar="DATA", help="As of train; a run's own where not given."),
     ] = None,
-    split: Annotated[str, typer.Option(help="train, validation, test or all.")] = "all",
+    split: Annotated[
+        str,
+        typer.Option(
+            help="train, validation, test, data (other data than its own, in one part) or all."
+        ),
+    ] = "all",
     as_json: AsJson = False,
     threads: Threads = None,
 ) -> None:

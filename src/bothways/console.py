@@ -19,6 +19,10 @@ from bothways.segments import OVERLAPS
 
 _BAR_WIDTH = 30
 _FEATURES_SHOWN = 20
+_BOUNDS = {
+    "least": " (the least allowed: the validation split asks for yet surer probabilities)",
+    "most": " (the most allowed: the validation split asks for yet less sure probabilities)",
+}
 
 if TYPE_CHECKING:  # it brings scikit-learn
     from bothways.compare import Comparison, Difference
@@ -84,7 +88,8 @@ def print_run(history: Sequence[dict[str, Any]], metrics: dict[str, Any]) -> Non
         calibration = metrics["validation"].get("calibration")
         if calibration is not None:
             print(
-                f"temperature {calibration['temperature']:.3f}: on validation, log loss "
+                f"temperature {calibration['temperature']:.3f}"
+                f"{_BOUNDS.get(calibration.get('bound'), '')}: on validation, log loss "
                 f"{calibration['log_loss_before']:.4f} -> {calibration['log_loss_after']:.4f}, "
                 f"calibration error {calibration['error_before']:.4f} -> "
                 f"{calibration['error_after']:.4f}"

@@ -2,12 +2,12 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
-from bothways.calibration import fit_temperature
+from bothways.calibration import bound_of, fit_temperature
 from bothways.metrics import Tally, expected_calibration_error, log_loss
 from bothways.model import SequenceClassifier
 from bothways.segments import SegmentTally
@@ -60,9 +60,13 @@ def _run(
 
 @dataclass(frozen=True)
 class Calibration:
-    """A temperature, and what it did on the validation split: log loss and calibration error."""
+    """A temperature, and what it did on the validation split: log loss and calibration error.
+
+    `bound` says where the temperature is the least or the most allowed: the best lies beyond.
+    """
 
     temperature: float
+    bound: Literal["least", "most"] | None
     log_loss_before: float
     log_loss_after: float
     error_before: float
@@ -82,6 +86,7 @@ def calibrate(model: SequenceClassifier, validation: Sequences | None) -> Calibr
     )
     return Calibration(
         temperature,
+        bound_of(temperature),
         *(log_loss(probabilities, labels.numpy()) for probabilities in (before, after)),
         *(
             expected_calibration_error(probabilities, labels.numpy())

@@ -42,6 +42,25 @@ def checked_lengths(lengths: Any, batch_size: int, time: int) -> Tensor:
     return checked
 
 
+def checked_offsets(offsets: Any, total_steps: int) -> Tensor:
+    """Return `offsets` as an int64 tensor (count + 1,) that rises from 0 to `total_steps`.
+
+    Raises
+    ------
+    ShapeError
+        If they do not.
+    """
+    bounds = np.asarray(offsets)
+    rising = bounds.ndim == 1 and len(bounds) > 1 and bounds.dtype.kind in "iu"
+    if not rising or bounds[0] != 0 or bounds[-1] != total_steps or (np.diff(bounds) < 1).any():
+        raise ShapeError(
+            f"offsets has shape {bounds.shape} and dtype {bounds.dtype}; expected whole numbers "
+            f"(count + 1,) that rise from 0 to {total_steps}, the steps of values. Mend them."
+        )
+    checked: Tensor = torch.from_numpy(bounds.astype(np.int64))
+    return checked
+
+
 def valid_steps(lengths: Tensor, time: int, device: torch.device | None = None) -> Tensor:
     """Return a bool mask (time, batch): True where a step belongs to its row's sequence."""
     steps = torch.arange(time, device=device)

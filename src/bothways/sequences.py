@@ -19,7 +19,7 @@ from torch import Tensor
 
 from bothways.config import Target
 from bothways.errors import DataError, ShapeError
-from bothways.ragged import checked_lengths
+from bothways.ragged import checked_lengths, checked_offsets
 
 IGNORED = -1
 """The label of a step that counts for nothing."""
@@ -163,8 +163,9 @@ class Sequences:
         Raises
         ------
         DataError
-            If `values` is not 2-D or not of floats, `offsets` do not rise from 0 to its end, or
-            `labels` do not fit.
+            If `values` is not 2-D or not of floats, or a label is not a class number.
+        ShapeError
+            If `offsets` do not rise from 0 to its end, or there is not one label for each.
         """
         array = _as_floats(values, "values")
         if array.ndim != 2 or 0 in array.shape:
@@ -172,15 +173,7 @@ class Sequences:
                 f"values has shape {array.shape}; expected (total_steps, input_size), none of them "
                 "0. Reshape it."
             )
-        bounds = np.asarray(offsets)
-        rising = bounds.ndim == 1 and len(bounds) > 1 and bounds.dtype.kind in "iu"
-        if not rising or bounds[0] != 0 or bounds[-1] != len(array) or (np.diff(bounds) < 1).any():
-            raise DataError(
-                f"offsets has shape {bounds.shape} and dtype {bounds.dtype}; expected whole "
-                f"numbers (count + 1,) that rise from 0 to {len(array)}, the steps of values. "
-                "Mend them."
-            )
-        edges = torch.from_numpy(bounds.astype(np.int64))
+        edges = checked_offsets(offsets, len(array))
         lengths = edges[1:] - edges[:-1]
         return cls(
             torch.from_numpy(array), edges[:-1], lengths, _labels_or_none(labels, len(lengths))

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from bothways.checkpoint import Manifest
-from bothways.data import Dataset, find_source, hold_out, open_dataset
+from bothways.data import DataOptions, Dataset, find_source, hold_out, holds_arrays, open_dataset
 from bothways.errors import DataError
 from bothways.inference import TrainedModel
 from bothways.run_folder import RunFolder
@@ -23,7 +23,7 @@ def labelled_splits(manifest: Manifest, dataset: Dataset) -> dict[str, Sequences
     -------
     dict
         `train`, `validation` and `test`, None where there is none. `validation` is what was held
-        out of this very training set; of another, all is `train`.
+        out of this very training set; another has the parts that it brings, or else is `data`.
     """
     training = manifest.provenance.get("training", {})
     known = manifest.provenance.get("data", {}).get("train_sha256")
@@ -31,6 +31,8 @@ def labelled_splits(manifest: Manifest, dataset: Dataset) -> dict[str, Sequences
     train_part, validation = dataset.train, dataset.validation
     if known == dataset.train.fingerprint():
         train_part, validation = hold_out(dataset, fraction, training["seed"])
+    elif len(dataset.parts) == 1:
+        return {"data": train_part}
     return {"train": train_part, "validation": validation, "test": dataset.test}
 
 
@@ -47,7 +49,8 @@ def evaluate_splits(
     source : str, optional
         A built-in data set, or the path of a file or folder. What the model was trained on is split
         as it was then; anything else is read with the same columns.
-    split : train, validation, test or all
+    split : train, validation, test, data or all
+        `data` is other data than the model's that come in one part.
 
     Returns
     -------
@@ -71,7 +74,10 @@ def evaluate_splits(
         dataset = open_dataset(source, request.options)
     else:
         source = str(source)
-        dataset = open_dataset(source, model.manifest.preprocessing.reading, model.classes)
+        reading = model.manifest.preprocessing.reading
+        if holds_arrays(source):  # which have no columns
+            reading = DataOptions(target=reading.target)
+        dataset = open_dataset(source, reading, model.classes)
     if dataset.classes != model.classes:
         raise DataError(
             f"{source} has classes {', '.join(dataset.classes)}; expected those of the model, "

@@ -1,6 +1,7 @@
 """Data sets by name or path: one reader a format."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from bothways.config import Target
@@ -13,8 +14,8 @@ from bothways.data.dataset import (
     with_test_part,
 )
 from bothways.data.formats import KNOWN_ENDINGS, RECORD_READERS, record_reader
-from bothways.data.inspection import inspect_dataset
-from bothways.data.labelled import read_idx, read_npz
+from bothways.data.inspection import RepeatedTimes, inspect_dataset
+from bothways.data.labelled import read_idx, read_npy, read_npz
 from bothways.data.mnist import mnist
 from bothways.data.records import Array, DataOptions, Part, Source
 from bothways.data.unlabelled import Piece, check_readable, read_unlabelled
@@ -29,6 +30,7 @@ __all__ = [
     "check_readable",
     "find_source",
     "hold_out",
+    "holds_arrays",
     "inspect_dataset",
     "is_built_in",
     "open_dataset",
@@ -41,6 +43,11 @@ _BUILT_IN = {"mnist": mnist}
 def is_built_in(source: str) -> bool:
     """Return whether `source` names a data set that ships in this package."""
     return source in _BUILT_IN
+
+
+def holds_arrays(source: str) -> bool:
+    """Return whether `source` has no columns, so that options of tables mean nothing for it."""
+    return is_built_in(source) or record_reader(Path(source)) is None
 
 
 def find_source(source: str) -> str:
@@ -87,7 +94,8 @@ def open_dataset(
     path = Path(found)
     if found not in _BUILT_IN and (reader := record_reader(path)) is not None:
         others: dict[Part, tuple[Path, Source]] = {}
-        main = reader(path, options)
+        repeated = RepeatedTimes()
+        main = repeated.watch(reader(path, options))
         files: dict[Part, str | None] = {
             "validation": options.validation,
             "test": _test_file(path, options),
@@ -95,10 +103,11 @@ def open_dataset(
         for part, named in files.items():
             if named is not None:
                 other = Path(find_source(named))
-                others[part] = (other, _records_of(other, options))
+                others[part] = (other, repeated.watch(_records_of(other, options)))
         if options.test is None and "test" in others:
             main.notes.append(f"guessed: test data {others['test'][0].name}, beside it")
         dataset = collect(path.name, path, main, options, others, classes)
+        dataset = replace(dataset, warnings=repeated.warnings)
         return mind_copies(dataset, drop=options.drop_copies)
     _refuse_columns(source, options)
     if found in _BUILT_IN:
@@ -126,6 +135,8 @@ def _array_reader(path: Path) -> Callable[[Path, Target], Dataset]:
         return read_idx
     if path.suffix.lower() == ".npz" or start.startswith(b"PK"):
         return read_npz
+    if path.suffix.lower() == ".npy" or start.startswith(b"\x93NUMPY"):
+        return read_npy
     raise DataError(
         f"{path} has the ending {path.suffix!r}; expected {KNOWN_ENDINGS}. "
         "Convert it, or rename it."

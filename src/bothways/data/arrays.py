@@ -5,7 +5,7 @@ import math
 import tokenize
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import IO, Any
@@ -62,7 +62,12 @@ class ArrayStream:
         return int(math.prod(self.shape[1:]) * self.dtype.itemsize)
 
     def chunks(self, rows: int) -> Iterator[Array]:
-        """Yield arrays (up to `rows`, *shape[1:]) until all have been read.
+        """Yield arrays (up to `rows`, *shape[1:]) until all have been read. Raises as `pieces`."""
+        total = self.shape[0]
+        yield from self.pieces(min(rows, total - done) for done in range(0, total, rows))
+
+    def pieces(self, counts: Iterable[int]) -> Iterator[Array]:
+        """Yield arrays (count, *shape[1:]) for each of `counts`, which add up to all rows.
 
         Raises
         ------
@@ -76,8 +81,7 @@ class ArrayStream:
                 f"expected at most {MAX_ROW_BYTES:,}. The file may be damaged."
             )
         done = 0
-        while done < self.shape[0]:
-            count = min(rows, self.shape[0] - done)
+        for count in counts:
             data = _read(self._file, count * row_bytes, self.name)
             if len(data) < count * row_bytes:
                 raise DataError(
@@ -141,6 +145,11 @@ def open_npy(path: Path) -> Iterator[ArrayStream]:
         yield _npy_stream(str(path), file)
 
 
+def npy_beside(path: Path, name: str) -> Path:
+    """Return the file with the labels or lengths of a `.npy` file: `X_labels.npy` of `X.npy`."""
+    return path.with_name(f"{path.stem}_{name}.npy")
+
+
 @contextmanager
 def open_npz(path: Path) -> Iterator[dict[str, ArrayStream]]:
     """Open every array of a `.npz` file.
@@ -183,8 +192,10 @@ def _npy_stream(name: str, file: IO[bytes]) -> ArrayStream:
         raise DataError(f"{name} is not a .npy array ({reason}). Save it with numpy.") from None
     if dtype.hasobject:
         raise DataError(
-            f"{name} holds Python objects, which are never unpickled; expected numbers. Save "
-            "ragged sequences padded, as `inputs` with `lengths`, in a .npz file."
+            f"{name} holds Python objects, which are never unpickled; expected numbers or text. "
+            "Save text with .astype(str), and a list of arrays of different lengths with "
+            "np.savez(path, values=np.concatenate(arrays), "
+            "offsets=np.cumsum([0] + [len(a) for a in arrays]), labels=labels)."
         )
     if fortran and len(shape) > 1:
         raise DataError(

@@ -153,7 +153,7 @@ def collect(
         test=made.get("test"),
         classes=names,
         validation=made.get("validation"),
-        features=source.features,
+        features=source.features if source.has_columns else (),
         in_time_order=options.by_time,
         notes=tuple(notes),
     )

@@ -1,5 +1,6 @@
 """Columns of CSV and Parquet files, a block at a time; pyarrow reads them."""
 
+import csv
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,8 +21,10 @@ class CsvColumns:
     def __init__(self, path: Path) -> None:
         self.path = path
         with path.open("rb") as file:
-            header, first = file.readline(BLOCK_BYTES), file.readline(BLOCK_BYTES)
-        if header.strip() and not first.strip():
+            lines = iter(lambda: file.readline(BLOCK_BYTES), b"")
+            filled = (line for line in lines if line.strip())
+            header, first = next(filled, b""), next(filled, b"")
+        if header and not first:
             raise DataError(f"{path} has no rows; expected one for each time step. Check it.")
         self._delimiter = max((",", ";", "\t"), key=lambda sign: header.count(sign.encode()))
         schema = self._open({}, None).schema
@@ -29,8 +32,23 @@ class CsvColumns:
         self.types = {column.name: column.type for column in schema}
 
     def place(self, row: int) -> str:
-        """Say where row `row`, from 0, stands."""
-        return f"line {row + 2}"
+        """Say where row `row`, from 0, stands; -1 is the header.
+
+        Blank lines are no rows, and quotes hold line breaks, so the file is read again up to there:
+        this is for messages alone.
+        """
+        with self.path.open(newline="", encoding="utf-8-sig", errors="replace") as file:
+            reader = csv.reader(file, delimiter=self._delimiter)
+            line, left = 1, row + 1
+            try:
+                for cells in reader:
+                    if cells and not left:
+                        return f"line {line}"
+                    left -= bool(cells)
+                    line = reader.line_num + 1
+            except csv.Error:  # a cell longer than it takes
+                pass
+        return f"row {row}"
 
     def blocks(self, columns: list[str], text: list[str], numbers: list[str]) -> Iterator[Any]:
         """Yield blocks of the named columns; `text` and `numbers` say what some must be."""
@@ -47,13 +65,13 @@ class CsvColumns:
                 raise self._refusal(error) from None
 
     def _open(self, types: dict[str, Any], columns: list[str] | None) -> Any:
-        csv = _pyarrow().csv
+        arrow = _pyarrow().csv
         try:
-            return csv.open_csv(
+            return arrow.open_csv(
                 self.path,
-                csv.ReadOptions(block_size=BLOCK_BYTES, use_threads=False),
-                csv.ParseOptions(delimiter=self._delimiter),
-                csv.ConvertOptions(
+                arrow.ReadOptions(block_size=BLOCK_BYTES, use_threads=False),
+                arrow.ParseOptions(delimiter=self._delimiter),
+                arrow.ConvertOptions(
                     column_types=types,
                     include_columns=columns,
                     null_values=_MISSING,
@@ -64,8 +82,8 @@ class CsvColumns:
 
     def _refusal(self, error: Exception) -> DataError:
         text = " ".join(str(error).split())
-        line = re.search(r"[Rr]ow #(\d+)", text)
-        where = f"{self.path}, line {line[1]}" if line else str(self.path)
+        number = re.search(r"[Rr]ow #(\d+)", text)  # from 1, the header's; blank lines are none
+        where = f"{self.path}, {self.place(int(number[1]) - 2)}" if number else str(self.path)
         if "straddling" in text:
             return DataError(
                 f"{where} has a line longer than {BLOCK_BYTES:,} bytes; expected shorter ones. "
@@ -78,6 +96,7 @@ class CsvColumns:
                 f"{where}: {name}holds {found[1]!r}; expected a number. Mend it, or leave the "
                 "column out with --features."
             )
+        text = re.sub(r"(CSV parse error: )?Row #\d+: ", "", text)
         if "UTF8" in text:
             return DataError(f"{where} is not in UTF-8; expected it. Convert it, with iconv say.")
         if "Empty CSV" in text:

@@ -31,6 +31,8 @@ class Dataset:
         Whether the training part is sorted by time, and its latest sequences are to be held out.
     notes : tuple of str
         What was guessed about the file, for the user to check.
+    warnings : tuple of str
+        What reading found that may spoil a model, for `inspect_dataset` to say.
 
     Raises
     ------
@@ -48,6 +50,7 @@ class Dataset:
     features: tuple[str, ...] = ()
     in_time_order: bool = False
     notes: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if len(self.classes) < 2:

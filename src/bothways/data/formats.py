@@ -18,8 +18,8 @@ RECORD_READERS: dict[str, Callable[..., Source]] = {
     ".jsonl": read_json_lines,
 }
 KNOWN_ENDINGS = (
-    f"{', '.join([*RECORD_READERS, '.npz'])}, IDX images with their labels beside them, or a "
-    "folder of files a class"
+    f"{', '.join([*RECORD_READERS, '.npz'])}, .npy or IDX images with their labels beside them, or "
+    "a folder of files a class"
 )
 
 

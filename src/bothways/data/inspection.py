@@ -1,10 +1,12 @@
 """What a data set holds, and what in it would spoil a model: for `bothways inspect`."""
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 
 import torch
 
 from bothways.data.dataset import Dataset, content_digests
+from bothways.data.records import Record, Source
 from bothways.sequences import IGNORED, Sequences
 
 _HISTOGRAM_BINS = 8
@@ -48,6 +50,36 @@ class Inspection:
     warnings: list[str]
 
 
+class RepeatedTimes:
+    """Counts the sequences that hold a time stamp more than once, while they are read."""
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._first = ""
+
+    def watch(self, source: Source) -> Source:
+        """Return the same source, whose sequences are counted as they pass."""
+        return replace(source, records=self._watched(source.records))
+
+    def _watched(self, records: Iterator[Record]) -> Iterator[Record]:
+        for record in records:
+            times = record.times
+            if times is not None and (times[1:] == times[:-1]).any():
+                self._count += 1
+                self._first = self._first or record.place
+            yield record
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What to say of those read so far."""
+        if not self._count:
+            return ()
+        return (
+            f"{self._count:,} of the sequences hold a time stamp more than once, first "
+            f"{self._first}: are two recordings under one name?",
+        )
+
+
 def inspect_dataset(dataset: Dataset) -> Inspection:
     """Look at every sequence of a data set."""
     features = _features(dataset)
@@ -56,6 +88,7 @@ def inspect_dataset(dataset: Dataset) -> Inspection:
         parts=parts,
         features=features,
         warnings=[
+            *dataset.warnings,
             *_content_warnings(dataset),
             *_group_warnings(dataset),
             *_axes_warnings(dataset.train),

@@ -1,6 +1,7 @@
-"""Labelled sequences from arrays: `.npz` and IDX files."""
+"""Labelled sequences from arrays: `.npz`, `.npy` and IDX files."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,7 +9,15 @@ import numpy as np
 import torch
 
 from bothways.config import Target
-from bothways.data.arrays import Array, open_idx, open_npz, to_inputs
+from bothways.data.arrays import (
+    Array,
+    ArrayStream,
+    npy_beside,
+    open_idx,
+    open_npy,
+    open_npz,
+    to_inputs,
+)
 from bothways.data.dataset import Dataset
 from bothways.errors import BothwaysError, DataError, ShapeError
 from bothways.sequences import IGNORED, Sequences
@@ -51,136 +60,173 @@ def read_npz(path: Path, target: Target = "sequence") -> Dataset:
                     f"{path} holds {', '.join(streams) or 'nothing'}; expected {names[0]!r} among "
                     "them. Save it with np.savez(path, inputs=…, labels=…)."
                 )
-        arrays = {name: stream.whole() for name, stream in streams.items()}
-    _check_parts(arrays, target, path)
-    parts = _prefixes(arrays)
-    classes = _class_names(arrays, [arrays[f"{part}labels"] for part in parts], path)
-    if "groups" in arrays and "test_groups" in arrays:
-        shared = np.intersect1d(arrays["groups"], arrays["test_groups"])
-        if len(shared):
-            raise DataError(
-                f"{path}: group {shared[0]} is in groups and in test_groups; expected it on one "
-                "side only, or the figures are too good to be true. Split again."
-            )
-    train, *test = (_sequences(arrays, part, classes, target, path) for part in parts)
-    return Dataset(path.name, train, test[0] if test else None, classes)
+        return _Arrays(path, target, streams).dataset()
 
 
-def _prefixes(arrays: Mapping[str, Array]) -> tuple[str, ...]:
-    """Return what the names of each part's arrays begin with."""
-    return ("", "test_") if "test_labels" in arrays else ("",)
+def read_npy(path: Path, target: Target = "sequence") -> Dataset:
+    """Read a padded array (count, time, input_size) with its labels in a file beside it.
+
+    `waves.npy` has its labels in `waves_labels.npy` and, where ragged, its lengths in
+    `waves_lengths.npy`; see `read_npz` for what they hold.
+
+    Raises
+    ------
+    DataError
+        If the labels are not there, or an array does not fit the others.
+    """
+    files = {name: npy_beside(path, name) for name in ("labels", "lengths")}
+    if not files["labels"].exists():
+        raise DataError(
+            f"{path} has no labels beside it; expected {files['labels'].name}. Save them with "
+            f"np.save({files['labels'].name!r}, labels), one for each {target}."
+        )
+    with ExitStack() as stack:
+        streams = {
+            name: stack.enter_context(open_npy(file))
+            for name, file in {"inputs": path, **files}.items()
+            if file.exists()
+        }
+        return _Arrays(path, target, streams).dataset()
 
 
-def _check_parts(arrays: Mapping[str, Array], target: Target, path: Path) -> None:
-    """Refuse arrays that do not go together, before any of them is used."""
-    for prefix in ("", "test_"):
-        padded, flat = f"{prefix}inputs", f"{prefix}values"
-        if padded in arrays and flat in arrays:
-            raise DataError(f"{path} has both {padded} and {flat}; expected one of them.")
-        if (flat in arrays) != (f"{prefix}offsets" in arrays):
-            raise DataError(
-                f"{path} has only one of {flat} and {prefix}offsets; expected both. Add the other."
-            )
-        if f"{prefix}lengths" in arrays and padded not in arrays:
-            raise DataError(
-                f"{path} has {prefix}lengths but no {padded}; expected both or neither."
-            )
-    if ("test_inputs" in arrays or "test_values" in arrays) != ("test_labels" in arrays):
-        raise DataError(f"{path} has only one of test_inputs and test_labels; expected both.")
-    for prefix in _prefixes(arrays):
-        name = f"{prefix}labels"
-        labels = arrays[name]
-        padded_steps = target == "step" and f"{prefix}inputs" in arrays
+class _Arrays:
+    """All arrays of a file, under the names of `read_npz`."""
+
+    def __init__(self, path: Path, target: Target, streams: Mapping[str, ArrayStream]) -> None:
+        self._path = path
+        self._target = target
+        self._arrays = {name: stream.whole() for name, stream in streams.items()}
+        self._named = {name: stream.name for name, stream in streams.items()}  # for messages
+        self._prefixes = ("", "test_") if "test_labels" in streams else ("",)
+
+    def dataset(self) -> Dataset:
+        """Return them as sequences."""
+        self._check_parts()
+        classes = self._class_names()
+        if "groups" in self._arrays and "test_groups" in self._arrays:
+            shared = np.intersect1d(self._arrays["groups"], self._arrays["test_groups"])
+            if len(shared):
+                raise DataError(
+                    f"{self._path}: group {shared[0]} is in groups and in test_groups; expected it "
+                    "on one side only, or the figures are too good to be true. Split again."
+                )
+        train, *test = (self._sequences(prefix, classes) for prefix in self._prefixes)
+        return Dataset(self._path.name, train, test[0] if test else None, classes)
+
+    def _check_parts(self) -> None:
+        """Refuse arrays that do not go together, before any is used."""
+        path, arrays = self._path, self._arrays
+        for prefix in ("", "test_"):
+            padded, flat = f"{prefix}inputs", f"{prefix}values"
+            if padded in arrays and flat in arrays:
+                raise DataError(f"{path} has both {padded} and {flat}; expected one of them.")
+            if (flat in arrays) != (f"{prefix}offsets" in arrays):
+                raise DataError(
+                    f"{path} has only one of {flat} and {prefix}offsets; expected both. "
+                    "Add the other."
+                )
+            if f"{prefix}lengths" in arrays and padded not in arrays:
+                raise DataError(
+                    f"{path} has {prefix}lengths but no {padded}; expected both or neither."
+                )
+        if ("test_inputs" in arrays or "test_values" in arrays) != ("test_labels" in arrays):
+            raise DataError(f"{path} has only one of test_inputs and test_labels; expected both.")
+        for prefix in self._prefixes:
+            self._check_labels(prefix)
+
+    def _check_labels(self, prefix: str) -> None:
+        named, labels = self._named[f"{prefix}labels"], self._arrays[f"{prefix}labels"]
+        padded_steps = self._target == "step" and f"{prefix}inputs" in self._arrays
         if labels.ndim != 1 + padded_steps or not len(labels):
             shape = "(count, time)" if padded_steps else "(total_steps,)"
             advice = f"expected {shape}: a label for each step. Reshape it."
-            if target == "sequence":
+            if self._target == "sequence":
                 advice = "expected (count,). Pass one a sequence."
                 if labels.ndim == 2:
                     advice = "expected (count,). If each step has its own, use --target step."
-            raise DataError(f"{path}[{name}] has shape {labels.shape}; {advice}")
+            raise DataError(f"{named} has shape {labels.shape}; {advice}")
         if not _is_whole(labels) and labels.dtype.kind != "U":
             raise DataError(
-                f"{path}[{name}] has dtype {labels.dtype}; expected whole numbers or text. "
-                "Convert it."
+                f"{named} has dtype {labels.dtype}; expected whole numbers or text. Convert it."
             )
-        if _is_whole(labels) != _is_whole(arrays["labels"]):
+        if _is_whole(labels) != _is_whole(self._arrays["labels"]):
             raise DataError(
-                f"{path}[{name}] has dtype {labels.dtype}; expected that of labels, "
-                f"{arrays['labels'].dtype}. Convert one of them."
+                f"{named} has dtype {labels.dtype}; expected that of labels, "
+                f"{self._arrays['labels'].dtype}. Convert one of them."
             )
 
-
-def _class_names(
-    arrays: Mapping[str, Array], labels: Sequence[Array], path: Path
-) -> tuple[str, ...]:
-    """Return `classes`, or else the numbers up to the largest label, or the texts in order."""
-    if "classes" in arrays:
-        if arrays["classes"].ndim != 1:
+    def _class_names(self) -> tuple[str, ...]:
+        """Return `classes`, or else the numbers up to the largest label, or the texts in order."""
+        classes = self._arrays.get("classes")
+        if classes is not None:
+            if classes.ndim != 1:
+                raise DataError(
+                    f"{self._named['classes']} has shape {classes.shape}; expected "
+                    "(num_classes,). Pass one name a class."
+                )
+            return tuple(str(name) for name in classes)
+        labels = [self._arrays[f"{prefix}labels"] for prefix in self._prefixes]
+        if not _is_whole(labels[0]):
+            texts = np.unique(np.concatenate([part.ravel() for part in labels]))
+            return tuple(str(name) for name in texts if name != "" or self._target == "sequence")
+        largest = max(int(part.max()) for part in labels)
+        if largest > MAX_UNNAMED_CLASS:
             raise DataError(
-                f"{path}[classes] has shape {arrays['classes'].shape}; expected (num_classes,). "
-                "Pass one name a class."
+                f"{self._path} has a label {largest}; expected at most {MAX_UNNAMED_CLASS} where "
+                "classes are not named. Number them 0, 1, 2, …, or add an array classes."
             )
-        return tuple(str(name) for name in arrays["classes"])
-    if not _is_whole(labels[0]):
-        texts = np.unique(np.concatenate([part.ravel() for part in labels]))
-        return tuple(str(name) for name in texts if name != "")
-    largest = max(int(part.max()) for part in labels)
-    if largest > MAX_UNNAMED_CLASS:
-        raise DataError(
-            f"{path} has a label {largest}; expected at most {MAX_UNNAMED_CLASS} where classes "
-            "are not named. Number them 0, 1, 2, …, or add an array classes."
-        )
-    return tuple(str(number) for number in range(1 + largest))
+        return tuple(str(number) for number in range(1 + largest))
+
+    def _sequences(self, prefix: str, classes: tuple[str, ...]) -> Sequences:
+        labels = self._numbered(f"{prefix}labels", classes)
+        own = labels if self._target == "sequence" else None
+        try:
+            if f"{prefix}values" in self._arrays:
+                offsets = self._arrays[f"{prefix}offsets"]
+                sequences = Sequences.from_flat(self._inputs(f"{prefix}values"), offsets, own)
+            else:
+                lengths = self._arrays.get(f"{prefix}lengths")
+                sequences = Sequences.from_padded(self._inputs(f"{prefix}inputs"), lengths, own)
+            if self._target == "step":
+                sequences = sequences.with_step_labels(_of_steps(labels, sequences))
+        except BothwaysError as error:
+            raise DataError(f"{self._path}: {prefix}{error}") from None
+        groups = self._arrays.get(f"{prefix}groups")
+        if groups is None:
+            return sequences
+        if groups.shape != (len(sequences),) or not _is_whole(groups):
+            raise DataError(
+                f"{self._named[f'{prefix}groups']} has shape {groups.shape} and dtype "
+                f"{groups.dtype}; expected whole numbers, ({len(sequences)},). Number the groups, "
+                "one a sequence."
+            )
+        numbers = np.unique(groups, return_inverse=True)[1]
+        return replace(sequences, groups=torch.from_numpy(numbers.astype(np.int64)))
+
+    def _numbered(self, name: str, classes: tuple[str, ...]) -> Array:
+        """Return labels as class numbers."""
+        labels = self._arrays[name]
+        if _is_whole(labels):
+            return labels.astype(np.int64)
+        number = {text: n for n, text in enumerate(classes)}
+        if self._target == "step":
+            number[""] = IGNORED
+        texts, which = np.unique(labels, return_inverse=True)
+        unknown = [str(text) for text in texts if str(text) not in number]
+        if unknown:
+            raise DataError(
+                f"{self._named[name]} holds {unknown[0]!r}, which is not in classes "
+                f"{', '.join(classes)}. Add it to classes."
+            )
+        numbers = np.array([number[str(text)] for text in texts], dtype=np.int64)
+        return numbers[which].reshape(labels.shape)
+
+    def _inputs(self, name: str) -> Array:
+        return to_inputs(self._arrays[name], self._named[name])
 
 
 def _is_whole(array: Array) -> bool:
     return bool(np.issubdtype(array.dtype, np.integer))
-
-
-def _sequences(
-    arrays: Mapping[str, Array],
-    prefix: str,
-    classes: tuple[str, ...],
-    target: Target,
-    path: Path,
-) -> Sequences:
-    labels = arrays[f"{prefix}labels"]
-    if not _is_whole(labels):
-        number = {name: n for n, name in enumerate(classes)}
-        if target == "step":
-            number[""] = IGNORED
-        names, which = np.unique(labels, return_inverse=True)
-        unknown = [str(name) for name in names if str(name) not in number]
-        if unknown:
-            raise DataError(
-                f"{path}[{prefix}labels] holds {unknown[0]!r}, which is not in classes "
-                f"{', '.join(classes)}. Add it to classes."
-            )
-        labels = np.array([number[str(name)] for name in names])[which].reshape(labels.shape)
-    labels = labels.astype(np.int64)
-    own = labels if target == "sequence" else None
-    try:
-        if f"{prefix}values" in arrays:
-            values = to_inputs(arrays[f"{prefix}values"], f"{path}[{prefix}values]")
-            sequences = Sequences.from_flat(values, arrays[f"{prefix}offsets"], own)
-        else:
-            inputs = to_inputs(arrays[f"{prefix}inputs"], f"{path}[{prefix}inputs]")
-            sequences = Sequences.from_padded(inputs, arrays.get(f"{prefix}lengths"), own)
-        if target == "step":
-            sequences = sequences.with_step_labels(_of_steps(labels, sequences))
-    except BothwaysError as error:
-        raise DataError(f"{path}: {prefix}{error}") from None
-    groups = arrays.get(f"{prefix}groups")
-    if groups is not None:
-        if groups.shape != (len(sequences),) or not _is_whole(groups):
-            raise DataError(
-                f"{path}[{prefix}groups] has shape {groups.shape} and dtype {groups.dtype}; "
-                f"expected whole numbers, ({len(sequences)},). Number the groups, one a sequence."
-            )
-        numbers = np.unique(groups, return_inverse=True)[1]
-        sequences = replace(sequences, groups=torch.from_numpy(numbers.astype(np.int64)))
-    return sequences
 
 
 def _of_steps(labels: Array, sequences: Sequences) -> list[Array]:

@@ -136,16 +136,19 @@ class Source:
     Parameters
     ----------
     features : tuple of str
-        A name for each.
+        A name for each, for messages at least.
     records : iterator of Record
         Read while it is iterated, once.
     classes : tuple of str, optional
         In their order, where the file states them.
     notes : list of str
         What was guessed, for the user to check.
+    has_columns : bool
+        Whether the file itself calls its features so.
     """
 
     features: tuple[str, ...]
     records: Iterator[Record]
     classes: tuple[str, ...] | None = None
     notes: list[str] = field(default_factory=list)
+    has_columns: bool = False

@@ -64,7 +64,8 @@ def read_table(path: Path, options: DataOptions, *, labelled: bool = True) -> So
     """
     table = ParquetColumns(path) if path.suffix.lower() in (".parquet", ".pq") else CsvColumns(path)
     roles, notes = _roles(table, options, labelled)
-    return Source(roles.features, _records(table, roles, options.target), notes=notes)
+    records = _records(table, roles, options.target)
+    return Source(roles.features, records, notes=notes, has_columns=True)
 
 
 def _roles(table: Columns, options: DataOptions, labelled: bool) -> tuple[_Roles, list[str]]:
@@ -219,12 +220,12 @@ def _record(table: Columns, roles: _Roles, target: Target, runs: list[_Rows]) ->
         )
     return Record(
         name=runs[0].name,
-        place=table.place(first),
+        place=f"sequence {runs[0].name!r}",  # a line of CSV would have to be looked for
         values=np.concatenate([run.values for run in runs]),
         label=_first(joined, "label"),
         step_labels=step_labels,
         group=_first(joined, "group"),
-        part=_part(_first(joined, "split"), f"{table.path}, {table.place(first)}"),
+        part=_part(_first(joined, "split"), table, first),
         times=times,
     )
 
@@ -233,7 +234,7 @@ def _first(columns: dict[str, Array], role: str) -> str | None:
     return str(columns[role][0]) if role in columns else None
 
 
-def _part(name: str | None, where: str) -> Part | None:
+def _part(name: str | None, table: Columns, row: int) -> Part | None:
     """Return which part a word in a split column means."""
     if name is None:
         return None
@@ -242,7 +243,10 @@ def _part(name: str | None, where: str) -> Part | None:
     for known in PARTS:
         if part == known:
             return known
-    raise DataError(f"{where}: split is {name!r}; expected {', '.join(PARTS)}. Mend it.")
+    raise DataError(
+        f"{table.path}, {table.place(row)}: split is {name!r}; expected {', '.join(PARTS)}. "
+        "Mend it."
+    )
 
 
 def _texts(column: Any, table: Columns, name: str, row: int, *, optional: bool = False) -> Array:

@@ -189,4 +189,9 @@ def _stamped(text: str, where: str) -> tuple[Array, Array]:
                 f"{where} has a time stamp {stamps[0]!r}; expected a number, or a time such as "
                 "2026-01-31 09:30:00. Mend it."
             ) from None
+    if (late := times[1:] < times[:-1]).any():
+        raise DataError(
+            f"{where}: the time stamp {stamps[int(late.argmax()) + 1]} goes back; expected steps "
+            "in order. Sort them."
+        )
     return times, _numbers(values, where)

@@ -2,16 +2,25 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from bothways.data.arrays import Array, ArrayStream, open_idx, open_npy, open_npz, to_inputs
+from bothways.data.arrays import (
+    Array,
+    ArrayStream,
+    npy_beside,
+    open_idx,
+    open_npy,
+    open_npz,
+    to_inputs,
+)
 from bothways.data.collect import checked_records
 from bothways.data.formats import KNOWN_ENDINGS, record_reader
 from bothways.data.images import read_digit
 from bothways.data.records import DataOptions, Record, Source
 from bothways.errors import DataError, ShapeError
-from bothways.ragged import checked_lengths
+from bothways.ragged import checked_lengths, checked_offsets
 from bothways.sequences import Sequences
 
 CHUNK_ROWS = 1024
@@ -50,7 +59,7 @@ def read_unlabelled(
 
     Arrays (IDX, `.npy`, `.npz`) and pictures are told by their first bytes; arrays are (count,
     time, input_size), or (count, time) for input_size 1; a `.npz` has them as `inputs`, with
-    `lengths` where ragged. Labels are not read.
+    `lengths` where ragged; `X.npy` may have its lengths in `X_lengths.npy`. Labels are not read.
 
     Parameters
     ----------
@@ -132,29 +141,43 @@ def _idx(path: Path, input_size: int, missing: bool) -> Iterator[Piece]:
 
 
 def _npy(path: Path, input_size: int, missing: bool) -> Iterator[Piece]:
+    lengths, beside = None, npy_beside(path, "lengths")
     with open_npy(path) as stream:
-        yield from _pieces(stream, None, input_size, missing)
+        if beside.exists():
+            with open_npy(beside) as found:
+                lengths = _lengths(found, stream, path)
+        yield from _pieces(stream, lengths, input_size, missing)
 
 
 def _npz(path: Path, input_size: int, missing: bool) -> Iterator[Piece]:
     with open_npz(path) as streams:
+        if {"values", "offsets"} <= set(streams):
+            yield from _flat_pieces(streams["values"], streams["offsets"], input_size, missing)
+            return
         if "inputs" not in streams:
             raise DataError(
-                f"{path} holds {', '.join(streams) or 'nothing'}; expected an array 'inputs'. "
-                "Save it with np.savez(path, inputs=…)."
+                f"{path} holds {', '.join(streams) or 'nothing'}; expected an array 'inputs', or "
+                "'values' and 'offsets'. Save it with np.savez(path, inputs=…)."
             )
-        lengths = streams["lengths"].whole() if "lengths" in streams else None
-        if lengths is not None and lengths.shape != streams["inputs"].shape[:1]:
-            raise DataError(
-                f"{path}[lengths] has shape {lengths.shape}; expected "
-                f"{streams['inputs'].shape[:1]}: one for each row of inputs."
-            )
-        if lengths is not None and len(streams["inputs"].shape) > 1:
-            try:
-                checked_lengths(lengths, len(lengths), streams["inputs"].shape[1])
-            except ShapeError as error:
-                raise DataError(f"{path}: {error}") from None
-        yield from _pieces(streams["inputs"], lengths, input_size, missing)
+        inputs, lengths = streams["inputs"], None
+        if "lengths" in streams:
+            lengths = _lengths(streams["lengths"], inputs, path)
+        yield from _pieces(inputs, lengths, input_size, missing)
+
+
+def _lengths(found: ArrayStream, inputs: ArrayStream, path: Path) -> Any:
+    lengths = found.whole()
+    if lengths.shape != inputs.shape[:1]:
+        raise DataError(
+            f"{found.name} has shape {lengths.shape}; expected {inputs.shape[:1]}: one for each "
+            "row of inputs."
+        )
+    if len(inputs.shape) > 1:
+        try:
+            checked_lengths(lengths, len(lengths), inputs.shape[1])
+        except ShapeError as error:
+            raise DataError(f"{path}: {error}") from None
+    return lengths
 
 
 def _picture(path: Path, input_size: int, missing: bool) -> Iterator[Piece]:
@@ -187,6 +210,32 @@ def _pieces(stream: ArrayStream, lengths: Any, input_size: int, missing: bool) -
         sequences.check_finite(stream.name, first=done, missing=missing)
         yield Piece([str(n) for n in range(done, done + count)], sequences)
         done += count
+
+
+def _flat_pieces(
+    values: ArrayStream, offsets: ArrayStream, input_size: int, missing: bool
+) -> Iterator[Piece]:
+    if len(values.shape) != 2 or values.shape[1] != input_size:
+        raise DataError(
+            f"{values.name} has shape {values.shape}; expected (total_steps, {input_size}), as in "
+            "training. Reshape it."
+        )
+    try:
+        edges = checked_offsets(offsets.whole(), values.shape[0])
+    except ShapeError as error:
+        raise DataError(f"{offsets.name}: {error}") from None
+    most = max(1, CHUNK_BYTES // values.row_bytes)
+    bounds = [0]  # of the pieces, in sequences
+    for n in range(1, len(edges)):
+        if n - bounds[-1] > CHUNK_ROWS or edges[n] - edges[bounds[-1]] > most:
+            bounds += [n - 1] if n - 1 > bounds[-1] else []
+    bounds.append(len(edges) - 1)
+    counts = (edges[bounds][1:] - edges[bounds][:-1]).tolist()
+    for (first, last), chunk in zip(pairwise(bounds), values.pieces(counts), strict=True):
+        own = edges[first : last + 1] - edges[first]
+        sequences = Sequences.from_flat(to_inputs(chunk, values.name), own)
+        sequences.check_finite(values.name, first=first, missing=missing)
+        yield Piece([str(n) for n in range(first, last)], sequences)
 
 
 _READERS: dict[bytes, Callable[[Path, int, bool], Iterator[Piece]]] = {
