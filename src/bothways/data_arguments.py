@@ -52,6 +52,9 @@ def data_options(
     stride: Annotated[
         int | None, typer.Option(min=1, help="Steps from window to window; as many if not given.")
     ] = None,
+    memory: Annotated[
+        int, typer.Option(min=1, metavar="MB", help="Keep larger data in a file, in TMPDIR.")
+    ] = 1024,
 ) -> "DataOptions":
     """Return the options as the library has them."""
     from bothways.data import DataOptions
@@ -72,6 +75,7 @@ def data_options(
         drop_copies=drop_copies,
         window=window,
         stride=stride,
+        memory_mb=memory,
     )
 
 

@@ -17,7 +17,7 @@ BATCH_SIZE = 500
 """Rows run at once outside training; a row's answer does not depend on it."""
 
 
-BATCH_STEPS = 1 << 17
+BATCH_STEPS = 1 << 15
 """Steps run at once outside training, unless one row has more: bounds the memory it takes."""
 
 

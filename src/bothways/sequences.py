@@ -20,12 +20,13 @@ from torch import Tensor
 from bothways.config import Target
 from bothways.errors import DataError, ShapeError
 from bothways.ragged import checked_lengths, checked_offsets
+from bothways.step_store import StepFile
 
 IGNORED = -1
 """The label of a step that counts for nothing."""
 
-CHUNK_STEPS = 1 << 16
-"""Steps looked at together where all of them are looked at."""
+CHUNK_VALUES = 1 << 20
+"""Values looked at together where all of them are looked at."""
 
 
 @dataclass(frozen=True)
@@ -87,6 +88,8 @@ class Sequences:
         Sequences of one group, a person's for example, must not be on both sides of a split.
     step_labels : int32 Tensor (total_steps,), optional
         In place of `labels`: a class for each step, or `IGNORED`.
+    file : StepFile, optional
+        Where `steps` are if not in memory.
 
     See Also
     --------
@@ -100,6 +103,7 @@ class Sequences:
     weights: Tensor | None = None
     groups: Tensor | None = None
     step_labels: Tensor | None = None
+    file: StepFile | None = None
 
     @classmethod
     def from_arrays(cls, arrays: Sequence[Any], labels: Any = None) -> Self:
@@ -261,6 +265,7 @@ class Sequences:
         if self._is_table:
             row = starts // longest
             inputs = self.steps.view(-1, longest, self.input_size).index_select(0, row)
+            self._touch(inputs)
             if self.step_labels is not None:
                 labels = self.step_labels.view(-1, longest).index_select(0, row).long()
             return SequenceBatch(inputs, lengths, labels, weights)
@@ -270,10 +275,19 @@ class Sequences:
         rows = rows.masked_fill(is_padding, 0).flatten()
         inputs = self.steps.index_select(0, rows).view(len(starts), longest, -1)
         inputs.masked_fill_(is_padding[:, :, None], 0.0)
+        self._touch(inputs)
         if self.step_labels is not None:
             labels = self.step_labels.index_select(0, rows).long().view_as(is_padding)
             labels.masked_fill_(is_padding, IGNORED)
         return SequenceBatch(inputs, lengths, labels, weights)
+
+    @property
+    def _chunk_steps(self) -> int:
+        return max(1, CHUNK_VALUES // self.input_size)
+
+    def _touch(self, looked_at: Tensor) -> None:
+        if self.file is not None:
+            self.file.touch(looked_at.nbytes)
 
     @cached_property
     def _is_table(self) -> bool:
@@ -301,6 +315,7 @@ class Sequences:
         """Yield the steps of each sequence, (time_i, input_size)."""
         for start, length in zip(self.starts.tolist(), self.lengths.tolist(), strict=True):
             yield self.steps[start : start + length]
+            self._touch(self.steps[start : start + length])
 
     def flat_labels(self) -> Tensor:
         """Return the labels of all sequences, or of all their steps end to end, as int64."""
@@ -324,11 +339,11 @@ class Sequences:
     def chunks(self) -> Iterator[StepChunk]:
         """Yield the steps of all sequences, each once, whole sequences together.
 
-        A chunk has at most `CHUNK_STEPS` unless one sequence has more.
+        A chunk has at most `CHUNK_VALUES` unless one sequence has more.
         """
         order = self.starts.argsort()
         ends = self.lengths[order].cumsum(0)
-        for rows in order.split(torch.bincount((ends - 1) // CHUNK_STEPS).tolist()):
+        for rows in order.split(torch.bincount((ends - 1) // self._chunk_steps).tolist()):
             if not len(rows):
                 continue
             starts, lengths = self.starts[rows], self.lengths[rows]
@@ -341,7 +356,9 @@ class Sequences:
             labels = None if self.labels is None else self.labels[of_step]
             if self.step_labels is not None:
                 labels = _joined(self.step_labels, own).long()
-            yield StepChunk(_joined(self.steps, own), of_step, labels)
+            chunk = StepChunk(_joined(self.steps, own), of_step, labels)
+            yield chunk
+            self._touch(chunk.steps)
 
     def value_range(self, name: str = "sequences", *, missing: bool = False) -> tuple[float, float]:
         """Return the smallest and the largest value; `name` and `missing` as in `check_finite`.
@@ -395,8 +412,9 @@ class Sequences:
         for tensor in (self.starts, self.lengths, self.labels, self.groups, self.step_labels):
             if tensor is not None:
                 digest.update(tensor.contiguous().numpy().data)
-        for steps in self.steps.split(CHUNK_STEPS):
+        for steps in self.steps.split(self._chunk_steps):
             digest.update(steps.contiguous().numpy().data)
+            self._touch(steps)
         return digest.hexdigest()
 
 

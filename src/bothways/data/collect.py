@@ -1,6 +1,6 @@
 """From a stream of records to a data set: classes, windows, and honest splits."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,6 +11,7 @@ from bothways.data.dataset import Dataset, with_test_part
 from bothways.data.records import PARTS, Array, DataOptions, Part, Record, Source
 from bothways.errors import DataError
 from bothways.sequences import IGNORED, Sequences
+from bothways.step_store import StepWriter
 
 
 class _Collected:
@@ -18,15 +19,20 @@ class _Collected:
 
     def __init__(self, options: DataOptions) -> None:
         self._options = options
-        self.values: list[Array] = []
-        self.labels: list[str] = []
-        self.step_labels: list[Array] = []
+        self._codes: dict[str, int] = {}  # of labels, in the order in which they come
+        self._labels: list[Array] = []  # codes; of a sequence (1,), of its steps (time,)
+        self.values = StepWriter()
         self.groups: list[str] = []
         self.begins: list[float] = []
         self.unlabelled = 0
 
     def __len__(self) -> int:
-        return len(self.values)
+        return len(self.groups)
+
+    @property
+    def classes(self) -> list[str]:
+        """All classes that occur."""
+        return [label for label in self._codes if not self._is_ignored(label)]
 
     def add(self, record: Record, place: str) -> None:
         """Take a record over; `place` is for messages."""
@@ -36,39 +42,50 @@ class _Collected:
                     f"{place} has one class for all its steps; expected one for each with "
                     "--target step. Leave it out, or label the steps."
                 )
-            labels = record.step_labels
-            labels = np.where(labels == self._options.ignore, "", labels)
-            if not (labels != "").any():
+            names, which = np.unique(record.step_labels, return_inverse=True)
+            if all(map(self._is_ignored, names)):
                 self.unlabelled += 1
                 return
-            self.step_labels.append(labels)
+            self._labels.append(np.array([self._code(name) for name in names], np.int32)[which])
         elif record.label is None:
             raise DataError(f"{place} has no class; expected one for each sequence. Label it.")
         else:
-            self.labels.append(record.label)
+            self._labels.append(np.array([self._code(record.label)], np.int32))
         self.values.append(record.values)
         assert record.group is not None  # checked_records gives each its own
         self.groups.append(record.group)
         if record.times is not None:
             self.begins.append(float(np.asarray(record.times[:1]).astype("float64")[0]))
 
-    @property
-    def classes(self) -> set[str]:
-        """All classes that occur."""
-        return set(self.labels).union(*map(set, self.step_labels)) - {""}
+    def _code(self, label: str) -> int:
+        return self._codes.setdefault(label, len(self._codes))
+
+    def _is_ignored(self, label: str) -> bool:
+        return self._options.target == "step" and label in ("", self._options.ignore)
 
     def sequences(self, classes: Sequence[str], groups: dict[str, int] | None) -> Sequences:
         """Return them with numbered labels and groups."""
         number = {name: n for n, name in enumerate(classes)}
-        sequences = Sequences.from_arrays(self.values)
-        if groups is not None:
-            sequences = replace(sequences, groups=torch.tensor([groups[g] for g in self.groups]))
-        if self._options.target == "sequence":
-            return replace(sequences, labels=torch.tensor([number[label] for label in self.labels]))
-        number[""] = IGNORED
-        return sequences.with_step_labels(
-            [np.array([number[label] for label in labels]) for labels in self.step_labels]
+        numbers = torch.tensor([number.get(label, IGNORED) for label in self._codes])
+        labels = numbers[torch.from_numpy(np.concatenate(self._labels))]
+        steps, file = self.values.finish()
+        lengths = torch.tensor(self.values.lengths)
+        return Sequences(
+            steps,
+            starts=lengths.cumsum(0) - lengths,
+            lengths=lengths,
+            labels=labels if self._options.target == "sequence" else None,
+            step_labels=labels.int() if self._options.target == "step" else None,
+            groups=None if groups is None else torch.tensor([groups[g] for g in self.groups]),
+            file=file,
         )
+
+
+def _limit(parts: Collection[_Collected], options: DataOptions) -> None:
+    """Move the steps to files if together they take more memory than they may."""
+    if sum(part.values.held_bytes for part in parts) > options.memory_mb << 20:
+        for part in parts:
+            part.values.spill()
 
 
 def collect(
@@ -104,6 +121,7 @@ def collect(
     parts: dict[Part, _Collected] = {part: _Collected(options) for part in PARTS}
     for record in checked_records(path, source, options):
         parts[record.part or "train"].add(record, f"{path}, {record.place}")
+        _limit(parts.values(), options)
     for part, (other_path, other) in others.items():
         if len(parts[part]):
             raise DataError(
@@ -117,11 +135,12 @@ def collect(
             )
         for record in checked_records(other_path, other, options):
             parts[part].add(record, f"{other_path}, {record.place}")
+            _limit(parts.values(), options)
     if not len(parts["train"]):
         raise DataError(f"{path} holds no sequence to train on; expected some. Check its splits.")
     _refuse_shared(path, parts, "group" if options.group is not None else "sequence")
     names = classes or source.classes or _in_order(parts.values())
-    unknown = sorted(set().union(*(part.classes for part in parts.values())) - set(names))
+    unknown = [n for part in parts.values() for n in part.classes if n not in names]
     if unknown:
         raise DataError(
             f"{path} has a class {unknown[0]!r}; expected one of {', '.join(names)}. "
@@ -217,7 +236,7 @@ def _refuse_shared(path: Path, parts: dict[Part, _Collected], what: str) -> None
 
 def _in_order(parts: Iterable[_Collected]) -> tuple[str, ...]:
     """Return the classes that occur: numbers by size, texts by the alphabet."""
-    found = set().union(*(part.classes for part in parts))
+    found = {label for part in parts for label in part.classes}
     try:
         return tuple(sorted(found, key=lambda label: (0, float(label), label)))
     except ValueError:

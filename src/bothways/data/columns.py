@@ -9,9 +9,11 @@ from typing import Any, TypeAlias
 from bothways.errors import DataError, MissingDependencyError
 
 BLOCK_BYTES = 8 << 20
-"""A CSV file is read in blocks of this size; no line may be longer."""
+"""Tables are read in blocks of about this size; no line of a CSV file may be longer."""
 
-_BLOCK_ROWS = 1 << 16
+BUFFER_BYTES = 1 << 16
+"""A Parquet file is read so much at a time for each column, not whole row groups."""
+
 _MISSING = ["", "NA", "N/A", "NaN", "nan", "null", "NULL", "None", "?"]
 
 
@@ -110,7 +112,9 @@ class ParquetColumns:
     def __init__(self, path: Path) -> None:
         self.path = path
         try:
-            self._file = _pyarrow().parquet.ParquetFile(path)
+            self._file = _pyarrow().parquet.ParquetFile(
+                path, buffer_size=BUFFER_BYTES, pre_buffer=False
+            )
         except _arrow_errors() as error:
             reason = " ".join(str(error).split())
             raise DataError(
@@ -136,7 +140,9 @@ class ParquetColumns:
                     "leave it out with --features."
                 )
         try:
-            yield from self._file.iter_batches(_BLOCK_ROWS, columns=columns, use_threads=False)
+            rows = max(1, BLOCK_BYTES // (8 * len(columns)))
+            yield from self._file.iter_batches(rows, columns=columns, use_threads=False)
+            _pyarrow().default_memory_pool().release_unused()
         except _arrow_errors() as error:
             reason = " ".join(str(error).split())
             raise DataError(f"{self.path} is damaged ({reason}). Copy it again.") from None

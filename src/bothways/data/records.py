@@ -43,6 +43,9 @@ class DataOptions(Settings):
         What has a label.
     ignore : str, optional
         A label of steps that count for nothing, as those without a label do.
+    memory_mb : int
+        Steps that take more memory, in MiB, are kept in a temporary file. It is in the folder
+        `TMPDIR`, or where that is not set in /var/tmp.
     """
 
     sequence: str | None = None
@@ -61,6 +64,7 @@ class DataOptions(Settings):
     stride: int | None = Field(default=None, ge=1)
     target: Target = "sequence"
     ignore: str | None = None
+    memory_mb: int = Field(default=1024, ge=1)
 
     @model_validator(mode="after")
     def _check_together(self) -> Self:
