@@ -64,7 +64,8 @@ def test_other_delimiters(tmp_path, csv, sign):
 def test_sequences_go_on_from_block_to_block(csv, rows_of_a_block, monkeypatch):
     path = as_parquet(csv)
     whole = records(path)
-    monkeypatch.setattr("bothways.data.columns._BLOCK_ROWS", rows_of_a_block)
+    columns = len(HEADER.split(","))
+    monkeypatch.setattr("bothways.data.columns.BLOCK_BYTES", 8 * columns * rows_of_a_block)
     for mine, expected in zip(records(path), whole, strict=True):
         assert (mine.name, mine.label, mine.place) == (
             expected.name,
@@ -210,7 +211,7 @@ def test_split_and_group_columns(tmp_path):
 def test_columns_that_hold_no_numbers_are_said_to_be_left_out(tmp_path):
     lines = ["id,x,on,word,label", "a,1,true,foo,u", "b,2,false,bar,v"]
     (note,) = read_table(write(tmp_path / "x.csv", lines), DataOptions()).notes
-    assert note.endswith("features x; left out, for they hold no numbers: on, word")
+    assert "features x; left out, for they hold no numbers: on, word (--categorical" in note
 
 
 def test_a_column_may_have_two_roles_if_told(tmp_path):

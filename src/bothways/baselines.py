@@ -6,13 +6,16 @@ alone.
 """
 
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
+import torch
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression, RidgeClassifierCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from torch.nn import functional
 
 from bothways.config import Target
 from bothways.data.records import Array
@@ -87,6 +90,22 @@ def summaries(sequences: Sequences) -> Array:
         )  # fmt: skip
         rows.append(np.concatenate([[len(values)], *of_features]))
     return np.stack(rows)
+
+
+def one_hot(sequences: Sequences, categories: Sequence[int]) -> Sequences:
+    """Return the sequences with a feature for each token, in place of its number.
+
+    Parameters
+    ----------
+    categories : see `ModelConfig`
+    """
+    if not any(categories):
+        return sequences
+    columns = [
+        functional.one_hot(column.long(), count + 1).float() if count else column[:, None]
+        for column, count in zip(sequences.steps.T, categories, strict=True)
+    ]
+    return replace(sequences, steps=torch.cat(columns, dim=1), file=None)
 
 
 def _resampled(sequences: Sequences, length: int) -> Array:

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from scipy.special import stdtr, stdtrit
 
-from bothways.baselines import baselines
+from bothways.baselines import baselines, one_hot
 from bothways.data import Dataset, check_finite, hold_out
 from bothways.device import seeded
 from bothways.errors import ConfigError
@@ -125,8 +125,8 @@ def compare(
         sizes.append(len(held_out) / len(training))
         split = replace(dataset, train=training, validation=held_out, test=None)
         found = {name: _accuracy(variant, split, number) for name, variant in variants.items()}
-        simple = baselines(dataset.target)
-        found |= {name: judge(training, held_out) for name, judge in simple.items()}
+        sides = [one_hot(part, dataset.categories) for part in (training, held_out)]
+        found |= {name: judge(*sides) for name, judge in baselines(dataset.target).items()}
         for name, accuracy in found.items():
             scores.setdefault(name, []).append(accuracy)
         on_round(number + 1)

@@ -58,6 +58,14 @@ class ModelConfig(Settings):
     missing : refuse, mean, zero or mask
         What NaN becomes: an error, the feature's mean in training, 0 (before standardising), or the
         mean beside a further feature that is 1 there.
+    categories : tuple of int
+        For each feature, how many tokens it may be, 0 where it is an amount; empty if all are.
+        A token's number, from 1, stands in the inputs, 0 for one that is not known.
+    embedding_size : int
+        Of a token's vector; a feature of fewer tokens has as many numbers as it has tokens.
+    token_dropout : float
+        Probability of taking a token for an unknown one in training, so that the net learns what
+        to do with those.
     stem_channels : int, optional
         Channels of convolutions before the recurrent layers, for thousands of steps; none where not
         given.
@@ -81,6 +89,9 @@ class ModelConfig(Settings):
     initial_state: Literal["zeros", "normal"] = "zeros"
     standardize: bool = False
     missing: Literal["refuse", "mean", "zero", "mask"] = "refuse"
+    categories: tuple[Annotated[int, Field(ge=0)], ...] = ()
+    embedding_size: int = Field(default=8, ge=1)
+    token_dropout: Fraction = 0.02
     stem_channels: int | None = Field(default=None, ge=1)
     stem_kernel: int = Field(default=5, ge=1)
     stem_stride: int = Field(default=2, ge=1)
@@ -110,6 +121,11 @@ class ModelConfig(Settings):
                 f"stem_stride is {self.stem_stride} but each step is to have a label; expected 1, "
                 "which keeps them all. Set stem_stride=1."
             )
+        if self.categories and len(self.categories) != self.input_size:
+            raise ValueError(
+                f"categories has {len(self.categories)} entries but input_size is "
+                f"{self.input_size}; expected one for each feature."
+            )
         if self.stem_kernel % 2 == 0:
             raise ValueError(
                 f"stem_kernel is {self.stem_kernel}; expected an odd number, with a middle. Use "
@@ -118,12 +134,18 @@ class ModelConfig(Settings):
         return self
 
     @property
+    def amounts(self) -> list[int]:
+        """Which features are amounts, and not tokens."""
+        categories = self.categories or (0,) * self.input_size
+        return [n for n, count in enumerate(categories) if not count]
+
+    @property
     def target(self) -> Target:
         """What has a label: a sequence, or a step."""
         return "step" if self.readout == "step" else "sequence"
 
 
-FROM_DATA = ("input_size", "sequence_length", "num_classes")
+FROM_DATA = ("input_size", "categories", "sequence_length", "num_classes")
 """The settings of `ModelConfig` that the training data decide."""
 
 

@@ -11,7 +11,7 @@ from rich.table import Table
 from torch import Tensor
 
 from bothways.batching import padding_waste, shuffled_batches
-from bothways.data import Dataset, inspect_dataset
+from bothways.data import Dataset, FeatureSummary, inspect_dataset
 from bothways.inference import TrainedModel
 from bothways.model_card import describe_architecture, describe_origin, describe_readout
 from bothways.recipes import Recipe
@@ -19,6 +19,7 @@ from bothways.segments import OVERLAPS
 
 _BAR_WIDTH = 30
 _FEATURES_SHOWN = 20
+_NAMES_SHOWN = 8
 _BOUNDS = {
     "least": " (the least allowed: the validation split asks for yet surer probabilities)",
     "most": " (the most allowed: the validation split asks for yet less sure probabilities)",
@@ -210,20 +211,37 @@ def print_dataset(dataset: Dataset) -> None:
             for low, high, count in histogram
         ],
     )
-    shown = inspection.features[:_FEATURES_SHOWN]
-    print_table(
-        ["feature", "least", "most", "missing"],
-        [
-            [f.name, f"{f.low:g}", f"{f.high:g}", f"{f.missing:.1%}" if f.missing else "-"]
-            for f in shown
-        ],
-    )
-    if len(inspection.features) > len(shown):
-        print(f"and {len(inspection.features) - len(shown)} more features\n")
+    _print_features(inspection.features)
     for note in dataset.notes:
         print(note)
     for warning in inspection.warnings:
         print(f"warning: {warning}")
+
+
+def _print_features(features: Sequence[FeatureSummary]) -> None:
+    amounts = [feature for feature in features if not feature.tokens]
+    shown = amounts[:_FEATURES_SHOWN]
+    if shown:
+        print_table(
+            ["feature", "least", "most", "missing"],
+            [
+                [f.name, f"{f.low:g}", f"{f.high:g}", f"{f.missing:.1%}" if f.missing else "-"]
+                for f in shown
+            ],
+        )
+    if len(amounts) > len(shown):
+        print(f"and {len(amounts) - len(shown)} more features\n")
+    categorical = [feature for feature in features if feature.tokens]
+    if categorical:
+        print_table(
+            ["feature", "names", "which are"],
+            [[f.name, len(f.tokens), _first_few(f.tokens)] for f in categorical],
+        )
+
+
+def _first_few(names: Sequence[str]) -> str:
+    shown = [name or "(empty)" for name in names[:_NAMES_SHOWN]]
+    return ", ".join(shown + ["…"] * (len(names) > len(shown)))
 
 
 def print_candidates(comparison: "Comparison") -> None:

@@ -24,6 +24,9 @@ def data_options(
         str | None,
         typer.Option(help="Input columns, with commas between; all numbers if not given."),
     ] = None,
+    categorical: Annotated[
+        str | None, typer.Option(help="Input columns of names, with commas between.")
+    ] = None,
     label: Annotated[str | None, typer.Option(help="Column of the class.")] = None,
     group: Annotated[
         str | None, typer.Option(help="Column, a person for example, that no split takes apart.")
@@ -64,6 +67,7 @@ def data_options(
         sequence=sequence,
         time=time,
         features=None if features is None else tuple(features.split(",")),
+        categorical=() if categorical is None else tuple(categorical.split(",")),
         label=label,
         group=group,
         split=split,

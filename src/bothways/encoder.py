@@ -4,6 +4,8 @@ What it needs to know of the data, a mean and a scale for each feature, comes fr
 alone and is kept with the weights: prediction, evaluation and export apply it alike.
 """
 
+from typing import cast
+
 import torch
 from torch import Tensor, nn
 
@@ -12,21 +14,23 @@ from bothways.sequences import Sequences
 
 
 class FeatureEncoder(nn.Module):
-    """Fill what is missing, and standardise each feature.
+    """Fill what is missing, standardise amounts, and look up the vectors of tokens.
 
     Parameters
     ----------
     config : ModelConfig
-        `standardize` and `missing` say what is done.
+        `standardize`, `missing`, `categories`, `embedding_size` and `token_dropout` say what is
+        done.
 
     Attributes
     ----------
-    mean, scale : Tensor (input_size,)
-        Of each feature in training, missing values left out. A constant feature has scale 1.
-        Without `standardize` they are 0 and 1, unless missing values are filled with the mean.
+    mean, scale : Tensor (num_amounts,)
+        Of each feature that is an amount, in training, missing values left out. A constant feature
+        has scale 1. Without `standardize` they are 0 and 1, unless missing values are filled with
+        the mean.
     encoded_size : int
-        Features that come out: twice as many with `missing` mask, which adds one for each feature
-        that is 1 where the value is missing.
+        Features that come out: the amounts, the same number again with `missing` mask, 1 where a
+        value is missing, and the tokens' vectors.
     """
 
     mean: Tensor
@@ -36,16 +40,33 @@ class FeatureEncoder(nn.Module):
         super().__init__()
         self.standardize = config.standardize
         self.missing = config.missing
-        self.encoded_size = config.input_size * (2 if config.missing == "mask" else 1)
-        self.register_buffer("mean", torch.zeros(config.input_size))
-        self.register_buffer("scale", torch.ones(config.input_size))
+        self.amounts = config.amounts
+        self.tokens = nn.ModuleDict(
+            {
+                str(n): TokenEmbedding(count, config)
+                for n, count in enumerate(config.categories)
+                if count
+            }
+        )
+        self.encoded_size = len(self.amounts) * (2 if config.missing == "mask" else 1) + sum(
+            tokens.size for tokens in self._embeddings.values()
+        )
+        self.register_buffer("mean", torch.zeros(len(self.amounts)))
+        self.register_buffer("scale", torch.ones(len(self.amounts)))
+
+    @property
+    def _embeddings(self) -> dict[int, "TokenEmbedding"]:
+        return {int(n): cast(TokenEmbedding, tokens) for n, tokens in self.tokens.items()}
 
     def fit(self, sequences: Sequences) -> None:
-        """Take mean and scale from the sequences to train on."""
+        """Take mean, scale and the tokens that occur from the sequences to train on."""
         mean, scale = feature_statistics(sequences)
-        self.mean.copy_(mean)
+        self.mean.copy_(mean[self.amounts])
         if self.standardize:
-            self.scale.copy_(scale)
+            self.scale.copy_(scale[self.amounts])
+        for feature, tokens in self._embeddings.items():
+            for steps, _, _ in sequences.chunks():
+                tokens.known[steps[:, feature].long()] = True
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Encode a batch.
@@ -59,15 +80,53 @@ class FeatureEncoder(nn.Module):
         -------
         Tensor (batch, time, encoded_size)
         """
-        absent = inputs.isnan() if self.missing != "refuse" else None
+        amounts = inputs[..., self.amounts] if self.tokens else inputs
+        absent = amounts.isnan() if self.missing != "refuse" else None
         if absent is not None:
             filling = torch.zeros_like(self.mean) if self.missing == "zero" else self.mean
-            inputs = torch.where(absent, filling, inputs)
+            amounts = torch.where(absent, filling, amounts)
         if self.standardize:
-            inputs = (inputs - self.mean) / self.scale
+            amounts = (amounts - self.mean) / self.scale
+        encoded = [amounts]
         if absent is not None and self.missing == "mask":
-            inputs = torch.cat([inputs, absent.to(inputs.dtype)], dim=-1)
-        return inputs
+            encoded.append(absent.to(inputs.dtype))
+        encoded += [tokens(inputs[..., n]) for n, tokens in self._embeddings.items()]
+        return torch.cat(encoded, dim=-1) if len(encoded) > 1 else amounts
+
+
+class TokenEmbedding(nn.Module):
+    """A learnt vector for each token of a feature, and one for all that are not known.
+
+    Parameters
+    ----------
+    count : int
+        Tokens.
+    config : ModelConfig
+
+    Attributes
+    ----------
+    known : bool Tensor (count + 1,)
+        Which numbers occur in the sequences trained on; the others are taken for unknown.
+    """
+
+    known: Tensor
+
+    def __init__(self, count: int, config: ModelConfig) -> None:
+        super().__init__()
+        self.size = min(config.embedding_size, count)
+        self.token_dropout = config.token_dropout
+        self.embedding = nn.Embedding(count + 1, self.size)
+        self.register_buffer("known", torch.zeros(count + 1, dtype=torch.bool))
+
+    def forward(self, numbers: Tensor) -> Tensor:
+        """Return vectors (batch, time, size) of numbers (batch, time), whatever is in padding."""
+        in_range = (numbers >= 0) & (numbers < len(self.known))
+        tokens = numbers.masked_fill(~in_range, 0).long()
+        unknown = ~self.known[tokens]
+        if self.training and self.token_dropout:
+            unknown |= torch.rand(tokens.shape, device=tokens.device) < self.token_dropout
+        vectors: Tensor = self.embedding(tokens.masked_fill(unknown, 0))
+        return vectors
 
 
 def feature_statistics(sequences: Sequences) -> tuple[Tensor, Tensor]:

@@ -35,8 +35,9 @@ class TrainedModel(ABC):
     Notes
     -----
     `sequences` below is a list of float arrays (time_i, input_size), one float array (count, time,
-    input_size), or a `Sequences`. Values are taken as they are; values outside the range seen in
-    training by more than its width raise a ScaleWarning.
+    input_size), or a `Sequences`. Values are taken as they are; a token as its number, from 1, in
+    `manifest.preprocessing.reading.vocabularies`, or 0. Amounts outside the range seen in training
+    by more than its width raise a ScaleWarning.
     """
 
     def __init__(self, classifier: SequenceClassifier, manifest: Manifest) -> None:
@@ -99,8 +100,10 @@ class TrainedModel(ABC):
             )
         known = self.manifest.preprocessing.training_range
         span = 0.0 if known is None else known[1] - known[0]
-        missing = self.manifest.model.missing != "refuse"
-        low, high = sequences.value_range(missing=missing)
+        config = self.manifest.model
+        low, high = sequences.value_range(
+            missing=config.missing != "refuse", features=config.amounts
+        )
         if known is not None and (low < known[0] - span or high > known[1] + span):
             warnings.warn(
                 f"inputs hold values from {low:g} to {high:g}, but the model was trained on "

@@ -45,7 +45,9 @@ class SequenceClassifier(nn.Module):
     def __init__(self, config: ModelConfig, *, backend: str = "auto") -> None:
         super().__init__()
         self.config = config
-        as_they_are = not config.standardize and config.missing == "refuse"
+        as_they_are = (
+            not config.standardize and config.missing == "refuse" and not any(config.categories)
+        )
         self.encoder = None if as_they_are else FeatureEncoder(config)
         size = config.input_size if self.encoder is None else self.encoder.encoded_size
         self.stem = None if config.stem_channels is None else ConvolutionalStem(config, size)

@@ -7,6 +7,7 @@ from bothways.config import ModelConfig
 from bothways.data import DataOptions, Dataset, check_finite, hold_out
 from bothways.errors import ConfigError, DataError
 from bothways.run_folder import Request
+from bothways.sequences import Sequences
 
 _OF_READING = {"sequence", "time", "label", "group", "window", "stride", "ignore"}
 
@@ -54,18 +55,20 @@ def manifest_for(request: Request, dataset: Dataset) -> Manifest:
             f"'flatten' sees {dataset.train.longest}, the longest in training; expected no longer "
             "ones. Cut them, or use readout final."
         )
+    model = ModelConfig(
+        **request.model,
+        input_size=dataset.train.input_size,
+        categories=dataset.categories,
+        num_classes=len(dataset.classes),
+        sequence_length=dataset.train.longest if flatten else None,
+    )
     return Manifest(
-        model=ModelConfig(
-            **request.model,
-            input_size=dataset.train.input_size,
-            num_classes=len(dataset.classes),
-            sequence_length=dataset.train.longest if flatten else None,
-        ),
+        model=model,
         classes=dataset.classes,
         preprocessing=Preprocessing(
             features=dataset.features,
             reading=_reading(request.options, dataset),
-            training_range=training_part.value_range(missing=missing),
+            training_range=_range(training_part, model),
         ),
         provenance={
             "recipe": request.recipe,
@@ -83,7 +86,18 @@ def manifest_for(request: Request, dataset: Dataset) -> Manifest:
     )
 
 
+def _range(sequences: Sequences, model: ModelConfig) -> tuple[float, float] | None:
+    low, high = sequences.value_range(missing=model.missing != "refuse", features=model.amounts)
+    return (low, high) if low <= high else None
+
+
 def _reading(options: DataOptions, dataset: Dataset) -> DataOptions:
     """Return how a file with more data is to be read: the same columns, and no splits."""
     kept = options.model_dump(include=_OF_READING)
-    return DataOptions(**kept, features=dataset.features or None, target=dataset.target)
+    return DataOptions(
+        **kept,
+        features=dataset.features or None,
+        categorical=tuple(dataset.vocabularies),
+        vocabularies=dict(dataset.vocabularies),
+        target=dataset.target,
+    )

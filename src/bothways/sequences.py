@@ -360,8 +360,17 @@ class Sequences:
             yield chunk
             self._touch(chunk.steps)
 
-    def value_range(self, name: str = "sequences", *, missing: bool = False) -> tuple[float, float]:
-        """Return the smallest and the largest value; `name` and `missing` as in `check_finite`.
+    def value_range(
+        self,
+        name: str = "sequences",
+        *,
+        missing: bool = False,
+        features: Sequence[int] | None = None,
+    ) -> tuple[float, float]:
+        """Return the smallest and the largest value of some features, all where not given.
+
+        Of nothing, they are infinity and its negative. `name` and `missing` are as in
+        `check_finite`.
 
         Raises
         ------
@@ -370,6 +379,8 @@ class Sequences:
         """
         low, high = float("inf"), -float("inf")
         for steps, _, _ in self.chunks():
+            if features is not None and len(features) < self.input_size:
+                steps = steps[:, features]
             absent = steps.isnan()
             if bool(absent.any()):
                 if not missing:

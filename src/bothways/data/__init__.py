@@ -14,7 +14,7 @@ from bothways.data.dataset import (
     with_test_part,
 )
 from bothways.data.formats import KNOWN_ENDINGS, RECORD_READERS, record_reader
-from bothways.data.inspection import RepeatedTimes, inspect_dataset
+from bothways.data.inspection import FeatureSummary, RepeatedTimes, inspect_dataset
 from bothways.data.labelled import read_idx, read_npy, read_npz
 from bothways.data.mnist import mnist
 from bothways.data.records import Array, DataOptions, Part, Source
@@ -25,6 +25,7 @@ __all__ = [
     "Array",
     "DataOptions",
     "Dataset",
+    "FeatureSummary",
     "Piece",
     "check_finite",
     "check_readable",
@@ -93,20 +94,20 @@ def open_dataset(
     found = find_source(source)
     path = Path(found)
     if found not in _BUILT_IN and (reader := record_reader(path)) is not None:
-        others: dict[Part, tuple[Path, Source]] = {}
         repeated = RepeatedTimes()
         main = repeated.watch(reader(path, options))
-        files: dict[Part, str | None] = {
-            "validation": options.validation,
-            "test": _test_file(path, options),
+        named: dict[Part, str | None]
+        named = {"validation": options.validation, "test": _test_file(path, options)}
+        others: dict[Part, Path] = {
+            part: Path(find_source(file)) for part, file in named.items() if file is not None
         }
-        for part, named in files.items():
-            if named is not None:
-                other = Path(find_source(named))
-                others[part] = (other, repeated.watch(_records_of(other, options)))
         if options.test is None and "test" in others:
-            main.notes.append(f"guessed: test data {others['test'][0].name}, beside it")
-        dataset = collect(path.name, path, main, options, others, classes)
+            main.notes.append(f"guessed: test data {others['test'].name}, beside it")
+
+        def open_other(file: Path, options: DataOptions) -> Source:
+            return repeated.watch(_records_of(file, options))
+
+        dataset = collect(path.name, path, main, options, others, open_other, classes)
         dataset = replace(dataset, warnings=repeated.warnings)
         return mind_copies(dataset, drop=options.drop_copies)
     _refuse_columns(source, options)
@@ -154,8 +155,8 @@ def _test_file(path: Path, options: DataOptions) -> str | None:
 def _refuse_columns(source: str, options: DataOptions) -> None:
     """Refuse options that arrays have no columns or files for."""
     names = ("sequence", "time", "label", "group", "split", "features", "window", "validation")
-    for name in (*names, "ignore"):
-        if getattr(options, name) is not None:
+    for name in (*names, "ignore", "categorical"):
+        if getattr(options, name):
             raise DataError(
                 f"{source} holds arrays, so --{name} {getattr(options, name)} means nothing; "
                 "expected a table. Leave it out."

@@ -1,13 +1,13 @@
 """From a stream of records to a data set: classes, windows, and honest splits."""
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from bothways.data.dataset import Dataset, with_test_part
+from bothways.data.dataset import Dataset, with_test_part, with_trained_vocabularies
 from bothways.data.records import PARTS, Array, DataOptions, Part, Record, Source
 from bothways.errors import DataError
 from bothways.sequences import IGNORED, Sequences
@@ -93,7 +93,8 @@ def collect(
     path: Path,
     source: Source,
     options: DataOptions,
-    others: dict[Part, tuple[Path, Source]],
+    others: Mapping[Part, Path],
+    open_other: Callable[[Path, DataOptions], Source],
     classes: tuple[str, ...] | None = None,
 ) -> Dataset:
     """Read a source to its end, and split it.
@@ -108,7 +109,7 @@ def collect(
         The sequences to train on, and more where its records or `options` say so.
     options : DataOptions
     others : dict
-        Validation and test data that are in files of their own.
+        Validation and test data that are in files of their own, which `open_other` opens.
     classes : tuple of str, optional
         The only ones that may occur, in this order; where not given, those that do.
 
@@ -122,17 +123,10 @@ def collect(
     for record in checked_records(path, source, options):
         parts[record.part or "train"].add(record, f"{path}, {record.place}")
         _limit(parts.values(), options)
-    for part, (other_path, other) in others.items():
-        if len(parts[part]):
-            raise DataError(
-                f"{path} holds {part} sequences but --{part} names {other_path}; expected one of "
-                f"the two. Leave --{part} out."
-            )
-        if other.features != source.features:
-            raise DataError(
-                f"{other_path} has features {', '.join(other.features)}; expected those of {path}, "
-                f"{', '.join(source.features)}."
-            )
+    vocabularies = {feature: own.tokens for feature, own in source.vocabularies.items()}
+    for part, other_path in others.items():
+        other = open_other(other_path, options.model_copy(update={"vocabularies": vocabularies}))
+        _check_other(path, source, other_path, other, part, parts[part])
         for record in checked_records(other_path, other, options):
             parts[part].add(record, f"{other_path}, {record.place}")
             _limit(parts.values(), options)
@@ -140,6 +134,48 @@ def collect(
         raise DataError(f"{path} holds no sequence to train on; expected some. Check its splits.")
     _refuse_shared(path, parts, "group" if options.group is not None else "sequence")
     names = classes or source.classes or _in_order(parts.values())
+    made = _numbered(path, parts, names)
+    notes = list(source.notes)
+    if unlabelled := sum(part.unlabelled for part in parts.values()):
+        notes.append(f"left out, for no step of them has a label: {unlabelled:,} sequences")
+    train = made["train"]
+    if options.by_time:
+        train = train.subset(_order_of_time(path, parts["train"]))
+    dataset = Dataset(
+        name=name,
+        train=train,
+        test=made.get("test"),
+        classes=names,
+        validation=made.get("validation"),
+        features=source.features if source.has_columns else (),
+        vocabularies=vocabularies,
+        in_time_order=options.by_time,
+        notes=tuple(notes),
+    )
+    dataset = with_test_part(dataset, options.test_fraction, options.split_seed)
+    return dataset if options.vocabularies else with_trained_vocabularies(dataset)
+
+
+def _check_other(
+    path: Path, source: Source, other_path: Path, other: Source, part: Part, there: _Collected
+) -> None:
+    """Refuse a part's own file if it does not fit the main one."""
+    if len(there):
+        raise DataError(
+            f"{path} holds {part} sequences but --{part} names {other_path}; expected one of "
+            f"the two. Leave --{part} out."
+        )
+    if other.features != source.features:
+        raise DataError(
+            f"{other_path} has features {', '.join(other.features)}; expected those of {path}, "
+            f"{', '.join(source.features)}."
+        )
+
+
+def _numbered(
+    path: Path, parts: Mapping[Part, _Collected], names: tuple[str, ...]
+) -> dict[Part, Sequences]:
+    """Return the parts that hold something, with class numbers, and groups if any repeats."""
     unknown = [n for part in parts.values() for n in part.classes if n not in names]
     if unknown:
         raise DataError(
@@ -148,35 +184,16 @@ def collect(
         )
     every = [group for part in parts.values() for group in part.groups]
     numbers = {group: n for n, group in enumerate(dict.fromkeys(every))}
-    has_groups = len(numbers) < len(every)
-    made = {
-        part: some.sequences(names, numbers if has_groups else None)
-        for part, some in parts.items()
-        if len(some)
-    }
-    notes = list(source.notes)
-    if unlabelled := sum(part.unlabelled for part in parts.values()):
-        notes.append(f"left out, for no step of them has a label: {unlabelled:,} sequences")
-    train = made["train"]
-    if options.by_time:
-        if len(parts["train"].begins) < len(train):
-            raise DataError(
-                f"{path} has no times; expected them for a split by time. Name the column with "
-                "--time."
-            )
-        order = torch.tensor(np.argsort(parts["train"].begins, kind="stable"))
-        train = train.subset(order)
-    dataset = Dataset(
-        name=name,
-        train=train,
-        test=made.get("test"),
-        classes=names,
-        validation=made.get("validation"),
-        features=source.features if source.has_columns else (),
-        in_time_order=options.by_time,
-        notes=tuple(notes),
-    )
-    return with_test_part(dataset, options.test_fraction, options.split_seed)
+    groups = numbers if len(numbers) < len(every) else None
+    return {part: some.sequences(names, groups) for part, some in parts.items() if len(some)}
+
+
+def _order_of_time(path: Path, part: _Collected) -> torch.Tensor:
+    if len(part.begins) < len(part):
+        raise DataError(
+            f"{path} has no times; expected them for a split by time. Name the column with --time."
+        )
+    return torch.tensor(np.argsort(part.begins, kind="stable"))
 
 
 def checked_records(

@@ -1,12 +1,14 @@
 """A labelled data set: training and test sequences, and the names of the classes."""
 
 import hashlib
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
 
 from bothways.config import Target
+from bothways.data.vocabulary import UNKNOWN
 from bothways.errors import DataError
 from bothways.sequences import Sequences
 
@@ -27,6 +29,9 @@ class Dataset:
         To choose by; where there is none, `hold_out` takes some of the training part.
     features : tuple of str
         The name of each feature, where they have names.
+    vocabularies : dict
+        The tokens of each categorical feature, by its name, in the order of their numbers from 1;
+        0 stands for any other.
     in_time_order : bool
         Whether the training part is sorted by time, and its latest sequences are to be held out.
     notes : tuple of str
@@ -48,6 +53,7 @@ class Dataset:
     classes: tuple[str, ...]
     validation: Sequences | None = None
     features: tuple[str, ...] = ()
+    vocabularies: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     in_time_order: bool = False
     notes: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
@@ -93,6 +99,13 @@ class Dataset:
     def target(self) -> Target:
         """What has a label: a sequence, or a step."""
         return self.train.target
+
+    @property
+    def categories(self) -> tuple[int, ...]:
+        """For each feature, how many tokens it may be, 0 where it is an amount; () if all are."""
+        if not self.vocabularies:
+            return ()
+        return tuple(len(self.vocabularies.get(name, ())) for name in self.features)
 
     @property
     def parts(self) -> dict[str, Sequences]:
@@ -162,6 +175,27 @@ def mind_copies(dataset: Dataset, *, drop: bool) -> Dataset:
     kept = torch.tensor([n for n, d in enumerate(of_training) if d not in held_out])
     train = dataset.train.subset(kept) if drop else dataset.train
     return replace(dataset, train=train, notes=(*dataset.notes, *notes))
+
+
+def with_trained_vocabularies(dataset: Dataset) -> Dataset:
+    """Return the data set with the vocabularies of its training part alone, in place.
+
+    Tokens that only other parts have become unknown, as they will be in use.
+    """
+    kept = {}
+    stores = {id(part.steps): part.steps for part in dataset.parts.values()}
+    for name, tokens in dataset.vocabularies.items():
+        feature = dataset.features.index(name)
+        occurs = torch.zeros(len(tokens) + 1, dtype=torch.bool)
+        for steps, _, _ in dataset.train.chunks():
+            occurs[steps[:, feature].long()] = True
+        occurs[UNKNOWN] = False
+        if not bool(occurs[1:].all()):
+            renumbered = torch.where(occurs, occurs.cumsum(0), UNKNOWN)
+            for steps in stores.values():
+                steps[:, feature] = renumbered[steps[:, feature].long()].float()
+        kept[name] = tuple(t for t, kept in zip(tokens, occurs[1:].tolist(), strict=True) if kept)
+    return replace(dataset, vocabularies=kept)
 
 
 def with_test_part(dataset: Dataset, fraction: float, seed: int) -> Dataset:

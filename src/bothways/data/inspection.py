@@ -15,12 +15,16 @@ _SHOWN = 3  # names or rows that a warning lists
 
 @dataclass(frozen=True)
 class FeatureSummary:
-    """A feature of the training part: its range, and the fraction of steps where it is missing."""
+    """A feature of the training part: its range, and the fraction of steps where it is missing.
+
+    `tokens` are the names that it may be, if it is categorical.
+    """
 
     name: str
     low: float
     high: float
     missing: float
+    tokens: tuple[str, ...] = ()
 
     @property
     def is_constant(self) -> bool:
@@ -132,7 +136,8 @@ def _features(dataset: Dataset) -> list[FeatureSummary]:
         missing += absent.sum(dim=0)
         total += len(steps)
     names = dataset.features or tuple(f"feature {n}" for n in range(size))
-    rows = zip(names, low.tolist(), high.tolist(), (missing / total).tolist(), strict=True)
+    tokens = [dataset.vocabularies.get(name, ()) for name in names]
+    rows = zip(names, low.tolist(), high.tolist(), (missing / total).tolist(), tokens, strict=True)
     return [FeatureSummary(*row) for row in rows]
 
 

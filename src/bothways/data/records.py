@@ -4,7 +4,7 @@ A reader is a function `read(path, options)` that returns a `Source`: what its c
 and a stream of `Record`s. All that follows, from classes to splits, is the same for every format.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Self
 
@@ -12,6 +12,7 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from bothways.config import Settings, Target
+from bothways.data.vocabulary import Vocabulary
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -27,6 +28,11 @@ class DataOptions(Settings):
         `label` are guessed from the usual names where not given.
     features : tuple of str, optional
         Columns that are the inputs; all other columns of numbers where not given.
+    categorical : tuple of str
+        Features whose values are names, not amounts.
+    vocabularies : dict
+        The only tokens that count, for a categorical feature; those of the training part where not
+        given.
     test, validation : str, optional
         Files with those parts.
     test_fraction : float
@@ -54,6 +60,8 @@ class DataOptions(Settings):
     group: str | None = None
     split: str | None = None
     features: tuple[str, ...] | None = None
+    categorical: tuple[str, ...] = ()
+    vocabularies: dict[str, tuple[str, ...]] = Field(default_factory=dict)
     test: str | None = None
     validation: str | None = None
     test_fraction: float = Field(default=0.0, ge=0, lt=1)
@@ -149,6 +157,8 @@ class Source:
         What was guessed, for the user to check.
     has_columns : bool
         Whether the file itself calls its features so.
+    vocabularies : dict
+        Of its categorical features; they may grow while records are read.
     """
 
     features: tuple[str, ...]
@@ -156,3 +166,4 @@ class Source:
     classes: tuple[str, ...] | None = None
     notes: list[str] = field(default_factory=list)
     has_columns: bool = False
+    vocabularies: Mapping[str, Vocabulary] = field(default_factory=dict)

@@ -14,6 +14,7 @@ import numpy as np
 from bothways.config import Target
 from bothways.data.columns import Columns, CsvColumns, ParquetColumns
 from bothways.data.records import PARTS, Array, DataOptions, Part, Record, Source
+from bothways.data.vocabulary import MAX_TOKENS, Vocabulary
 from bothways.errors import DataError
 
 # Names that say what a column is, wherever someone has not said it.
@@ -34,6 +35,7 @@ class _Roles:
     group: str | None
     split: str | None
     features: tuple[str, ...]
+    vocabularies: dict[str, Vocabulary]  # of the features that are categorical
 
     @property
     def columns(self) -> list[str]:
@@ -65,7 +67,9 @@ def read_table(path: Path, options: DataOptions, *, labelled: bool = True) -> So
     table = ParquetColumns(path) if path.suffix.lower() in (".parquet", ".pq") else CsvColumns(path)
     roles, notes = _roles(table, options, labelled)
     records = _records(table, roles, options.target)
-    return Source(roles.features, records, notes=notes, has_columns=True)
+    return Source(
+        roles.features, records, notes=notes, has_columns=True, vocabularies=roles.vocabularies
+    )
 
 
 def _roles(table: Columns, options: DataOptions, labelled: bool) -> tuple[_Roles, list[str]]:
@@ -78,6 +82,57 @@ def _roles(table: Columns, options: DataOptions, labelled: bool) -> tuple[_Roles
         raise DataError(
             f"{table.path} has two columns {double!r}; expected each name once. Rename one."
         )
+    found, guessed = _named_columns(table, options, labelled)
+    taken = set(found.values())
+    free = [name for name in columns if name not in taken]
+    features = options.features
+    if features is None:
+        features = tuple(
+            name
+            for name in free
+            if types.is_floating(table.types[name])
+            or types.is_integer(table.types[name])
+            or name in options.categorical  # here, for they keep their place
+        )
+        guessed.append(f"features {', '.join(features)}")
+        others = [name for name in free if name not in features]
+        if others and labelled:
+            guessed.append(
+                f"left out, for they hold no numbers: {', '.join(others)} (--categorical takes "
+                "columns of names)"
+            )
+    features += tuple(name for name in options.categorical if name not in features)
+    for name in features:
+        if name not in free or features.count(name) > 1:
+            what = "is no column" if name not in columns else "has another part to play"
+            what = "is named twice" if features.count(name) > 1 else what
+            option = "--categorical" if name in options.categorical else "--features"
+            raise DataError(
+                f"{table.path}: feature {name!r} {what}; expected one of {', '.join(free)}. "
+                f"Check {option}."
+            )
+    if not features:
+        named = ", ".join(sorted(filter(None, taken)))
+        raise DataError(
+            f"{table.path} has no column of numbers beside {named}; "
+            "expected at least one feature. Check the file, or name columns with --features or "
+            "--categorical."
+        )
+    known = options.vocabularies
+    vocabularies = {
+        name: Vocabulary(known.get(name, ()), grows=name not in known)
+        for name in features
+        if name in options.categorical
+    }
+    roles = _Roles(features=features, vocabularies=vocabularies, **found)  # type: ignore[arg-type]
+    return roles, [f"guessed: {'; '.join(guessed)}"] if guessed else []
+
+
+def _named_columns(
+    table: Columns, options: DataOptions, labelled: bool
+) -> tuple[dict[str, str | None], list[str]]:
+    """Return the column of each role but the features', and what was guessed of them."""
+    columns = table.names
     found: dict[str, str | None] = {}
     guessed = []
     wanted = ("sequence", "time", "label", "group", "split") if labelled else ("sequence", "time")
@@ -99,36 +154,7 @@ def _roles(table: Columns, options: DataOptions, labelled: bool) -> tuple[_Roles
                 f"{table.path} has columns {', '.join(columns)}, none of them a usual name for the "
                 f"{role}; expected one. Name it with --{role}."
             )
-    found = dict.fromkeys(("sequence", "time", "label", "group", "split")) | found
-    taken = set(found.values())
-    features = options.features
-    if features is None:
-        features = tuple(
-            name
-            for name, kind in table.types.items()
-            if name not in taken and (types.is_floating(kind) or types.is_integer(kind))
-        )
-        guessed.append(f"features {', '.join(features)}")
-        others = [name for name in columns if name not in taken and name not in features]
-        if others and labelled:
-            guessed.append(f"left out, for they hold no numbers: {', '.join(others)}")
-    for name in features:
-        if name not in columns or name in taken or features.count(name) > 1:
-            what = "is no column" if name not in columns else "has another part to play"
-            what = "is named twice" if features.count(name) > 1 else what
-            raise DataError(
-                f"{table.path}: feature {name!r} {what}; expected one of "
-                f"{', '.join(other for other in columns if other not in taken)}. "
-                "Check --features."
-            )
-    if not features:
-        named = ", ".join(sorted(filter(None, taken)))
-        raise DataError(
-            f"{table.path} has no column of numbers beside {named}; "
-            "expected at least one feature. Check the file, or name columns with --features."
-        )
-    roles = _Roles(features=features, **found)  # type: ignore[arg-type]
-    return roles, [f"guessed: {'; '.join(guessed)}"] if guessed else []
+    return dict.fromkeys(("sequence", "time", "label", "group", "split")) | found, guessed
 
 
 def _usual(role: str, columns: list[str]) -> str | None:
@@ -169,16 +195,22 @@ def _records(table: Columns, roles: _Roles, target: Target) -> Iterator[Record]:
 
 def _runs(table: Columns, roles: _Roles, target: Target) -> Iterator[_Rows]:
     """Yield the rows of each sequence in each block."""
-    text = [name for name in (roles.sequence, roles.label, roles.group, roles.split) if name]
+    named = [name for name in (roles.sequence, roles.label, roles.group, roles.split) if name]
+    text = [*named, *roles.vocabularies]
+    amounts = [name for name in roles.features if name not in roles.vocabularies]
     row = 0
-    for block in table.blocks(roles.columns, text, list(roles.features)):
+    for block in table.blocks(roles.columns, text, amounts):
         count = block.num_rows
         if not count:
             continue
         names = _texts(block[roles.sequence], table, roles.sequence, row)
         values = np.empty((count, len(roles.features)), np.float32)
         for n, feature in enumerate(roles.features):
-            values[:, n] = block[feature].cast("float64").to_numpy(zero_copy_only=False)
+            if feature in roles.vocabularies:
+                texts = _texts(block[feature], table, feature, row, optional=True)
+                values[:, n] = _numbers(roles.vocabularies[feature], texts, table, feature)
+            else:
+                values[:, n] = block[feature].cast("float64").to_numpy(zero_copy_only=False)
         columns = {}
         for role in ("label", "group", "split"):
             column = getattr(roles, role)
@@ -193,6 +225,16 @@ def _runs(table: Columns, roles: _Roles, target: Target) -> Iterator[_Rows]:
             own = {role: column[part] for role, column in columns.items()}
             yield _Rows(str(names[start]), row + int(start), values[part], own)
         row += count
+
+
+def _numbers(vocabulary: Vocabulary, texts: Array, table: Columns, name: str) -> Array:
+    numbers = vocabulary.numbers(texts)
+    if len(vocabulary) > MAX_TOKENS:
+        raise DataError(
+            f"{table.path}: column {name!r} holds more than {MAX_TOKENS:,} different names; "
+            "expected categories. Leave it out of --categorical."
+        )
+    return numbers
 
 
 def _record(table: Columns, roles: _Roles, target: Target, runs: list[_Rows]) -> Record:
