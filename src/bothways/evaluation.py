@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from bothways.calibration import bound_of, fit_temperature
 from bothways.metrics import Tally, expected_calibration_error, log_loss
@@ -39,6 +40,21 @@ def compute_logits(model: SequenceClassifier, sequences: Sequences) -> Tensor:
         else:
             found[indices] = logits
     return found
+
+
+def accuracy_and_loss(model: SequenceClassifier, sequences: Sequences) -> tuple[float, float]:
+    """Return the fraction that is right of all that has a label, and the mean cross entropy."""
+    hits = count = 0
+    loss = 0.0
+    for _, batch, logits in _run(model, sequences):
+        assert batch.labels is not None  # a Dataset has checked
+        labels, logits = batch.labels.flatten(), logits.flatten(0, -2)
+        hits += int((logits.argmax(dim=1) == labels).sum())
+        count += int((labels != IGNORED).sum())
+        loss += functional.cross_entropy(
+            logits, labels, ignore_index=IGNORED, reduction="sum"
+        ).item()
+    return hits / count, loss / count
 
 
 def _run(

@@ -20,7 +20,7 @@ from bothways.batching import (
 from bothways.config import ModelConfig, TrainConfig
 from bothways.device import choose_device
 from bothways.errors import NonFiniteLossError
-from bothways.evaluation import compute_logits
+from bothways.evaluation import accuracy_and_loss
 from bothways.model import SequenceClassifier
 from bothways.optimization import learning_rate_at, make_optimizer
 from bothways.sequences import IGNORED, SequenceBatch, Sequences
@@ -354,7 +354,7 @@ class Training:
         accuracy = loss = None
         self.epoch += 1
         if self._validation is not None:
-            accuracy, loss = self._validate(self._validation)
+            accuracy, loss = accuracy_and_loss(self._evaluated_model(), self._validation)
             better = self.best is None or (accuracy, -loss) > (self.best.accuracy, -self.best.loss)
             if better:
                 self.best = Best(self.epoch, accuracy, loss)
@@ -374,12 +374,6 @@ class Training:
             validation_loss=loss,
             validation_accuracy=accuracy,
         )
-
-    def _validate(self, sequences: Sequences) -> tuple[float, float]:
-        logits, labels = compute_logits(self._evaluated_model(), sequences), sequences.flat_labels()
-        logits, labels = logits[labels != IGNORED], labels[labels != IGNORED]
-        loss = functional.cross_entropy(logits, labels).item()
-        return (logits.argmax(dim=1) == labels).double().mean().item(), loss
 
     def _evaluated_model(self) -> SequenceClassifier:
         if self._average is None:

@@ -66,16 +66,16 @@ class _Collected:
     def sequences(self, classes: Sequence[str], groups: dict[str, int] | None) -> Sequences:
         """Return them with numbered labels and groups."""
         number = {name: n for n, name in enumerate(classes)}
-        numbers = torch.tensor([number.get(label, IGNORED) for label in self._codes])
-        labels = numbers[torch.from_numpy(np.concatenate(self._labels))]
+        numbers = np.array([number.get(label, IGNORED) for label in self._codes], np.int32)
+        labels = torch.from_numpy(numbers[np.concatenate(self._labels)])
         steps, file = self.values.finish()
         lengths = torch.tensor(self.values.lengths)
         return Sequences(
             steps,
             starts=lengths.cumsum(0) - lengths,
             lengths=lengths,
-            labels=labels if self._options.target == "sequence" else None,
-            step_labels=labels.int() if self._options.target == "step" else None,
+            labels=labels.long() if self._options.target == "sequence" else None,
+            step_labels=labels if self._options.target == "step" else None,
             groups=None if groups is None else torch.tensor([groups[g] for g in self.groups]),
             file=file,
         )
