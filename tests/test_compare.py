@@ -1,7 +1,9 @@
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from sklearn.base import BaseEstimator
 
 from bothways import Dataset, Sequences
 from bothways.baselines import baselines, majority, summaries, summary_regression
@@ -81,3 +83,34 @@ def test_one_round_and_no_spread():
     assert "too few rounds to tell it from chance" in describe_difference(alone)
     same = Candidate("a", True, [0.5, 0.5])
     assert paired_difference(same, same, 0.3).p_value == 1
+
+
+def test_mini_rocket_gets_equally_long_sequences_without_gaps(monkeypatch):
+    """aeon brings much along, so its place is taken by a transformer that notes what it gets."""
+    seen = []
+
+    class MiniRocket(BaseEstimator):
+        def __init__(self, random_state=None):
+            self.random_state = random_state
+
+        def fit(self, arrays, labels=None):
+            return self
+
+        def transform(self, arrays):
+            seen.append(arrays)
+            return arrays.reshape(len(arrays), -1)
+
+    module = SimpleNamespace(MiniRocket=MiniRocket)
+    monkeypatch.setattr("bothways.baselines.importlib.import_module", lambda name: module)
+    arrays = [np.full((n, 2), n % 2, np.float64) for n in (5, 12, 7, 8, 11, 6)]
+    for values in arrays[:4]:
+        values[1, 0] = np.nan
+        values[:, 1] += np.linspace(0, 1, len(values))
+    labels = [1, 0, 1, 0, 1, 0]
+    training = Sequences.from_arrays(arrays[:4], labels[:4])
+    held_out = Sequences.from_arrays(arrays[4:], labels[4:])
+    assert list(baselines("sequence"))[2] == "MiniRocket"
+    assert baselines("sequence")["MiniRocket"](training, held_out) == 1.0
+    assert [some.shape for some in seen] == [(4, 2, 12), (2, 2, 12)]
+    assert not any(np.isnan(some).any() for some in seen)
+    np.testing.assert_allclose(seen[0][0, 1], 1 + np.linspace(0, 1, 12))
