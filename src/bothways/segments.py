@@ -51,14 +51,15 @@ def edit_score(true: Sequence[Segment], predicted: Sequence[Segment]) -> float:
     longer = max(len(true), len(predicted))
     if longer == 0:
         return 1.0
-    previous = list(range(len(predicted) + 1))
-    for n, segment in enumerate(true, start=1):
-        current = [n]
-        for m, other in enumerate(predicted, start=1):
-            replaced = previous[m - 1] + (segment.label != other.label)
-            current.append(min(previous[m] + 1, current[m - 1] + 1, replaced))
-        previous = current
-    return 1 - previous[-1] / longer
+    labels = np.array([segment.label for segment in predicted])
+    ahead = np.arange(len(predicted) + 1)
+    costs = ahead.copy()  # of turning the true segments so far into the first n predicted ones
+    for segment in true:
+        kept = costs[:-1] + (labels != segment.label)
+        costs += 1
+        costs[1:] = np.minimum(costs[1:], kept)
+        costs = np.minimum.accumulate(costs - ahead) + ahead  # what is inserted costs 1 each
+    return float(1 - costs[-1] / longer)
 
 
 def matches(
@@ -68,11 +69,23 @@ def matches(
 
     A predicted segment is a true positive if, among true ones of its label, the one that it
     overlaps most is overlapped by at least `overlap` and has not been found before.
+
+    Parameters
+    ----------
+    true, predicted : in order, none overlapping another
+    overlap : float
+        Intersection over union.
     """
     found: set[int] = set()
+    first = 0
     for segment in predicted:
+        while first < len(true) and true[first].end <= segment.start:
+            first += 1
         best, best_place = 0.0, -1
-        for place, other in enumerate(true):
+        for place in range(first, len(true)):
+            other = true[place]
+            if other.start >= segment.end:
+                break
             if other.label == segment.label:
                 both = min(segment.end, other.end) - max(segment.start, other.start)
                 either = max(segment.end, other.end) - min(segment.start, other.start)
