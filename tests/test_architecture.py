@@ -19,14 +19,14 @@ ROWS = [
     ["model"],
     ["device", "optimization", "evaluation", "training", "checkpoint", "model_card", "inference"],
     ["convert", "prediction", "progress", "run_folder", "provenance", "splits", "run"],
-    ["estimator", "baselines", "compare"],
+    ["estimator", "classifier", "labeller", "baselines", "compare"],
     ["console", "commands", "data_arguments", "cli", "__main__"],
 ]
 PLACE = {name: (row, n) for row, names in enumerate(ROWS) for n, name in enumerate(names)}
 COMPILED = {f"kernels/compiled/{path.name}" for path in SOURCE.glob("kernels/compiled/*.py")}
 ADAPTED_IN = {
     "PIL": {"data/images.py"},
-    "sklearn": {"estimator.py", "baselines.py"},
+    "sklearn": {"estimator.py", "classifier.py", "labeller.py", "baselines.py"},
     "scipy": {"compare.py"},
     "aeon": {"baselines.py"},
     "pyarrow": {"data/columns.py", "data/tables.py"},

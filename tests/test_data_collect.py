@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from bothways.data import DataOptions, hold_out, open_dataset
-from bothways.data.dataset import group_split
+from bothways.data.held_out import group_split
 from bothways.errors import DataError
 
 

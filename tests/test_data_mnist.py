@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from bothways.data import Dataset
-from bothways.data.dataset import stratified_split
+from bothways.data.held_out import stratified_split
 from bothways.data.mnist import mnist
 from bothways.errors import DataError
 from bothways.sequences import Sequences

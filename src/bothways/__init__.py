@@ -8,18 +8,18 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from bothways.classifier import RecurrentClassifier as RecurrentClassifier
     from bothways.config import ModelConfig as ModelConfig
     from bothways.config import TrainConfig as TrainConfig
     from bothways.data import DataOptions as DataOptions
     from bothways.data import Dataset as Dataset
     from bothways.data import open_dataset as open_dataset
     from bothways.errors import BothwaysError as BothwaysError
-    from bothways.estimator import RecurrentClassifier as RecurrentClassifier
-    from bothways.estimator import RecurrentLabeller as RecurrentLabeller
     from bothways.inference import TrainedClassifier as TrainedClassifier
     from bothways.inference import TrainedLabeller as TrainedLabeller
     from bothways.inference import TrainedModel as TrainedModel
     from bothways.inference import load as load
+    from bothways.labeller import RecurrentLabeller as RecurrentLabeller
     from bothways.model import SequenceClassifier as SequenceClassifier
     from bothways.run import resume as resume
     from bothways.run import train as train
@@ -31,8 +31,8 @@ _HOME = {
     "DataOptions": "data",
     "Dataset": "data",
     "ModelConfig": "config",
-    "RecurrentClassifier": "estimator",
-    "RecurrentLabeller": "estimator",
+    "RecurrentClassifier": "classifier",
+    "RecurrentLabeller": "labeller",
     "SequenceBatch": "sequences",
     "SequenceClassifier": "model",
     "Sequences": "sequences",

@@ -6,14 +6,9 @@ from pathlib import Path
 
 from bothways.config import Target
 from bothways.data.collect import collect
-from bothways.data.dataset import (
-    Dataset,
-    check_finite,
-    hold_out,
-    mind_copies,
-    with_test_part,
-)
+from bothways.data.dataset import Dataset, check_finite, mind_copies
 from bothways.data.formats import KNOWN_ENDINGS, RECORD_READERS, record_reader
+from bothways.data.held_out import hold_out, with_test_part
 from bothways.data.inspection import FeatureSummary, RepeatedTimes, inspect_dataset
 from bothways.data.labelled import read_idx, read_npy, read_npz
 from bothways.data.mnist import mnist

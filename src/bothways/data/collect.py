@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from bothways.data.dataset import Dataset, with_test_part, with_trained_vocabularies
+from bothways.data.dataset import Dataset, with_trained_vocabularies
+from bothways.data.held_out import with_test_part
 from bothways.data.records import PARTS, Array, DataOptions, Part, Record, Source
 from bothways.errors import DataError
 from bothways.sequences import IGNORED, Sequences
