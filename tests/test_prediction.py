@@ -1,5 +1,6 @@
 """Predictions for whole files, and the files they are written to."""
 
+import csv
 import io
 import json
 
@@ -10,6 +11,7 @@ from PIL import Image
 
 from bothways.checkpoint import Manifest, Preprocessing
 from bothways.config import ModelConfig
+from bothways.data import DataOptions
 from bothways.data.unlabelled import CHUNK_ROWS
 from bothways.errors import BothwaysError, ConfigError, DataError
 from bothways.inference import TrainedClassifier
@@ -192,3 +194,33 @@ def test_an_error_leaves_what_was_there_before(tmp_path, before):
     with pytest.raises(DataError, match="in the middle"):
         write_half(tmp_path / "p.csv")
     assert {path.name: path.read_text() for path in tmp_path.iterdir()} == before
+
+
+@pytest.mark.parametrize("timed", [False, True])
+def test_windows_carry_the_recording_its_steps_and_its_times(tmp_path, timed):
+    model = make_model()
+    reading = DataOptions(window=3, stride=2, features=("x", "y"), sequence="id")
+    preprocessing = Preprocessing(reading=reading, features=("x", "y"))
+    manifest = model.manifest.model_copy(update={"preprocessing": preprocessing})
+    model = TrainedClassifier(model.classifier, manifest)
+    inputs = random_inputs(2).repeat(2, axis=1)  # 8 steps each
+    path = tmp_path / "recordings.csv"
+    rows = [
+        f"{'ab'[n]},2026-01-31T09:30:{step:02},{x},{y}"
+        for n, values in enumerate(inputs)
+        for step, (x, y) in enumerate(values)
+    ]
+    path.write_text("\n".join([f"id,{'t' if timed else 'unsaid'},x,y", *rows]) + "\n")
+    file = io.StringIO()
+    assert write_answers(predict_files(model, [path], pytest.fail), file, "csv") == 6
+    lines = list(csv.DictReader(io.StringIO(file.getvalue())))
+    where = [(line["sequence"], line["start"], line["end"]) for line in lines]
+    assert where == [(n, str(k), str(k + 3)) for n in "ab" for k in (0, 2, 4)]
+    expected = model.predict_proba([values[k : k + 3] for values in inputs for k in (0, 2, 4)])
+    found = [[float(line[f"probability_{name}"]) for name in CLASSES] for line in lines]
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+    if timed:
+        assert lines[1]["start_time"] == "2026-01-31T09:30:02"
+        assert lines[1]["end_time"] == "2026-01-31T09:30:04"
+    else:
+        assert "start_time" not in lines[0]
