@@ -15,7 +15,7 @@ from bothways.data import Dataset, FeatureSummary, inspect_dataset
 from bothways.inference import TrainedModel
 from bothways.model_card import describe_architecture, describe_origin, describe_readout
 from bothways.recipes import Recipe
-from bothways.segments import OVERLAPS
+from bothways.segments import F1_FIGURES
 
 _BAR_WIDTH = 30
 _FEATURES_SHOWN = 20
@@ -24,6 +24,10 @@ _BOUNDS = {
     "least": " (the least allowed: the validation split asks for yet surer probabilities)",
     "most": " (the most allowed: the validation split asks for yet less sure probabilities)",
 }
+
+_SEGMENT_FIGURES = {
+    f"F1 at {100 * overlap:.0f} %": name for overlap, name in F1_FIGURES.items()
+} | {"edit score": "edit_score"}
 
 if TYPE_CHECKING:  # it brings scikit-learn
     from bothways.compare import Comparison, Difference
@@ -44,19 +48,11 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], title: st
 
 
 def got(figures: dict[str, Any]) -> str:
-    """Return the accuracy in the notebooks' words; of steps, with how well segments match."""
-    text = (
+    """Return the accuracy in the notebooks' words."""
+    return (
         f"Got {figures['correct']} / {figures['count']} "
         f"with accuracy {100 * figures['accuracy']:.2f}"
     )
-    if "edit_score" in figures:
-        percents = [f"{100 * overlap:.0f}" for overlap in OVERLAPS]
-        f1 = ", ".join(f"{figures[f'segment_f1_{percent}']:.3f}" for percent in percents)
-        text += (
-            f" of steps; segment F1 at {', '.join(percents)} % overlap {f1}, "
-            f"edit score {figures['edit_score']:.3f}"
-        )
-    return text
 
 
 def print_run(history: Sequence[dict[str, Any]], metrics: dict[str, Any]) -> None:
@@ -99,21 +95,39 @@ def print_run(history: Sequence[dict[str, Any]], metrics: dict[str, Any]) -> Non
 
 
 def print_accuracies(metrics: dict[str, Any]) -> None:
-    """Print a line for each split that there is."""
-    for split, figures in metrics.items():
-        if figures is not None:
-            print(f"{split + ':':<12}{got(figures)}")
+    """Print a line for each split that there is; of labels of steps, a table."""
+    measured = {split: figures for split, figures in metrics.items() if figures is not None}
+    if any("edit_score" in figures for figures in measured.values()):
+        print_table(
+            ["split", "steps", "right", "accuracy", *_SEGMENT_FIGURES],
+            [
+                [
+                    split,
+                    f"{figures['count']:,}",
+                    f"{figures['correct']:,}",
+                    f"{figures['accuracy']:.2%}",
+                    *(f"{figures[name]:.3f}" for name in _SEGMENT_FIGURES.values()),
+                ]
+                for split, figures in measured.items()
+            ],
+        )
+        return
+    for split, figures in measured.items():
+        print(f"{split + ':':<12}{got(figures)}")
 
 
 def print_metrics(split: str, figures: dict[str, Any]) -> None:
     """Print all figures of one split."""
-    print(f"{split}: {got(figures)}")
+    print(f"{split}: {got(figures)}" + (" of steps" if "edit_score" in figures else ""))
     print(
         f"balanced accuracy {figures['balanced_accuracy']:.4f}, "
         f"macro F1 {figures['macro_f1']:.4f}, "
         f"log loss {figures['log_loss']:.4f}, "
         f"expected calibration error {figures['expected_calibration_error']:.4f}"
     )
+    if "edit_score" in figures:
+        segments = (f"{title} {figures[name]:.4f}" for title, name in _SEGMENT_FIGURES.items())
+        print(f"segments: {', '.join(segments)}")
     per_class = figures["per_class"]
     print_table(
         ["class", "precision", "recall", "F1", "count"],

@@ -13,8 +13,8 @@ import numpy as np
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
-OVERLAPS = (0.10, 0.25, 0.50)
-"""Intersection over union from which a predicted segment counts as a true one found."""
+F1_FIGURES = {0.10: "segment_f1_10", 0.25: "segment_f1_25", 0.50: "segment_f1_50"}
+"""By the intersection over union from which a predicted segment counts as a true one found."""
 
 
 class Segment(NamedTuple):
@@ -101,7 +101,7 @@ class SegmentTally:
 
     def __init__(self) -> None:
         self._edit_scores: list[float] = []
-        self._counts = {overlap: np.zeros(3, np.int64) for overlap in OVERLAPS}
+        self._counts = {overlap: np.zeros(3, np.int64) for overlap in F1_FIGURES}
 
     def add(self, true_labels: Array, predicted_labels: Array) -> None:
         """Take a sequence into account: integer arrays (time,), without ignored steps."""
@@ -122,5 +122,5 @@ class SegmentTally:
         figures = {"edit_score": float(np.mean(self._edit_scores))}
         for overlap, (hits, extra, missed) in self._counts.items():
             total = 2 * hits + extra + missed
-            figures[f"segment_f1_{100 * overlap:.0f}"] = float(2 * hits / total) if total else 1.0
+            figures[F1_FIGURES[overlap]] = float(2 * hits / total) if total else 1.0
         return figures
