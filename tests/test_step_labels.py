@@ -279,5 +279,6 @@ def test_a_target_without_its_labels_is_refused(tmp_path):
     with pytest.raises(ConfigError, match=r"readout is 'mean' but the labels of .* are of steps"):
         run(path, tmp_path / "run", readout="mean")
     with pytest.raises(ConfigError, match="stem_stride is 2 but each step is to have a label"):
-        run(path, tmp_path / "run", stem_channels=4)
-    run(path, tmp_path / "run", stem_channels=4, stem_stride=1, epochs=1)
+        run(path, tmp_path / "run", stem_channels=4, stem_stride=2)
+    finished = run(path, tmp_path / "run", stem_channels=4, epochs=1)
+    assert finished.load().manifest.model.stem_stride == 1
