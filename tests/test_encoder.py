@@ -33,6 +33,21 @@ def test_statistics_are_of_the_subset_alone_and_leave_nan_out(sequences):
     np.testing.assert_allclose(mean[0], np.delete(steps[:, 0], 1).mean(), rtol=1e-6)
 
 
+def test_jitter_scales_and_shifts_each_feature_of_a_row_in_training_alone():
+    encoder = FeatureEncoder(config(input_jitter=0.5, missing="mask"))
+    inputs = torch.randn(4, 9, 3)
+    inputs[1, 2, 0] = torch.nan
+    outputs = encoder.train()(inputs)
+    slopes = (outputs[:, 1, :3] - outputs[:, 0, :3]) / (inputs[:, 1] - inputs[:, 0])
+    shifts = outputs[:, 0, :3] - slopes * inputs[:, 0]
+    assert slopes.unique().numel() == shifts.unique().numel() == 12
+    expected = slopes[:, None] * inputs.nan_to_num(0.0) + shifts[:, None]
+    torch.testing.assert_close(outputs[..., :3], expected)
+    assert torch.equal(outputs[..., 3:], inputs.isnan().float())
+    assert torch.equal(encoder.eval()(inputs)[..., :3], inputs.nan_to_num(0.0))
+    assert SequenceClassifier(config(input_jitter=0.5)).encoder is not None
+
+
 def test_large_offsets_do_not_eat_the_deviation():
     steps = torch.tensor([[1e6], [1e6 + 1], [1e6 + 2]]).numpy()
     _, scale = feature_statistics(Sequences.from_arrays([steps]))

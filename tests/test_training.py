@@ -186,7 +186,7 @@ def test_epoch_loss_does_not_depend_on_when_it_is_read():
 @pytest.mark.parametrize("stop_after", range(1, 13))
 def test_restored_training_goes_on_bit_by_bit(stop_after):
     settings = {
-        "model": {"dropout": 0.3, "initial_state": "normal"},
+        "model": {"dropout": 0.3, "initial_state": "normal", "input_jitter": 0.2},
         "average_decay": 0.8,
         "schedule": "one_cycle",
         "validation": make_sequences(10, seed=5),

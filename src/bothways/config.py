@@ -55,6 +55,9 @@ class ModelConfig(Settings):
         normal: drawn anew for each batch in training, N(0, 1); zeros in use.
     standardize : bool
         Subtract each feature's mean in training and divide by its standard deviation.
+    input_jitter : float
+        In training, each feature of a sequence is multiplied by 1 + j and shifted by another j,
+        drawn from N(0, input_jitter) anew for each batch; standardised first where it is.
     missing : refuse, mean, zero or mask
         What NaN becomes: an error, the feature's mean in training, 0 (before standardising), or the
         mean beside a further feature that is 1 there.
@@ -88,6 +91,7 @@ class ModelConfig(Settings):
     sequence_length: int | None = Field(default=None, ge=1)
     initial_state: Literal["zeros", "normal"] = "zeros"
     standardize: bool = False
+    input_jitter: float = Field(default=0.0, ge=0)
     missing: Literal["refuse", "mean", "zero", "mask"] = "refuse"
     categories: tuple[Annotated[int, Field(ge=0)], ...] = ()
     embedding_size: int = Field(default=8, ge=1)

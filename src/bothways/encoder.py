@@ -14,13 +14,13 @@ from bothways.sequences import Sequences
 
 
 class FeatureEncoder(nn.Module):
-    """Fill what is missing, standardise amounts, and look up the vectors of tokens.
+    """Fill what is missing, standardise amounts, in training jitter them, and look up tokens.
 
     Parameters
     ----------
     config : ModelConfig
-        `standardize`, `missing`, `categories`, `embedding_size` and `token_dropout` say what is
-        done.
+        `standardize`, `input_jitter`, `missing`, `categories`, `embedding_size` and
+        `token_dropout` say what is done.
 
     Attributes
     ----------
@@ -39,6 +39,7 @@ class FeatureEncoder(nn.Module):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.standardize = config.standardize
+        self.jitter = config.input_jitter
         self.missing = config.missing
         self.amounts = config.amounts
         self.tokens = nn.ModuleDict(
@@ -87,6 +88,9 @@ class FeatureEncoder(nn.Module):
             amounts = torch.where(absent, filling, amounts)
         if self.standardize:
             amounts = (amounts - self.mean) / self.scale
+        if self.training and self.jitter:
+            amounts = amounts * (1 + self.jitter * torch.randn_like(amounts[:, :1]))
+            amounts = amounts + self.jitter * torch.randn_like(amounts[:, :1])
         encoded = [amounts]
         if absent is not None and self.missing == "mask":
             encoded.append(absent.to(inputs.dtype))

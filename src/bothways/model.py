@@ -45,10 +45,13 @@ class SequenceClassifier(nn.Module):
     def __init__(self, config: ModelConfig, *, backend: str = "auto") -> None:
         super().__init__()
         self.config = config
-        as_they_are = (
-            not config.standardize and config.missing == "refuse" and not any(config.categories)
+        encoded = (
+            config.standardize
+            or config.input_jitter
+            or config.missing != "refuse"
+            or any(config.categories)
         )
-        self.encoder = None if as_they_are else FeatureEncoder(config)
+        self.encoder = FeatureEncoder(config) if encoded else None
         size = config.input_size if self.encoder is None else self.encoder.encoded_size
         self.stem = None if config.stem_channels is None else ConvolutionalStem(config, size)
         self.layers = RecurrentLayers(

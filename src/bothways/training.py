@@ -99,8 +99,8 @@ class _Unread:
 class Training:
     """A model in training: where it stands, and how to go on.
 
-    Dropout and random initial states draw from torch's default generator; seed it before, and
-    `restore` sets it again.
+    Dropout, jitter and random initial states draw from torch's default generator; seed it before,
+    and `restore` sets it again.
 
     Parameters
     ----------
