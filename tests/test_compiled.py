@@ -251,6 +251,20 @@ def test_same_bits_at_every_run(cell, threads):
 
 
 @cells
+@pytest.mark.parametrize("hidden_size", [12, 33, 64])
+def test_order_of_rows_changes_no_bit(cell, hidden_size, threads):
+    layer = make(cell, 5, hidden_size, num_layers=2, bidirectional=True, batch_first=True)
+    for batch_size in (4, 7, 20, 33):
+        inputs = torch.randn(batch_size, 9, 5)
+        lengths = torch.randint(1, 10, (batch_size,))
+        order = torch.randperm(batch_size)
+        with torch.no_grad():
+            outputs, _ = layer(inputs, lengths=lengths)
+            mixed, _ = layer(inputs[order], lengths=lengths[order])
+        assert torch.equal(mixed, outputs[order])
+
+
+@cells
 def test_inference_gives_the_bits_of_training(cell, threads):
     layers = make(cell, 9, 40, num_layers=2, bidirectional=True)
     inputs, lengths = torch.randn(30, 12, 9), torch.randint(1, 31, (12,))

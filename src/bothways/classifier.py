@@ -96,10 +96,13 @@ class RecurrentClassifier(ClassifierMixin, RecurrentEstimator):  # type: ignore[
         return self
 
     def predict_proba(self, X: Any) -> Array:
-        """Return probabilities (count, num_classes), in the order of `classes_`."""
+        """Return probabilities (count, num_classes), in the order of `classes_`.
+
+        They are float32, as precise as the net is.
+        """
         check_is_fitted(self, "model_")
         model = cast(TrainedClassifier, self.model_)
-        return model.predict_proba(self._sequences(X, fitting=False))
+        return model.predict_proba(self._sequences(X, fitting=False)).astype(np.float32)
 
     def predict(self, X: Any) -> Array:
         """Return the most probable class of each sequence, (count,)."""

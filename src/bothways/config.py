@@ -118,7 +118,8 @@ class ModelConfig(Settings):
         if self.stem_channels is not None and self.readout == "flatten":
             raise ValueError(
                 f"stem_channels is {self.stem_channels} but readout is 'flatten', which needs each "
-                "step in its place; expected another readout. Use readout final or mean."
+                "step in its place; expected another readout, or no stem. Use readout final or "
+                "mean, or set stem_channels=null."
             )
         if self.stem_channels is not None and self.readout == "step" and self.stem_stride > 1:
             raise ValueError(

@@ -69,10 +69,11 @@ class RecurrentLabeller(RecurrentEstimator):
         return self
 
     def predict_proba(self, X: Any) -> list[Array]:
-        """Return probabilities, an array (time_i, num_classes) a sequence."""
+        """Return probabilities, a float32 array (time_i, num_classes) a sequence."""
         check_is_fitted(self, "model_")
         model = cast(TrainedLabeller, self.model_)
-        return list(model.predict_proba(self._sequences(X, fitting=False)))
+        found = model.predict_proba(self._sequences(X, fitting=False))
+        return [probabilities.astype(np.float32) for probabilities in found]
 
     def predict(self, X: Any) -> list[Array]:
         """Return the most probable class of each step, an array (time_i,) a sequence."""

@@ -54,7 +54,7 @@ def _read_header(lines: Iterator[tuple[int, str]], path: Path) -> dict[str, str]
     """Return the tags before @data, in lower case."""
     tags: dict[str, str] = {}
     for number, line in lines:
-        if line.startswith("#"):
+        if line.startswith(("#", "%")):
             continue
         if not line.startswith("@"):
             raise DataError(

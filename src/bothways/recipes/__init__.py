@@ -38,8 +38,8 @@ class Recipe:
     def with_settings(self, settings: Mapping[str, Any], target: Target = "sequence") -> "Recipe":
         """Return the recipe with some settings of its model or training replaced.
 
-        Where steps have labels (`target`), `readout` is step, and a stem's stride 1, unless
-        `settings` say otherwise.
+        Where steps have labels (`target`), `readout` is step, and there is no stem, which would
+        make sequences shorter, unless `settings` say otherwise.
 
         Raises
         ------
@@ -48,8 +48,8 @@ class Recipe:
         """
         architecture = set(ModelConfig.model_fields) - set(FROM_DATA)
         if target == "step":
-            has_stem = {**self.model, **settings}.get("stem_channels") is not None
-            settings = {"readout": "step", **({"stem_stride": 1} if has_stem else {}), **settings}
+            own = {"readout": "step", "stem_channels": None, "stem_stride": 1}
+            settings = {**own, **settings}
         for name in settings:
             if name not in architecture and name not in TrainConfig.model_fields:
                 known = sorted(architecture | set(TrainConfig.model_fields))

@@ -30,9 +30,6 @@ from bothways.kernels.compiled.vectors import (
 )
 
 _UNROLL = 2
-# A multiply-add takes 4 cycles, two start in each: fewer than 8 sums at once leave gaps.
-_SUMS_IN_FLIGHT = 8
-_MOST_CHAINS = 4  # sums that a low tile splits into, for want of rows
 _ROWS_OF_DOTS = 4
 
 
@@ -109,17 +106,12 @@ def _tile(
     def edge(vector: int) -> Vectors:
         return last if vector == vectors - 1 else write
 
-    cells = [(row, vector) for row in range(rows) for vector in range(vectors)]
-    chains = min(_MOST_CHAINS, max(1, _SUMS_IN_FLIGHT // len(cells)))
-    unroll = max(_UNROLL, chains)
-    sums = {(cell, n): builder.alloca(write.type) for cell in cells for n in range(chains)}
-    for (row, vector), chain in sums:
-        start = write.constant(0.0)
-        if chain == 0:
-            start = edge(vector).load(at(seed, seed_step, row, vector))
-        builder.store(start, sums[(row, vector), chain])
+    # One sum for each cell, whatever the height: a row's result is the same in every tile.
+    sums = {(r, v): builder.alloca(write.type) for r in range(rows) for v in range(vectors)}
+    for (row, vector), total in sums.items():
+        builder.store(edge(vector).load(at(seed, seed_step, row, vector)), total)
 
-    def multiply_add(k: Any, chain: int) -> None:
+    def multiply_add(k: Any) -> None:
         right_row = offset(builder, right, builder.mul(k, right_step))
         across = [write.load(offset(builder, right_row, v * lanes)) for v in range(vectors)]
         for row in range(rows):
@@ -129,21 +121,18 @@ def _tile(
                 place = builder.add(builder.mul(left_step, INT64(row)), k)
             down = write.broadcast(offset(builder, left, place))
             for vector in range(vectors):
-                total = sums[(row, vector), chain]
+                total = sums[row, vector]
                 builder.store(write.fma(down, across[vector], builder.load(total)), total)
 
-    whole = builder.and_(depth, INT64(-unroll))
-    with cgutils.for_range_slice(builder, INT64(0), whole, INT64(unroll)) as (k, _):
-        for n in range(unroll):
-            multiply_add(builder.add(k, INT64(n)), n % chains)
+    whole = builder.and_(depth, INT64(-_UNROLL))
+    with cgutils.for_range_slice(builder, INT64(0), whole, INT64(_UNROLL)) as (k, _):
+        for n in range(_UNROLL):
+            multiply_add(builder.add(k, INT64(n)))
     with cgutils.for_range_slice(builder, whole, depth, INT64(1)) as (k, _):
-        multiply_add(k, 0)
+        multiply_add(k)
 
-    for row, vector in cells:
-        total = builder.load(sums[(row, vector), 0])
-        for chain in range(1, chains):
-            total = write.add(total, builder.load(sums[(row, vector), chain]))
-        edge(vector).store(total, at(result, result_step, row, vector))
+    for (row, vector), total in sums.items():
+        edge(vector).store(builder.load(total), at(result, result_step, row, vector))
     builder.ret_void()
     return function
 
