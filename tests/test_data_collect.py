@@ -148,3 +148,28 @@ def test_flat_values_and_offsets(tmp_path):
         np.savez(path, values=values, offsets=offsets, labels=[0, 1, 0])
         with pytest.raises(DataError, match=r"offsets has shape .*; expected whole numbers"):
             open_dataset(str(path))
+
+
+@pytest.mark.parametrize("fraction", [0.2, 0.8, 0.95])
+@pytest.mark.parametrize("count", [2, 3, 7])
+def test_some_group_is_left_to_train_on(count, fraction):
+    counts = torch.full((count, 2), 5)
+    kept, held_out = group_split(counts, torch.arange(count), fraction, seed=0)
+    assert len(kept)
+    assert len(held_out)
+    assert sorted([*kept.tolist(), *held_out.tolist()]) == list(range(count))
+
+
+def test_a_class_that_training_lacks_is_said(tmp_path):
+    train = write(tmp_path / "train.jsonl", simple(10))
+    strange = [{"values": [[1, 1]], "label": "c", "sequence": "t0"}]
+    test = write(tmp_path / "test.jsonl", strange)
+    dataset = open_dataset(train, DataOptions(test=test))
+    assert "no training sequence has the class c" in dataset.notes
+
+
+def test_amounts_in_place_of_classes_are_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr("bothways.data.dataset.MAX_CLASSES", 9)
+    records = [{"values": [n], "label": str(n / 7)} for n in range(20)]
+    with pytest.raises(DataError, match=r"has 20 classes, .* expected 2 to 9\. Is the label"):
+        open_dataset(write(tmp_path / "x.jsonl", records))

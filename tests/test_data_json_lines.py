@@ -63,5 +63,5 @@ def test_empty_files_and_one_class(tmp_path):
     with pytest.raises(DataError, match="is empty"):
         open_dataset(str(write(tmp_path / "x.jsonl", [""])))
     lines = [{"values": [1, 2], "label": "b"}] * 3
-    with pytest.raises(DataError, match="there is one class, b"):
+    with pytest.raises(DataError, match="has 1 class, b; expected 2 to 5,000"):
         open_dataset(str(write(tmp_path / "y.jsonl", lines)))

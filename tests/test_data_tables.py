@@ -1,12 +1,11 @@
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from bothways.data import DataOptions, open_dataset, read_unlabelled
 from bothways.data.tables import read_table
 from bothways.errors import DataError
-
-pa = pytest.importorskip("pyarrow")
-pq = pytest.importorskip("pyarrow.parquet")
 
 HEADER = "id,t,ax,ay,label"
 ROWS = ["a,0,1,10,walk", "a,1,2,20,walk", "b,0,3,30,run", "b,1,,40,run", "b,2,5,50,run"]
@@ -241,3 +240,37 @@ def test_prediction_needs_no_label_and_the_columns_of_training(csv, tmp_path):
     np.testing.assert_array_equal(piece.sequences.steps, [[1, 10], [2, 20]])
     with pytest.raises(DataError, match="feature 'ay' is no column"):
         read_unlabelled(write(tmp_path / "bad.csv", ["id,t,ax", "z,0,1"]), 2, reading)
+
+
+@pytest.mark.parametrize(
+    ("kind", "expected"),
+    [
+        (pa.duration("ms"), [0.001, 0.002]),
+        (pa.time32("s"), [1, 2]),
+        (pa.time64("us"), [1e-6, 2e-6]),
+        (pa.decimal128(20, 1), [1.0, 2.0]),
+        (pa.int16(), [1, 2]),
+        (pa.date32(), np.array(["1970-01-02", "1970-01-03"], "datetime64[D]")),
+    ],
+    ids=str,
+)
+def test_times_of_every_kind(tmp_path, kind, expected):
+    times = pa.array([1, 2], pa.int32() if kind.bit_width == 32 else pa.int64()).cast(kind)
+    table = pa.table({"id": ["a", "a"], "t": times, "x": [0.0, 1.0], "label": ["u", "u"]})
+    pq.write_table(table, tmp_path / "x.parquet")
+    (record,) = read_table(tmp_path / "x.parquet", DataOptions()).records
+    np.testing.assert_array_equal(record.times, expected)
+
+
+def test_times_that_are_none_are_refused(tmp_path):
+    table = pa.table({"id": ["a", "a"], "t": [False, True], "x": [0.0, 1.0], "label": ["u", "u"]})
+    pq.write_table(table, tmp_path / "x.parquet")
+    with pytest.raises(DataError, match="time 't' is False; expected numbers or time stamps"):
+        list(read_table(tmp_path / "x.parquet", DataOptions()).records)
+
+
+def test_a_label_that_is_nan_is_none(tmp_path):
+    table = pa.table({"id": ["a"] * 3, "x": [0.0, 1, 2], "label": [0.0, np.nan, 1.0]})
+    pq.write_table(table, tmp_path / "x.parquet")
+    (record,) = read_table(tmp_path / "x.parquet", DataOptions(target="step")).records
+    assert record.step_labels.tolist() == ["0", "", "1"]

@@ -223,4 +223,32 @@ def test_windows_carry_the_recording_its_steps_and_its_times(tmp_path, timed):
         assert lines[1]["start_time"] == "2026-01-31T09:30:02"
         assert lines[1]["end_time"] == "2026-01-31T09:30:04"
     else:
-        assert "start_time" not in lines[0]
+        assert lines[0]["start_time"] == ""
+
+
+def windows_model():
+    model = make_model()
+    preprocessing = Preprocessing(reading=DataOptions(window=3))
+    manifest = model.manifest.model_copy(update={"preprocessing": preprocessing})
+    return TrainedClassifier(model.classifier, manifest)
+
+
+def test_some_have_times_and_some_have_none(tmp_path):
+    """Of one file and of several; what is not known is an empty cell."""
+    values = random_inputs(3).tolist()
+    lines = [{"values": row} for row in values]
+    lines[1]["times"] = [5, 6, 7, 8]
+    (tmp_path / "x.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    np.save(tmp_path / "y.npy", random_inputs(2))
+    file = io.StringIO()
+    paths = [tmp_path / "y.npy", tmp_path / "x.jsonl"]
+    assert write_answers(predict_files(windows_model(), paths, pytest.fail), file, "csv") == 5
+    rows = list(csv.DictReader(io.StringIO(file.getvalue())))
+    assert [row["start_time"] for row in rows] == ["", "", "", "5.0", ""]
+    assert [row["end_time"] for row in rows] == ["", "", "", "7.0", ""]
+    assert [row["end"] for row in rows] == ["4", "4", "3", "3", "3"]
+    file = io.StringIO()
+    write_answers(predict_files(windows_model(), paths, pytest.fail), file, "jsonl")
+    found = [json.loads(line) for line in file.getvalue().splitlines()]
+    assert [line.get("start_time") for line in found] == [None, None, None, 5.0, None]
+    assert "start_time" not in found[0]

@@ -72,3 +72,40 @@ def test_figures_over_sequences():
     half = figures([(labels, labels), (labels, 1 - labels)])
     assert half["edit_score"] == 0.5
     assert half["segment_f1_50"] == 0.5
+
+
+def reference_figures(true, predicted):
+    """The definitions of Lea et al. written out: step by step, with no use of order."""
+
+    def runs_of(labels):
+        bounds = [0, *(n for n in range(1, len(labels)) if labels[n] != labels[n - 1]), len(labels)]
+        return [(labels[a], set(range(a, b))) for a, b in pairwise(bounds)]
+
+    mine, others = runs_of(true), runs_of(predicted)
+    table = np.zeros((len(mine) + 1, len(others) + 1))
+    table[:, 0], table[0] = range(len(mine) + 1), range(len(others) + 1)
+    for i, (a, _) in enumerate(mine, start=1):
+        for j, (b, _) in enumerate(others, start=1):
+            table[i, j] = min(
+                table[i - 1, j] + 1, table[i, j - 1] + 1, table[i - 1, j - 1] + (a != b)
+            )
+    figures = {"edit_score": 1 - table[-1, -1] / max(len(mine), len(others))}
+    for overlap in (0.1, 0.25, 0.5):
+        used = set()
+        for label, steps in others:
+            shares = [len(steps & own) / len(steps | own) * (label == name) for name, own in mine]
+            best = int(np.argmax(shares))
+            if shares[best] >= overlap:
+                used.add(best)
+        hits = len(used)
+        figures[f"segment_f1_{100 * overlap:.0f}"] = 2 * hits / (len(mine) + len(others))
+    return figures
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_figures_are_those_of_the_definitions(seed):
+    generator = np.random.default_rng(seed)
+    true = np.repeat(generator.integers(0, 3, 12), generator.integers(1, 7, 12))
+    noise = generator.random(len(true)) < generator.choice([0.05, 0.3, 0.9])
+    predicted = np.where(noise, generator.integers(0, 3, len(true)), true)
+    assert figures([(true, predicted)]) == pytest.approx(reference_figures(true, predicted))

@@ -13,7 +13,7 @@ from bothways import DataOptions, Dataset, RecurrentLabeller, Sequences, open_da
 from bothways.compare import compare
 from bothways.data import hold_out, inspect_dataset
 from bothways.data.labelled import read_npz
-from bothways.errors import ConfigError, DataError, TrainingInterrupted
+from bothways.errors import ConfigError, DataError, ShapeError, TrainingInterrupted
 from bothways.inference import load
 from bothways.prediction import predict_files, write_answers
 from bothways.progress import Progress
@@ -282,3 +282,45 @@ def test_a_target_without_its_labels_is_refused(tmp_path):
         run(path, tmp_path / "run", stem_channels=4, stem_stride=2)
     finished = run(path, tmp_path / "run", stem_channels=4, epochs=1)
     assert finished.load().manifest.model.stem_stride == 1
+
+
+def test_other_data_are_read_whole_by_a_model_of_windows(tmp_path):
+    path = write_table(tmp_path / "x.csv", recordings())
+    options = step_options(window=8, stride=4)
+    train(path, options=options, out=tmp_path / "run", progress=SILENT, **SMALL)
+    new = recordings(4, seed=9)
+    write_table(tmp_path / "new.csv", new)
+    model = load(tmp_path / "run")
+    figures = evaluate_splits(model, tmp_path / "run", str(tmp_path / "new.csv"))["data"]
+    answers = predict_files(model, [tmp_path / "new.csv"], pytest.fail)
+    hits = sum(
+        sum(mine == name for mine, name in zip(answer.labels, names, strict=True))
+        for answer, (_, names) in zip(answers, new, strict=True)
+    )
+    assert (figures["correct"], figures["count"]) == (hits, sum(len(names) for _, names in new))
+
+
+def test_a_labeller_is_measured_by_labels_of_steps(tmp_path):
+    finished = run(write_table(tmp_path / "x.csv", recordings()), tmp_path / "run", epochs=1)
+    model = finished.load()
+    plain = Sequences.from_arrays([np.ones((3, 2))], [0])
+    with pytest.raises(DataError, match="have labels of sequences; expected labels of steps"):
+        model.evaluate(plain)
+    with pytest.raises(DataError, match="have no labels; expected labels of steps"):
+        model.evaluate(Sequences.from_arrays([np.ones((3, 2))]))
+
+
+def test_many_steps_are_predicted_a_few_at_a_time(tmp_path, monkeypatch):
+    finished = run(write_table(tmp_path / "x.csv", recordings()), tmp_path / "run", epochs=1)
+    model = finished.load()
+    write_table(tmp_path / "new.csv", recordings(9, seed=3))
+    whole = list(predict_files(model, [tmp_path / "new.csv"], pytest.fail))
+    monkeypatch.setattr("bothways.prediction.BATCH_STEPS", 50)
+    assert list(predict_files(model, [tmp_path / "new.csv"], pytest.fail)) == whole
+
+
+@pytest.mark.parametrize("labels", [[["a", "b"]], [[0.5, 1.0]], [None], [[True, False]]])
+def test_step_labels_are_class_numbers(labels):
+    sequences = Sequences.from_arrays([np.ones((2, 1))])
+    with pytest.raises((DataError, ShapeError), match=r"labels\[0\] (holds|has shape)"):
+        sequences.with_step_labels(labels)

@@ -1,7 +1,7 @@
 """Data that do not fit in memory: the same results, with a bounded peak."""
 
-import errno
 import json
+import os
 import subprocess
 import sys
 from unittest.mock import Mock
@@ -18,6 +18,7 @@ from bothways.errors import DataError, TrainingInterrupted
 from bothways.progress import Progress
 from bothways.run import resume
 from bothways.step_store import StepFile, StepWriter
+from bothways.storage import load_tensors
 
 SILENT = Mock(spec=Progress)
 SMALL = {"hidden_size": 4, "num_layers": 1, "epochs": 2, "validation_fraction": 0.2}
@@ -96,24 +97,44 @@ def test_a_run_ends_with_the_same_bytes_killed_or_not(table, tmp_path):
         for name in ("inside", "outside", "cut")
     ]
     assert weights[1] == weights[2]
+    inside, outside = (
+        load_tensors(tmp_path / n / "model.safetensors")[0] for n in ("inside", "outside")
+    )
+    assert all(torch.equal(inside[name], outside[name]) for name in inside)
     figures = [
         json.loads((tmp_path / name / "metrics.json").read_text()) for name in ("inside", "outside")
     ]
     assert figures[0] == figures[1]
 
 
-def test_a_full_disk_is_one_line(monkeypatch):
-    class Full:
-        def write(self, data):
-            raise OSError(errno.ENOSPC, "No space left on device")
+def test_a_full_disk_is_one_line(tmp_path):
+    """The limit on a file's size stands for the disk's end: writes are short, and then fail."""
+    code = (
+        "import resource, signal; import numpy as np\n"
+        "from bothways.step_store import StepWriter\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))\n"
+        "writer = StepWriter()\n"
+        "writer.append(np.ones((30_000, 2), np.float32))\n"
+        "try:\n    writer.spill()\nexcept Exception as error:\n    print(error)\n"
+    )
+    environment = os.environ | {"TMPDIR": str(tmp_path)}
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=True
+    )
+    assert done.stderr == ""
+    assert done.stdout.startswith(
+        f"steps that exceed the memory cannot be kept in {tmp_path}: File"
+    )
 
-        def close(self):
-            pass
 
-    monkeypatch.setattr(step_store.tempfile, "TemporaryFile", lambda dir: Full())
+@pytest.mark.parametrize("folder", ["nowhere", "file"])
+def test_a_folder_that_was_named_is_not_replaced(monkeypatch, tmp_path, folder):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("TMPDIR", str(tmp_path / folder))
     writer = StepWriter()
     writer.append(np.ones((3, 2), np.float32))
-    with pytest.raises(DataError, match=r"cannot be kept in .*: No space left.*TMPDIR"):
+    with pytest.raises(DataError, match=rf"cannot be kept in {tmp_path / folder}: "):
         writer.spill()
 
 
@@ -121,10 +142,11 @@ def test_the_folder_can_be_chosen(monkeypatch, tmp_path):
     folders = []
     real = step_store.tempfile.TemporaryFile
     monkeypatch.setattr(
-        step_store.tempfile, "TemporaryFile", lambda dir: folders.append(dir) or real(dir=dir)
+        step_store.tempfile,
+        "TemporaryFile",
+        lambda **where: folders.append(where["dir"]) or real(**where),
     )
     monkeypatch.setenv("TMPDIR", str(tmp_path))
-    monkeypatch.setattr(step_store.tempfile, "tempdir", None)
     writer = StepWriter()
     writer.append(np.ones((3, 2), np.float32))
     writer.spill()
@@ -148,6 +170,7 @@ def run(table, memory_mb, out):
     train(
         table, options=DataOptions(memory_mb=memory_mb, test_fraction=0.2), out=out,
         progress=Mock(spec=Progress), epochs=1, hidden_size=4, num_layers=1, batch_size=8,
+        stem_channels=None,
     )
 
 small, large, memory_mb, limit, folder = sys.argv[1:]
@@ -193,4 +216,6 @@ def test_training_on_data_four_times_as_large_as_the_memory(tables, tmp_path):
 
 
 def test_the_limit_bites(tables, tmp_path):
-    assert limited(tables, 4096, tmp_path).returncode != 0
+    failed = limited(tables, 4096, tmp_path)
+    assert failed.returncode != 0
+    assert "MemoryError" in failed.stderr or "not enough memory" in failed.stderr

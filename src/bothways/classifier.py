@@ -10,8 +10,7 @@ from sklearn.utils import assert_all_finite
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, column_or_1d
 
-from bothways.errors import DataError
-from bothways.estimator import Array, RecurrentEstimator, check_count
+from bothways.estimator import Array, RecurrentEstimator, check_count, check_given
 from bothways.inference import TrainedClassifier
 
 
@@ -81,11 +80,7 @@ class RecurrentClassifier(ClassifierMixin, RecurrentEstimator):  # type: ignore[
             Both are ValueErrors.
         """
         sequences = self._sequences(X, fitting=True)
-        if y is None:
-            raise DataError(
-                f"{type(self).__name__} requires y to be passed, but the target y is None; "
-                "expected a class for each sequence. Pass y."
-            )
+        check_given(self, y)
         y = column_or_1d(y, warn=True)
         assert_all_finite(y, input_name="y")
         check_classification_targets(y)

@@ -76,6 +76,8 @@ def _options(
   bothways train mnist --recipe lstm-last --set readout=flatten --out runs/flat
   bothways train gestures.npz --test 0.2 --validation 0.1
   bothways train steps.parquet --sequence session --time t --label activity --group subject
+  bothways train steps.parquet --label activity --target step --window 512 --test 0.2
+  bothways train events.csv --sequence case --categorical event,page --label outcome
   bothways train runs/flat --resume
 """,
 )

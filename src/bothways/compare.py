@@ -16,7 +16,7 @@ import torch
 from scipy.special import stdtr, stdtrit
 
 from bothways.baselines import baselines, one_hot
-from bothways.data import Dataset, check_finite, hold_out
+from bothways.data import Dataset, check_values, hold_out
 from bothways.device import seeded
 from bothways.errors import ConfigError
 from bothways.evaluation import compute_logits
@@ -116,7 +116,7 @@ def compare(
     base = load_recipe(recipe).with_settings(settings, dataset.target)
     variants = _variants(base, vary or {"bidirectional": [True, False]})
     missing = base.model.get("missing", "refuse") != "refuse"
-    check_finite(dataset, missing=missing)
+    check_values(dataset, missing=missing)
     scores: dict[str, list[float]] = {}
     sizes = []
     for number in range(rounds):

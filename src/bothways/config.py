@@ -177,7 +177,8 @@ class TrainConfig(Settings):
         What an error counts: the same; inversely to how often its class occurs in training; or a
         weight for each class, in their order.
     sampling : shuffled or balanced
-        balanced: an epoch draws each class equally often, with replacement.
+        balanced: an epoch draws each class equally often, with replacement; where steps have
+        labels, a sequence the more often the rarer its classes are.
     average_decay : float, optional
         Keep an exponential moving average of the weights with this decay a step, and use that.
     validation_fraction : float

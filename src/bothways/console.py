@@ -11,6 +11,7 @@ from rich.table import Table
 from torch import Tensor
 
 from bothways.batching import padding_waste, shuffled_batches
+from bothways.checkpoint import Manifest
 from bothways.data import Dataset, FeatureSummary, inspect_dataset
 from bothways.inference import TrainedModel
 from bothways.model_card import describe_architecture, describe_origin, describe_readout
@@ -178,6 +179,7 @@ def print_model(model: TrainedModel, status: str) -> None:
         "input": f"{config.input_size} features a step"
         + (f", at most {config.sequence_length} steps" if config.sequence_length else ""),
         "values": "not known" if known is None else f"{known[0]:g} to {known[1]:g} in training",
+        **({"names": _describe_names(manifest)} if any(config.categories) else {}),
         "readout": describe_readout(manifest),
         "classes": f"{len(manifest.classes)}: {', '.join(manifest.classes)}",
         "backend": f"{backend.name}: {backend.reason}, {torch.get_num_threads()} threads",
@@ -185,6 +187,13 @@ def print_model(model: TrainedModel, status: str) -> None:
         "status": status,
     }
     _print_facts(facts)
+
+
+def _describe_names(manifest: Manifest) -> str:
+    vocabularies = manifest.preprocessing.reading.vocabularies
+    return "; ".join(
+        f"{feature}: {len(names)} ({_first_few(names)})" for feature, names in vocabularies.items()
+    )
 
 
 def print_dataset(dataset: Dataset) -> None:

@@ -35,7 +35,7 @@ def data_options(
         str | None, typer.Option(help="Column that says train, validation or test.")
     ] = None,
     target: Annotated[
-        Target, typer.Option(help="What has a label, and is to be given one.")
+        Target, typer.Option(help="What has a label: each sequence, or each step.")
     ] = "sequence",
     ignore: Annotated[
         str | None, typer.Option(help="Label of steps that count for nothing, as empty ones do.")
@@ -56,8 +56,9 @@ def data_options(
         int | None, typer.Option(min=1, help="Steps from window to window; as many if not given.")
     ] = None,
     memory: Annotated[
-        int, typer.Option(min=1, metavar="MB", help="Keep larger data in a file, in TMPDIR.")
-    ] = 1024,
+        int | None,
+        typer.Option(min=1, metavar="MB", help="Keep more than so much in a file."),
+    ] = None,
 ) -> "DataOptions":
     """Return the options as the library has them."""
     from bothways.data import DataOptions
@@ -79,7 +80,7 @@ def data_options(
         drop_copies=drop_copies,
         window=window,
         stride=stride,
-        memory_mb=memory,
+        **({} if memory is None else {"memory_mb": memory}),
     )
 
 

@@ -172,6 +172,15 @@ class RecurrentEstimator(BaseEstimator):  # type: ignore[misc]
         self.model_ = trained_model(training.model.eval(), manifest)
 
 
+def check_given(estimator: RecurrentEstimator, y: Any) -> None:
+    """Raise DataError if there is no `y`."""
+    if y is None:
+        raise DataError(
+            f"{type(estimator).__name__} requires y to be passed, but the target y is None; "
+            "expected a class for each. Pass y."
+        )
+
+
 def check_count(y: Any, sequences: Sequences) -> None:
     """Raise DataError unless `y` has an entry for each sequence."""
     if len(y) != len(sequences):

@@ -9,7 +9,8 @@ import numpy as np
 from torch import Tensor
 
 from bothways.checkpoint import CONFIG_FILE, MODEL_FILE, Manifest, load_classifier, save_weights
-from bothways.errors import ShapeError
+from bothways.data.vocabulary import Vocabulary
+from bothways.errors import DataError, ShapeError
 from bothways.evaluation import compute_logits, evaluate
 from bothways.model import SequenceClassifier
 from bothways.model_card import model_card
@@ -24,6 +25,10 @@ class ScaleWarning(UserWarning):
     """Inputs lie far outside the range of values that the model was trained on."""
 
 
+class UnknownTokensWarning(UserWarning):
+    """Most tokens of a feature are not in the model's vocabulary."""
+
+
 class TrainedModel(ABC):
     """A model with its classes and provenance: a `TrainedClassifier` or a `TrainedLabeller`.
 
@@ -35,9 +40,9 @@ class TrainedModel(ABC):
     Notes
     -----
     `sequences` below is a list of float arrays (time_i, input_size), one float array (count, time,
-    input_size), or a `Sequences`. Values are taken as they are; a token as its number, from 1, in
-    `manifest.preprocessing.reading.vocabularies`, or 0. Amounts outside the range seen in training
-    by more than its width raise a ScaleWarning.
+    input_size), or a `Sequences`. Values are taken as they are; of a categorical feature, the
+    `token_numbers`. Amounts outside the range seen in training by more than its width raise a
+    ScaleWarning, and mostly unknown tokens an UnknownTokensWarning.
     """
 
     def __init__(self, classifier: SequenceClassifier, manifest: Manifest) -> None:
@@ -48,6 +53,23 @@ class TrainedModel(ABC):
     def classes(self) -> tuple[str, ...]:
         """The name of each class, in the order of the probabilities."""
         return self.manifest.classes
+
+    def token_numbers(self, feature: str, names: Any) -> np.ndarray[Any, np.dtype[np.int64]]:
+        """Return the numbers that stand for `names` of a categorical feature, 0 for unknown ones.
+
+        Raises
+        ------
+        DataError
+            If the model knows no such feature by names.
+        """
+        vocabularies = self.manifest.preprocessing.reading.vocabularies
+        if feature not in vocabularies:
+            raise DataError(
+                f"feature {feature!r} has no vocabulary; expected one of "
+                f"{', '.join(vocabularies) or 'none: all are amounts'}. Check its name."
+            )
+        vocabulary = Vocabulary(vocabularies[feature], grows=False)
+        return vocabulary.numbers(np.asarray(names)).astype(np.int64)
 
     @abstractmethod
     def predict_logits(self, sequences: Any) -> Any:
@@ -68,7 +90,17 @@ class TrainedModel(ABC):
         """Return the name of the most probable class. Raises as `predict_proba`."""
 
     def evaluate(self, sequences: Sequences) -> dict[str, Any]:
-        """Return the metrics on labelled `sequences`; see `bothways.metrics`. Raises as above."""
+        """Return the metrics on labelled `sequences`; see `bothways.evaluation.evaluate`.
+
+        Raises
+        ------
+        DataError, ShapeError
+            As above, and if labels are missing, or of sequences in place of steps.
+        """
+        target = self.manifest.model.target
+        if not sequences.is_labelled or sequences.target != target:
+            found = f"labels of {sequences.target}s" if sequences.is_labelled else "no labels"
+            raise DataError(f"the sequences have {found}; expected labels of {target}s. Add them.")
         return evaluate(self.classifier, self._checked(sequences), self.classes)
 
     def save(self, folder: str | Path) -> None:
@@ -112,7 +144,28 @@ class TrainedModel(ABC):
                 ScaleWarning,
                 stacklevel=3,
             )
+        self._warn_of_unknown_tokens(sequences)
         return sequences
+
+    def _warn_of_unknown_tokens(self, sequences: Sequences) -> None:
+        preprocessing = self.manifest.preprocessing
+        for feature, count in enumerate(self.manifest.model.categories):
+            if not count:
+                continue
+            unknown = total = 0
+            for steps, _, _ in sequences.chunks():
+                numbers = steps[:, feature]
+                unknown += int(((numbers < 1) | (numbers > count)).sum())
+                total += len(steps)
+            if 2 * unknown > total:
+                name = preprocessing.features[feature]
+                known = ", ".join(preprocessing.reading.vocabularies[name][:3])
+                warnings.warn(
+                    f"{unknown:,} of {total:,} values of {name!r} are not among those that the "
+                    f"model was trained on ({known}, …); expected the same names. Spell them so.",
+                    UnknownTokensWarning,
+                    stacklevel=4,
+                )
 
 
 class TrainedClassifier(TrainedModel):

@@ -7,7 +7,7 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from bothways.errors import DataError, ShapeError
-from bothways.estimator import Array, RecurrentEstimator, check_count
+from bothways.estimator import Array, RecurrentEstimator, check_count, check_given
 from bothways.inference import TrainedLabeller
 from bothways.sequences import IGNORED, Sequences
 
@@ -60,6 +60,7 @@ class RecurrentLabeller(RecurrentEstimator):
             All are ValueErrors.
         """
         sequences = self._sequences(X, fitting=True)
+        check_given(self, y)
         labels = _as_step_labels(y, sequences)
         named = [own[_is_known(own)] for own in labels]
         self.classes_ = np.unique(np.concatenate(named))

@@ -20,6 +20,10 @@ def model_card(manifest: Manifest, metrics: dict[str, Any]) -> str:
         f"- Takes sequences of {model.input_size} features a step"
         + (f", at most {model.sequence_length} steps." if model.sequence_length else "."),
         f"- Says one of {len(manifest.classes)} classes{of_each}: {', '.join(manifest.classes)}.",
+        *(
+            f"- Knows {feature!r} by {len(names)} names; `model.token_numbers` gives their numbers."
+            for feature, names in manifest.preprocessing.reading.vocabularies.items()
+        ),
         f"- Reads out {describe_readout(manifest)}.",
         "",
     ]

@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
+import torch
 
 from bothways.data import Array, Piece, check_readable, read_unlabelled
 from bothways.errors import ConfigError
+from bothways.evaluation import BATCH_STEPS
 from bothways.inference import TrainedClassifier, TrainedLabeller, TrainedModel
 from bothways.segments import segments_of
 
@@ -34,10 +36,14 @@ class Span:
         when = None if times is None else (_when(times[start]), _when(times[end - 1]))
         return cls(first + start, first + end, when)
 
-    def columns(self) -> dict[str, Any]:
-        """Return what a file says of it."""
+    def facts(self) -> dict[str, Any]:
+        """Return all that is known of it, by name."""
         times = {} if self.times is None else dict(zip(_TIMES, self.times, strict=True))
         return {"start": self.start, "end": self.end, **times}
+
+    def columns(self) -> dict[str, Any]:
+        """Return the same, with empty cells for what is not known."""
+        return {"start": "", "end": "", **dict.fromkeys(_TIMES, ""), **self.facts()}
 
 
 _TIMES = ("start_time", "end_time")
@@ -71,7 +77,7 @@ class Prediction(Answer):
     probabilities : dict
         Of each class.
     span : Span, optional
-        Where in the recording it was cut.
+        Where it was cut, by a model of windows.
     """
 
     sequence: str
@@ -81,20 +87,19 @@ class Prediction(Answer):
 
     def rows(self) -> list[dict[str, Any]]:
         """Return one row, with a column a class."""
+        where = {} if self.span is None else self.span.columns()
         of_classes = {f"probability_{n}": f"{p:.6g}" for n, p in self.probabilities.items()}
-        return [self._start() | of_classes]
+        return [{"sequence": self.sequence, **where, "label": self.label, **of_classes}]
 
     def line(self) -> dict[str, Any]:
         """Return the same, probabilities by class."""
-        return self._start() | {"probabilities": self.probabilities}
-
-    def _start(self) -> dict[str, Any]:
-        where = {} if self.span is None else self.span.columns()
-        return {"sequence": self.sequence, **where, "label": self.label}
+        where = {} if self.span is None else self.span.facts()
+        found = {"label": self.label, "probabilities": self.probabilities}
+        return {"sequence": self.sequence, **where, **found}
 
 
 @dataclass(frozen=True)
-class Segment:
+class LabelledSegment:
     """A run of steps with one label, and the mean of its probability there."""
 
     span: Span
@@ -108,24 +113,27 @@ class Labelling(Answer):
 
     sequence: str
     labels: list[str]
-    segments: list[Segment]
+    segments: list[LabelledSegment]
 
     def rows(self) -> list[dict[str, Any]]:
         """Return a row a segment."""
         return [
-            {"sequence": self.sequence, **found, "probability": f"{found['probability']:.6g}"}
-            for found in self._segments()
+            {
+                "sequence": self.sequence,
+                **segment.span.columns(),
+                "label": segment.label,
+                "probability": f"{segment.probability:.6g}",
+            }
+            for segment in self.segments
         ]
 
     def line(self) -> dict[str, Any]:
-        """Return the labels of the steps and the segments."""
-        return {"sequence": self.sequence, "labels": self.labels, "segments": self._segments()}
-
-    def _segments(self) -> list[dict[str, Any]]:
-        return [
-            {**s.span.columns(), "label": s.label, "probability": s.probability}
+        """Return the labels of the steps, and the segments."""
+        segments = [
+            {**s.span.facts(), "label": s.label, "probability": s.probability}
             for s in self.segments
         ]
+        return {"sequence": self.sequence, "labels": self.labels, "segments": segments}
 
 
 def predict_files(
@@ -146,9 +154,7 @@ def predict_files(
 def _answers(
     model: TrainedModel, paths: list[Path], on_note: Callable[[str], None]
 ) -> Iterator[Answer]:
-    config, reading = model.manifest.model, model.manifest.preprocessing.reading
-    if isinstance(model, TrainedLabeller):
-        reading = reading.model_copy(update={"window": None, "stride": None})
+    config, reading = model.manifest.model, model.manifest.preprocessing.reading.for_use()
     missing = config.missing != "refuse"
     for path in paths:
         prefix = f"{path}:" if len(paths) > 1 else ""
@@ -159,34 +165,44 @@ def _answers(
             if isinstance(model, TrainedLabeller):
                 yield from _labellings(model, piece, names)
             elif isinstance(model, TrainedClassifier):
-                yield from _predictions(model, piece, names)
+                yield from _predictions(model, piece, names, cut=reading.window is not None)
 
 
-def _predictions(model: TrainedClassifier, piece: Piece, names: list[str]) -> Iterator[Prediction]:
+def _predictions(
+    model: TrainedClassifier, piece: Piece, names: list[str], *, cut: bool
+) -> Iterator[Prediction]:
     probabilities = model.predict_proba(piece.sequences)
     best = probabilities.argmax(axis=1)
     lengths = piece.sequences.lengths.tolist()
     for n, row in enumerate(probabilities.tolist()):
         span = None
-        if piece.starts:
-            span = Span.of(0, lengths[n], piece.times[n] if piece.times else None, piece.starts[n])
+        if cut:
+            times = None if piece.times is None else piece.times[n]
+            span = Span.of(0, lengths[n], times, 0 if piece.starts is None else piece.starts[n])
         by_class = dict(zip(model.classes, row, strict=True))
         yield Prediction(names[n], model.classes[best[n]], by_class, span)
 
 
 def _labellings(model: TrainedLabeller, piece: Piece, names: list[str]) -> Iterator[Labelling]:
-    for n, probabilities in enumerate(model.predict_proba(piece.sequences)):
-        times = piece.times[n] if piece.times else None
-        best = probabilities.argmax(axis=1)
-        segments = [
-            Segment(
-                Span.of(start, end, times),
-                model.classes[label],
-                float(probabilities[start:end, label].mean()),
-            )
-            for label, start, end in segments_of(best)
-        ]
-        yield Labelling(names[n], [model.classes[label] for label in best], segments)
+    ends = piece.sequences.lengths.cumsum(0)
+    some = torch.bincount((ends - 1) // BATCH_STEPS).tolist()  # few steps at once: each has answers
+    n = 0
+    for rows in torch.arange(len(names)).split(some):
+        if not len(rows):
+            continue
+        for probabilities in model.predict_proba(piece.sequences.subset(rows)):
+            times = None if piece.times is None else piece.times[n]
+            best = probabilities.argmax(axis=1)
+            segments = [
+                LabelledSegment(
+                    Span.of(start, end, times),
+                    model.classes[label],
+                    float(probabilities[start:end, label].mean()),
+                )
+                for label, start, end in segments_of(best)
+            ]
+            yield Labelling(names[n], [model.classes[label] for label in best], segments)
+            n += 1
 
 
 def format_of(out: Path | None, wanted: str | None) -> str:

@@ -4,7 +4,7 @@ from operator import mul
 
 from bothways.checkpoint import Manifest, Preprocessing, versions
 from bothways.config import ModelConfig
-from bothways.data import DataOptions, Dataset, check_finite, hold_out
+from bothways.data import DataOptions, Dataset, check_values, hold_out
 from bothways.errors import ConfigError, DataError
 from bothways.run_folder import Request
 from bothways.sequences import Sequences
@@ -22,21 +22,28 @@ def manifest_for(request: Request, dataset: Dataset) -> Manifest:
     """
     config = request.training
     missing = request.model.get("missing", "refuse") != "refuse"
-    check_finite(dataset, missing=missing)
+    check_values(dataset, missing=missing)
     training_part, validation = hold_out(dataset, config.validation_fraction, config.seed)
     if request.model.get("calibrate") and validation is None:
         raise ConfigError(
             "calibrate was asked for without a validation split; expected one to fit the "
             "temperature on, never the test set. Set validation_fraction, 0.1 for example."
         )
+    counts = training_part.class_counts(len(dataset.classes)).sum(dim=0).tolist()
+    if sum(count > 0 for count in counts) < 2:
+        raise DataError(
+            f"{dataset.name}: what is trained on has one class; expected at least 2. Label others "
+            "too, or split otherwise."
+        )
     weights = config.class_weights
-    if not isinstance(weights, str):
-        counts = training_part.class_counts(len(dataset.classes)).sum(dim=0).tolist()
-        if len(weights) != len(counts) or not any(map(mul, weights, counts)):
-            raise ConfigError(
-                f"class_weights is {weights}; expected a number for each of "
-                f"{', '.join(dataset.classes)}, not all of them 0. Correct it."
-            )
+    fits = isinstance(weights, str) or (
+        len(weights) == len(counts) and any(map(mul, weights, counts))
+    )
+    if not fits:
+        raise ConfigError(
+            f"class_weights is {weights}; expected a number for each of "
+            f"{', '.join(dataset.classes)}, not all of them 0. Correct it."
+        )
     readout = request.model.get("readout", "final")
     if (readout == "step") != (dataset.target == "step"):
         raise ConfigError(

@@ -329,18 +329,35 @@ class Sequences:
         """Return how often each sequence, or its steps, has each class: int64 (count, classes)."""
         if self.labels is not None:
             return torch.nn.functional.one_hot(self.labels, num_classes)
+        assert self.step_labels is not None  # whoever asks has checked
         counts = torch.zeros(len(self) * num_classes, dtype=torch.int64)
-        for chunk in self.chunks():
-            assert chunk.labels is not None  # whoever asks has checked
-            places = (chunk.rows * num_classes + chunk.labels)[chunk.labels != IGNORED]
+        for own, rows in self._runs():
+            labels = _joined(self.step_labels, own)
+            places = (rows * num_classes + labels)[labels != IGNORED]
             counts.index_add_(0, places, torch.ones_like(places))
         return counts.view(len(self), num_classes)
+
+    def renumber(self, feature: int, numbers: Tensor) -> None:
+        """Replace each value of a feature by `numbers[value]`, in all the steps, in place."""
+        for steps in self.steps.split(self._chunk_steps):
+            steps[:, feature] = numbers[steps[:, feature].long()].to(steps)
+            self._touch(steps)
 
     def chunks(self) -> Iterator[StepChunk]:
         """Yield the steps of all sequences, each once, whole sequences together.
 
         A chunk has at most `CHUNK_VALUES` unless one sequence has more.
         """
+        for own, rows in self._runs():
+            labels = None if self.labels is None else self.labels[rows]
+            if self.step_labels is not None:
+                labels = _joined(self.step_labels, own).long()
+            chunk = StepChunk(_joined(self.steps, own), rows, labels)
+            yield chunk
+            self._touch(chunk.steps)
+
+    def _runs(self) -> Iterator[tuple[list[slice], Tensor]]:
+        """Yield which steps make a chunk, and the row of each."""
         order = self.starts.argsort()
         ends = self.lengths[order].cumsum(0)
         for rows in order.split(torch.bincount((ends - 1) // self._chunk_steps).tolist()):
@@ -352,13 +369,7 @@ class Sequences:
             if last - first > int(lengths.sum()):  # steps of another subset lie between
                 bounds = zip(starts.tolist(), lengths.tolist(), strict=True)
                 own = [slice(start, start + length) for start, length in bounds]
-            of_step = rows.repeat_interleave(lengths)
-            labels = None if self.labels is None else self.labels[of_step]
-            if self.step_labels is not None:
-                labels = _joined(self.step_labels, own).long()
-            chunk = StepChunk(_joined(self.steps, own), of_step, labels)
-            yield chunk
-            self._touch(chunk.steps)
+            yield own, rows.repeat_interleave(lengths)
 
     def value_range(
         self,
@@ -448,16 +459,17 @@ def _labels_or_none(labels: Any, count: int) -> Tensor | None:
 
 
 def _as_labels(labels: Any, count: int, of: str, name: str = "labels", least: int = 0) -> Tensor:
-    tensor = torch.as_tensor(labels)
-    if tensor.shape != (count,):
+    array = labels.numpy() if isinstance(labels, Tensor) else np.asarray(labels)
+    if array.shape != (count,):
         raise ShapeError(
-            f"{name} has shape {tuple(tensor.shape)} but there are {count} {of}; expected "
+            f"{name} has shape {array.shape} but there are {count} {of}; expected "
             f"({count},). Pass a class number for each."
         )
-    if tensor.is_floating_point() or tensor.dtype == torch.bool or int(tensor.min()) < least:
+    if array.dtype.kind not in "iu" or array.min() < least:
         also = "" if least == 0 else f", or {least} where a step counts for nothing"
+        what = f" from {array.min()}" if array.dtype.kind in "iuf" else ""
         raise DataError(
-            f"{name} holds {tensor.dtype} values from {tensor.min().item()}; expected class "
-            f"numbers 0, 1, 2, …{also}. Number the classes first."
+            f"{name} holds {array.dtype} values{what}; expected class numbers 0, 1, 2, …{also}. "
+            "Number the classes first."
         )
-    return tensor.to(torch.int64)
+    return torch.from_numpy(array.astype(np.int64))

@@ -26,14 +26,30 @@ def labelled_splits(manifest: Manifest, dataset: Dataset) -> dict[str, Sequences
         out of this very training set; another has the parts that it brings, or else is `data`.
     """
     training = manifest.provenance.get("training", {})
-    known = manifest.provenance.get("data", {}).get("train_sha256")
     fraction = training.get("validation_fraction", 0)
     train_part, validation = dataset.train, dataset.validation
-    if known == dataset.train.fingerprint():
+    if _is_own(manifest, dataset):
         train_part, validation = hold_out(dataset, fraction, training["seed"])
     elif len(dataset.parts) == 1:
         return {"data": train_part}
     return {"train": train_part, "validation": validation, "test": dataset.test}
+
+
+def _is_own(manifest: Manifest, dataset: Dataset) -> bool:
+    """Return whether a model was trained on this very data set."""
+    known = manifest.provenance.get("data", {}).get("train_sha256")
+    return known == dataset.train.fingerprint() and (
+        dict(dataset.vocabularies) == manifest.preprocessing.reading.vocabularies
+        and dataset.classes == manifest.classes
+    )
+
+
+def _reading_of(manifest: Manifest, source: str) -> DataOptions:
+    """Return how other data are read: as in training, but recordings whole if steps have labels."""
+    reading = manifest.preprocessing.reading
+    if holds_arrays(source):  # which have no columns
+        return DataOptions(target=reading.target)
+    return reading.for_use()
 
 
 def evaluate_splits(
@@ -48,7 +64,8 @@ def evaluate_splits(
         Its folder; says what it was trained on where `source` is not given.
     source : str, optional
         A built-in data set, or the path of a file or folder. What the model was trained on is split
-        as it was then; anything else is read with the same columns.
+        as it was then; anything else, that file too if it has changed, is read with the same
+        columns.
     split : train, validation, test, data or all
         `data` is other data than the model's that come in one part.
 
@@ -69,15 +86,13 @@ def evaluate_splits(
             f"{folder} does not say what to evaluate on; expected a data set. "
             f"Run: bothways evaluate {folder} mnist, or name a file."
         )
+    dataset = None
     if request is not None and (source is None or find_source(source) == own):
         source = str(own)
         dataset = open_dataset(source, request.options)
-    else:
+    if dataset is None or not _is_own(model.manifest, dataset):  # or it has changed since
         source = str(source)
-        reading = model.manifest.preprocessing.reading
-        if holds_arrays(source):  # which have no columns
-            reading = DataOptions(target=reading.target)
-        dataset = open_dataset(source, reading, model.classes)
+        dataset = open_dataset(source, _reading_of(model.manifest, source), model.classes)
     if dataset.classes != model.classes:
         raise DataError(
             f"{source} has classes {', '.join(dataset.classes)}; expected those of the model, "

@@ -80,15 +80,16 @@ class StepWriter:
         folder = _roomy_folder()
         try:
             if self._file is None:
-                self._file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 - it stays open
+                self._file = tempfile.TemporaryFile(buffering=0, dir=folder)  # noqa: SIM115
                 weakref.finalize(self, self._file.close)
             for values in self._held:
-                self._file.write(np.ascontiguousarray(values, np.float32).data)
-            self._file.flush()
+                left = np.ascontiguousarray(values, np.float32).data.cast("B")
+                while left:
+                    left = left[self._file.write(left) :]
         except OSError as error:
             raise DataError(
                 f"steps that exceed the memory cannot be kept in {folder}: {error.strerror}; "
-                "expected room for them all. Name another folder with TMPDIR, or allow more with "
+                "expected a folder with room for them all. Name it with TMPDIR, or allow more with "
                 "--memory."
             ) from None
         self._held, self.held_bytes = [], 0
@@ -103,6 +104,9 @@ class StepWriter:
 
 
 def _roomy_folder() -> str:
-    """Return a folder that is not memory itself, as /tmp may be."""
+    """Return TMPDIR or, where that is not set, a folder that is not memory itself, as /tmp may be.
+
+    TMPDIR is not replaced by another folder where it cannot be written to.
+    """
     roomy = Path("/var/tmp")
-    return str(roomy) if "TMPDIR" not in os.environ and roomy.is_dir() else tempfile.gettempdir()
+    return os.environ.get("TMPDIR") or (str(roomy) if roomy.is_dir() else tempfile.gettempdir())

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from bothways.config import Target
 from bothways.data.collect import collect
-from bothways.data.dataset import Dataset, check_finite, mind_copies
-from bothways.data.formats import KNOWN_ENDINGS, RECORD_READERS, record_reader
+from bothways.data.dataset import Dataset, check_values, mind_copies
+from bothways.data.formats import KNOWN_ENDINGS, RECORD_READERS, open_records, record_reader
 from bothways.data.held_out import hold_out, with_test_part
 from bothways.data.inspection import FeatureSummary, RepeatedTimes, inspect_dataset
 from bothways.data.labelled import read_idx, read_npy, read_npz
@@ -22,8 +22,8 @@ __all__ = [
     "Dataset",
     "FeatureSummary",
     "Piece",
-    "check_finite",
     "check_readable",
+    "check_values",
     "find_source",
     "hold_out",
     "holds_arrays",
@@ -88,9 +88,9 @@ def open_dataset(
     options = options or DataOptions()
     found = find_source(source)
     path = Path(found)
-    if found not in _BUILT_IN and (reader := record_reader(path)) is not None:
+    if found not in _BUILT_IN and record_reader(path) is not None:
         repeated = RepeatedTimes()
-        main = repeated.watch(reader(path, options))
+        main = repeated.watch(open_records(path, options))
         named: dict[Part, str | None]
         named = {"validation": options.validation, "test": _test_file(path, options)}
         others: dict[Part, Path] = {
@@ -116,13 +116,12 @@ def open_dataset(
 
 
 def _records_of(path: Path, options: DataOptions) -> Source:
-    reader = record_reader(path)
-    if reader is None:
+    if record_reader(path) is None:
         raise DataError(
             f"{path} has the ending {path.suffix!r}; expected {', '.join(RECORD_READERS)} or a "
             "folder. Convert it."
         )
-    return reader(path, options)
+    return open_records(path, options)
 
 
 def _array_reader(path: Path) -> Callable[[Path, Target], Dataset]:
@@ -151,10 +150,12 @@ def _refuse_columns(source: str, options: DataOptions) -> None:
     """Refuse options that arrays have no columns or files for."""
     names = ("sequence", "time", "label", "group", "split", "features", "window", "validation")
     for name in (*names, "ignore", "categorical"):
-        if getattr(options, name):
+        given = getattr(options, name)
+        if given:
+            text = ",".join(given) if isinstance(given, tuple) else given
             raise DataError(
-                f"{source} holds arrays, so --{name} {getattr(options, name)} means nothing; "
-                "expected a table. Leave it out."
+                f"{source} holds arrays, so --{name} {text} means nothing; expected a table. "
+                "Leave it out."
             )
     if options.test is not None or options.by_time:
         raise DataError(

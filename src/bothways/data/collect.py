@@ -131,14 +131,21 @@ def collect(
         for record in checked_records(other_path, other, options):
             parts[part].add(record, f"{other_path}, {record.place}")
             _limit(parts.values(), options)
+        if not len(parts[part]):
+            raise DataError(f"{other_path} holds no labelled sequence; expected some. Label them.")
     if not len(parts["train"]):
-        raise DataError(f"{path} holds no sequence to train on; expected some. Check its splits.")
+        raise DataError(
+            f"{path} holds no labelled sequence, or none to train on; expected some. Check its "
+            "labels and splits."
+        )
     _refuse_shared(path, parts, "group" if options.group is not None else "sequence")
     names = classes or source.classes or _in_order(parts.values())
     made = _numbered(path, parts, names)
     notes = list(source.notes)
     if unlabelled := sum(part.unlabelled for part in parts.values()):
         notes.append(f"left out, for no step of them has a label: {unlabelled:,} sequences")
+    if strange := [name for name in names if name not in parts["train"].classes]:
+        notes.append(f"no training {options.target} has the class {', '.join(strange)}")
     train = made["train"]
     if options.by_time:
         train = train.subset(_order_of_time(path, parts["train"]))

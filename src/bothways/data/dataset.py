@@ -11,6 +11,9 @@ from bothways.data.vocabulary import UNKNOWN
 from bothways.errors import DataError
 from bothways.sequences import Sequences
 
+MAX_CLASSES = 5_000
+"""More are taken for a mistake: amounts, names or times in place of classes."""
+
 
 @dataclass(frozen=True)
 class Dataset:
@@ -41,9 +44,9 @@ class Dataset:
     Raises
     ------
     DataError
-        If there are fewer than two classes or two of one name, labels are missing, one has no
-        class, no step of a sequence has a label, or parts differ in `input_size` or in what has a
-        label.
+        If there are fewer than two classes, too many, or two of one name, labels are missing, one
+        has no class, no step of a sequence has a label, a vocabulary is of no feature, or parts
+        differ in `input_size` or in what has a label.
     """
 
     name: str
@@ -58,11 +61,19 @@ class Dataset:
     warnings: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        if len(self.classes) < 2:
+        if not 2 <= len(self.classes) <= MAX_CLASSES:
+            few = ", ".join(self.classes[:3]) or "none"
             raise DataError(
-                f"{self.name}: there is one class, {', '.join(self.classes)}; expected at least 2. "
-                "Label the other sequences too."
+                f"{self.name} has {len(self.classes):,} class{'es' * (len(self.classes) != 1)}, "
+                f"{few}{', …' * (len(self.classes) > 3)}; expected 2 to {MAX_CLASSES:,}. "
+                + ("Label others too." if len(self.classes) < 2 else "Is the label an amount?")
             )
+        for name in self.vocabularies:
+            if name not in self.features:
+                raise DataError(
+                    f"{self.name}: vocabularies has {name!r}, which is none of the features "
+                    f"{', '.join(self.features) or '(no names)'}. Name the features."
+                )
         for name in self.classes:
             if self.classes.count(name) > 1:
                 raise DataError(
@@ -113,13 +124,26 @@ class Dataset:
         return {name: sequences for name, sequences in named.items() if sequences is not None}
 
 
-def check_finite(dataset: Dataset, *, missing: bool = False) -> None:
-    """Raise DataError if a sequence holds infinity or, unless `missing` is allowed for, NaN."""
+def check_values(dataset: Dataset, *, missing: bool = False) -> None:
+    """Raise DataError if a sequence holds what no net takes.
+
+    That is infinity, NaN unless `missing` is allowed for, or a number that stands for no token.
+    """
     for part, sequences in dataset.parts.items():
         name = "inputs" if part == "train" else f"{part}_inputs"
         sequences.check_finite(
             f"{dataset.name}[{name}]", missing=missing, features=dataset.features
         )
+        for feature, count in enumerate(dataset.categories):
+            for steps, _, _ in sequences.chunks():
+                numbers = steps[:, feature]
+                wrong = ~((numbers >= 0) & (numbers <= count) & (numbers == numbers.round()))
+                if count and bool(wrong.any()):
+                    raise DataError(
+                        f"{dataset.name}[{name}] holds {float(numbers[wrong][0]):g} in "
+                        f"{dataset.features[feature]!r}; expected the number of a token, 0 to "
+                        f"{count}. Number them as in vocabularies."
+                    )
 
 
 def content_digests(sequences: Sequences) -> list[bytes]:
@@ -157,12 +181,12 @@ def mind_copies(dataset: Dataset, *, drop: bool) -> Dataset:
 
 
 def with_trained_vocabularies(dataset: Dataset) -> Dataset:
-    """Return the data set with the vocabularies of its training part alone, in place.
+    """Return the data set with the vocabularies of its training part alone.
 
-    Tokens that only other parts have become unknown, as they will be in use.
+    Tokens that only other parts have become unknown, as they will be in use: their numbers are
+    changed in the steps, in place, so nobody else may hold these.
     """
     kept = {}
-    stores = {id(part.steps): part.steps for part in dataset.parts.values()}
     for name, tokens in dataset.vocabularies.items():
         feature = dataset.features.index(name)
         occurs = torch.zeros(len(tokens) + 1, dtype=torch.bool)
@@ -171,7 +195,8 @@ def with_trained_vocabularies(dataset: Dataset) -> Dataset:
         occurs[UNKNOWN] = False
         if not bool(occurs[1:].all()):
             renumbered = torch.where(occurs, occurs.cumsum(0), UNKNOWN)
-            for steps in stores.values():
-                steps[:, feature] = renumbered[steps[:, feature].long()].float()
+            stores = {id(part.steps): part for part in dataset.parts.values()}
+            for part in stores.values():
+                part.renumber(feature, renumbered)
         kept[name] = tuple(t for t, kept in zip(tokens, occurs[1:].tolist(), strict=True) if kept)
     return replace(dataset, vocabularies=kept)

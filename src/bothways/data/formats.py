@@ -5,9 +5,10 @@ from pathlib import Path
 
 from bothways.data.folders import read_folder
 from bothways.data.json_lines import read_json_lines
-from bothways.data.records import Source
+from bothways.data.records import DataOptions, Source
 from bothways.data.tables import read_table
 from bothways.data.ts import read_ts
+from bothways.errors import DataError
 
 RECORD_READERS: dict[str, Callable[..., Source]] = {
     ".csv": read_table,
@@ -26,3 +27,21 @@ KNOWN_ENDINGS = (
 def record_reader(path: Path) -> Callable[..., Source] | None:
     """Return read(path, options, labelled=...) for a file or folder, or None for other formats."""
     return read_folder if path.is_dir() else RECORD_READERS.get(path.suffix.lower())
+
+
+def open_records(path: Path, options: DataOptions, *, labelled: bool = True) -> Source:
+    """Read a file or folder that has a `record_reader`.
+
+    Raises
+    ------
+    DataError
+        As the reader, and if columns of names were asked for where there are no columns.
+    """
+    reader = record_reader(path)
+    assert reader is not None  # whoever opens has looked
+    if options.categorical and reader is not read_table:
+        raise DataError(
+            f"{path} has no columns, so --categorical {','.join(options.categorical)} means "
+            "nothing; expected a table. Make it a table, or leave that out."
+        )
+    return reader(path, options, labelled=labelled)

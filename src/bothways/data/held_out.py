@@ -114,6 +114,8 @@ def group_split(
     if not bool(held_out.any()) and len(numbers) > 1:  # all groups are large: the least bad
         costs = (lacking - counts[numbers]).abs().sum(dim=1)
         held_out[numbers[costs.argmin()]] = True
+    if bool(held_out[numbers].all()):  # one is left to train on, the smallest
+        held_out[numbers[counts[numbers].sum(dim=1).argmin()]] = False
     rows = held_out[groups]
     return (~rows).nonzero()[:, 0], rows.nonzero()[:, 0]
 

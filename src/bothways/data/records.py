@@ -74,6 +74,15 @@ class DataOptions(Settings):
     ignore: str | None = None
     memory_mb: int = Field(default=1024, ge=1)
 
+    def for_use(self) -> "DataOptions":
+        """Return how a model reads new data: recordings whole, where it is steps that have labels.
+
+        Each step has one answer then, and none of them stands at the edge of a window.
+        """
+        if self.target == "sequence":
+            return self
+        return self.model_copy(update={"window": None, "stride": None})
+
     @model_validator(mode="after")
     def _check_together(self) -> Self:
         if self.ignore is not None and self.target != "step":

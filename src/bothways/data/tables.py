@@ -25,6 +25,9 @@ _USUAL = {
 }
 
 
+_UNITS_A_SECOND = {"s": 1, "ms": 1e3, "us": 1e6, "ns": 1e9}
+
+
 @dataclass(frozen=True)
 class _Roles:
     """Which column is what."""
@@ -293,6 +296,10 @@ def _part(name: str | None, table: Columns, row: int) -> Part | None:
 
 def _texts(column: Any, table: Columns, name: str, row: int, *, optional: bool = False) -> Array:
     """Return a column as text; nothing may be missing, or empty, unless it is `optional`."""
+    from pyarrow import compute, types
+
+    if types.is_floating(column.type):
+        column = compute.if_else(compute.is_nan(column), None, column)
     values = column.cast("string").fill_null("").to_pylist()
     if "" in values and not optional:
         missing = next(n for n, value in enumerate(values) if not value)
@@ -301,14 +308,19 @@ def _texts(column: Any, table: Columns, name: str, row: int, *, optional: bool =
 
 
 def _times(column: Any, table: Columns, name: str, row: int) -> Array:
-    """Return a column of numbers or time stamps in an order that can be compared."""
+    """Return a column of numbers, or time stamps; times of a day and durations in seconds."""
     from pyarrow import types
 
     if column.null_count:
         raise _missing(table, name, row + column.is_null().to_pylist().index(True))
-    if types.is_time(column.type):  # of a day
-        column = column.cast("int32" if column.type.bit_width == 32 else "int64")
-    if types.is_string(column.type) or types.is_large_string(column.type):
+    kind = column.type
+    if types.is_time(kind) or types.is_duration(kind):
+        units = column.cast("int32" if kind.bit_width == 32 else "int64")
+        seconds: Array = units.to_numpy(zero_copy_only=False) / _UNITS_A_SECOND[kind.unit]
+        return seconds
+    if types.is_decimal(kind):
+        column = column.cast("float64")
+    elif not (types.is_integer(kind) or types.is_floating(kind) or types.is_temporal(kind)):
         raise DataError(
             f"{table.path}, {table.place(row)}: time {name!r} is {column[0].as_py()!r}; expected "
             "numbers or time stamps like 2026-01-31T09:30:00. Convert it, or name another --time."

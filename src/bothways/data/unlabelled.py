@@ -1,7 +1,7 @@
 """Sequences to predict, from files of any known format, in bounded pieces."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from bothways.data.arrays import (
     to_inputs,
 )
 from bothways.data.collect import checked_records
-from bothways.data.formats import KNOWN_ENDINGS, record_reader
+from bothways.data.formats import KNOWN_ENDINGS, open_records, record_reader
 from bothways.data.images import read_digit
 from bothways.data.records import DataOptions, Record, Source
 from bothways.errors import DataError, ShapeError
@@ -39,17 +39,17 @@ class Piece:
     sequences : Sequences
     note : str
         What was done to them, where the user should know.
-    starts : list of int
-        Which step of its recording each begins with; empty where each is whole.
-    times : list of array (time_i,)
-        When each step was; empty where that is not known.
+    starts : list of int, optional
+        Which step of its recording each begins with; 0 where not given.
+    times : list of array (time_i,) or None, optional
+        When each step was, where that is known.
     """
 
     names: list[str]
     sequences: Sequences
     note: str = ""
-    starts: list[int] = field(default_factory=list)
-    times: list[Array] = field(default_factory=list)
+    starts: list[int] | None = None
+    times: list[Array | None] | None = None
 
 
 def read_unlabelled(
@@ -76,15 +76,20 @@ def read_unlabelled(
     DataError
         If the file is missing, of another format, damaged, or does not fit `input_size`.
     """
-    if path.exists() and (reader := record_reader(path)) is not None:
-        options = options or DataOptions()
-        source = reader(path, options, labelled=False)
+    options = options or DataOptions()
+    if path.exists() and record_reader(path) is not None:
+        source = open_records(path, options, labelled=False)
         if len(source.features) != input_size:
             raise DataError(
                 f"{path} has {len(source.features)} features, {', '.join(source.features)}; "
                 f"expected the model's {input_size}. Name its columns as in training."
             )
         return _record_pieces(path, source, options, missing)
+    if options.categorical:
+        raise DataError(
+            f"{path} holds arrays but the model knows {', '.join(options.categorical)} by names; "
+            "expected a table with these columns. Make it a table."
+        )
     start = check_readable(path)
     for magic, read in _READERS.items():
         if start.startswith(magic):
@@ -103,20 +108,20 @@ def _record_pieces(
     size_bytes = 0
     for record in checked_records(path, source, options, missing=missing):
         if waiting and (len(waiting) == CHUNK_ROWS or size_bytes >= CHUNK_BYTES):
-            yield _piece(waiting, options)
+            yield _piece(waiting)
             waiting, size_bytes = [], 0
         waiting.append(record)
         size_bytes += record.values.nbytes
     if waiting:
-        yield _piece(waiting, options)
+        yield _piece(waiting)
 
 
-def _piece(records: list[Record], options: DataOptions) -> Piece:
+def _piece(records: list[Record]) -> Piece:
     return Piece(
         names=[record.name for record in records],
         sequences=Sequences.from_arrays([record.values for record in records]),
-        starts=[] if options.window is None else [record.start for record in records],
-        times=[record.times for record in records if record.times is not None],
+        starts=[record.start for record in records],
+        times=[record.times for record in records],
     )
 
 
