@@ -176,7 +176,9 @@ def _archive_section(records: list[dict[str, Any]]) -> list[str]:
         "",
         "Recipe `time-series`, as `bothways train NAME_TRAIN.ts` has it, seeds "
         f"{ARCHIVE_SEEDS[0]} to {ARCHIVE_SEEDS[-1]}, measured once on the archive's own test part. "
-        "The recipe was chosen by cross-validation within training parts.",
+        "The recipe was chosen on held-out parts of the training parts of seven sets. Two earlier "
+        "ones had been measured on these test parts (97.3 and 98.0 %, 95.0 and 99.5 %); that chose "
+        "nothing.",
         "",
         "| set | train / test sequences | test %: mean (min to max), deviation | bar | whole "
         "command, s |",
