@@ -14,7 +14,7 @@ SOURCE = Path(__file__).parents[1] / "src" / "bothways"
 ROWS = [
     ["errors", "process"],
     ["cells", "config", "metrics", "segments", "storage", "history"],
-    ["ragged", "batching", "step_store", "sequences", "data", "kernels", "recipes"],
+    ["ragged", "batching", "step_store", "sequences", "scans", "data", "kernels", "recipes"],
     ["encoder", "stem", "calibration", "layers", "nn", "readout", "bench"],
     ["model"],
     ["device", "optimization", "evaluation", "training", "checkpoint", "model_card", "inference"],

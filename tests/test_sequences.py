@@ -43,17 +43,6 @@ def test_subset_shares_the_steps(ragged):
     assert subset.labels.tolist() == [2, 1]
 
 
-def test_value_range_is_of_the_subset_alone(ragged):
-    assert ragged.value_range() == (1.0, 4.0)
-    assert ragged.subset(torch.tensor([0, 3])).value_range() == (2.0, 3.0)
-
-
-def test_not_finite_value_is_named():
-    arrays = [np.zeros((2, 1)), np.array([[0.0], [np.nan]])]
-    with pytest.raises(DataError, match=r"sequences\[1\] holds nan at step 1, feature 0"):
-        Sequences.from_arrays(arrays).value_range()
-
-
 @pytest.mark.parametrize("change", ["value", "label", "length", "order"])
 def test_fingerprint_notices_every_change(ragged, change):
     arrays = [np.full((length, 2), length, np.float32) for length in (3, 1, 4, 2)]
@@ -108,3 +97,25 @@ def test_bad_arrays_are_named(arrays, labels, error, message):
 def test_bad_padded_input_is_named(inputs, lengths, error, message):
     with pytest.raises(error, match=message):
         Sequences.from_padded(inputs, lengths)
+
+
+@pytest.mark.parametrize("chunk_values", [1, 8, 1000])
+@pytest.mark.parametrize("indices", [[0, 1, 2, 3], [3, 0], [2, 1, 3]])
+def test_chunks_hold_each_step_once_with_its_row_and_label(
+    ragged, monkeypatch, chunk_values, indices
+):
+    monkeypatch.setattr("bothways.sequences.CHUNK_VALUES", chunk_values)
+    for labelled in (ragged, ragged.with_step_labels([[0, 1, 2], [1], [2, 2, 0, -1], [0, -1]])):
+        subset = labelled.subset(torch.tensor(indices))
+        chunks = list(subset.chunks())
+        rows = torch.cat([chunk.rows for chunk in chunks])
+        for row, own in enumerate(subset.rows()):
+            assert torch.equal(torch.cat([c.steps[c.rows == row] for c in chunks]), own)
+            labels = torch.cat([c.labels[c.rows == row] for c in chunks])
+            batch = subset.batch([row])
+            expected = batch.labels if subset.target == "sequence" else batch.labels[0]
+            assert torch.equal(labels, expected.expand(len(own)))
+        assert len(rows) == int(subset.lengths.sum())
+        for chunk in chunks:
+            first = int(subset.lengths[chunk.rows[0]]) * subset.input_size
+            assert chunk.steps.numel() <= chunk_values + first

@@ -14,6 +14,7 @@ from bothways.errors import DataError, ShapeError
 from bothways.evaluation import compute_logits, evaluate
 from bothways.model import SequenceClassifier
 from bothways.model_card import model_card
+from bothways.scans import value_range
 from bothways.sequences import Sequences
 from bothways.storage import sha256, write_atomically
 
@@ -133,8 +134,8 @@ class TrainedModel(ABC):
         known = self.manifest.preprocessing.training_range
         span = 0.0 if known is None else known[1] - known[0]
         config = self.manifest.model
-        low, high = sequences.value_range(
-            missing=config.missing != "refuse", features=config.amounts
+        low, high = value_range(
+            sequences, missing=config.missing != "refuse", features=config.amounts
         )
         if known is not None and (low < known[0] - span or high > known[1] + span):
             warnings.warn(

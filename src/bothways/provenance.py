@@ -7,6 +7,7 @@ from bothways.config import ModelConfig
 from bothways.data import DataOptions, Dataset, check_values, hold_out
 from bothways.errors import ConfigError, DataError
 from bothways.run_folder import Request
+from bothways.scans import value_range
 from bothways.sequences import Sequences
 
 _OF_READING = {"sequence", "time", "label", "group", "window", "stride", "ignore"}
@@ -94,7 +95,7 @@ def manifest_for(request: Request, dataset: Dataset) -> Manifest:
 
 
 def _range(sequences: Sequences, model: ModelConfig) -> tuple[float, float] | None:
-    low, high = sequences.value_range(missing=model.missing != "refuse", features=model.amounts)
+    low, high = value_range(sequences, missing=model.missing != "refuse", features=model.amounts)
     return (low, high) if low <= high else None
 
 

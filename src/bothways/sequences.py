@@ -346,7 +346,7 @@ class Sequences:
     def chunks(self) -> Iterator[StepChunk]:
         """Yield the steps of all sequences, each once, whole sequences together.
 
-        A chunk has at most `CHUNK_VALUES` unless one sequence has more.
+        A chunk has at most `CHUNK_VALUES` beside those of its first sequence.
         """
         for own, rows in self._runs():
             labels = None if self.labels is None else self.labels[rows]
@@ -370,63 +370,6 @@ class Sequences:
                 bounds = zip(starts.tolist(), lengths.tolist(), strict=True)
                 own = [slice(start, start + length) for start, length in bounds]
             yield own, rows.repeat_interleave(lengths)
-
-    def value_range(
-        self,
-        name: str = "sequences",
-        *,
-        missing: bool = False,
-        features: Sequence[int] | None = None,
-    ) -> tuple[float, float]:
-        """Return the smallest and the largest value of some features, all where not given.
-
-        Of nothing, they are infinity and its negative. `name` and `missing` are as in
-        `check_finite`.
-
-        Raises
-        ------
-        DataError
-            As `check_finite`.
-        """
-        low, high = float("inf"), -float("inf")
-        for steps, _, _ in self.chunks():
-            if features is not None and len(features) < self.input_size:
-                steps = steps[:, features]
-            absent = steps.isnan()
-            if bool(absent.any()):
-                if not missing:
-                    self.check_finite(name)
-                steps = steps[~absent]
-            if steps.numel():
-                low, high = min(low, float(steps.min())), max(high, float(steps.max()))
-        if max(-low, high) == float("inf") and low <= high:
-            self.check_finite(name, missing=missing)
-        return low, high
-
-    def check_finite(
-        self,
-        name: str,
-        first: int = 0,
-        *,
-        missing: bool = False,
-        features: Sequence[str] = (),
-    ) -> None:
-        """Raise DataError, with the row in `name` (counted from `first`), at a value no net takes.
-
-        That is infinity and, unless it may stand for what is `missing`, NaN. `features` are names.
-        """
-        for steps, rows, _ in self.chunks():
-            bad = steps.isinf() if missing else ~steps.isfinite()
-            if bool(bad.any()):
-                place, feature = bad.nonzero()[0].tolist()
-                value, row = float(steps[place, feature]), int(rows[place])
-                step = place - int((rows == row).nonzero()[0])
-                what = features[feature] if features else f"feature {feature}"
-                raise DataError(
-                    f"{name}[{first + row}] holds {value} at step {step}, {what}; expected finite "
-                    "numbers. Mend or drop it"
-                    + (", or say what NaN stands for: --missing mean." if value != value else ".")
-                )
 
     def fingerprint(self) -> str:
         """Return the SHA-256 of lengths, labels, groups and steps, to tell if data have changed."""

@@ -9,6 +9,7 @@ import torch
 from bothways.config import Target
 from bothways.data.vocabulary import UNKNOWN
 from bothways.errors import DataError
+from bothways.scans import check_finite
 from bothways.sequences import Sequences
 
 MAX_CLASSES = 5_000
@@ -131,8 +132,8 @@ def check_values(dataset: Dataset, *, missing: bool = False) -> None:
     """
     for part, sequences in dataset.parts.items():
         name = "inputs" if part == "train" else f"{part}_inputs"
-        sequences.check_finite(
-            f"{dataset.name}[{name}]", missing=missing, features=dataset.features
+        check_finite(
+            sequences, f"{dataset.name}[{name}]", missing=missing, features=dataset.features
         )
         for feature, count in enumerate(dataset.categories):
             for steps, _, _ in sequences.chunks():

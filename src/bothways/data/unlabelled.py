@@ -21,6 +21,7 @@ from bothways.data.images import read_digit
 from bothways.data.records import DataOptions, Record, Source
 from bothways.errors import DataError, ShapeError
 from bothways.ragged import checked_lengths, checked_offsets
+from bothways.scans import check_finite
 from bothways.sequences import Sequences
 
 CHUNK_ROWS = 1024
@@ -212,7 +213,7 @@ def _pieces(stream: ArrayStream, lengths: Any, input_size: int, missing: bool) -
         count = len(inputs)
         piece_lengths = None if lengths is None else lengths[done : done + count]
         sequences = Sequences.from_padded(inputs.reshape(count, shape[1], -1), piece_lengths)
-        sequences.check_finite(stream.name, first=done, missing=missing)
+        check_finite(sequences, stream.name, first=done, missing=missing)
         yield Piece([str(n) for n in range(done, done + count)], sequences)
         done += count
 
@@ -239,7 +240,7 @@ def _flat_pieces(
     for (first, last), chunk in zip(pairwise(bounds), values.pieces(counts), strict=True):
         own = edges[first : last + 1] - edges[first]
         sequences = Sequences.from_flat(to_inputs(chunk, values.name), own)
-        sequences.check_finite(values.name, first=first, missing=missing)
+        check_finite(sequences, values.name, first=first, missing=missing)
         yield Piece([str(n) for n in range(first, last)], sequences)
 
 
