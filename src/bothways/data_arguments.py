@@ -57,7 +57,9 @@ def data_options(
     ] = None,
     memory: Annotated[
         int | None,
-        typer.Option(min=1, metavar="MB", help="Keep more than so much in a file."),
+        typer.Option(
+            min=1, metavar="MB", help="Memory for the steps, 1024 if not given; more go to a file."
+        ),
     ] = None,
 ) -> "DataOptions":
     """Return the options as the library has them."""
