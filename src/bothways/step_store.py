@@ -77,6 +77,8 @@ class StepWriter:
         DataError
             If there is no room for it.
         """
+        if not self._held:
+            return
         folder = _roomy_folder()
         try:
             if self._file is None:
