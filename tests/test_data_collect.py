@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from bothways.data import DataOptions, hold_out, open_dataset
+from bothways.data import DataOptions, copies_of, hold_out, open_dataset
 from bothways.data.held_out import group_split
 from bothways.errors import DataError
 
@@ -173,3 +173,44 @@ def test_amounts_in_place_of_classes_are_refused(tmp_path, monkeypatch):
     records = [{"values": [n], "label": str(n / 7)} for n in range(20)]
     with pytest.raises(DataError, match=r"has 20 classes, .* expected 2 to 9\. Is the label"):
         open_dataset(write(tmp_path / "x.jsonl", records))
+
+
+@pytest.mark.parametrize(
+    "option",
+    [{"group": "subject"}, {"label": "y"}, {"split": "part"}, {"features": ("x",)}, {"time": "t"}],
+)
+def test_columns_are_refused_where_there_are_none(tmp_path, option):
+    lines = write(tmp_path / "x.jsonl", simple(8))
+    series = tmp_path / "x.ts"
+    series.write_text("@classLabel true a b\n@data\n1,2:a\n3,4:b\n")
+    for path in (lines, str(series)):
+        with pytest.raises(DataError, match=rf"so --{next(iter(option))} \w+ means nothing"):
+            open_dataset(path, DataOptions(**option))
+
+
+def test_a_group_that_was_asked_for_must_be_there(tmp_path):
+    path = write(tmp_path / "x.jsonl", simple(8))
+    with pytest.raises(DataError, match="line 1 has no 'group'; expected one in each line"):
+        open_dataset(path, DataOptions(group="group"))
+
+
+def test_a_name_on_both_sides_is_refused_whatever_its_group(tmp_path):
+    train = write(tmp_path / "train.jsonl", simple(10, group=lambda n: f"p{n}"))
+    test = write(tmp_path / "test.jsonl", simple(3, group=lambda n: f"q{n}"))
+    with pytest.raises(DataError, match="sequence 's0' is in train and in test"):
+        open_dataset(train, DataOptions(test=test, group="group"))
+
+
+def test_copies_in_the_validation_split_are_dropped_from_training(tmp_path):
+    records = simple(30)
+    again = [record | {"sequence": f"again{n}"} for n, record in enumerate(records)]
+    path = write(tmp_path / "x.jsonl", records + again)
+    whole = hold_out(open_dataset(path), 0.3, seed=0)
+    assert sum(copies_of(whole[1], whole[0])) > 0
+    clean = hold_out(open_dataset(path, DataOptions(drop_copies=True)), 0.3, seed=0)
+    assert sum(copies_of(clean[1], clean[0])) == 0
+    assert len(clean[0]) < len(whole[0])
+    others = [record | {"sequence": f"other{n}"} for n, record in enumerate(records)]
+    both = write(tmp_path / "y.jsonl", others)
+    with pytest.raises(DataError, match="all training sequences are held out too"):
+        open_dataset(path, DataOptions(test=both, drop_copies=True))

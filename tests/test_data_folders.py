@@ -74,3 +74,11 @@ def test_malformed_files_are_refused_in_one_line(folder, name, content, message)
 def test_a_folder_without_sequences(tmp_path):
     with pytest.raises(DataError, match=r"holds no \.npy, \.csv, \.png"):
         open_dataset(str(tmp_path))
+
+
+def test_hidden_files_are_no_sequences(tmp_path):
+    for name in ("a/1.npy", "b/2.npy", ".ipynb_checkpoints/3.npy", "a/._1.npy"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        np.save(tmp_path / name, np.ones((3, 1)))
+    dataset = open_dataset(str(tmp_path))
+    assert (len(dataset.train), dataset.classes) == (2, ("a", "b"))

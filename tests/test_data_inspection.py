@@ -53,12 +53,12 @@ def test_copies_of_held_out_sequences_are_counted_or_dropped():
     arrays = noise(4)
     test = Sequences.from_arrays([arrays[0], *noise(1)], [0, 1])
     data = dataset(arrays, [0, 1, 0, 1], test)
-    counted = mind_copies(data, drop=False)
+    counted = mind_copies(data)
     assert counted.notes[0].startswith("1 of the test sequences are in the training part too")
     assert len(counted.train) == 4
-    dropped = mind_copies(data, drop=True)
+    dropped = mind_copies(replace(data, drop_copies=True))
     assert len(dropped.train) == 3
-    assert mind_copies(dropped, drop=False).notes == dropped.notes
+    assert mind_copies(dropped).notes == dropped.notes
 
 
 def test_swapped_axes_constant_missing_and_leaking_features():

@@ -65,3 +65,29 @@ def test_empty_files_and_one_class(tmp_path):
     lines = [{"values": [1, 2], "label": "b"}] * 3
     with pytest.raises(DataError, match="has 1 class, b; expected 2 to 5,000"):
         open_dataset(str(write(tmp_path / "y.jsonl", lines)))
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ('{"values": [' + "9" * 5000 + '], "label": "a"}', "line 1 cannot be read"),
+        ('{"values": [1' + "0" * 400 + '], "label": "a"}', "line 1: values holds int too large"),
+        ('{"values": ' + "[" * 100_000 + "}", "line 1 cannot be read"),
+        ('{"values": [1], "label": "\\ud800"}', "line 1: label is .*, half a character"),
+        ('{"values": [1, 2], "label": "a", "times": [0, NaN]}', r"line 1: times is \[0, nan\]"),
+        ('{"values": [1], "label": "a", "sequence": {}}', "line 1: sequence is {}"),
+    ],
+    ids=["digits", "large", "deep", "surrogate", "nan time", "name"],
+)
+def test_what_python_cannot_hold_is_named(tmp_path, line, message):
+    path = tmp_path / "x.jsonl"
+    path.write_text(line + "\n")
+    with pytest.raises(DataError, match=message):
+        open_dataset(str(path))
+
+
+def test_a_sequence_without_a_name_has_its_number(tmp_path):
+    path = tmp_path / "x.jsonl"
+    path.write_text('{"values": [1], "label": "a", "sequence": null}\n' * 2)
+    names = [record.name for record in read_json_lines(path, DataOptions()).records]
+    assert names == ["0", "1"]

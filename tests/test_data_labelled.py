@@ -9,6 +9,7 @@ import torch
 from bothways.data import open_dataset
 from bothways.data.labelled import read_npz
 from bothways.errors import BothwaysError, DataError
+from bothways.scans import value_range
 
 INPUTS = np.arange(4 * 5 * 3, dtype=np.float32).reshape(4, 5, 3)
 NUMBERS = np.array([0, 2, 1, 2])
@@ -91,7 +92,7 @@ def test_without_lengths_every_step_counts(path):
 
 def test_bytes_are_scaled(path):
     dataset = read(path, inputs=np.full((4, 5, 3), 255, np.uint8))
-    assert dataset.train.value_range() == (1, 1)
+    assert value_range(dataset.train) == (1, 1)
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from bothways.data import Dataset
 from bothways.data.held_out import stratified_split
 from bothways.data.mnist import mnist
 from bothways.errors import DataError
+from bothways.scans import value_range
 from bothways.sequences import Sequences
 
 TRAIN_COUNTS = [5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949]
@@ -37,7 +38,7 @@ def test_each_digit_is_28_rows_of_28_pixels(digits, part, count):
     sequences = getattr(digits, part)
     assert (len(sequences), sequences.input_size) == (count, 28)
     assert set(sequences.lengths.tolist()) == {28}
-    assert sequences.value_range() == (0, 1)
+    assert value_range(sequences) == (0, 1)
 
 
 def test_pixels_have_the_known_mean_and_deviation(digits):

@@ -274,3 +274,42 @@ def test_a_label_that_is_nan_is_none(tmp_path):
     pq.write_table(table, tmp_path / "x.parquet")
     (record,) = read_table(tmp_path / "x.parquet", DataOptions(target="step")).records
     assert record.step_labels.tolist() == ["0", "", "1"]
+
+
+def test_a_stray_text_among_numbers_is_no_column_of_names(tmp_path):
+    rows = [f"a,{n},{n},u" for n in range(5)] + ["b,foo,1,v"] + [f"c,{n},2,v" for n in range(5)]
+    path = write(tmp_path / "x.csv", ["id,x,y,label", *rows])
+    with pytest.raises(DataError, match="line 7: column 'x' holds 'foo' but numbers in most rows"):
+        read_table(path, DataOptions())
+    assert read_table(path, DataOptions(features=("y",))).features == ("y",)
+
+
+def test_a_time_that_is_unlike_the_others_is_named(tmp_path):
+    path = write(tmp_path / "x.csv", ["id,t,x,label", "a,0,1,u", "a,2020-01-01,1,u", "a,2,1,u"])
+    with pytest.raises(DataError, match="line 3: time 't' is '2020-01-01'"):
+        list(read_table(path, DataOptions()).records)
+    gap = pa.table({"id": ["a", "a"], "t": [0.0, np.nan], "x": [1.0, 2.0], "label": ["u", "u"]})
+    pq.write_table(gap, tmp_path / "x.parquet")
+    with pytest.raises(DataError, match="'t' is missing; expected a value"):
+        list(read_table(tmp_path / "x.parquet", DataOptions()).records)
+
+
+@pytest.mark.parametrize("labels", [[b"\xff", b"\xfe"], [["u"], ["v"]]], ids=["bytes", "lists"])
+def test_labels_that_are_no_text_are_refused(tmp_path, labels):
+    table = pa.table({"id": ["a", "b"], "x": [0.0, 1.0], "label": labels})
+    pq.write_table(table, tmp_path / "x.parquet")
+    with pytest.raises(DataError, match=r"column 'label' holds .*; expected text or numbers"):
+        list(read_table(tmp_path / "x.parquet", DataOptions()).records)
+
+
+def test_a_header_that_is_not_utf8_is_refused(tmp_path):
+    (tmp_path / "x.csv").write_bytes("id,é,label\na,1,u\n".encode("latin-1"))
+    with pytest.raises(DataError, match="is not in UTF-8; expected it"):
+        read_table(tmp_path / "x.csv", DataOptions())
+
+
+def test_a_missing_value_is_named_with_its_line_in_training(tmp_path):
+    path = write(tmp_path / "x.csv", ["id,x,label", "a,1,u", "b,,v", "c,3,u", "d,4,v"])
+    with pytest.raises(DataError, match=r"x\.csv, .*: 'x' is missing at step 0.*set missing=mean"):
+        open_dataset(str(path), missing=False)
+    assert open_dataset(str(path)).train.steps.isnan().any()

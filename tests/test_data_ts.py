@@ -92,3 +92,25 @@ def test_time_stamps_that_go_back_are_refused(tmp_path):
     path.write_text(f"{header}(0,1),(5,2):a\n(0,1),(5,2),(2,3):b\n")
     with pytest.raises(DataError, match=r"line 5, dimension 0: the time stamp 2 goes back"):
         open_dataset(str(path))
+
+
+def test_comments_may_stand_anywhere(tmp_path):
+    path = tmp_path / "x.ts"
+    lines = ["% first", "@classLabel true a b", "@data", "# here", "1,2:a", "% and here", "3,4:b"]
+    path.write_text("\n".join(lines))
+    assert [record.label for record in read_ts(path, DataOptions()).records] == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        (["@dimensions 3", "@classLabel true a", "@data", "1:2:a"], "line 4 has 2 dimensions; exp"),
+        (["@timeStamps true", "@classLabel true a", "@data", "(0,1),(1,2:a"], "0 dimensions"),
+        (["@timeStamps true", "@classLabel true a", "@data", "(nan,1):a"], "no finite number"),
+    ],
+)
+def test_what_contradicts_the_header_is_refused(tmp_path, lines, message):
+    path = tmp_path / "x.ts"
+    path.write_text("\n".join(lines))
+    with pytest.raises(DataError, match=message):
+        list(read_ts(path, DataOptions()).records)

@@ -142,3 +142,11 @@ def test_bad_input_is_named():
         fitted.predict([np.ones((4, 2)), np.ones((0, 2))])
     with pytest.raises(DataError, match="holds nan at step 0, feature 0"):
         small().fit([values * [[np.nan]] if n == 0 else values for n, values in enumerate(X)], y)
+
+
+@pytest.mark.parametrize("weights", [{"lft": 5}, {"left": -1.0}])
+def test_class_weights_that_mean_nothing_are_refused(weights):
+    with pytest.raises(
+        ConfigError, match=r"class_weight .*expected a weight of 0 or more for some"
+    ):
+        small(class_weight=weights).fit(*spirals(10))

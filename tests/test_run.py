@@ -19,6 +19,7 @@ from bothways.inference import load
 from bothways.progress import Progress
 from bothways.run import resume, train
 from bothways.run_folder import RunFolder, create_folder
+from bothways.scans import value_range
 from bothways.sequences import Sequences
 from bothways.splits import evaluate_splits, labelled_splits
 from bothways.storage import load_tensors
@@ -150,7 +151,7 @@ def test_a_finished_run_is_a_model_with_a_card(tmp_path, data):
     model = finished.load()
     assert model.evaluate(data.test) | {"seed": 0} == finished.metrics["test"]
     assert model.manifest.provenance["data"]["train_sha256"] == data.train.fingerprint()
-    assert model.manifest.preprocessing.training_range == data.train.value_range()
+    assert model.manifest.preprocessing.training_range == value_range(data.train)
     assert (tmp_path / "run" / "README.md").read_text().startswith("# bidirectional LSTM 1x4")
 
 
@@ -165,7 +166,7 @@ def test_the_config_is_there_before_the_first_step(tmp_path, data):
 
 
 def test_the_folder_with_the_request_is_there_before_data_are_read(tmp_path, source, monkeypatch):
-    def open_dataset(name, options):
+    def open_dataset(name, options, *, missing):
         folder = RunFolder(tmp_path / "run")
         assert folder.read_request().source == name
         raise DataError("seen")

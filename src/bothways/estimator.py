@@ -100,6 +100,13 @@ class RecurrentEstimator(BaseEstimator):  # type: ignore[misc]
             )
         if isinstance(self.class_weight, Mapping):
             weights = self.class_weight
+            strange = [name for name in weights if name not in self.classes_]
+            if strange or not all(weight >= 0 for weight in weights.values()):
+                what = f"names {strange[0]!r}" if strange else f"is {dict(weights)}"
+                raise ConfigError(
+                    f"class_weight {what}; expected a weight of 0 or more for some of "
+                    f"{', '.join(map(str, self.classes_))}. Correct it."
+                )
             chosen["class_weights"] = tuple(float(weights.get(n, 1)) for n in self.classes_)
         elif self.class_weight is not None:
             chosen["class_weights"] = self.class_weight

@@ -266,7 +266,7 @@ def _write_csv(answers: Iterable[Answer], file: IO[str]) -> int:
 def _write_jsonl(answers: Iterable[Answer], file: IO[str]) -> int:
     count = 0
     for answer in answers:
-        file.write(json.dumps(answer.line(), ensure_ascii=False) + "\n")
+        file.write(json.dumps(answer.line(), ensure_ascii=False, allow_nan=False) + "\n")
         count += 1
     return count
 

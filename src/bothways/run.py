@@ -24,6 +24,8 @@ from bothways.checkpoint import (
 from bothways.data import (
     DataOptions,
     Dataset,
+    copies_note,
+    copies_of,
     find_source,
     hold_out,
     is_built_in,
@@ -136,7 +138,7 @@ def train(
     )
     folder = create_folder(None if out is None else Path(out), request, force)
     try:
-        dataset = open_dataset(data, request.options) if isinstance(data, str) else data
+        dataset = _dataset(request) if isinstance(data, str) else data
         manifest = manifest_for(request, dataset)
         write_atomically(folder.path / CONFIG_FILE, manifest.to_bytes())
     except BaseException:  # Ctrl-C too: nothing has been trained yet, so nothing is lost
@@ -182,7 +184,7 @@ def resume(
             f"{folder} was trained on data passed from Python; expected them again. "
             "Call bothways.resume(folder, data)."
         )
-    dataset = data if data is not None else open_dataset(str(request.source), request.options)
+    dataset = data if data is not None else _dataset(request)
     try:
         manifest = manifest_for(request, dataset)
     except ConfigError as error:
@@ -194,6 +196,11 @@ def resume(
     else:
         write_atomically(config, manifest.to_bytes())
     return _run(run_folder, request, dataset, progress, should_stop)
+
+
+def _dataset(request: Request) -> Dataset:
+    missing = request.model.get("missing", "refuse") != "refuse"
+    return open_dataset(str(request.source), request.options, missing=missing)
 
 
 def _check_unchanged(before: Manifest, now: Manifest, folder: RunFolder, source: str) -> None:
@@ -249,6 +256,10 @@ def _run(
     for note in dataset.notes:
         progress.note(note)
     training_part, validation = hold_out(dataset, config.validation_fraction, config.seed)
+    if validation is not None and dataset.validation is None and request.source != "mnist":
+        shared = sum(copies_of(validation, training_part))
+        if shared:
+            progress.note(copies_note("validation", shared, drop=False))
     with seeded(config):
         training = start_training(manifest.model, config, training_part, validation)
         model = training.model

@@ -27,8 +27,7 @@ def check_finite(
             what = features[feature] if features else f"feature {feature}"
             raise DataError(
                 f"{name}[{first + row}] holds {value} at step {step}, {what}; expected finite "
-                "numbers. Mend or drop it"
-                + (", or say what NaN stands for: --missing mean." if value != value else ".")
+                "numbers. Mend or drop it" + (", or set missing=mean." if value != value else ".")
             )
 
 

@@ -4,7 +4,15 @@ from pathlib import Path
 from typing import Any
 
 from bothways.checkpoint import Manifest
-from bothways.data import DataOptions, Dataset, find_source, hold_out, holds_arrays, open_dataset
+from bothways.data import (
+    DataOptions,
+    Dataset,
+    find_source,
+    has_columns,
+    hold_out,
+    holds_arrays,
+    open_dataset,
+)
 from bothways.errors import DataError
 from bothways.inference import TrainedModel
 from bothways.run_folder import RunFolder
@@ -46,10 +54,10 @@ def _is_own(manifest: Manifest, dataset: Dataset) -> bool:
 
 def _reading_of(manifest: Manifest, source: str) -> DataOptions:
     """Return how other data are read: as in training, but recordings whole if steps have labels."""
-    reading = manifest.preprocessing.reading
-    if holds_arrays(source):  # which have no columns
+    reading = manifest.preprocessing.reading.for_use()
+    if holds_arrays(source):
         return DataOptions(target=reading.target)
-    return reading.for_use()
+    return reading if has_columns(Path(source)) else reading.without_columns()
 
 
 def evaluate_splits(

@@ -6,8 +6,14 @@ from pathlib import Path
 
 from bothways.config import Target
 from bothways.data.collect import collect
-from bothways.data.dataset import Dataset, check_values, mind_copies
-from bothways.data.formats import KNOWN_ENDINGS, RECORD_READERS, open_records, record_reader
+from bothways.data.dataset import Dataset, check_values, copies_note, copies_of, mind_copies
+from bothways.data.formats import (
+    KNOWN_ENDINGS,
+    RECORD_READERS,
+    has_columns,
+    open_records,
+    record_reader,
+)
 from bothways.data.held_out import hold_out, with_test_part
 from bothways.data.inspection import FeatureSummary, RepeatedTimes, inspect_dataset
 from bothways.data.labelled import read_idx, read_npy, read_npz
@@ -24,7 +30,10 @@ __all__ = [
     "Piece",
     "check_readable",
     "check_values",
+    "copies_note",
+    "copies_of",
     "find_source",
+    "has_columns",
     "hold_out",
     "holds_arrays",
     "inspect_dataset",
@@ -68,6 +77,8 @@ def open_dataset(
     source: str,
     options: DataOptions | None = None,
     classes: tuple[str, ...] | None = None,
+    *,
+    missing: bool = True,
 ) -> Dataset:
     """Return the labelled data set that `source` names.
 
@@ -79,6 +90,8 @@ def open_dataset(
         How to understand and to split it.
     classes : tuple of str, optional
         The only classes that may occur, in the order of a model's.
+    missing : bool
+        Whether values may be missing.
 
     Raises
     ------
@@ -102,9 +115,11 @@ def open_dataset(
         def open_other(file: Path, options: DataOptions) -> Source:
             return repeated.watch(_records_of(file, options))
 
-        dataset = collect(path.name, path, main, options, others, open_other, classes)
+        dataset = collect(
+            path.name, path, main, options, others, open_other, classes, missing=missing
+        )
         dataset = replace(dataset, warnings=repeated.warnings)
-        return mind_copies(dataset, drop=options.drop_copies)
+        return mind_copies(replace(dataset, drop_copies=options.drop_copies))
     _refuse_columns(source, options)
     if found in _BUILT_IN:
         if options.target == "step":
@@ -112,7 +127,7 @@ def open_dataset(
         return with_test_part(_BUILT_IN[found](), options.test_fraction, options.split_seed)
     dataset = _array_reader(path)(path, options.target)
     dataset = with_test_part(dataset, options.test_fraction, options.split_seed)
-    return mind_copies(dataset, drop=options.drop_copies)
+    return mind_copies(replace(dataset, drop_copies=options.drop_copies))
 
 
 def _records_of(path: Path, options: DataOptions) -> Source:

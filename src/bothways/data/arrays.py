@@ -227,7 +227,8 @@ def to_inputs(array: Array, name: str) -> Array:
     if array.dtype == np.uint8:
         return np.divide(array, np.float32(255), dtype=np.float32)
     if np.issubdtype(array.dtype, np.floating):
-        return array.astype(np.float32)
+        with np.errstate(over="ignore"):  # to infinity, which is refused with its place
+            return array.astype(np.float32)
     raise DataError(
         f"{name} has dtype {array.dtype}; expected uint8 (scaled to [0, 1]) or floats (taken as "
         "they are). Scale it yourself and save it as float32."

@@ -23,6 +23,7 @@ class _Collected:
         self._codes: dict[str, int] = {}  # of labels, in the order in which they come
         self._labels: list[Array] = []  # codes; of a sequence (1,), of its steps (time,)
         self.values = StepWriter()
+        self.names: list[str] = []  # where the file names its sequences
         self.groups: list[str] = []
         self.begins: list[float] = []
         self.unlabelled = 0
@@ -55,6 +56,8 @@ class _Collected:
         self.values.append(record.values)
         assert record.group is not None  # checked_records gives each its own
         self.groups.append(record.group)
+        if record.named:
+            self.names.append(record.name)
         if record.times is not None:
             self.begins.append(float(np.asarray(record.times[:1]).astype("float64")[0]))
 
@@ -97,6 +100,8 @@ def collect(
     others: Mapping[Part, Path],
     open_other: Callable[[Path, DataOptions], Source],
     classes: tuple[str, ...] | None = None,
+    *,
+    missing: bool = True,
 ) -> Dataset:
     """Read a source to its end, and split it.
 
@@ -113,6 +118,8 @@ def collect(
         Validation and test data that are in files of their own, which `open_other` opens.
     classes : tuple of str, optional
         The only ones that may occur, in this order; where not given, those that do.
+    missing : bool
+        Whether values may be missing.
 
     Raises
     ------
@@ -121,14 +128,14 @@ def collect(
         group stands on both sides of a split.
     """
     parts: dict[Part, _Collected] = {part: _Collected(options) for part in PARTS}
-    for record in checked_records(path, source, options):
+    for record in checked_records(path, source, options, missing=missing):
         parts[record.part or "train"].add(record, f"{path}, {record.place}")
         _limit(parts.values(), options)
     vocabularies = {feature: own.tokens for feature, own in source.vocabularies.items()}
     for part, other_path in others.items():
         other = open_other(other_path, options.model_copy(update={"vocabularies": vocabularies}))
         _check_other(path, source, other_path, other, part, parts[part])
-        for record in checked_records(other_path, other, options):
+        for record in checked_records(other_path, other, options, missing=missing):
             parts[part].add(record, f"{other_path}, {record.place}")
             _limit(parts.values(), options)
         if not len(parts[part]):
@@ -138,14 +145,13 @@ def collect(
             f"{path} holds no labelled sequence, or none to train on; expected some. Check its "
             "labels and splits."
         )
-    _refuse_shared(path, parts, "group" if options.group is not None else "sequence")
+    _refuse_shared(path, "sequence", {part: some.names for part, some in parts.items()})
+    _refuse_shared(path, "group", {part: some.groups for part, some in parts.items()})
     names = classes or source.classes or _in_order(parts.values())
     made = _numbered(path, parts, names)
     notes = list(source.notes)
     if unlabelled := sum(part.unlabelled for part in parts.values()):
         notes.append(f"left out, for no step of them has a label: {unlabelled:,} sequences")
-    if strange := [name for name in names if name not in parts["train"].classes]:
-        notes.append(f"no training {options.target} has the class {', '.join(strange)}")
     train = made["train"]
     if options.by_time:
         train = train.subset(_order_of_time(path, parts["train"]))
@@ -161,6 +167,10 @@ def collect(
         notes=tuple(notes),
     )
     dataset = with_test_part(dataset, options.test_fraction, options.split_seed)
+    counts = dataset.train.class_counts(len(names)).sum(dim=0).tolist()
+    if strange := [name for name, count in zip(names, counts, strict=True) if not count]:
+        note = f"no training {options.target} has the class {', '.join(strange)}"
+        dataset = replace(dataset, notes=(*dataset.notes, note))
     return dataset if options.vocabularies else with_trained_vocabularies(dataset)
 
 
@@ -226,7 +236,8 @@ def checked_records(
             what = "missing" if np.isnan(values[step, feature]) else "infinite"
             raise DataError(
                 f"{place}: {source.features[feature]!r} is {what} at step {step}; expected finite "
-                "numbers. Mend it, or leave the sequence out."
+                "numbers. Mend it, or leave the sequence out"
+                + (", or set missing=mean." if what == "missing" else ".")
             )
         group = record.group
         if group is None:
@@ -246,17 +257,17 @@ def _windows(record: Record, options: DataOptions) -> Iterator[Record]:
         yield record.cut(start, start + options.window)
 
 
-def _refuse_shared(path: Path, parts: dict[Part, _Collected], what: str) -> None:
-    """Refuse a name or group that stands on both sides of a split."""
+def _refuse_shared(path: Path, what: str, names: Mapping[Part, list[str]]) -> None:
+    """Refuse a sequence's name or a group that stands on both sides of a split."""
     seen: dict[str, Part] = {}
-    for part, some in parts.items():
-        for group in dict.fromkeys(some.groups):
-            if group in seen:
+    for part, own in names.items():
+        for name in dict.fromkeys(own):
+            if name in seen:
                 raise DataError(
-                    f"{path}: {what} {group!r} is in {seen[group]} and in {part}; expected it on "
-                    "one side only, or the figures are too good to be true. Split again."
+                    f"{path}: {what} {name!r} is in {seen[name]} and in {part}; expected it on one "
+                    "side only, or the figures are too good to be true. Split again."
                 )
-            seen[group] = part
+            seen[name] = part
 
 
 def _in_order(parts: Iterable[_Collected]) -> tuple[str, ...]:

@@ -30,7 +30,10 @@ class CsvColumns:
             raise DataError(f"{path} has no rows; expected one for each time step. Check it.")
         self._delimiter = max((",", ";", "\t"), key=lambda sign: header.count(sign.encode()))
         schema = self._open({}, None).schema
-        self.names = schema.names
+        try:
+            self.names = schema.names
+        except UnicodeDecodeError as error:
+            raise self._refusal(error) from None
         self.types = {column.name: column.type for column in schema}
 
     def place(self, row: int) -> str:
@@ -51,6 +54,17 @@ class CsvColumns:
             except csv.Error:  # a cell longer than it takes
                 pass
         return f"row {row}"
+
+    def stray_text(self, name: str) -> tuple[int, str] | None:
+        """Return the first cell that holds no number in a column that mostly does, and its row.
+
+        The first block is looked at: it has told what the columns hold.
+        """
+        cells = next(self.blocks([name], [name], [])).column(0).to_pylist()
+        strays = [n for n, cell in enumerate(cells) if cell is not None and not is_number(cell)]
+        if not strays or 2 * len(strays) >= sum(cell is not None for cell in cells):
+            return None
+        return strays[0], cells[strays[0]]
 
     def blocks(self, columns: list[str], text: list[str], numbers: list[str]) -> Iterator[Any]:
         """Yield blocks of the named columns; `text` and `numbers` say what some must be."""
@@ -99,7 +113,7 @@ class CsvColumns:
                 "column out with --features."
             )
         text = re.sub(r"(CSV parse error: )?Row #\d+: ", "", text)
-        if "UTF8" in text:
+        if "UTF8" in text or "utf-8" in text:
             return DataError(f"{where} is not in UTF-8; expected it. Convert it, with iconv say.")
         if "Empty CSV" in text:
             return DataError(f"{where} is empty; expected a header and rows. Check the path.")
@@ -128,6 +142,10 @@ class ParquetColumns:
         """Say where row `row`, from 0, stands."""
         return f"row {row}"
 
+    def stray_text(self, name: str) -> tuple[int, str] | None:
+        """Return None: what a column holds is stated, not guessed."""
+        return None
+
     def blocks(self, columns: list[str], text: list[str], numbers: list[str]) -> Iterator[Any]:
         """Yield blocks of the named columns; `text` and `numbers` say what some must be."""
         from pyarrow import types
@@ -146,6 +164,15 @@ class ParquetColumns:
         except _arrow_errors() as error:
             reason = " ".join(str(error).split())
             raise DataError(f"{self.path} is damaged ({reason}). Copy it again.") from None
+
+
+def is_number(cell: Any) -> bool:
+    """Return whether a cell can be read as a number."""
+    try:
+        float(cell)
+    except (TypeError, ValueError):
+        return False
+    return True
 
 
 Columns: TypeAlias = CsvColumns | ParquetColumns

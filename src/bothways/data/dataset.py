@@ -35,6 +35,8 @@ class Dataset:
     vocabularies : dict
         The tokens of each categorical feature, by its name, in the order of their numbers from 1;
         0 stands for any other.
+    drop_copies : bool
+        Whether training sequences that are held out too are to be dropped.
     in_time_order : bool
         Whether the training part is sorted by time, and its latest sequences are to be held out.
     notes : tuple of str
@@ -57,6 +59,7 @@ class Dataset:
     validation: Sequences | None = None
     features: tuple[str, ...] = ()
     vocabularies: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    drop_copies: bool = False
     in_time_order: bool = False
     notes: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
@@ -155,30 +158,51 @@ def content_digests(sequences: Sequences) -> list[bytes]:
     ]
 
 
-def mind_copies(dataset: Dataset, *, drop: bool) -> Dataset:
-    """Note how many held-out sequences are in the training part too, value for value; or drop them.
+def copies_of(training: Sequences, held_out: Sequences) -> list[bool]:
+    """Return which training sequences are held out too, value for value."""
+    known = set(content_digests(held_out))
+    return [digest in known for digest in content_digests(training)]
+
+
+def mind_copies(dataset: Dataset) -> Dataset:
+    """Note how many held-out sequences are in the training part too, value for value, or drop them.
 
     What is dropped are the copies in the training part.
+
+    Raises
+    ------
+    DataError
+        If nothing is left to train on.
     """
-    of_training = content_digests(dataset.train)
-    known = set(of_training)
-    held_out: set[bytes] = set()
-    notes = []
-    for part, sequences in dataset.parts.items():
-        if part == "train":
+    train, notes = dataset.train, []
+    for part in ("validation", "test"):
+        held_out = dataset.parts.get(part)
+        if held_out is None:
             continue
-        copies = [digest for digest in content_digests(sequences) if digest in known]
-        held_out |= set(copies)
-        if copies:
-            notes.append(
-                f"{len(copies):,} of the {part} sequences are in the training part too, value for "
-                "value: " + ("dropped there" if drop else "the figures will be too good")
-            )
-    if not held_out:
-        return dataset
-    kept = torch.tensor([n for n, d in enumerate(of_training) if d not in held_out])
-    train = dataset.train.subset(kept) if drop else dataset.train
-    return replace(dataset, train=train, notes=(*dataset.notes, *notes))
+        shared = sum(copies_of(held_out, dataset.train))
+        if shared:
+            notes.append(copies_note(part, shared, drop=dataset.drop_copies))
+        if shared and dataset.drop_copies:
+            train = without_copies(dataset.name, train, held_out)
+    return replace(dataset, train=train, notes=(*dataset.notes, *notes)) if notes else dataset
+
+
+def copies_note(part: str, count: int, *, drop: bool) -> str:
+    """Say that sequences of a held-out part are in the training part too."""
+    return f"{count:,} of the {part} sequences are in the training part too, value for value: " + (
+        "dropped there" if drop else "the figures will be too good"
+    )
+
+
+def without_copies(name: str, training: Sequences, held_out: Sequences) -> Sequences:
+    """Return the training sequences that are not held out too; `name` is for messages."""
+    kept = [n for n, copied in enumerate(copies_of(training, held_out)) if not copied]
+    if not kept:
+        raise DataError(
+            f"{name}: all training sequences are held out too, value for value; expected others. "
+            "Leave --drop-copies out, or split otherwise."
+        )
+    return training.subset(torch.tensor(kept))
 
 
 def with_trained_vocabularies(dataset: Dataset) -> Dataset:

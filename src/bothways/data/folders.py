@@ -22,7 +22,12 @@ def read_folder(path: Path, options: DataOptions, *, labelled: bool = True) -> S
 
     With folders `train` and `test` (and `validation`) in it, each of them holds the classes.
     """
-    files = sorted(file for file in path.rglob("*") if file.suffix.lower() in _READERS)
+    files = sorted(
+        file
+        for file in path.rglob("*")
+        if file.suffix.lower() in _READERS
+        and not any(part.startswith(".") for part in file.relative_to(path).parts)
+    )
     if not files:
         raise DataError(
             f"{path} holds no {', '.join(_READERS)} file; expected a folder for each class with a "

@@ -29,19 +29,36 @@ def record_reader(path: Path) -> Callable[..., Source] | None:
     return read_folder if path.is_dir() else RECORD_READERS.get(path.suffix.lower())
 
 
+_COLUMNS = ("sequence", "time", "features", "categorical", "label", "group", "split")
+_JSON_KEYS = {"sequence": "sequence", "time": "times"} | {
+    name: name for name in ("label", "group", "split")
+}
+
+
+def has_columns(path: Path) -> bool:
+    """Return whether a file is a table."""
+    return record_reader(path) is read_table
+
+
 def open_records(path: Path, options: DataOptions, *, labelled: bool = True) -> Source:
     """Read a file or folder that has a `record_reader`.
 
     Raises
     ------
     DataError
-        As the reader, and if columns of names were asked for where there are no columns.
+        As the reader, and if columns were asked for where there are none of that name.
     """
     reader = record_reader(path)
     assert reader is not None  # whoever opens has looked
-    if options.categorical and reader is not read_table:
-        raise DataError(
-            f"{path} has no columns, so --categorical {','.join(options.categorical)} means "
-            "nothing; expected a table. Make it a table, or leave that out."
-        )
+    if reader is not read_table:
+        keys = _JSON_KEYS if reader is read_json_lines else {}
+        for name in _COLUMNS:
+            given = getattr(options, name)
+            if given and given != keys.get(name):
+                text = ",".join(given) if isinstance(given, tuple) else given
+                known = f"its key {keys[name]!r}" if name in keys else "a table, which has columns"
+                raise DataError(
+                    f"{path} has no columns, so --{name} {text} means nothing; expected {known}. "
+                    "Leave it out, or make it a table."
+                )
     return reader(path, options, labelled=labelled)

@@ -5,7 +5,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from bothways.data.dataset import Dataset
+from bothways.data.dataset import Dataset, without_copies
 from bothways.errors import DataError
 from bothways.sequences import Sequences
 
@@ -27,7 +27,10 @@ def hold_out(dataset: Dataset, fraction: float, seed: int) -> tuple[Sequences, S
             f"{dataset.name}: no class has two sequences, so none can be held out for validation; "
             "expected more. Set validation_fraction=0."
         )
-    return sequences.subset(training), sequences.subset(held_out)
+    train, validation = sequences.subset(training), sequences.subset(held_out)
+    if dataset.drop_copies:
+        train = without_copies(dataset.name, train, validation)
+    return train, validation
 
 
 def with_test_part(dataset: Dataset, fraction: float, seed: int) -> Dataset:

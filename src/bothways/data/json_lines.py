@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 
-from bothways.config import Target
 from bothways.data.records import PARTS, Array, DataOptions, Record, Source
 from bothways.data.text import lines_of
 from bothways.errors import DataError
@@ -27,7 +26,7 @@ def read_json_lines(path: Path, options: DataOptions, *, labelled: bool = True) 
     for nothing; `sequence` (a name), `group`, `split` and
     `times` (time,) if there are any.
     """
-    records = _records(path, labelled, options.target)
+    records = _records(path, labelled, options)
     first = next(records, None)
     if first is None:
         raise DataError(f"{path} is empty; expected an object a line. Check the path.")
@@ -40,7 +39,7 @@ def _chain(first: Record, others: Iterator[Record]) -> Iterator[Record]:
     yield from others
 
 
-def _records(path: Path, labelled: bool, target: Target) -> Iterator[Record]:
+def _records(path: Path, labelled: bool, options: DataOptions) -> Iterator[Record]:
     for index, (number, line) in enumerate(lines_of(path)):
         where = f"{path}, line {number}"
         try:
@@ -50,8 +49,15 @@ def _records(path: Path, labelled: bool, target: Target) -> Iterator[Record]:
                 f"{where} is not JSON ({error.msg}, column {error.colno}); expected an object a "
                 "line. Mend it, or copy the file again."
             ) from None
+        except (ValueError, RecursionError) as error:  # a number of thousands of digits, [[[[[…
+            raise DataError(
+                f"{where} cannot be read ({str(error).split(';')[0]}); expected an object with "
+                "values. Mend it."
+            ) from None
         if not isinstance(found, dict):
             raise DataError(f"{where} is {line[:40]!r}; expected an object with values. Mend it.")
+        if options.group is not None and found.get("group") is None:
+            raise DataError(f"{where} has no 'group'; expected one in each line. Add it.")
         unknown = [key for key in found if key not in _KEYS]
         if unknown:
             raise DataError(
@@ -66,11 +72,11 @@ def _records(path: Path, labelled: bool, target: Target) -> Iterator[Record]:
             raise DataError(f"{where}: split is {part!r}; expected {', '.join(PARTS)}. Mend it.")
         steps = _as_steps(values, where)
         label, step_labels = found.get("label"), None
-        if target == "step" and isinstance(label, list):
+        if options.target == "step" and isinstance(label, list):
             step_labels = _as_step_labels(label, len(steps), where)
             label = None
         yield Record(
-            name=str(found.get("sequence", index)),
+            name=_as_text(found.get("sequence"), "sequence", where) or str(index),
             place=f"line {number}",
             values=steps,
             label=_as_text(label, "label", where),
@@ -78,7 +84,7 @@ def _records(path: Path, labelled: bool, target: Target) -> Iterator[Record]:
             group=_as_text(found.get("group"), "group", where),
             part=part,
             times=_as_times(found.get("times"), len(steps), where),
-            named="sequence" in found,
+            named=found.get("sequence") is not None,
         )
 
 
@@ -86,7 +92,7 @@ def _as_steps(values: Any, where: str) -> Any:
     """Return nested lists as float32 (time, features); null becomes NaN."""
     try:
         array = np.array(values, dtype=np.float32)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         reason = "lists of different lengths" if "inhomogeneous" in str(error) else str(error)
         raise DataError(
             f"{where}: values holds {reason}; expected numbers (time, features). Mend it."
@@ -109,7 +115,8 @@ def _as_times(times: Any, count: int, where: str) -> Array | None:
         array: Array = np.array(times, "datetime64[ns]" if _is_text(times) else np.float64)
     except (TypeError, ValueError):
         array = np.empty(0)
-    if array.shape != (count,) or (array[1:] < array[:-1]).any():
+    finite = array.dtype.kind == "M" or bool(np.isfinite(array).all())
+    if array.shape != (count,) or not finite or (array[1:] < array[:-1]).any():
         raise DataError(
             f"{where}: times is {str(times)[:40]}; expected {count} numbers, or time stamps like "
             "2026-01-31T09:30:00, that do not go back: one for each step. Mend it."
@@ -122,8 +129,16 @@ def _is_text(times: Any) -> bool:
 
 
 def _as_text(value: Any, key: str, where: str) -> str | None:
-    if value is None or isinstance(value, str):
+    if isinstance(value, str):
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            raise DataError(
+                f"{where}: {key} is {value!r}, half a character; expected text. Mend it."
+            ) from None
         return value
+    if value is None:
+        return None
     if isinstance(value, int):
         return str(value)
     advice = "Mend it."

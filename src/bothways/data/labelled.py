@@ -18,7 +18,7 @@ from bothways.data.arrays import (
     open_npz,
     to_inputs,
 )
-from bothways.data.dataset import Dataset
+from bothways.data.dataset import MAX_CLASSES, Dataset
 from bothways.errors import BothwaysError, DataError, ShapeError
 from bothways.sequences import IGNORED, Sequences
 
@@ -26,8 +26,6 @@ _PADDED = ("inputs", "lengths")
 _FLAT = ("values", "offsets")
 _OF_A_PART = (*_PADDED, *_FLAT, "labels", "groups")
 _NAMES = (*_OF_A_PART, *(f"test_{name}" for name in _OF_A_PART), "classes")
-MAX_UNNAMED_CLASS = 65_535
-"""A larger label is taken for a mistake."""
 
 
 def read_npz(path: Path, target: Target = "sequence") -> Dataset:
@@ -170,12 +168,7 @@ class _Arrays:
             texts = np.unique(np.concatenate([part.ravel() for part in labels]))
             return tuple(str(name) for name in texts if name != "" or self._target == "sequence")
         largest = max(int(part.max()) for part in labels)
-        if largest > MAX_UNNAMED_CLASS:
-            raise DataError(
-                f"{self._path} has a label {largest}; expected at most {MAX_UNNAMED_CLASS} where "
-                "classes are not named. Number them 0, 1, 2, …, or add an array classes."
-            )
-        return tuple(str(number) for number in range(1 + largest))
+        return _numbers_up_to(largest, self._path)
 
     def _sequences(self, prefix: str, classes: tuple[str, ...]) -> Sequences:
         labels = self._numbered(f"{prefix}labels", classes)
@@ -225,6 +218,16 @@ class _Arrays:
         return to_inputs(self._arrays[name], self._named[name])
 
 
+def _numbers_up_to(largest: int, path: Path) -> tuple[str, ...]:
+    """Return the names of classes that have none: their numbers."""
+    if largest >= MAX_CLASSES:
+        raise DataError(
+            f"{path} has a label {largest}; expected at most {MAX_CLASSES - 1} where classes are "
+            "not named. Number them 0, 1, 2, …, or name them."
+        )
+    return tuple(str(number) for number in range(1 + largest))
+
+
 def _is_whole(array: Array) -> bool:
     return bool(np.issubdtype(array.dtype, np.integer))
 
@@ -268,9 +271,8 @@ def read_idx(path: Path, target: Target = "sequence") -> Dataset:
         other = path.with_name(path.name.replace("train", name))
         if "train" in path.name and other.exists():
             test = _idx_part(other)
-    numbers = [part.labels for part in (train, test) if part is not None]
-    largest = max(int(part.max()) for part in numbers if part is not None)
-    return Dataset(path.name, train, test, tuple(str(number) for number in range(1 + largest)))
+    largest = max(part.largest_label for part in (train, test) if part is not None)
+    return Dataset(path.name, train, test, _numbers_up_to(largest, path))
 
 
 def _idx_part(path: Path) -> Sequences:
@@ -286,5 +288,10 @@ def _idx_part(path: Path) -> Sequences:
         raise DataError(
             f"{path} has shape {inputs.shape} and {labels_path.name} {numbers.shape}; expected "
             "(count, rows, columns) and (count,). Check that they belong together."
+        )
+    if not _is_whole(numbers) or numbers.min() < 0:
+        raise DataError(
+            f"{labels_path} holds {numbers.dtype} values from {numbers.min()}; expected class "
+            "numbers 0, 1, 2, …. Number the classes first."
         )
     return Sequences.from_padded(inputs, labels=numbers.astype(np.int64))

@@ -83,6 +83,11 @@ class DataOptions(Settings):
             return self
         return self.model_copy(update={"window": None, "stride": None})
 
+    def without_columns(self) -> "DataOptions":
+        """Return what is left of them for a file that has no columns."""
+        kept = {"target", "ignore", "window", "stride", "memory_mb"}
+        return DataOptions(**self.model_dump(include=kept))
+
     @model_validator(mode="after")
     def _check_together(self) -> Self:
         if self.ignore is not None and self.target != "step":

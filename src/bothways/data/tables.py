@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from bothways.config import Target
-from bothways.data.columns import Columns, CsvColumns, ParquetColumns
+from bothways.data.columns import Columns, CsvColumns, ParquetColumns, is_number
 from bothways.data.records import PARTS, Array, DataOptions, Part, Record, Source
 from bothways.data.vocabulary import MAX_TOKENS, Vocabulary
 from bothways.errors import DataError
@@ -99,6 +99,14 @@ def _roles(table: Columns, options: DataOptions, labelled: bool) -> tuple[_Roles
         )
         guessed.append(f"features {', '.join(features)}")
         others = [name for name in free if name not in features]
+        for name in others:
+            if labelled and (stray := table.stray_text(name)) is not None:
+                row, cell = stray
+                raise DataError(
+                    f"{table.path}, {table.place(row)}: column {name!r} holds {cell!r} but numbers "
+                    "in most rows; expected numbers. Mend it, or name the columns to use with "
+                    "--features."
+                )
         if others and labelled:
             guessed.append(
                 f"left out, for they hold no numbers: {', '.join(others)} (--categorical takes "
@@ -296,11 +304,17 @@ def _part(name: str | None, table: Columns, row: int) -> Part | None:
 
 def _texts(column: Any, table: Columns, name: str, row: int, *, optional: bool = False) -> Array:
     """Return a column as text; nothing may be missing, or empty, unless it is `optional`."""
-    from pyarrow import compute, types
+    from pyarrow import ArrowException, compute, types
 
     if types.is_floating(column.type):
         column = compute.if_else(compute.is_nan(column), None, column)
-    values = column.cast("string").fill_null("").to_pylist()
+    try:
+        values = column.cast("string").fill_null("").to_pylist()
+    except (ArrowException, UnicodeDecodeError):
+        raise DataError(
+            f"{table.path}: column {name!r} holds {column.type}; expected text or numbers. "
+            "Convert it."
+        ) from None
     if "" in values and not optional:
         missing = next(n for n, value in enumerate(values) if not value)
         raise _missing(table, name, row + missing)
@@ -322,11 +336,20 @@ def _times(column: Any, table: Columns, name: str, row: int) -> Array:
         column = column.cast("float64")
     elif not (types.is_integer(kind) or types.is_floating(kind) or types.is_temporal(kind)):
         raise DataError(
-            f"{table.path}, {table.place(row)}: time {name!r} is {column[0].as_py()!r}; expected "
-            "numbers or time stamps like 2026-01-31T09:30:00. Convert it, or name another --time."
+            f"{table.path}, {table.place(row + _first_text(column))}: time {name!r} is "
+            f"{column[_first_text(column)].as_py()!r}; expected numbers or time stamps like "
+            "2026-01-31T09:30:00. Convert it, or name another --time."
         )
     times: Array = column.to_numpy(zero_copy_only=False)
+    if times.dtype.kind == "f" and not np.isfinite(times).all():
+        raise _missing(table, name, row + int((~np.isfinite(times)).argmax()))
     return times
+
+
+def _first_text(column: Any) -> int:
+    """Return the first cell that is no number, or the first of all where all are text."""
+    cells = column.to_pylist()
+    return next((n for n, cell in enumerate(cells) if not is_number(cell)), 0)
 
 
 def _missing(table: Columns, name: str, row: int) -> DataError:

@@ -26,7 +26,7 @@ from bothways.errors import DataError
 
 def read_ts(path: Path, options: DataOptions, *, labelled: bool = True) -> Source:
     """Read a `.ts` file; see `read_table` for what may be raised, but for the tables' library."""
-    lines = lines_of(path)
+    lines = ((n, line) for n, line in lines_of(path) if not line.startswith(("#", "%")))
     tags = _read_header(lines, path)
     stated = tags.get("classlabel", "false").split()
     has_classes = bool(stated) and stated[0].lower() == "true"
@@ -41,6 +41,12 @@ def read_ts(path: Path, options: DataOptions, *, labelled: bool = True) -> Sourc
             f"{path} has nothing after @data; expected a line a sequence. Copy it again."
         )
     dimensions = len(_fields(first[1])) - has_classes
+    said = tags.get("dimensions", str(max(1, dimensions)))
+    if said != str(dimensions):
+        raise DataError(
+            f"{path}, line {first[0]} has {dimensions} dimensions; expected {said}, as @dimensions "
+            "says, or one at least. Mend one of them."
+        )
     parser = _Parser(path, tags.get("timestamps", "").lower() == "true", has_classes, dimensions)
     classes = tuple(stated[1:]) if has_classes else None
     return Source(
@@ -54,8 +60,6 @@ def _read_header(lines: Iterator[tuple[int, str]], path: Path) -> dict[str, str]
     """Return the tags before @data, in lower case."""
     tags: dict[str, str] = {}
     for number, line in lines:
-        if line.startswith(("#", "%")):
-            continue
         if not line.startswith("@"):
             raise DataError(
                 f"{path}, line {number} is {line[:40]!r}; expected a tag such as @classLabel, and "
@@ -128,15 +132,14 @@ def _records(
     pending: tuple[int, str] | None = first
     while pending is not None:
         number, line = pending
-        if not line.startswith("#"):
-            record = parser.record(index, number, line)
-            if classes is not None and record.label not in classes:
-                raise DataError(
-                    f"{parser.path}, line {number} has class {record.label!r}; expected one of "
-                    f"{', '.join(classes)}, as @classLabel says. Mend one of them."
-                )
-            yield record
-            index += 1
+        record = parser.record(index, number, line)
+        if classes is not None and record.label not in classes:
+            raise DataError(
+                f"{parser.path}, line {number} has class {record.label!r}; expected one of "
+                f"{', '.join(classes)}, as @classLabel says. Mend one of them."
+            )
+        yield record
+        index += 1
         pending = next(lines, None)
 
 
@@ -189,6 +192,8 @@ def _stamped(text: str, where: str) -> tuple[Array, Array]:
                 f"{where} has a time stamp {stamps[0]!r}; expected a number, or a time such as "
                 "2026-01-31 09:30:00. Mend it."
             ) from None
+    if times.dtype.kind == "f" and not np.isfinite(times).all():
+        raise DataError(f"{where} has a time stamp that is no finite number. Mend it.")
     if (late := times[1:] < times[:-1]).any():
         raise DataError(
             f"{where}: the time stamp {stamps[int(late.argmax()) + 1]} goes back; expected steps "

@@ -16,7 +16,7 @@ from bothways.data.arrays import (
     to_inputs,
 )
 from bothways.data.collect import checked_records
-from bothways.data.formats import KNOWN_ENDINGS, open_records, record_reader
+from bothways.data.formats import KNOWN_ENDINGS, has_columns, open_records, record_reader
 from bothways.data.images import read_digit
 from bothways.data.records import DataOptions, Record, Source
 from bothways.errors import DataError, ShapeError
@@ -78,7 +78,13 @@ def read_unlabelled(
         If the file is missing, of another format, damaged, or does not fit `input_size`.
     """
     options = options or DataOptions()
+    if options.categorical and not has_columns(path):
+        raise DataError(
+            f"{path} has no columns but the model knows {', '.join(options.categorical)} by names; "
+            "expected a table with these columns. Make it a table."
+        )
     if path.exists() and record_reader(path) is not None:
+        options = options if has_columns(path) else options.without_columns()
         source = open_records(path, options, labelled=False)
         if len(source.features) != input_size:
             raise DataError(
@@ -86,11 +92,6 @@ def read_unlabelled(
                 f"expected the model's {input_size}. Name its columns as in training."
             )
         return _record_pieces(path, source, options, missing)
-    if options.categorical:
-        raise DataError(
-            f"{path} holds arrays but the model knows {', '.join(options.categorical)} by names; "
-            "expected a table with these columns. Make it a table."
-        )
     start = check_readable(path)
     for magic, read in _READERS.items():
         if start.startswith(magic):
