@@ -146,7 +146,5 @@ def test_bad_input_is_named():
 
 @pytest.mark.parametrize("weights", [{"lft": 5}, {"left": -1.0}])
 def test_class_weights_that_mean_nothing_are_refused(weights):
-    with pytest.raises(
-        ConfigError, match=r"class_weight .*expected a weight of 0 or more for"
-    ):
+    with pytest.raises(ConfigError, match=r"class_weight .*expected a weight of 0 or more for"):
         small(class_weight=weights).fit(*spirals(10))

@@ -170,7 +170,7 @@ def _group_warnings(dataset: Dataset) -> list[str]:
 
 def _axes_warnings(sequences: Sequences) -> list[str]:
     longest = sequences.longest
-    if sequences.input_size > 4 * longest and not sequences.is_ragged:
+    if sequences.input_size > longest and not sequences.is_ragged:
         return [
             f"sequences have {longest} steps of {sequences.input_size} features: if that is the "
             "wrong way round, swap the axes to (count, time, features)."
