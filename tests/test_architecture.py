@@ -12,7 +12,7 @@ SOURCE = Path(__file__).parents[1] / "src" / "bothways"
 
 # A module imports only from rows above its own, or from modules named before it in its own row.
 ROWS = [
-    ["errors", "process"],
+    ["errors", "process", "checks"],
     ["cells", "config", "metrics", "segments", "storage", "history"],
     ["ragged", "batching", "step_store", "sequences", "scans", "data", "kernels", "recipes"],
     ["encoder", "stem", "calibration", "layers", "nn", "readout", "bench"],

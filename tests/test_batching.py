@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from bothways.batching import POOL_BATCHES, padding_waste, shuffled_batches
+from bothways.batching import POOL_BATCHES, batches_by_length, padding_waste, shuffled_batches
 
 
 def log_uniform_lengths(count, seed=0):
@@ -69,3 +69,8 @@ def test_padding_waste_counts_steps():
     lengths = torch.tensor([1, 3, 4])
     assert padding_waste(lengths, [torch.tensor([0, 1]), torch.tensor([2])]) == pytest.approx(0.2)
     assert padding_waste(torch.tensor([5, 5]), [torch.tensor([0, 1])]) == 0
+
+
+def test_by_length_visits_all_the_shortest_first():
+    batches = batches_by_length(torch.tensor([3, 1, 4, 2]), 2, 100)
+    assert [batch.tolist() for batch in batches] == [[1, 3], [0, 2]]

@@ -1,8 +1,9 @@
 import pytest
 import torch
 
+from bothways.checks import checked_lengths
 from bothways.errors import ShapeError
-from bothways.ragged import checked_lengths, last_steps, reverse_steps, valid_steps, zero_padding
+from bothways.ragged import last_steps, reverse_steps, valid_steps, zero_padding
 
 LENGTHS = torch.tensor([3, 1, 4])
 

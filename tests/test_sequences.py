@@ -58,11 +58,6 @@ def test_fingerprint_notices_every_change(ragged, change):
     assert Sequences.from_arrays(arrays, labels).fingerprint() != ragged.fingerprint()
 
 
-def test_by_length_visits_all_the_shortest_first(ragged):
-    batches = list(ragged.by_length(2, 100))
-    assert [batch.tolist() for batch in batches] == [[1, 3], [0, 2]]
-
-
 @pytest.mark.parametrize(
     ("arrays", "labels", "error", "message"),
     [

@@ -1,6 +1,6 @@
 """The order of training: epochs cut into batches of like length, and what classes weigh."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor
@@ -50,6 +50,22 @@ def shuffled_batches(
         by_length = pool[(lengths[pool] * noise).argsort(stable=True)]
         batches.extend(by_length.split(batch_size))
     return [batches[n] for n in torch.randperm(len(batches), generator=generator)]
+
+
+def batches_by_length(lengths: Tensor, batch_size: int, batch_steps: int) -> Iterator[Tensor]:
+    """Yield the indices of all sequences in batches, the shortest first: for evaluation.
+
+    A batch has at most `batch_size` rows and, unless one row has more, `batch_steps` steps with its
+    padding.
+    """
+    order = lengths.argsort(stable=True)
+    first = 0
+    while first < len(order):
+        own = lengths[order[first : first + batch_size]]
+        padded = own * torch.arange(1, len(own) + 1)
+        count = max(1, int((padded <= batch_steps).sum()))
+        yield order[first : first + count]
+        first += count
 
 
 def balanced_weights(counts: Tensor) -> Tensor:

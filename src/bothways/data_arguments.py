@@ -9,7 +9,7 @@ import typer
 
 from bothways.errors import ConfigError
 
-Target = Literal["sequence", "step"]
+Target = Literal["sequence", "step"]  # as config has it, which is slow to import for --help
 
 if TYPE_CHECKING:
     from bothways.data import DataOptions

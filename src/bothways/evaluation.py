@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from bothways.batching import batches_by_length
 from bothways.calibration import bound_of, fit_temperature
 from bothways.metrics import Tally, expected_calibration_error, log_loss
 from bothways.model import SequenceClassifier
@@ -65,7 +66,7 @@ def _run(
     was_training = model.training
     model.eval()
     try:
-        for indices in sequences.by_length(BATCH_SIZE, BATCH_STEPS):
+        for indices in batches_by_length(sequences.lengths, BATCH_SIZE, BATCH_STEPS):
             batch = sequences.batch(indices)
             with torch.inference_mode():
                 logits = model(batch.inputs.to(device), batch.lengths).float().cpu()

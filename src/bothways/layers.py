@@ -7,9 +7,9 @@ from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
 from bothways.cells import Cell
+from bothways.checks import checked_lengths
 from bothways.errors import ShapeError
 from bothways.kernels import Choice, DirectionWeights, Kernel, Stack, States, choose_backend
-from bothways.ragged import checked_lengths
 
 Steps = TypeVar("Steps", Tensor, PackedSequence)
 

@@ -13,12 +13,12 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from bothways.cells import cell_named
+from bothways.checks import checked_lengths
 from bothways.config import ModelConfig
 from bothways.encoder import FeatureEncoder
 from bothways.errors import ShapeError
 from bothways.kernels import States
 from bothways.layers import RecurrentLayers
-from bothways.ragged import checked_lengths
 from bothways.readout import READOUTS
 from bothways.stem import ConvolutionalStem
 

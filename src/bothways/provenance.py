@@ -30,7 +30,7 @@ def manifest_for(request: Request, dataset: Dataset) -> Manifest:
             "calibrate was asked for without a validation split; expected one to fit the "
             "temperature on, never the test set. Set validation_fraction, 0.1 for example."
         )
-    counts = training_part.class_counts(len(dataset.classes)).sum(dim=0).tolist()
+    counts = training_part.label_counts(len(dataset.classes)).tolist()
     if sum(count > 0 for count in counts) < 2:
         raise DataError(
             f"{dataset.name}: what is trained on has one class; expected at least 2. Label others "

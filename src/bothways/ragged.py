@@ -6,59 +6,8 @@ time-major here, (time, batch, features): the layout the kernels run in.
 
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
-
-from bothways.errors import ShapeError
-
-
-def checked_lengths(lengths: Any, batch_size: int, time: int) -> Tensor:
-    """Return `lengths` as an int64 CPU tensor (batch,) that fits inputs of `time` steps.
-
-    Raises
-    ------
-    ShapeError
-        If there is not one whole number per row, or one lies outside 1..time.
-    """
-    numbers = lengths.detach().cpu().numpy() if isinstance(lengths, Tensor) else np.asarray(lengths)
-    if numbers.dtype.kind not in "iu":
-        raise ShapeError(
-            f"lengths has dtype {numbers.dtype}; expected whole numbers. Pass an int64 tensor."
-        )
-    if numbers.shape != (batch_size,):
-        raise ShapeError(
-            f"lengths has shape {numbers.shape} but the batch has {batch_size} rows; "
-            f"expected ({batch_size},). Pass one length per row."
-        )
-    outside = (numbers < 1) | (numbers > time)
-    if outside.any():
-        row = int(outside.argmax())
-        raise ShapeError(
-            f"lengths[{row}] is {numbers[row]} but inputs has {time} steps; "
-            f"expected 1..{time}. Pass the lengths before padding."
-        )
-    checked: Tensor = torch.from_numpy(numbers.astype(np.int64))
-    return checked
-
-
-def checked_offsets(offsets: Any, total_steps: int) -> Tensor:
-    """Return `offsets` as an int64 tensor (count + 1,) that rises from 0 to `total_steps`.
-
-    Raises
-    ------
-    ShapeError
-        If they do not.
-    """
-    bounds = np.asarray(offsets)
-    rising = bounds.ndim == 1 and len(bounds) > 1 and bounds.dtype.kind in "iu"
-    if not rising or bounds[0] != 0 or bounds[-1] != total_steps or (np.diff(bounds) < 1).any():
-        raise ShapeError(
-            f"offsets has shape {bounds.shape} and dtype {bounds.dtype}; expected whole numbers "
-            f"(count + 1,) that rise from 0 to {total_steps}, the steps of values. Mend them."
-        )
-    checked: Tensor = torch.from_numpy(bounds.astype(np.int64))
-    return checked
 
 
 def valid_steps(lengths: Tensor, time: int, device: torch.device | None = None) -> Tensor:

@@ -256,7 +256,7 @@ def _run(
     for note in dataset.notes:
         progress.note(note)
     training_part, validation = hold_out(dataset, config.validation_fraction, config.seed)
-    if validation is not None and dataset.validation is None and request.source != "mnist":
+    if validation is not None and dataset.validation is None:
         shared = sum(copies_of(validation, training_part))
         if shared:
             progress.note(copies_note("validation", shared, drop=False))

@@ -17,9 +17,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from bothways.checks import checked_floats, checked_labels, checked_lengths, checked_offsets
 from bothways.config import Target
 from bothways.errors import DataError, ShapeError
-from bothways.ragged import checked_lengths, checked_offsets
 from bothways.step_store import StepFile
 
 IGNORED = -1
@@ -117,7 +117,7 @@ class Sequences:
         ShapeError
             If there is not one label for each.
         """
-        rows = [_as_floats(array, f"sequences[{n}]") for n, array in enumerate(arrays)]
+        rows = [checked_floats(array, f"sequences[{n}]") for n, array in enumerate(arrays)]
         if not rows:
             raise DataError("sequences is empty; expected at least one. Pass a list of arrays.")
         for n, row in enumerate(rows):
@@ -142,7 +142,7 @@ class Sequences:
         ShapeError
             If `lengths` do not fit it.
         """
-        array = _as_floats(inputs, "inputs")
+        array = checked_floats(inputs, "inputs")
         if array.ndim != 3 or 0 in array.shape:
             raise DataError(
                 f"inputs has shape {array.shape}; expected (count, time, input_size), none of "
@@ -171,7 +171,7 @@ class Sequences:
         ShapeError
             If `offsets` do not rise from 0 to its end, or there is not one label for each.
         """
-        array = _as_floats(values, "values")
+        array = checked_floats(values, "values")
         if array.ndim != 2 or 0 in array.shape:
             raise DataError(
                 f"values has shape {array.shape}; expected (total_steps, input_size), none of them "
@@ -217,6 +217,13 @@ class Sequences:
         """Whether there are labels, of sequences or of steps."""
         return self.labels is not None or self.step_labels is not None
 
+    @property
+    def without_labels(self) -> Tensor:
+        """Which sequences have steps with labels, but `IGNORED` ones alone: int64 (some,)."""
+        if self.step_labels is None:
+            return torch.empty(0, dtype=torch.int64)
+        return (self.class_counts(self.largest_label + 1).sum(dim=1) == 0).nonzero()[:, 0]
+
     def with_step_labels(self, labels: Sequence[Any]) -> Self:
         """Return the same sequences with a class number, or `IGNORED`, for each step.
 
@@ -239,7 +246,7 @@ class Sequences:
         of_steps = torch.full((len(self.steps),), IGNORED, dtype=torch.int32)
         starts, lengths = self.starts.tolist(), self.lengths.tolist()
         for n, (start, length, own) in enumerate(zip(starts, lengths, labels, strict=True)):
-            numbers = _as_labels(own, length, "steps", f"labels[{n}]", least=IGNORED)
+            numbers = checked_labels(own, length, "steps", f"labels[{n}]", least=IGNORED)
             of_steps[start : start + length] = numbers.int()
         return replace(self, labels=None, step_labels=of_steps)
 
@@ -296,21 +303,6 @@ class Sequences:
         aligned = len(self.steps) % longest == 0 and not bool((self.starts % longest).any())
         return aligned and not self.is_ragged
 
-    def by_length(self, batch_size: int, batch_steps: int) -> Iterator[Tensor]:
-        """Yield the indices of all sequences in batches, the shortest first: for evaluation.
-
-        A batch has at most `batch_size` rows and, unless one row has more, `batch_steps` steps with
-        its padding.
-        """
-        order = self.lengths.argsort(stable=True) if self.is_ragged else torch.arange(len(self))
-        first = 0
-        while first < len(order):
-            lengths = self.lengths[order[first : first + batch_size]]
-            padded = lengths * torch.arange(1, len(lengths) + 1)
-            count = max(1, int((padded <= batch_steps).sum()))
-            yield order[first : first + count]
-            first += count
-
     def rows(self) -> Iterator[Tensor]:
         """Yield the steps of each sequence, (time_i, input_size)."""
         for start, length in zip(self.starts.tolist(), self.lengths.tolist(), strict=True):
@@ -336,6 +328,12 @@ class Sequences:
             places = (rows * num_classes + labels)[labels != IGNORED]
             counts.index_add_(0, places, torch.ones_like(places))
         return counts.view(len(self), num_classes)
+
+    def label_counts(self, num_classes: int) -> Tensor:
+        """Return how often each class occurs among all of them: int64 (num_classes,)."""
+        if self.labels is not None:
+            return self.labels.bincount(minlength=num_classes)
+        return self.class_counts(num_classes).sum(dim=0)
 
     def renumber(self, feature: int, numbers: Tensor) -> None:
         """Replace each value of a feature by `numbers[value]`, in all the steps, in place."""
@@ -383,36 +381,9 @@ class Sequences:
         return digest.hexdigest()
 
 
+def _labels_or_none(labels: Any, count: int) -> Tensor | None:
+    return None if labels is None else checked_labels(labels, count, "sequences")
+
+
 def _joined(steps: Tensor, parts: list[slice]) -> Tensor:
     return steps[parts[0]] if len(parts) == 1 else torch.cat([steps[part] for part in parts])
-
-
-def _as_floats(array: Any, name: str) -> np.ndarray[Any, np.dtype[np.float32]]:
-    array = array.detach().cpu().numpy() if isinstance(array, Tensor) else np.asarray(array)
-    if not np.issubdtype(array.dtype, np.floating):
-        raise DataError(
-            f"{name} has dtype {array.dtype}; expected floats, which are taken as they are. "
-            "Scale it yourself, for example array / np.float32(255)."
-        )
-    return np.ascontiguousarray(array, dtype=np.float32)
-
-
-def _labels_or_none(labels: Any, count: int) -> Tensor | None:
-    return None if labels is None else _as_labels(labels, count, "sequences")
-
-
-def _as_labels(labels: Any, count: int, of: str, name: str = "labels", least: int = 0) -> Tensor:
-    array = labels.numpy() if isinstance(labels, Tensor) else np.asarray(labels)
-    if array.shape != (count,):
-        raise ShapeError(
-            f"{name} has shape {array.shape} but there are {count} {of}; expected "
-            f"({count},). Pass a class number for each."
-        )
-    if array.dtype.kind not in "iu" or array.min() < least:
-        also = "" if least == 0 else f", or {least} where a step counts for nothing"
-        what = f" from {array.min()}" if array.dtype.kind in "iuf" else ""
-        raise DataError(
-            f"{name} holds {array.dtype} values{what}; expected class numbers 0, 1, 2, …{also}. "
-            "Number the classes first."
-        )
-    return torch.from_numpy(array.astype(np.int64))

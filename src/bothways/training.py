@@ -130,11 +130,11 @@ class Training:
         self.epoch = 0
         self.step = 0
         self.best: Best | None = None
-        counts = sequences.class_counts(model.config.num_classes)
-        per_class = counts.sum(dim=0)
+        per_class = sequences.label_counts(model.config.num_classes)
         weights = balanced_weights(per_class)
         self._odds = self._class_weights = None
         if config.sampling == "balanced":
+            counts = sequences.class_counts(model.config.num_classes)
             self._odds = (counts * weights).sum(dim=1) / counts.sum(dim=1)
         if config.class_weights != "none":
             if config.class_weights != "balanced":

@@ -167,7 +167,7 @@ def collect(
         notes=tuple(notes),
     )
     dataset = with_test_part(dataset, options.test_fraction, options.split_seed)
-    counts = dataset.train.class_counts(len(names)).sum(dim=0).tolist()
+    counts = dataset.train.label_counts(len(names)).tolist()
     if strange := [name for name, count in zip(names, counts, strict=True) if not count]:
         note = f"no training {options.target} has the class {', '.join(strange)}"
         dataset = replace(dataset, notes=(*dataset.notes, note))

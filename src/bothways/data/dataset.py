@@ -97,10 +97,10 @@ class Dataset:
                     f"{len(self.classes)} classes; expected 0..{len(self.classes) - 1}. "
                     "Name every class."
                 )
-            counts = sequences.class_counts(len(self.classes)).sum(dim=1)
-            if not bool(counts.all()):
+            empty = sequences.without_labels
+            if len(empty):
                 raise DataError(
-                    f"{self.name}: no step of the {part} sequence {int(counts.argmin())} has a "
+                    f"{self.name}: no step of the {part} sequence {int(empty[0])} has a "
                     "label; expected one at least. Leave the sequence out."
                 )
             if sequences.input_size != self.train.input_size:
@@ -139,10 +139,10 @@ def check_values(dataset: Dataset, *, missing: bool = False) -> None:
             sequences, f"{dataset.name}[{name}]", missing=missing, features=dataset.features
         )
         for feature, count in enumerate(dataset.categories):
-            for steps, _, _ in sequences.chunks():
+            for steps, _, _ in sequences.chunks() if count else ():
                 numbers = steps[:, feature]
                 wrong = ~((numbers >= 0) & (numbers <= count) & (numbers == numbers.round()))
-                if count and bool(wrong.any()):
+                if bool(wrong.any()):
                     raise DataError(
                         f"{dataset.name}[{name}] holds {float(numbers[wrong][0]):g} in "
                         f"{dataset.features[feature]!r}; expected the number of a token, 0 to "
@@ -158,10 +158,10 @@ def content_digests(sequences: Sequences) -> list[bytes]:
     ]
 
 
-def copies_of(training: Sequences, held_out: Sequences) -> list[bool]:
-    """Return which training sequences are held out too, value for value."""
-    known = set(content_digests(held_out))
-    return [digest in known for digest in content_digests(training)]
+def copies_of(sequences: Sequences, others: Sequences) -> list[bool]:
+    """Return which of the sequences are among the others too, value for value."""
+    known = set(content_digests(others))
+    return [digest in known for digest in content_digests(sequences)]
 
 
 def mind_copies(dataset: Dataset) -> Dataset:
@@ -177,13 +177,11 @@ def mind_copies(dataset: Dataset) -> Dataset:
     train, notes = dataset.train, []
     for part in ("validation", "test"):
         held_out = dataset.parts.get(part)
-        if held_out is None:
-            continue
-        shared = sum(copies_of(held_out, dataset.train))
-        if shared:
+        shared = 0 if held_out is None else sum(copies_of(held_out, dataset.train))
+        if held_out is not None and shared:
             notes.append(copies_note(part, shared, drop=dataset.drop_copies))
-        if shared and dataset.drop_copies:
-            train = without_copies(dataset.name, train, held_out)
+            if dataset.drop_copies:
+                train = without_copies(dataset.name, train, held_out)
     return replace(dataset, train=train, notes=(*dataset.notes, *notes)) if notes else dataset
 
 

@@ -117,7 +117,7 @@ def length_histogram(lengths: torch.Tensor) -> list[tuple[int, int, int]]:
 
 
 def _part(sequences: Sequences, classes: tuple[str, ...]) -> PartSummary:
-    counts = sequences.class_counts(len(classes)).sum(dim=0).tolist()
+    counts = sequences.label_counts(len(classes)).tolist()
     return PartSummary(
         count=len(sequences),
         per_class=dict(zip(classes, counts, strict=True)),

@@ -6,6 +6,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from bothways.checks import checked_lengths, checked_offsets
 from bothways.data.arrays import (
     Array,
     ArrayStream,
@@ -20,7 +21,6 @@ from bothways.data.formats import KNOWN_ENDINGS, has_columns, open_records, reco
 from bothways.data.images import read_digit
 from bothways.data.records import DataOptions, Record, Source
 from bothways.errors import DataError, ShapeError
-from bothways.ragged import checked_lengths, checked_offsets
 from bothways.scans import check_finite
 from bothways.sequences import Sequences
 
