@@ -40,10 +40,10 @@ def page(record: dict[str, Any]) -> str:
         lines += ["**Holds quick trials: not a measurement.**", ""]
     lines += [
         "The recurrent layers against `torch.nn` as installed, and against torch with malloc tuned "
-        "to keep freed memory (`bothways.process.keep_freed_memory`). Each side runs in a process "
-        "of its own in its default environment, the sides alternating. A time is the median over "
-        "the processes' medians, with (minimum to maximum); a ratio above 1 means that bothways is "
-        "faster, and is the median over the rounds.",
+        "to keep freed memory (`bothways.cli.process.keep_freed_memory`). Each side runs in a "
+        "process of its own in its default environment, the sides alternating. A time is the "
+        "median over the processes' medians, with (minimum to maximum); a ratio above 1 means that "
+        "bothways is faster, and is the median over the rounds.",
         "",
         "GFLOP/s count the matrix products, a training step as three forward passes; of peak: of "
         "the fused multiply-adds that all cores do out of registers, the best of many repeats in "

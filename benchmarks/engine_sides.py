@@ -55,7 +55,7 @@ def run_side(
 ) -> list[float]:
     """Return the seconds of each iteration after the warm-up; of `memory`, see `_memory_growth`."""
     if side == "torch-tuned":
-        from bothways.process import keep_freed_memory
+        from bothways.cli.process import keep_freed_memory
 
         keep_freed_memory()
     case = case.shape(work)
@@ -212,7 +212,7 @@ def _our_step(case: Case, backend: str) -> Call:
     import torch
 
     from bothways import ModelConfig, SequenceClassifier, Sequences, TrainConfig
-    from bothways.training import StepDone, Training
+    from bothways.training.trainer import StepDone, Training
 
     config = ModelConfig(
         cell=case.kind.lower(),

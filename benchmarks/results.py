@@ -23,8 +23,8 @@ from typing import Any
 
 from machine import describe_machine
 
-from bothways.history import read_history
 from bothways.recipes import Recipe, all_recipes
+from bothways.training.history import read_history
 
 HERE = Path(__file__).parent
 RECORDS = HERE / "records" / "results"

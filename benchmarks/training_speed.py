@@ -25,9 +25,9 @@ from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
 
 from bothways import ModelConfig, SequenceClassifier, open_dataset
-from bothways.process import keep_freed_memory
+from bothways.cli.process import keep_freed_memory
 from bothways.recipes import Recipe, all_recipes, load_recipe
-from bothways.training import StepDone, Training
+from bothways.training.trainer import StepDone, Training
 
 HERE = Path(__file__).parent
 RECORD = HERE / "records" / "training_speed.json"

@@ -1,8 +1,8 @@
 import pytest
 import torch
 
-from bothways.cells import GRU, LSTM, RNN_RELU, RNN_TANH
-from bothways.kernels.compiled.binary import entry_address
+from bothways.kernels.cells import GRU, LSTM, RNN_RELU, RNN_TANH
+from bothways.kernels.compiled.cache import entry_address
 
 # The tensors in these tests are tiny: a second thread would only wait for the first.
 torch.set_num_threads(1)

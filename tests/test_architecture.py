@@ -1,4 +1,4 @@
-"""Imports run one way, and optional packages stay out until they are used."""
+"""Imports go one way, as drawn in `docs/architecture.md`, and optional packages load late."""
 
 import ast
 import re
@@ -8,71 +8,120 @@ from pathlib import Path
 
 import pytest
 
-SOURCE = Path(__file__).parents[1] / "src" / "bothways"
+ROOT = Path(__file__).parents[1]
+SOURCE = ROOT / "src" / "bothways"
+PAGE = (ROOT / "docs" / "architecture.md").read_text()
 
-# A module imports only from rows above its own, or from modules named before it in its own row.
-ROWS = [
-    ["errors", "process", "checks"],
-    ["cells", "config", "metrics", "segments", "storage", "history"],
-    ["ragged", "batching", "step_store", "sequences", "scans", "data", "kernels", "recipes"],
-    ["encoder", "stem", "calibration", "layers", "nn", "readout", "bench"],
-    ["model"],
-    ["device", "optimization", "evaluation", "training", "checkpoint", "model_card", "inference"],
-    ["convert", "prediction", "progress", "run_folder", "provenance", "splits", "run"],
-    ["estimator", "classifier", "labeller", "baselines", "compare"],
-    ["console", "commands", "data_arguments", "cli", "__main__"],
-]
-PLACE = {name: (row, n) for row, names in enumerate(ROWS) for n, name in enumerate(names)}
-COMPILED = {f"kernels/compiled/{path.name}" for path in SOURCE.glob("kernels/compiled/*.py")}
 ADAPTED_IN = {
-    "PIL": {"data/images.py"},
-    "sklearn": {"estimator.py", "classifier.py", "labeller.py", "baselines.py"},
-    "scipy": {"compare.py"},
-    "aeon": {"baselines.py"},
-    "pyarrow": {"data/columns.py", "data/tables.py"},
-    "typer": {"cli.py", "commands.py", "data_arguments.py"},
-    "rich": {"console.py"},
-    "numba": COMPILED,
-    "llvmlite": COMPILED,
+    "PIL": {"data.readers.images"},
+    "sklearn": {"sklearn.*", "model_selection.baselines"},
+    "scipy": {"model_selection.compare"},
+    "aeon": {"model_selection.baselines"},
+    "pyarrow": {"data.readers.columns", "data.readers.tables"},
+    "typer": {"cli.main", "cli.errors", "cli.data_options"},
+    "rich": {"cli.tables"},
+    "numba": {"kernels.compiled.*", "kernels.compiled.codegen.*"},
+    "llvmlite": {"kernels.compiled.*", "kernels.compiled.codegen.*"},
 }
 
 
-def modules():
-    return sorted(path for path in SOURCE.rglob("*.py") if path != SOURCE / "__init__.py")
+MODULES = {
+    ".".join(path.relative_to(SOURCE).with_suffix("").parts).removesuffix(".__init__"): path
+    for path in SOURCE.rglob("*.py")
+    if path != SOURCE / "__init__.py"
+}
+"""Every file by its name below `bothways`: "data.readers.ts", or "data" for an `__init__`."""
 
 
-def imports_of(path):
-    """Yield every module that a file names in an import, at its top or inside functions."""
-    for node in ast.walk(ast.parse(path.read_text())):
+def listed_order():
+    """Return every module in the order of the page's list.
+
+    A row is a folder and its content, or a module of its own. A subfolder's content, and then its
+    `__init__`, which may import all of it, stand where the row of its parent names the subfolder.
+    """
+    block = re.search(r"```text\n(.*?)```", PAGE, re.DOTALL)[1]
+    rows = {row.split()[0]: row.split()[1:] for row in block.splitlines()}
+
+    def expand(entry):
+        if entry.endswith("/"):
+            for inner in rows[entry]:
+                yield from expand(entry + inner)
+        yield entry.strip("/").replace("/", ".")
+
+    top = [entry for entry in rows if "/" not in entry.strip("/")]
+    return [name for entry in top for name in expand(entry)]
+
+
+ORDER = {name: position for position, name in enumerate(listed_order())}
+
+
+def drawn_arrows():
+    """Return the arrows of the page's drawing: pairs of packages."""
+    block = re.search(r"```mermaid\n(.*?)```", PAGE, re.DOTALL)[1]
+    return set(re.findall(r"(\w+)(?:\[[^\]]*\])? --> (\w+)", block))
+
+
+def imports_of(name):
+    """Yield what a module imports, at its top or inside functions."""
+    for node in ast.walk(ast.parse(MODULES[name].read_text())):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
-            if node.module == "bothways":
-                yield from (f"bothways.{alias.name}" for alias in node.names)
-            else:
-                yield str(node.module)
+            for alias in node.names:
+                full = f"{node.module}.{alias.name}"
+                yield full if full.removeprefix("bothways.") in MODULES else str(node.module)
 
 
-def room_of(path):
-    relative = path.relative_to(SOURCE)
-    return relative.parts[0].removesuffix(".py")
+def own_imports_of(name):
+    """Yield the modules of this package that a module imports, by their name in `MODULES`."""
+    for imported in imports_of(name):
+        if imported.startswith("bothways."):
+            yield imported.removeprefix("bothways.")
 
 
-@pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(SOURCE)))
-def test_imports_run_one_way(path):
-    own = room_of(path)
-    for name in imports_of(path):
-        parts = name.split(".")
-        if parts[0] == "bothways" and len(parts) > 1 and parts[1] != own:
-            assert PLACE[parts[1]] < PLACE[own], f"{path.name} imports {name}"
+def arrows_of_imports():
+    """Return which packages import which, without the arrows that others imply."""
+    reach = {name.split(".")[0]: set() for name in MODULES}
+    for name in MODULES:
+        package = name.split(".")[0]
+        reach[package] |= {own.split(".")[0] for own in own_imports_of(name)} - {package}
+    direct = {package: set(found) for package, found in reach.items()}
+    for package in sorted(reach, key=lambda package: ORDER[package]):  # from the bottom up
+        for below in direct[package]:
+            reach[package] |= reach[below]
+    return {
+        (package, below)
+        for package, found in direct.items()
+        for below in found
+        if not any(below in reach[other] for other in found if other != below)
+    }
 
 
-@pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(SOURCE)))
-def test_optional_packages_are_imported_where_they_are_adapted(path):
-    relative = path.relative_to(SOURCE).as_posix()
-    for name in imports_of(path):
-        allowed = ADAPTED_IN.get(name.split(".")[0])
-        assert allowed is None or relative in allowed, f"{relative} imports {name}"
+def test_every_module_is_on_the_page():
+    assert set(ORDER) == set(MODULES)
+
+
+@pytest.mark.parametrize("name", sorted(MODULES))
+def test_a_module_imports_only_what_stands_before_it(name):
+    for imported in own_imports_of(name):
+        assert ORDER[imported] < ORDER[name], f"{name} imports {imported}"
+
+
+def test_the_drawing_is_that_of_the_imports():
+    assert drawn_arrows() == arrows_of_imports()
+
+
+@pytest.mark.parametrize("folder", sorted({path.parent for path in MODULES.values()}))
+def test_no_folder_is_too_large_to_survey(folder):
+    assert len(list(folder.glob("*.py"))) <= 16
+
+
+@pytest.mark.parametrize("name", [name for name in sorted(MODULES) if name != "__main__"])
+def test_optional_packages_are_imported_where_they_are_adapted(name):
+    for imported in imports_of(name):
+        allowed = ADAPTED_IN.get(imported.split(".")[0])
+        places = [name, f"{name.rpartition('.')[0]}.*", f"{name.split('.')[0]}.*"]
+        assert allowed is None or allowed & set(places), f"{name} imports {imported}"
 
 
 def modules_after(code):
@@ -93,14 +142,15 @@ def test_a_recurrent_layer_imports_no_compiler_before_it_runs():
 
 
 def test_the_command_line_starts_without_torch():
-    assert "torch" not in modules_after("import bothways.cli")
+    assert "torch" not in modules_after("import bothways.cli.main")
 
 
 def test_public_names_are_all_there():
     import bothways
 
+    assert len(bothways.__all__) > 10
     for name in bothways.__all__:
         assert getattr(bothways, name) is not None
     assert re.fullmatch(r"\d+\.\d+\.\d+", bothways.__version__)
-    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+    with pytest.raises(AttributeError, match="nothing"):
         _ = bothways.nothing

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from bothways import load
-from bothways.storage import load_tensors
+from bothways.storage.tensors import load_tensors
 
 FOLDERS = sorted(path.parent for path in Path(__file__).parent.glob("goldens/*/*/config.json"))
 

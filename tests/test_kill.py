@@ -15,8 +15,8 @@ from functools import partial
 import numpy as np
 import pytest
 
-from bothways.cli import app
-from bothways.history import read_history
+from bothways.cli.main import app
+from bothways.training.history import read_history
 
 SETTINGS = {
     "hidden_size": 48,
@@ -37,7 +37,9 @@ CHECKPOINT_BYTES = 4 * WEIGHTS_BYTES  # weights, their average and Adam's two mo
 
 # A child forked from a process that has imported torch starts in a tenth of a second.
 FORKS = multiprocessing.get_context("forkserver")
-FORKS.set_forkserver_preload(["pytest", "torch._dynamo", "bothways.console", "bothways.run"])
+FORKS.set_forkserver_preload(
+    ["pytest", "torch._dynamo", "bothways.cli.tables", "bothways.training.run"]
+)
 
 
 @pytest.fixture(scope="module")

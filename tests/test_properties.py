@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bothways import ModelConfig, SequenceClassifier
-from bothways.readout import READOUTS
-from bothways.sequences import Sequences
+from bothways.data.sequences import Sequences
+from bothways.nn.pooling import READOUTS
 
 INPUT_SIZE, LONGEST = 3, 9
 CELLS = [("rnn", "tanh"), ("rnn", "relu"), ("gru", "tanh"), ("lstm", "tanh")]

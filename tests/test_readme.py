@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import typer
 
-from bothways.cli import app
+from bothways.cli.main import app
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()

@@ -1,6 +1,6 @@
 """`bothways` and `python -m bothways`."""
 
-from bothways.cli import main
+from bothways.cli.main import main
 
 if __name__ == "__main__":
     main()

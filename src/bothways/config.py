@@ -48,7 +48,7 @@ class ModelConfig(Settings):
         Probability of zeroing, in training, each output of all layers but the top one and each
         feature that the readout hands on.
     readout : last, final, flatten, mean, max, attention or step
-        See `bothways.readout`; step where each step has a label, and only there.
+        See `bothways.nn.pooling`; step where each step has a label, and only there.
     sequence_length : int, optional
         Steps that `flatten` sees; for it alone, and required there.
     initial_state : zeros or normal

@@ -9,8 +9,8 @@ from pathlib import Path
 import torch
 
 from bothways import ModelConfig, SequenceClassifier, TrainedClassifier
-from bothways.checkpoint import Manifest
-from bothways.storage import save_tensors
+from bothways.models.manifest import Manifest
+from bothways.storage.tensors import save_tensors
 
 MODELS = {
     "lstm-both-final": {"cell": "lstm", "num_layers": 2},

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field, replace
 import torch
 
 from bothways.config import Target
+from bothways.data.sequences import Sequences
+from bothways.data.value_range import check_finite
 from bothways.data.vocabulary import UNKNOWN
 from bothways.errors import DataError
-from bothways.scans import check_finite
-from bothways.sequences import Sequences
 
 MAX_CLASSES = 5_000
 """More are taken for a mistake: amounts, names or times in place of classes."""

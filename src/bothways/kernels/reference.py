@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from bothways.cells import GRU, LSTM, RNN_RELU, RNN_TANH, Cell
-from bothways.kernels.stack import (
+from bothways.kernels.cells import GRU, LSTM, RNN_RELU, RNN_TANH, Cell
+from bothways.kernels.interface import (
     DirectionWeights,
     LayerWeights,
     Stack,
@@ -19,7 +19,7 @@ from bothways.kernels.stack import (
     run_layers,
     zero_states,
 )
-from bothways.ragged import last_steps, valid_steps, zero_padding
+from bothways.kernels.lengths import last_steps, valid_steps, zero_padding
 
 
 def outputs(

@@ -16,8 +16,8 @@ import torch
 from torch import _VF, Tensor
 from torch.nn import functional
 
-from bothways.cells import GRU, LSTM, RNN_RELU, RNN_TANH, Cell
-from bothways.kernels.stack import (
+from bothways.kernels.cells import GRU, LSTM, RNN_RELU, RNN_TANH, Cell
+from bothways.kernels.interface import (
     DirectionWeights,
     LayerWeights,
     Stack,
@@ -28,7 +28,7 @@ from bothways.kernels.stack import (
     split_top,
     zero_states,
 )
-from bothways.ragged import last_steps, reverse_steps, valid_steps, zero_padding
+from bothways.kernels.lengths import last_steps, reverse_steps, valid_steps, zero_padding
 
 _OPERATORS: dict[Cell, Callable[..., Any]] = {
     RNN_TANH: _VF.rnn_tanh,

@@ -4,6 +4,6 @@
 compiles and loads the program, `threads` runs it, and `program` is what it runs.
 """
 
-from bothways.kernels.compiled.layers import last_outputs, outputs
+from bothways.kernels.compiled.autograd import last_outputs, outputs
 
 __all__ = ["last_outputs", "outputs"]

@@ -9,7 +9,7 @@ import numba
 import numba.extending
 from numba import types
 
-from bothways.kernels.compiled.records import dtype_of
+from bothways.kernels.compiled.structs import dtype_of
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 

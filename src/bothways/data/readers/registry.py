@@ -1,0 +1,65 @@
+"""Which reader a file or folder of records has: told by its ending."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from bothways.data.options import DataOptions
+from bothways.data.readers.folders import read_folder
+from bothways.data.readers.json_lines import read_json_lines
+from bothways.data.readers.tables import read_table
+from bothways.data.readers.ts import read_ts
+from bothways.data.record import Source
+from bothways.errors import DataError
+
+RECORD_READERS: dict[str, Callable[..., Source]] = {
+    ".csv": read_table,
+    ".tsv": read_table,
+    ".parquet": read_table,
+    ".pq": read_table,
+    ".ts": read_ts,
+    ".jsonl": read_json_lines,
+}
+KNOWN_ENDINGS = (
+    f"{', '.join([*RECORD_READERS, '.npz'])}, .npy or IDX images with their labels beside them, or "
+    "a folder of files a class"
+)
+
+
+def record_reader(path: Path) -> Callable[..., Source] | None:
+    """Return read(path, options, labelled=...) for a file or folder, or None for other formats."""
+    return read_folder if path.is_dir() else RECORD_READERS.get(path.suffix.lower())
+
+
+_COLUMNS = ("sequence", "time", "features", "categorical", "label", "group", "split")
+_JSON_KEYS = {"sequence": "sequence", "time": "times"} | {
+    name: name for name in ("label", "group", "split")
+}
+
+
+def has_columns(path: Path) -> bool:
+    """Return whether a file is a table."""
+    return record_reader(path) is read_table
+
+
+def open_records(path: Path, options: DataOptions, *, labelled: bool = True) -> Source:
+    """Read a file or folder that has a `record_reader`.
+
+    Raises
+    ------
+    DataError
+        As the reader, and if columns were asked for where there are none of that name.
+    """
+    reader = record_reader(path)
+    assert reader is not None  # whoever opens has looked
+    if reader is not read_table:
+        keys = _JSON_KEYS if reader is read_json_lines else {}
+        for name in _COLUMNS:
+            given = getattr(options, name)
+            if given and given != keys.get(name):
+                text = ",".join(given) if isinstance(given, tuple) else given
+                known = f"its key {keys[name]!r}" if name in keys else "a table, which has columns"
+                raise DataError(
+                    f"{path} has no columns, so --{name} {text} means nothing; expected {known}. "
+                    "Leave it out, or make it a table."
+                )
+    return reader(path, options, labelled=labelled)

@@ -1,0 +1,203 @@
+"""The time-series archive's `.ts` files: univariate or not, of any lengths, with missing values.
+
+    @dimensions 2
+    @classLabel true walk run
+    @data
+    0.1,0.2,0.3:1.5,1.4,1.2:walk
+    (0,0.3),(10,0.5):(0,?),(10,1.7):run
+
+A line is a sequence, a colon ends a dimension, the class stands last. Written here because aeon's
+loader, the reference for the format, reads files whole and says neither file nor line of a mistake.
+
+References
+----------
+https://www.aeon-toolkit.org, "The ts file format".
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from bothways.data.options import DataOptions
+from bothways.data.readers.text import lines_of
+from bothways.data.record import Array, Record, Source
+from bothways.errors import DataError
+
+
+def read_ts(path: Path, options: DataOptions, *, labelled: bool = True) -> Source:
+    """Read a `.ts` file; see `read_table` for what may be raised, but for the tables' library."""
+    lines = ((n, line) for n, line in lines_of(path) if not line.startswith(("#", "%")))
+    tags = _read_header(lines, path)
+    stated = tags.get("classlabel", "false").split()
+    has_classes = bool(stated) and stated[0].lower() == "true"
+    if labelled and not has_classes:
+        raise DataError(
+            f"{path} says @classLabel {tags.get('classlabel', '(nothing)')}; expected true and the "
+            "classes. Label its sequences."
+        )
+    first = next(lines, None)
+    if first is None:
+        raise DataError(
+            f"{path} has nothing after @data; expected a line a sequence. Copy it again."
+        )
+    dimensions = len(_fields(first[1])) - has_classes
+    said = tags.get("dimensions", str(max(1, dimensions)))
+    if said != str(dimensions):
+        raise DataError(
+            f"{path}, line {first[0]} has {dimensions} dimensions; expected {said}, as @dimensions "
+            "says, or one at least. Mend one of them."
+        )
+    parser = _Parser(path, tags.get("timestamps", "").lower() == "true", has_classes, dimensions)
+    classes = tuple(stated[1:]) if has_classes else None
+    return Source(
+        features=tuple(f"dimension {n}" for n in range(dimensions)),
+        records=_records(parser, first, lines, classes),
+        classes=classes,
+    )
+
+
+def _read_header(lines: Iterator[tuple[int, str]], path: Path) -> dict[str, str]:
+    """Return the tags before @data, in lower case."""
+    tags: dict[str, str] = {}
+    for number, line in lines:
+        if not line.startswith("@"):
+            raise DataError(
+                f"{path}, line {number} is {line[:40]!r}; expected a tag such as @classLabel, and "
+                "@data before the first sequence. Check that it is a .ts file."
+            )
+        name, _, value = line[1:].partition(" ")
+        if name.lower() == "data":
+            return tags
+        tags[name.lower()] = value.strip()
+    raise DataError(f"{path} has no @data; expected it before the sequences. Copy it again.")
+
+
+class _Parser:
+    """Reads lines of one file, whose header is known."""
+
+    def __init__(self, path: Path, timestamps: bool, has_classes: bool, dimensions: int) -> None:
+        self.path = path
+        self.timestamps = timestamps
+        self.has_classes = has_classes
+        self.dimensions = dimensions
+
+    def record(self, index: int, number: int, line: str) -> Record:
+        """Return the sequence in a line."""
+        fields = _fields(line)
+        label = fields.pop().strip() if self.has_classes else None
+        where = f"{self.path}, line {number}"
+        if len(fields) != self.dimensions or label == "":
+            raise DataError(
+                f"{where} has {len(fields)} dimensions{' and no class' if label == '' else ''}; "
+                f"expected {self.dimensions}{' and a class' if self.has_classes else ''}, as in "
+                "the first. It may be cut off: copy it again."
+            )
+        times = None
+        dimensions = []
+        for n, text in enumerate(fields):
+            if self.timestamps:
+                own_times, values = _stamped(text, f"{where}, dimension {n}")
+                if times is not None and not np.array_equal(times, own_times):
+                    raise DataError(
+                        f"{where}: dimension {n} has other time stamps than dimension 0; expected "
+                        "the same. Bring the dimensions to common times first."
+                    )
+                times = own_times
+            else:
+                values = _numbers(text.split(","), f"{where}, dimension {n}")
+            dimensions.append(values)
+        lengths = sorted({len(values) for values in dimensions})
+        if len(lengths) > 1:
+            raise DataError(
+                f"{where} has dimensions of {lengths[0]} and of {lengths[-1]} steps; expected all "
+                "as long. Fill the shorter ones with ?."
+            )
+        return Record(
+            name=str(index),
+            place=f"line {number}",
+            values=np.stack(dimensions, axis=1),
+            label=label,
+            times=times,
+            named=False,
+        )
+
+
+def _records(
+    parser: _Parser,
+    first: tuple[int, str],
+    lines: Iterator[tuple[int, str]],
+    classes: tuple[str, ...] | None,
+) -> Iterator[Record]:
+    index = 0
+    pending: tuple[int, str] | None = first
+    while pending is not None:
+        number, line = pending
+        record = parser.record(index, number, line)
+        if classes is not None and record.label not in classes:
+            raise DataError(
+                f"{parser.path}, line {number} has class {record.label!r}; expected one of "
+                f"{', '.join(classes)}, as @classLabel says. Mend one of them."
+            )
+        yield record
+        index += 1
+        pending = next(lines, None)
+
+
+def _fields(line: str) -> list[str]:
+    """Split at colons, which may also stand in a time stamp: those are in parentheses."""
+    if "(" not in line:
+        return line.split(":")
+    fields, depth, begin = [], 0, 0
+    for place, sign in enumerate(line):
+        depth += (sign == "(") - (sign == ")")
+        if sign == ":" and depth == 0:
+            fields.append(line[begin:place])
+            begin = place + 1
+    return [*fields, line[begin:]]
+
+
+def _numbers(texts: list[str], where: str) -> Array:
+    values = np.empty(len(texts), np.float32)
+    for n, text in enumerate(texts):
+        text = text.strip()
+        try:
+            values[n] = np.nan if text == "?" else float(text)
+        except ValueError:
+            raise DataError(
+                f"{where}, step {n} is {text[:40]!r}; expected a number, or ? where one is "
+                "missing. Mend it."
+            ) from None
+    return values
+
+
+def _stamped(text: str, where: str) -> tuple[Array, Array]:
+    """Return times and values of `(time,value),(time,value)`; times that are no numbers count."""
+    stamps, values = [], []
+    for pair in text.strip().removesuffix(")").split("),"):
+        stamp, comma, value = pair.strip().removeprefix("(").rpartition(",")
+        if not comma or not pair.strip().startswith("("):
+            raise DataError(
+                f"{where} holds {pair[:40]!r}; expected (time,value) pairs, as @timeStamps says. "
+                "Mend it."
+            )
+        stamps.append(stamp)
+        values.append(value)
+    try:
+        times: Array = np.array([float(stamp) for stamp in stamps])
+    except ValueError:
+        try:
+            times = np.array(stamps, dtype="datetime64[ns]")
+        except ValueError:
+            raise DataError(
+                f"{where} has a time stamp {stamps[0]!r}; expected a number, or a time such as "
+                "2026-01-31 09:30:00. Mend it."
+            ) from None
+    if times.dtype.kind == "f" and not np.isfinite(times).all():
+        raise DataError(f"{where} has a time stamp that is no finite number. Mend it.")
+    if (late := times[1:] < times[:-1]).any():
+        raise DataError(
+            f"{where}: the time stamp {stamps[int(late.argmax()) + 1]} goes back; expected steps "
+            "in order. Sort them."
+        )
+    return times, _numbers(values, where)

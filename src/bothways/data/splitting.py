@@ -1,0 +1,142 @@
+"""Which sequences are held out: by class, by group, or by time."""
+
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from bothways.data.dataset import Dataset, without_copies
+from bothways.data.sequences import Sequences
+from bothways.errors import DataError
+
+
+def hold_out(dataset: Dataset, fraction: float, seed: int) -> tuple[Sequences, Sequences | None]:
+    """Return the part to train on and the validation split: the data's own, or held out now.
+
+    Raises
+    ------
+    DataError
+        If nothing can be held out, for no class has two sequences, or two groups.
+    """
+    sequences = dataset.train
+    if dataset.validation is not None or not fraction:
+        return sequences, dataset.validation
+    training, held_out = _held_out_rows(dataset, fraction, seed)
+    if not len(held_out):
+        raise DataError(
+            f"{dataset.name}: no class has two sequences, so none can be held out for validation; "
+            "expected more. Set validation_fraction=0."
+        )
+    train, validation = sequences.subset(training), sequences.subset(held_out)
+    if dataset.drop_copies:
+        train = without_copies(dataset.name, train, validation)
+    return train, validation
+
+
+def with_test_part(dataset: Dataset, fraction: float, seed: int) -> Dataset:
+    """Return the data set with a test part held out of its training part, unless `fraction` is 0.
+
+    Raises
+    ------
+    DataError
+        If there is a test part already, or nothing can be held out.
+    """
+    if not fraction:
+        return dataset
+    if dataset.test is not None:
+        raise DataError(
+            f"{dataset.name} has a test part already; expected none with --test {fraction:g}. "
+            "Leave --test out."
+        )
+    rest, held_out = _held_out_rows(dataset, fraction, seed)
+    if not len(held_out):
+        raise DataError(
+            f"{dataset.name}: no class has two sequences or groups, so none can be held out for "
+            "the test; expected more. Leave --test out."
+        )
+    train, test = dataset.train.subset(rest), dataset.train.subset(held_out)
+    return replace(dataset, train=train, test=test)
+
+
+def _held_out_rows(dataset: Dataset, fraction: float, seed: int) -> tuple[Tensor, Tensor]:
+    """Return the rows of the training part to keep and those to hold out, each sorted.
+
+    In time order the last rows are held out, or the groups that begin last; else whole groups, if
+    there are any; else any rows. Groups and rows are chosen so that each class gives its fraction.
+    """
+    sequences = dataset.train
+    if dataset.in_time_order:
+        return _latest(sequences, fraction)
+    if sequences.groups is None and sequences.labels is not None:
+        return stratified_split(sequences.labels, fraction, seed)
+    groups = torch.arange(len(sequences)) if sequences.groups is None else sequences.groups
+    return group_split(sequences.class_counts(len(dataset.classes)), groups, fraction, seed)
+
+
+def _latest(sequences: Sequences, fraction: float) -> tuple[Tensor, Tensor]:
+    """Split rows that are in time order; groups go by their first row, and stay whole."""
+    count = min(len(sequences) - 1, max(1, round(fraction * len(sequences))))
+    rows = torch.arange(len(sequences))
+    if sequences.groups is None:
+        return rows[:-count], rows[-count:]
+    numbers, of_row = sequences.groups.unique(return_inverse=True)
+    begins = torch.full((len(numbers),), len(rows)).scatter_reduce(0, of_row, rows, "amin")
+    held_out = torch.zeros(len(numbers), dtype=torch.bool)
+    for group in begins.argsort(descending=True)[:-1].tolist():  # one is left to train on
+        if int(held_out[of_row].sum()) >= count:
+            break
+        held_out[group] = True
+    return rows[~held_out[of_row]], rows[held_out[of_row]]
+
+
+def group_split(
+    class_counts: Tensor, groups: Tensor, fraction: float, seed: int
+) -> tuple[Tensor, Tensor]:
+    """Return the rows to keep and those held out: whole groups, in random order.
+
+    A group is held out if that brings the classes' held-out counts nearer to their fraction.
+
+    Parameters
+    ----------
+    class_counts : int64 Tensor (count, num_classes)
+        See `Sequences.class_counts`.
+    groups : int64 Tensor (count,)
+    fraction : float
+    seed : int
+    """
+    generator = torch.Generator().manual_seed(seed)
+    numbers = groups.unique()
+    counts = torch.zeros(int(groups.max()) + 1, class_counts.shape[1], dtype=torch.float64)
+    counts.index_add_(0, groups, class_counts.double())
+    lacking = fraction * counts.sum(dim=0)
+    held_out = torch.zeros(len(counts), dtype=torch.bool)
+    for group in numbers[torch.randperm(len(numbers), generator=generator)].tolist():
+        if (lacking - counts[group]).abs().sum() < lacking.abs().sum():
+            held_out[group] = True
+            lacking = lacking - counts[group]
+    if not bool(held_out.any()) and len(numbers) > 1:  # all groups are large: the least bad
+        costs = (lacking - counts[numbers]).abs().sum(dim=1)
+        held_out[numbers[costs.argmin()]] = True
+    if bool(held_out[numbers].all()):  # one is left to train on, the smallest
+        held_out[numbers[counts[numbers].sum(dim=1).argmin()]] = False
+    rows = held_out[groups]
+    return (~rows).nonzero()[:, 0], rows.nonzero()[:, 0]
+
+
+def stratified_split(labels: Tensor, fraction: float, seed: int) -> tuple[Tensor, Tensor]:
+    """Return the indices to train on and those held out, each sorted.
+
+    Parameters
+    ----------
+    labels : int64 Tensor (count,)
+    fraction : float
+        Part of each class that is held out, rounded; at least one where the class has two.
+    seed : int
+    """
+    generator = torch.Generator().manual_seed(seed)
+    held_out = torch.zeros(len(labels), dtype=torch.bool)
+    for label in labels.unique():
+        members = (labels == label).nonzero()[:, 0]
+        count = min(len(members) - 1, max(1, round(fraction * len(members))))
+        held_out[members[torch.randperm(len(members), generator=generator)[:count]]] = True
+    return (~held_out).nonzero()[:, 0], held_out.nonzero()[:, 0]

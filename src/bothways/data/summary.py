@@ -1,0 +1,237 @@
+"""What a data set holds, and what in it would spoil a model: for `bothways inspect`."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import torch
+
+from bothways.data.dataset import Dataset, content_digests
+from bothways.data.record import Record, Source
+from bothways.data.sequences import IGNORED, Sequences
+
+_HISTOGRAM_BINS = 8
+_SHOWN = 3  # names or rows that a warning lists
+
+
+@dataclass(frozen=True)
+class FeatureSummary:
+    """A feature of the training part: its range, and the fraction of steps where it is missing.
+
+    `tokens` are the names that it may be, if it is categorical.
+    """
+
+    name: str
+    low: float
+    high: float
+    missing: float
+    tokens: tuple[str, ...] = ()
+
+    @property
+    def is_constant(self) -> bool:
+        """Whether it says nothing."""
+        return not self.low < self.high
+
+
+@dataclass(frozen=True)
+class PartSummary:
+    """One part: how many sequences, how many of each class, and of each length.
+
+    `per_class` counts steps where each has a label. `histogram` is a list of (shortest, longest,
+    count).
+    """
+
+    count: int
+    per_class: dict[str, int]
+    histogram: list[tuple[int, int, int]]
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """All that is worth knowing before training; `warnings` are sentences, the worst first."""
+
+    parts: dict[str, PartSummary]
+    features: list[FeatureSummary]
+    warnings: list[str]
+
+
+class RepeatedTimes:
+    """Counts the sequences that hold a time stamp more than once, while they are read."""
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._first = ""
+
+    def watch(self, source: Source) -> Source:
+        """Return the same source, whose sequences are counted as they pass."""
+        return replace(source, records=self._watched(source.records))
+
+    def _watched(self, records: Iterator[Record]) -> Iterator[Record]:
+        for record in records:
+            times = record.times
+            if times is not None and (times[1:] == times[:-1]).any():
+                self._count += 1
+                self._first = self._first or record.place
+            yield record
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What to say of those read so far."""
+        if not self._count:
+            return ()
+        return (
+            f"{self._count:,} of the sequences hold a time stamp more than once, first "
+            f"{self._first}: are two recordings under one name?",
+        )
+
+
+def inspect_dataset(dataset: Dataset) -> Inspection:
+    """Look at every sequence of a data set."""
+    features = _features(dataset)
+    parts = {name: _part(part, dataset.classes) for name, part in dataset.parts.items()}
+    return Inspection(
+        parts=parts,
+        features=features,
+        warnings=[
+            *dataset.warnings,
+            *_content_warnings(dataset),
+            *_group_warnings(dataset),
+            *_axes_warnings(dataset.train),
+            *_leak_warnings(dataset, features),
+            *_feature_warnings(features),
+            *_class_warnings(dataset, parts["train"].per_class),
+        ],
+    )
+
+
+def length_histogram(lengths: torch.Tensor) -> list[tuple[int, int, int]]:
+    """Return (shortest, longest, count) for bins of equal width, or one bin if all are as long.
+
+    >>> length_histogram(torch.tensor([7, 7, 9, 22]))[0]
+    (7, 8, 2)
+    """
+    low, high = int(lengths.min()), int(lengths.max())
+    width = -(-(high - low + 1) // _HISTOGRAM_BINS)
+    counts = torch.bincount((lengths - low) // width).tolist()
+    starts = [low + width * n for n in range(len(counts))]
+    return [(s, min(s + width - 1, high), n) for s, n in zip(starts, counts, strict=True)]
+
+
+def _part(sequences: Sequences, classes: tuple[str, ...]) -> PartSummary:
+    counts = sequences.label_counts(len(classes)).tolist()
+    return PartSummary(
+        count=len(sequences),
+        per_class=dict(zip(classes, counts, strict=True)),
+        histogram=length_histogram(sequences.lengths),
+    )
+
+
+def _features(dataset: Dataset) -> list[FeatureSummary]:
+    size = dataset.train.input_size
+    low, high = torch.full((size,), torch.inf), torch.full((size,), -torch.inf)
+    missing, total = torch.zeros(size), 0
+    for steps, _, _ in dataset.train.chunks():
+        absent = steps.isnan()
+        low = torch.minimum(low, steps.masked_fill(absent, torch.inf).amin(dim=0))
+        high = torch.maximum(high, steps.masked_fill(absent, -torch.inf).amax(dim=0))
+        missing += absent.sum(dim=0)
+        total += len(steps)
+    names = dataset.features or tuple(f"feature {n}" for n in range(size))
+    tokens = [dataset.vocabularies.get(name, ()) for name in names]
+    rows = zip(names, low.tolist(), high.tolist(), (missing / total).tolist(), tokens, strict=True)
+    return [FeatureSummary(*row) for row in rows]
+
+
+def _content_warnings(dataset: Dataset) -> list[str]:
+    """Warn of sequences that are all zero, or occur twice in a part."""
+    warnings = []
+    for part, sequences in dataset.parts.items():
+        zeros = sum(not bool(values.any()) for values in sequences.rows())
+        if zeros:
+            warnings.append(f"{zeros:,} of the {part} sequences are all zeros; drop or mend them.")
+        repeated = len(sequences) - len(set(content_digests(sequences)))
+        if repeated:
+            warnings.append(f"{repeated:,} of the {part} sequences occur more than once.")
+    return warnings
+
+
+def _group_warnings(dataset: Dataset) -> list[str]:
+    sequences = dataset.train
+    if sequences.groups is None or sequences.labels is None:
+        return []
+    pairs = torch.stack([sequences.groups, sequences.labels]).unique(dim=1)
+    groups = sequences.groups.unique()
+    if pairs.shape[1] == len(groups) < len(sequences):
+        return [
+            f"each of the {len(groups):,} groups has sequences of one class only: a net can learn "
+            "to know the group in place of the class. Hold out whole groups."
+        ]
+    return []
+
+
+def _axes_warnings(sequences: Sequences) -> list[str]:
+    longest = sequences.longest
+    if sequences.input_size > longest and not sequences.is_ragged:
+        return [
+            f"sequences have {longest} steps of {sequences.input_size} features: if that is the "
+            "wrong way round, swap the axes to (count, time, features)."
+        ]
+    return []
+
+
+def _leak_warnings(dataset: Dataset, features: list[FeatureSummary]) -> list[str]:
+    """Warn of a feature that is one value in each class, and another in each other one."""
+    sequences = dataset.train
+    shape = len(dataset.classes), sequences.input_size
+    low, high = torch.full(shape, torch.inf), torch.full(shape, -torch.inf)
+    for steps, _, labels in sequences.chunks():
+        assert labels is not None  # Dataset has checked
+        for label in labels[labels != IGNORED].unique().tolist():
+            values = steps[labels == label]
+            low[label] = torch.minimum(low[label], values.amin(dim=0))
+            high[label] = torch.maximum(high[label], values.amax(dim=0))
+    occurs = (low <= high).any(dim=1)
+    leaks = []
+    for n, feature in enumerate(features):
+        values = low[occurs, n]
+        constant = bool((values == high[occurs, n]).all())
+        if constant and len(values.unique()) == len(values) > 1:
+            leaks.append(feature.name)
+    if not leaks:
+        return []
+    return [f"{_some(leaks)} gives the class away: one value a class. Leave it out."]
+
+
+def _feature_warnings(features: list[FeatureSummary]) -> list[str]:
+    warnings = []
+    constant = [feature.name for feature in features if feature.is_constant]
+    if constant:
+        warnings.append(f"{_some(constant)} never changes and says nothing.")
+    missing = [f"{f.name} ({f.missing:.1%})" for f in features if f.missing]
+    if missing:
+        warnings.append(
+            f"values are missing in {_some(missing)}; say what they become with --missing mean, "
+            "zero or mask."
+        )
+    return warnings
+
+
+def _class_warnings(dataset: Dataset, per_class: dict[str, int]) -> list[str]:
+    absent = [name for name, count in per_class.items() if not count]
+    present = [count for count in per_class.values() if count]
+    what = f"{dataset.target}s"
+    warnings = []
+    if absent:
+        warnings.append(
+            f"no training {dataset.target} has the class {_some(absent)}: it cannot be learnt."
+        )
+    if max(present) >= 10 * min(present):
+        warnings.append(
+            f"the largest class has {max(present):,} {what} and the smallest "
+            f"{min(present):,}; look at balanced accuracy, and try --set class_weights=balanced."
+        )
+    return warnings
+
+
+def _some(names: list[str]) -> str:
+    shown = ", ".join(names[:_SHOWN])
+    return shown if len(names) <= _SHOWN else f"{shown} and {len(names) - _SHOWN} more"

@@ -1,0 +1,140 @@
+"""Run a classifier over labelled sequences and measure it."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from bothways.data.batching import batches_by_length
+from bothways.data.sequences import IGNORED, SequenceBatch, Sequences
+from bothways.evaluation.calibration import bound_of, fit_temperature
+from bothways.evaluation.metrics import Tally, expected_calibration_error, log_loss
+from bothways.evaluation.segments import SegmentTally
+from bothways.nn.classifier import SequenceClassifier
+
+BATCH_SIZE = 500
+"""Rows run at once outside training; a row's answer does not depend on it."""
+
+
+BATCH_STEPS = 1 << 15
+"""Steps run at once outside training, unless one row has more: bounds the memory it takes."""
+
+
+def compute_logits(model: SequenceClassifier, sequences: Sequences) -> Tensor:
+    """Return logits (count, num_classes), in the order of `sequences`, on the CPU.
+
+    Where each step has a label: (total_steps, num_classes), the sequences end to end. Runs in eval
+    mode without gradients, and leaves the model in the mode it was in.
+    """
+    of_steps = model.config.target == "step"
+    starts = sequences.lengths.cumsum(0) - sequences.lengths
+    count = int(sequences.lengths.sum()) if of_steps else len(sequences)
+    found = torch.empty(count, model.config.num_classes)
+    for indices, batch, logits in _run(model, sequences):
+        if of_steps:
+            position = torch.arange(logits.shape[1])
+            valid = position < batch.lengths[:, None]
+            found[(starts[indices][:, None] + position)[valid]] = logits[valid]
+        else:
+            found[indices] = logits
+    return found
+
+
+def accuracy_and_loss(model: SequenceClassifier, sequences: Sequences) -> tuple[float, float]:
+    """Return the fraction that is right of all that has a label, and the mean cross entropy."""
+    hits = count = 0
+    loss = 0.0
+    for _, batch, logits in _run(model, sequences):
+        assert batch.labels is not None  # a Dataset has checked
+        labels, logits = batch.labels.flatten(), logits.flatten(0, -2)
+        hits += int((logits.argmax(dim=1) == labels).sum())
+        count += int((labels != IGNORED).sum())
+        loss += functional.cross_entropy(
+            logits, labels, ignore_index=IGNORED, reduction="sum"
+        ).item()
+    return hits / count, loss / count
+
+
+def _run(
+    model: SequenceClassifier, sequences: Sequences
+) -> Iterator[tuple[Tensor, SequenceBatch, Tensor]]:
+    """Yield indices, batch, and logits on the CPU, until all sequences have been run."""
+    device = next(model.parameters()).device
+    was_training = model.training
+    model.eval()
+    try:
+        for indices in batches_by_length(sequences.lengths, BATCH_SIZE, BATCH_STEPS):
+            batch = sequences.batch(indices)
+            with torch.inference_mode():
+                logits = model(batch.inputs.to(device), batch.lengths).float().cpu()
+            yield indices, batch, logits
+    finally:
+        model.train(was_training)
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """A temperature, and what it did on the validation split: log loss and calibration error.
+
+    `bound` says where the temperature is the least or the most allowed: the best lies beyond.
+    """
+
+    temperature: float
+    bound: Literal["least", "most"] | None
+    log_loss_before: float
+    log_loss_after: float
+    error_before: float
+    error_after: float
+
+
+def calibrate(model: SequenceClassifier, validation: Sequences | None) -> Calibration:
+    """Fit the model's temperature on the validation split, in place."""
+    assert validation is not None  # whoever asks for it has checked
+    model.temperature.fill_(1.0)
+    logits, labels = compute_logits(model, validation), validation.flat_labels()
+    logits, labels = logits[labels != IGNORED], labels[labels != IGNORED]
+    temperature = fit_temperature(logits, labels)
+    model.temperature.fill_(temperature)
+    before, after = (
+        (logits.double() / divisor).softmax(dim=1).numpy() for divisor in (1.0, temperature)
+    )
+    return Calibration(
+        temperature,
+        bound_of(temperature),
+        *(log_loss(probabilities, labels.numpy()) for probabilities in (before, after)),
+        *(
+            expected_calibration_error(probabilities, labels.numpy())
+            for probabilities in (before, after)
+        ),
+    )
+
+
+def evaluate(
+    model: SequenceClassifier,
+    sequences: Sequences,
+    classes: Sequence[str],
+    on_batch: Callable[[int], None] = lambda rows: None,
+) -> dict[str, Any]:
+    """Measure the model on labelled `sequences`.
+
+    Returns
+    -------
+    dict
+        As `bothways.evaluation.metrics.Tally`. If each step has a label, these are metrics of the
+        labeled steps, and those of `bothways.evaluation.segments.SegmentTally` are added.
+    """
+    tally, segments = Tally(classes), SegmentTally()
+    for indices, batch, logits in _run(model, sequences):
+        assert batch.labels is not None  # a Dataset has checked
+        probabilities, labels = logits.double().softmax(dim=-1).numpy(), batch.labels.numpy()
+        known = labels != IGNORED
+        tally.add(probabilities[known], labels[known])
+        if model.config.target == "step":
+            for row, own, counts in zip(probabilities.argmax(axis=-1), labels, known, strict=True):
+                segments.add(own[counts], row[counts])
+        on_batch(len(indices))
+    figures = tally.figures()
+    return figures | segments.figures() if model.config.target == "step" else figures

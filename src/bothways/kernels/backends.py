@@ -1,0 +1,149 @@
+"""Engines that run recurrent layers, and the one rule that chooses between them."""
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib import import_module
+from typing import cast
+
+import torch
+from torch import Tensor
+from torch.autograd import forward_ad
+from torch.nn import Parameter
+
+from bothways.errors import BackendError
+from bothways.kernels.cells import Cell
+from bothways.kernels.interface import DirectionWeights, Kernel, Stack, States
+
+__all__ = [
+    "BACKENDS",
+    "Choice",
+    "DirectionWeights",
+    "Kernel",
+    "Stack",
+    "States",
+    "choose_backend",
+]
+
+# Imported when chosen: the compiled engine's compiler is half a second of imports.
+_KERNELS = {
+    "compiled": "bothways.kernels.compiled",
+    "torch": "bothways.kernels.torch_backend",
+    "reference": "bothways.kernels.reference",
+}
+BACKENDS = ("auto", *_KERNELS)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The backend that runs, and why.
+
+    Parameters
+    ----------
+    name : str
+        One of `BACKENDS`, never "auto".
+    reason : str
+        For `bothways inspect`.
+    """
+
+    name: str
+    reason: str
+
+    @property
+    def kernel(self) -> Kernel:
+        """The engine itself."""
+        return cast(Kernel, import_module(_KERNELS[self.name]))
+
+
+def choose_backend(
+    requested: str,
+    cell: Cell,
+    device: torch.device,
+    dtype: torch.dtype,
+    *,
+    projected: bool = False,
+    tensors: Sequence[Tensor] = (),
+) -> Choice:
+    """Say which backend runs layers of `cell` whose weights have this `device` and `dtype`, now.
+
+    "auto" is the compiled engine wherever it can run, and else torch. The answer depends on what
+    torch is doing at the moment of the call: tracing, `torch.func` and autocast are torch's.
+
+    Parameters
+    ----------
+    requested : str
+        One of `BACKENDS`.
+    cell : Cell
+    device : torch.device
+    dtype : torch.dtype
+    projected : bool
+        Whether the hidden state is projected (`proj_size`).
+    tensors : sequence of Tensor
+        Inputs and weights of the call, where there is one.
+
+    Raises
+    ------
+    BackendError
+        If `requested` is not one of `BACKENDS`, or is "compiled" and cannot run.
+    """
+    if requested not in BACKENDS:
+        raise BackendError(
+            f"backend {requested!r} is unknown; expected one of {', '.join(BACKENDS)}. "
+            'Use "auto" to let bothways choose.'
+        )
+    if requested not in ("auto", "compiled"):
+        return Choice(requested, "asked for by name")
+    obstacle = _obstacle(device, dtype, projected, tensors) or _compilation_failure(cell)
+    if obstacle is None:
+        return Choice("compiled", f"machine code for this processor, {dtype} on {device.type}")
+    if requested == "compiled":
+        raise BackendError(
+            f"backend 'compiled' cannot run: {obstacle}; expected plain float32 tensors on a CPU. "
+            'Use backend "auto" or "torch".'
+        )
+    return Choice("torch", f"torch's own operators, because {obstacle}")
+
+
+def _obstacle(
+    device: torch.device, dtype: torch.dtype, projected: bool, tensors: Sequence[Tensor]
+) -> str | None:
+    """Return what keeps the compiled engine from running, or None."""
+    if device.type != "cpu":
+        return f"the weights are on {device.type}"
+    if dtype != torch.float32:
+        return f"the weights are {dtype}"
+    if projected:
+        return "proj_size is not compiled"
+    if torch.is_autocast_enabled("cpu"):
+        return "autocast chooses the types"
+    if torch._C._get_tracing_state() is not None or torch.compiler.is_compiling():
+        return "the layers are being traced or exported"
+    if torch._C._len_torch_dispatch_stack() or torch._C._functorch.peek_interpreter_stack():
+        return "torch.func or a dispatch mode watches the operators"
+    if forward_ad._current_level >= 0:
+        return "forward-mode derivatives are being computed"
+    for tensor in tensors:
+        if type(tensor) not in (Tensor, Parameter):
+            return f"a tensor is a {type(tensor).__name__}"
+        if tensor.numel() == 0:
+            return "a tensor is empty"
+    return None
+
+
+@cache
+def _compilation_failure(cell: Cell) -> str | None:
+    """Compile or load the engine for `cell`; return why that fails, having warned, or None."""
+    try:
+        from bothways.kernels.compiled.cache import entry_address
+
+        entry_address(cell)
+    except Exception as error:
+        reason = f"the engine does not compile ({type(error).__name__}: {error})".splitlines()[0]
+        warnings.warn(
+            f"{reason}; backend auto goes on with torch's own operators, which are slower",
+            RuntimeWarning,
+            stacklevel=4,
+        )
+        return reason
+    return None

@@ -1,0 +1,270 @@
+"""Matrix products made of tiles, and the packing of their operands.
+
+Weights are packed into panels as wide as a tile: panel p holds columns [p * width, (p + 1) * width)
+of the right-hand matrix, row after row, so that a tile reads them in one stream. The last panel is
+filled up with zeros.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from bothways.kernels.compiled.codegen.memory import (
+    make_copy,
+    make_transpose,
+    read_float,
+    write_float,
+)
+from bothways.kernels.compiled.codegen.tiles import make_tile
+from bothways.kernels.compiled.instruction_sets import InstructionSet
+from bothways.kernels.compiled.jit import compiled
+from bothways.kernels.compiled.structs import FLOAT_BYTES
+
+# Rows of the left-hand matrix that are swept over all panels before the next rows: together with
+# one panel they stay in the second-level cache.
+_BLOCK_ROWS = 64
+
+
+class Products(NamedTuple):
+    """The functions of this file, for one instruction set.
+
+    multiply(left, left_step, panels, panel_step, seed, seed_step, result, result_step,
+             rows, columns, depth)
+        result = seed + left @ right, `right` in panels `panel_step` floats apart.
+    multiply_transposed(left, left_step, right, right_step, seed, seed_step, result, result_step,
+                        rows, columns, depth)
+        result = seed + left^T @ right, where `pack_rows` made `left`, and `right` is plain.
+    pack_rows(packed, source, step, rows, depth)
+        Packs the first `rows` columns of a matrix for `multiply_transposed`.
+    pack_transposed(panels, weight, rows, depth, first, last)
+        Packs panels [first, last) of the transpose of `weight` (rows, depth).
+    pack_plain(panels, weight, depth, columns, first, last)
+        Packs panels [first, last) of `weight` (depth, columns).
+    """
+
+    multiply: Callable[..., None]
+    multiply_transposed: Callable[..., None]
+    pack_rows: Callable[..., None]
+    pack_transposed: Callable[..., None]
+    pack_plain: Callable[..., None]
+
+
+def make_products(instructions: InstructionSet) -> Products:
+    """Return the products made of `instructions`' tiles."""
+    return Products(
+        _make_multiply(instructions),
+        _make_multiply_transposed(instructions),
+        _make_pack_rows(instructions),
+        _make_pack_transposed(instructions),
+        _make_pack_plain(instructions),
+    )
+
+
+def _make_sweep(
+    instructions: InstructionSet, vectors: int, *, packed: bool, masked: bool
+) -> Callable[..., None]:
+    """Return the product of any number of rows with the columns of one tile."""
+    tallest, tall, low, lowest = (
+        make_tile(instructions, rows, vectors, packed=packed, masked=masked)
+        for rows in instructions.rows
+    )
+    height, height_tall, height_low, height_lowest = instructions.rows
+
+    @compiled
+    def sweep(
+        left: int,
+        left_step: int,
+        next_tile: int,
+        next_row: int,
+        right: int,
+        right_step: int,
+        seed: int,
+        seed_step: int,
+        result: int,
+        result_step: int,
+        rows: int,
+        depth: int,
+        active: int,
+    ) -> None:
+        row = 0
+        while row + height <= rows:
+            tallest(
+                left + FLOAT_BYTES * (row // height) * next_tile, left_step, right, right_step,
+                seed + FLOAT_BYTES * row * seed_step, seed_step,
+                result + FLOAT_BYTES * row * result_step, result_step, depth, active,
+            )  # fmt: skip
+            row += height
+        left += FLOAT_BYTES * ((row // height) * next_tile - row * next_row)
+        if row + height_tall <= rows:
+            tall(
+                left + FLOAT_BYTES * row * next_row, left_step, right, right_step,
+                seed + FLOAT_BYTES * row * seed_step, seed_step,
+                result + FLOAT_BYTES * row * result_step, result_step, depth, active,
+            )  # fmt: skip
+            row += height_tall
+        if row + height_low <= rows:
+            low(
+                left + FLOAT_BYTES * row * next_row, left_step, right, right_step,
+                seed + FLOAT_BYTES * row * seed_step, seed_step,
+                result + FLOAT_BYTES * row * result_step, result_step, depth, active,
+            )  # fmt: skip
+            row += height_low
+        if row + height_lowest <= rows:
+            lowest(
+                left + FLOAT_BYTES * row * next_row, left_step, right, right_step,
+                seed + FLOAT_BYTES * row * seed_step, seed_step,
+                result + FLOAT_BYTES * row * result_step, result_step, depth, active,
+            )  # fmt: skip
+
+    return sweep
+
+
+def _make_multiply(instructions: InstructionSet) -> Callable[..., None]:
+    sweep = _make_sweep(instructions, instructions.vectors, packed=False, masked=False)
+    sweep_edge = _make_sweep(instructions, 1, packed=False, masked=True)
+    width, lanes, height = instructions.columns, instructions.lanes, instructions.rows[0]
+
+    @compiled
+    def multiply(
+        left: int,
+        left_step: int,
+        panels: int,
+        panel_step: int,
+        seed: int,
+        seed_step: int,
+        result: int,
+        result_step: int,
+        rows: int,
+        columns: int,
+        depth: int,
+    ) -> None:
+        for top in range(0, rows, _BLOCK_ROWS):
+            count = min(_BLOCK_ROWS, rows - top)
+            left_block = left + FLOAT_BYTES * top * left_step
+            for column in range(0, columns, width):
+                panel = panels + FLOAT_BYTES * (column // width) * panel_step
+                tile_seed = seed + FLOAT_BYTES * (top * seed_step + column)
+                tile_result = result + FLOAT_BYTES * (top * result_step + column)
+                active = columns - column
+                if active >= width:
+                    sweep(
+                        left_block, left_step, height * left_step, left_step, panel, width,
+                        tile_seed, seed_step, tile_result, result_step, count, depth, lanes,
+                    )  # fmt: skip
+                else:
+                    for edge in range(0, active, lanes):
+                        sweep_edge(
+                            left_block, left_step, height * left_step, left_step,
+                            panel + FLOAT_BYTES * edge, width,
+                            tile_seed + FLOAT_BYTES * edge, seed_step,
+                            tile_result + FLOAT_BYTES * edge, result_step,
+                            count, depth, min(lanes, active - edge),
+                        )  # fmt: skip
+
+    return multiply
+
+
+def _make_multiply_transposed(instructions: InstructionSet) -> Callable[..., None]:
+    sweep = _make_sweep(instructions, instructions.vectors, packed=True, masked=False)
+    sweep_edge = _make_sweep(instructions, 1, packed=True, masked=True)
+    width, lanes, height = instructions.columns, instructions.lanes, instructions.rows[0]
+
+    @compiled
+    def multiply_transposed(
+        left: int,
+        left_step: int,
+        right: int,
+        right_step: int,
+        seed: int,
+        seed_step: int,
+        result: int,
+        result_step: int,
+        rows: int,
+        columns: int,
+        depth: int,
+    ) -> None:
+        column = 0
+        while column < columns:
+            active = columns - column
+            shift = FLOAT_BYTES * column
+            if active >= width:
+                sweep(
+                    left, height, left_step, 1, right + shift, right_step,
+                    seed + shift, seed_step, result + shift, result_step, rows, depth, lanes,
+                )  # fmt: skip
+                column += width
+            else:
+                sweep_edge(
+                    left, height, left_step, 1, right + shift, right_step,
+                    seed + shift, seed_step, result + shift, result_step, rows, depth,
+                    min(lanes, active),
+                )  # fmt: skip
+                column += lanes
+
+    return multiply_transposed
+
+
+def _make_pack_rows(instructions: InstructionSet) -> Callable[..., None]:
+    height = instructions.rows[0]
+    copy = make_copy(height)
+
+    @compiled
+    def pack_rows(packed: int, source: int, step: int, rows: int, depth: int) -> None:
+        whole = rows // height * height
+        for k in range(depth):
+            line = source + FLOAT_BYTES * k * step
+            place = packed + FLOAT_BYTES * k * height
+            for row in range(0, whole, height):
+                copy(place, line + FLOAT_BYTES * row)
+                place += FLOAT_BYTES * depth * height
+            for row in range(whole, rows):
+                write_float(place, row - whole, read_float(line, row))
+
+    return pack_rows
+
+
+def _make_pack_transposed(instructions: InstructionSet) -> Callable[..., None]:
+    width, lanes = instructions.columns, instructions.lanes
+    transpose = make_transpose(lanes)
+
+    @compiled
+    def pack_transposed(
+        panels: int, weight: int, rows: int, depth: int, first: int, last: int
+    ) -> None:
+        for strip in range(first * width, last * width, lanes):
+            target = panels + FLOAT_BYTES * ((strip // width) * width * depth + strip % width)
+            whole = depth // lanes * lanes if strip + lanes <= rows else 0
+            for k in range(0, whole, lanes):
+                transpose(
+                    target + FLOAT_BYTES * k * width, width,
+                    weight + FLOAT_BYTES * (strip * depth + k), depth,
+                )  # fmt: skip
+            for k in range(whole, depth):
+                for lane in range(lanes):
+                    row = strip + lane
+                    value = read_float(weight, row * depth + k) if row < rows else 0.0
+                    write_float(target, k * width + lane, value)
+
+    return pack_transposed
+
+
+def _make_pack_plain(instructions: InstructionSet) -> Callable[..., None]:
+    width = instructions.columns
+    copy = make_copy(width)
+
+    @compiled
+    def pack_plain(
+        panels: int, weight: int, depth: int, columns: int, first: int, last: int
+    ) -> None:
+        for panel in range(first, last):
+            column = panel * width
+            for k in range(depth):
+                target = panels + FLOAT_BYTES * (panel * depth + k) * width
+                if column + width <= columns:
+                    copy(target, weight + FLOAT_BYTES * (k * columns + column))
+                else:
+                    for n in range(width):
+                        inside = column + n < columns
+                        value = read_float(weight, k * columns + column + n) if inside else 0.0
+                        write_float(target, n, value)
+
+    return pack_plain

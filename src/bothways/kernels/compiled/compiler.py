@@ -1,0 +1,84 @@
+"""From the engine's source to machine code: Numba writes LLVM IR, LLVM compiles it.
+
+The code goes through LLVM directly, not through Numba's own loader: what is loaded from the cache
+then needs neither Numba's import (half a second) nor its compiler, and the same IR can be compiled
+for another processor and looked at.
+"""
+
+import re
+from typing import Any
+
+from bothways.kernels.cells import Cell
+from bothways.kernels.compiled.instruction_sets import Target
+
+ENTRY = "bothways_run"
+
+# Numba's own convention: results by pointer, a status returned. The entry point drops both.
+_ENTRY_IR = """
+define void @{entry}(i64 %job) {{
+  %result = alloca ptr
+  %error = alloca ptr
+  %status = call i32 @{function}(ptr %result, ptr %error, i64 %job)
+  ret void
+}}
+"""
+
+
+def compile_program(cell: Cell, target: Target) -> bytes:
+    """Return the object file of the engine for `cell` on `target`; takes seconds."""
+    machine = _machine(target)
+    return bytes(machine.emit_object(_module(cell, target, machine)))
+
+
+def assembly_of(cell: Cell, target: Target) -> str:
+    """Return the engine for `cell` as assembly of `target`, to look at."""
+    machine = _machine(target)
+    return str(machine.emit_assembly(_module(cell, target, machine)))
+
+
+def _machine(target: Target) -> Any:
+    import llvmlite.binding as llvm
+
+    llvm.initialize_all_targets()
+    llvm.initialize_all_asmprinters()
+    return llvm.Target.from_triple(target.triple).create_target_machine(
+        cpu=target.cpu, features=target.features, opt=3, jit=True
+    )
+
+
+def _module(cell: Cell, target: Target, machine: Any) -> Any:
+    """Return the optimized module with one visible function, `ENTRY`."""
+    import llvmlite.binding as llvm
+
+    ir = _numba_ir(cell, target)
+    function = re.search(r"^define [^@]*@(\S*?3run\S*?)\(", ir, re.MULTILINE)
+    if function is None:
+        raise RuntimeError("Numba's IR holds no function of the name run")
+    ir = re.sub(r'^target (triple|datalayout) = ".*"$', "", ir, flags=re.MULTILINE)
+    module = llvm.parse_assembly(ir + _ENTRY_IR.format(entry=ENTRY, function=function[1]))
+    module.triple = target.triple
+    module.data_layout = str(machine.target_data)
+    for item in module.functions:
+        if not item.is_declaration and item.name != ENTRY:
+            item.linkage = "internal"
+    options = llvm.create_pipeline_tuning_options(speed_level=3)
+    builder = llvm.create_pass_builder(machine, options)
+    builder.getModulePassManager().run(module, builder)
+    module.verify()
+    return module
+
+
+def _numba_ir(cell: Cell, target: Target) -> str:
+    """Let Numba type and lower the program; the slow part."""
+    from numba.core import config
+
+    # `_module` optimizes the whole at once; Numba's own passes would cost as much time again.
+    level, config.OPT = config.OPT, type(config.OPT)(0)
+    try:
+        from bothways.kernels.compiled.codegen.program import make_program
+
+        run: Any = make_program(cell, target.instruction_set)
+    finally:
+        config.OPT = level
+    (signature,) = run.signatures
+    return str(run.inspect_llvm(signature))

@@ -1,0 +1,134 @@
+"""What every kernel is handed and gives back: the interface behind the recurrent layers.
+
+All tensors are time-major, (time, batch, features). `lengths` is an int64 CPU tensor (batch,), or
+None where every row is as long as the time axis. States are a tuple in the order of
+`cell.states`, each (num_layers * num_directions, batch, size), layer by layer and the forward
+direction first, as in `torch.nn`.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol, TypeAlias
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from bothways.kernels.cells import Cell
+
+States: TypeAlias = tuple[Tensor, ...]
+
+
+class DirectionWeights(NamedTuple):
+    """Weights of one direction of one layer, named and shaped as in `torch.nn`."""
+
+    weight_ih: Tensor  # (num_gates * hidden_size, input_size)
+    weight_hh: Tensor  # (num_gates * hidden_size, state_size)
+    bias_ih: Tensor | None = None  # (num_gates * hidden_size,)
+    bias_hh: Tensor | None = None
+    weight_hr: Tensor | None = None  # (proj_size, hidden_size)
+
+    @property
+    def tensors(self) -> list[Tensor]:
+        """Those that are there, in torch's order."""
+        return [tensor for tensor in self if tensor is not None]
+
+
+LayerWeights: TypeAlias = tuple[DirectionWeights, ...]  # forward, then backward if there is one
+
+
+@dataclass(frozen=True)
+class Stack:
+    """Recurrent layers as a kernel sees them: plain weights and what connects them.
+
+    Parameters
+    ----------
+    cell : Cell
+    layers : tuple of LayerWeights
+        From the inputs upwards.
+    dropout : float
+        Probability of dropping each output of all layers but the top one; 0 in evaluation.
+    """
+
+    cell: Cell
+    layers: tuple[LayerWeights, ...]
+    dropout: float = 0.0
+
+    @property
+    def tensors(self) -> list[Tensor]:
+        """All weights, in torch's order."""
+        return [tensor for layer in self.layers for side in layer for tensor in side.tensors]
+
+    @property
+    def num_directions(self) -> int:
+        """1 forward only, 2 both ways."""
+        return len(self.layers[0])
+
+
+class Kernel(Protocol):
+    """An engine that runs a whole stack of layers."""
+
+    def outputs(
+        self, stack: Stack, inputs: Tensor, lengths: Tensor | None, initial: States | None
+    ) -> tuple[Tensor, States]:
+        """Return the top layer's outputs, zero past each length, and all final states.
+
+        No initial states are zeros.
+        """
+
+    def last_outputs(
+        self, stack: Stack, inputs: Tensor, lengths: Tensor | None, initial: States | None
+    ) -> Tensor:
+        """Return the top layer's outputs at each row's last step, (batch, features).
+
+        Every weight gets a gradient, zeros where it had no part, never None: or weight decay
+        would treat it differently than when all outputs are computed.
+        """
+
+
+RunLayer: TypeAlias = Callable[
+    [Cell, LayerWeights, Tensor, Tensor | None, States], tuple[Tensor, States]
+]
+
+
+def run_layers(
+    run_layer: RunLayer, stack: Stack, inputs: Tensor, lengths: Tensor | None, initial: States
+) -> tuple[Tensor, States]:
+    """Run `stack` one layer at a time: `run_layer`, dropout, the next."""
+    finals = []
+    directions = stack.num_directions
+    for index, weights in enumerate(stack.layers):
+        if index > 0:
+            inputs = functional.dropout(inputs, stack.dropout, training=stack.dropout > 0)
+        states = layer_states(initial, index, directions)
+        inputs, final = run_layer(stack.cell, weights, inputs, lengths, states)
+        finals.append(final)
+    return inputs, tuple(torch.cat(states) for states in zip(*finals, strict=True))
+
+
+def zero_states(stack: Stack, inputs: Tensor) -> States:
+    """Return initial states of zeros for `inputs` (time, batch, input_size)."""
+    weights = stack.layers[0][0]
+    count = len(stack.layers) * stack.num_directions
+    hidden_size = len(weights.weight_ih) // len(stack.cell.gates)
+    sizes = (weights.weight_hh.shape[1], hidden_size)  # of h, which may be projected, and of c
+    return tuple(
+        weights.weight_ih.new_zeros(count, inputs.shape[1], size)
+        for size in sizes[: len(stack.cell.states)]
+    )
+
+
+def layer_states(states: States, layer: int, num_directions: int) -> States:
+    """Return one layer's part of `states`, each (num_directions, batch, size)."""
+    return tuple(state[layer * num_directions :][:num_directions] for state in states)
+
+
+def direction_states(states: States, direction: int) -> States:
+    """Return one direction's part of a layer's `states`, each (1, batch, size)."""
+    return tuple(state[direction : direction + 1] for state in states)
+
+
+def split_top(stack: Stack) -> tuple[Stack | None, LayerWeights]:
+    """Return the layers below the top one, if any, and the top layer."""
+    *lower, top = stack.layers
+    return (Stack(stack.cell, tuple(lower), stack.dropout) if lower else None), top

@@ -1,0 +1,146 @@
+"""Simple classifiers of sequences, or of their steps, to hold a recurrent net against.
+
+Each is a function of the sequences to train on and those to judge, and returns the fraction of the
+latter, or of their labelled steps, that it gets right. scikit-learn and aeon are imported here
+alone.
+"""
+
+import importlib
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import numpy as np
+import torch
+from sklearn.impute import SimpleImputer
+from sklearn.linear_model import LogisticRegression, RidgeClassifierCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from torch.nn import functional
+
+from bothways.config import Target
+from bothways.data.record import Array
+from bothways.data.sequences import IGNORED, Sequences
+
+_MINI_ROCKET = "aeon.transformations.collection.convolution_based"
+
+Baseline = Callable[[Sequences, Sequences], float]
+
+
+def majority(training: Sequences, held_out: Sequences) -> float:
+    """Say the most frequent class, always."""
+    return float((_labels(held_out) == np.bincount(_labels(training)).argmax()).mean())
+
+
+def summary_regression(training: Sequences, held_out: Sequences) -> float:
+    """Multinomial logistic regression on summary statistics of each feature."""
+    model = make_pipeline(StandardScaler(), _regression())
+    model.fit(summaries(training), _labels(training))
+    return float(model.score(summaries(held_out), _labels(held_out)))
+
+
+def step_regression(training: Sequences, held_out: Sequences) -> float:
+    """Multinomial logistic regression on each step's own features, blind to the others."""
+    model = make_pipeline(SimpleImputer(keep_empty_features=True), StandardScaler(), _regression())
+    model.fit(*_labelled_steps(training))
+    return float(model.score(*_labelled_steps(held_out)))
+
+
+def mini_rocket(training: Sequences, held_out: Sequences) -> float:
+    """MiniRocket's random convolutions and a ridge classifier, on sequences made equally long.
+
+    References
+    ----------
+    Dempster, Schmidt & Webb 2021, "MiniRocket"; aeon's implementation.
+    """
+    transformer = importlib.import_module(_MINI_ROCKET).MiniRocket(random_state=0)
+    longest = max(training.longest, held_out.longest, 9)  # the length of its kernels
+    model = make_pipeline(
+        transformer,
+        StandardScaler(with_mean=False),
+        RidgeClassifierCV(alphas=np.logspace(-3, 3, 10)),
+    )
+    model.fit(_resampled(training, longest), _labels(training))
+    return float(model.score(_resampled(held_out, longest), _labels(held_out)))
+
+
+def baselines(target: Target) -> dict[str, Baseline]:
+    """Return those that can run here, by name, for labels of sequences or of steps."""
+    found: dict[str, Baseline] = {"majority class": majority}
+    if target == "step":
+        return found | {"logistic regression on single steps": step_regression}
+    found["logistic regression on summaries"] = summary_regression
+    try:
+        importlib.import_module(_MINI_ROCKET)
+    except ImportError:
+        return found
+    return found | {"MiniRocket": mini_rocket}
+
+
+def summaries(sequences: Sequences) -> Array:
+    """Return each sequence's length and six figures of each feature.
+
+    These are mean, deviation, least, most, first and last value: float64 (count, 1 + 6 *
+    input_size), feature by feature within each. A missing value takes the feature's mean.
+    """
+    rows = []
+    for values in _each(sequences):
+        filled = np.where(np.isnan(values), _mean(values), values)
+        of_features = (
+            filled.mean(0), filled.std(0), filled.min(0), filled.max(0), filled[0], filled[-1],
+        )  # fmt: skip
+        rows.append(np.concatenate([[len(values)], *of_features]))
+    return np.stack(rows)
+
+
+def one_hot(sequences: Sequences, categories: Sequence[int]) -> Sequences:
+    """Return the sequences with a feature for each token, in place of its number.
+
+    Parameters
+    ----------
+    categories : see `ModelConfig`
+    """
+    if not any(categories):
+        return sequences
+    columns = [
+        functional.one_hot(column.long(), count + 1).float() if count else column[:, None]
+        for column, count in zip(sequences.steps.T, categories, strict=True)
+    ]
+    return replace(sequences, steps=torch.cat(columns, dim=1), file=None)
+
+
+def _resampled(sequences: Sequences, length: int) -> Array:
+    """Return the sequences stretched to one length, (count, input_size, length)."""
+    grid = np.linspace(0, 1, length)
+    rows = []
+    for values in _each(sequences):
+        filled = np.where(np.isnan(values), _mean(values), values)
+        own = np.linspace(0, 1, len(values))
+        rows.append([np.interp(grid, own, feature) for feature in filled.T])
+    return np.array(rows)
+
+
+def _mean(values: Array) -> Array:
+    """Return each feature's mean over what is there, 0 where nothing is."""
+    present = ~np.isnan(values)
+    total: Array = np.where(present, values, 0).sum(axis=0) / np.maximum(present.sum(axis=0), 1)
+    return total
+
+
+def _each(sequences: Sequences) -> list[Array]:
+    return [values.double().numpy() for values in sequences.rows()]
+
+
+def _regression() -> LogisticRegression:
+    return LogisticRegression(max_iter=2000)
+
+
+def _labels(sequences: Sequences) -> Array:
+    """Return all labels but the ignored ones."""
+    labels = sequences.flat_labels()
+    known: Array = labels[labels != IGNORED].numpy()
+    return known
+
+
+def _labelled_steps(sequences: Sequences) -> tuple[Array, Array]:
+    known = sequences.flat_labels().numpy() != IGNORED
+    return np.concatenate(_each(sequences))[known], _labels(sequences)

@@ -1,0 +1,9 @@
+"""A trained model and its folder: saving, loading, predicting, converting.
+
+Here is everything that works with a finished model. How it is trained belongs to
+`bothways.training`; its architecture belongs to `bothways.nn`.
+"""
+
+from bothways.models.trained import TrainedClassifier, TrainedLabeller, TrainedModel, load
+
+__all__ = ["TrainedClassifier", "TrainedLabeller", "TrainedModel", "load"]

@@ -1,0 +1,235 @@
+"""A trained model in use: sequences in, class names and probabilities out."""
+
+import warnings
+from abc import ABC, abstractmethod
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from bothways.data.sequences import Sequences
+from bothways.data.value_range import value_range
+from bothways.data.vocabulary import Vocabulary
+from bothways.errors import DataError, ShapeError
+from bothways.evaluation.evaluate import compute_logits, evaluate
+from bothways.models.card import model_card
+from bothways.models.checkpoint import MODEL_FILE, load_classifier, save_weights
+from bothways.models.manifest import CONFIG_FILE, Manifest
+from bothways.nn.classifier import SequenceClassifier
+from bothways.storage.atomic import sha256, write_atomically
+
+Floats = np.ndarray[Any, np.dtype[np.float64]]
+Names = np.ndarray[Any, np.dtype[np.str_]]
+
+
+class ScaleWarning(UserWarning):
+    """Inputs lie far outside the range of values that the model was trained on."""
+
+
+class UnknownTokensWarning(UserWarning):
+    """Most tokens of a feature are not in the model's vocabulary."""
+
+
+class TrainedModel(ABC):
+    """A model with its classes and provenance: a `TrainedClassifier` or a `TrainedLabeller`.
+
+    Parameters
+    ----------
+    classifier : SequenceClassifier
+    manifest : Manifest
+
+    Notes
+    -----
+    `sequences` below is a list of float arrays (time_i, input_size), one float array (count, time,
+    input_size), or a `Sequences`. Values are taken as they are; of a categorical feature, the
+    `token_numbers`. Amounts outside the range seen in training by more than its width raise a
+    ScaleWarning, and mostly unknown tokens an UnknownTokensWarning.
+    """
+
+    def __init__(self, classifier: SequenceClassifier, manifest: Manifest) -> None:
+        self.classifier = classifier
+        self.manifest = manifest
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The name of each class, in the order of the probabilities."""
+        return self.manifest.classes
+
+    def token_numbers(self, feature: str, names: Any) -> np.ndarray[Any, np.dtype[np.int64]]:
+        """Return the numbers that stand for `names` of a categorical feature, 0 for unknown ones.
+
+        Raises
+        ------
+        DataError
+            If the model knows no such feature by names.
+        """
+        vocabularies = self.manifest.preprocessing.reading.vocabularies
+        if feature not in vocabularies:
+            raise DataError(
+                f"feature {feature!r} has no vocabulary; expected one of "
+                f"{', '.join(vocabularies) or 'none: all are amounts'}. Check its name."
+            )
+        vocabulary = Vocabulary(vocabularies[feature], grows=False)
+        return vocabulary.numbers(np.asarray(names)).astype(np.int64)
+
+    @abstractmethod
+    def predict_logits(self, sequences: Any) -> Any:
+        """Return logits, shaped as the probabilities. Raises as `predict_proba`."""
+
+    @abstractmethod
+    def predict_proba(self, sequences: Any) -> Any:
+        """Return probabilities, in the order of `classes`.
+
+        Raises
+        ------
+        DataError, ShapeError
+            If `sequences` are not floats, or do not fit the model.
+        """
+
+    @abstractmethod
+    def predict(self, sequences: Any) -> Any:
+        """Return the name of the most probable class. Raises as `predict_proba`."""
+
+    def evaluate(self, sequences: Sequences) -> dict[str, Any]:
+        """Return the metrics on labelled `sequences`; see `bothways.evaluation.evaluate`.
+
+        Raises
+        ------
+        DataError, ShapeError
+            As above, and if labels are missing, or of sequences in place of steps.
+        """
+        target = self.manifest.model.target
+        if not sequences.is_labelled or sequences.target != target:
+            found = f"labels of {sequences.target}s" if sequences.is_labelled else "no labels"
+            raise DataError(f"the sequences have {found}; expected labels of {target}s. Add them.")
+        return evaluate(self.classifier, self._checked(sequences), self.classes)
+
+    def save(self, folder: str | Path) -> None:
+        """Write the model to `folder`, which is made if need be.
+
+        Raises
+        ------
+        OSError
+            If it cannot be written.
+        """
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        content = self.manifest.to_bytes()
+        write_atomically(folder / CONFIG_FILE, content)
+        save_weights(folder / MODEL_FILE, sha256(content), self.classifier.state_dict())
+        write_atomically(folder / "README.md", model_card(self.manifest, {}).encode())
+
+    def _names(self, logits: Tensor) -> Names:
+        """Return the name of each row's most probable class."""
+        return np.array([self.classes[n] for n in logits.argmax(dim=1).tolist()], dtype=np.str_)
+
+    def _checked(self, data: Any) -> Sequences:
+        sequences = _as_sequences(data)
+        expected = self.manifest.model.input_size
+        if sequences.input_size != expected:
+            raise ShapeError(
+                f"the sequences have {sequences.input_size} features a step; expected {expected}, "
+                "as in training. Check the order of the axes."
+            )
+        known = self.manifest.preprocessing.training_range
+        span = 0.0 if known is None else known[1] - known[0]
+        config = self.manifest.model
+        low, high = value_range(
+            sequences, missing=config.missing != "refuse", features=config.amounts
+        )
+        if known is not None and (low < known[0] - span or high > known[1] + span):
+            warnings.warn(
+                f"inputs hold values from {low:g} to {high:g}, but the model was trained on "
+                f"{known[0]:g} to {known[1]:g}; expected the same scale. Scale them as in "
+                "training.",
+                ScaleWarning,
+                stacklevel=3,
+            )
+        self._warn_of_unknown_tokens(sequences)
+        return sequences
+
+    def _warn_of_unknown_tokens(self, sequences: Sequences) -> None:
+        preprocessing = self.manifest.preprocessing
+        for feature, count in enumerate(self.manifest.model.categories):
+            if not count:
+                continue
+            unknown = total = 0
+            for steps, _, _ in sequences.chunks():
+                numbers = steps[:, feature]
+                unknown += int(((numbers < 1) | (numbers > count)).sum())
+                total += len(steps)
+            if 2 * unknown > total:
+                name = preprocessing.features[feature]
+                known = ", ".join(preprocessing.reading.vocabularies[name][:3])
+                warnings.warn(
+                    f"{unknown:,} of {total:,} values of {name!r} are not among those that the "
+                    f"model was trained on ({known}, …); expected the same names. Spell them so.",
+                    UnknownTokensWarning,
+                    stacklevel=4,
+                )
+
+
+class TrainedClassifier(TrainedModel):
+    """Says the class of each sequence."""
+
+    def predict_logits(self, sequences: Any) -> Tensor:
+        """Return logits (count, num_classes)."""
+        return compute_logits(self.classifier, self._checked(sequences))
+
+    def predict_proba(self, sequences: Any) -> Floats:
+        """Return probabilities (count, num_classes); rows add up to 1."""
+        return _probabilities(compute_logits(self.classifier, self._checked(sequences)))
+
+    def predict(self, sequences: Any) -> Names:
+        """Return the name of each sequence's most probable class, (count,)."""
+        return self._names(compute_logits(self.classifier, self._checked(sequences)))
+
+
+class TrainedLabeller(TrainedModel):
+    """Says the class of each step of each sequence."""
+
+    def predict_logits(self, sequences: Any) -> list[Tensor]:
+        """Return logits, a tensor (time_i, num_classes) a sequence."""
+        return self._logits(self._checked(sequences))
+
+    def predict_proba(self, sequences: Any) -> list[Floats]:
+        """Return probabilities, an array (time_i, num_classes) a sequence; rows add up to 1."""
+        return [_probabilities(logits) for logits in self._logits(self._checked(sequences))]
+
+    def predict(self, sequences: Any) -> list[Names]:
+        """Return the name of each step's most probable class, an array (time_i,) a sequence."""
+        return [self._names(logits) for logits in self._logits(self._checked(sequences))]
+
+    def _logits(self, sequences: Sequences) -> list[Tensor]:
+        logits = compute_logits(self.classifier, sequences)
+        return list(logits.split(sequences.lengths.tolist()))
+
+
+def _probabilities(logits: Tensor) -> Floats:
+    return logits.double().softmax(dim=1).numpy()
+
+
+def trained_model(classifier: SequenceClassifier, manifest: Manifest) -> TrainedModel:
+    """Return a classifier, or a labeller of steps, as `manifest` says."""
+    kind = TrainedLabeller if manifest.model.target == "step" else TrainedClassifier
+    return kind(classifier, manifest)
+
+
+def _as_sequences(sequences: Any) -> Sequences:
+    if isinstance(sequences, Sequences):
+        return sequences
+    if hasattr(sequences, "ndim"):
+        return Sequences.from_padded(sequences)
+    return Sequences.from_arrays(sequences)
+
+
+def load(folder: str | Path) -> TrainedModel:
+    """Return the model in a model folder or run folder.
+
+    Raises
+    ------
+    CheckpointError
+        If a file is missing, damaged, of a newer schema, or the two do not belong together.
+    """
+    return trained_model(*load_classifier(Path(folder)))

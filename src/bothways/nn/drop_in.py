@@ -1,0 +1,220 @@
+"""RNN, GRU and LSTM layers: drop-ins for `torch.nn`'s that also take ragged batches.
+
+Same constructor, call, results, weight names and order, so that `load_state_dict` works both ways;
+plus `lengths=` for a padded tensor whose rows differ in length, in any order, without packing.
+
+>>> import torch
+>>> from bothways.nn.drop_in import LSTM
+>>> lstm = LSTM(3, 5, bidirectional=True, batch_first=True)
+>>> outputs, (h_n, c_n) = lstm(torch.randn(2, 7, 3), lengths=torch.tensor([7, 4]))
+>>> outputs.shape, bool((outputs[1, 4:] == 0).all())
+(torch.Size([2, 7, 10]), True)
+"""
+
+from typing import Any
+
+from torch import Tensor
+
+from bothways.kernels import cells
+from bothways.nn.recurrent import RecurrentLayers, Steps
+
+__all__ = ["GRU", "LSTM", "RNN"]
+
+
+class _HiddenStateLayers(RecurrentLayers):
+    """Layers whose only state is `h`."""
+
+    def forward(
+        self, input: Steps, hx: Tensor | None = None, *, lengths: Any = None
+    ) -> tuple[Steps, Tensor]:
+        """Run all layers over `input`.
+
+        Parameters
+        ----------
+        input : Tensor or PackedSequence
+            See `RecurrentLayers.outputs`.
+        hx : Tensor (num_layers * num_directions, batch, hidden_size), optional
+            Initial states `h_0`; zeros where not given.
+        lengths : int64 Tensor or list (batch,), optional
+
+        Returns
+        -------
+        outputs : Tensor or PackedSequence, as `input`
+            Zero at and past `lengths`.
+        h_n : Tensor, shaped as `hx`
+
+        Raises
+        ------
+        ShapeError
+            If the arguments do not fit each other or the weights.
+        """
+        outputs, (h_n,) = self.run(input, None if hx is None else (hx,), lengths)
+        return outputs, h_n
+
+
+class RNN(_HiddenStateLayers):
+    """Elman RNN with tanh or relu; `torch.nn.RNN` with ragged batches.
+
+    Parameters
+    ----------
+    input_size, hidden_size, num_layers, nonlinearity, bias, batch_first, dropout, bidirectional, \
+    device, dtype
+        As in `torch.nn.RNN`.
+    backend : str
+        One of `bothways.kernels.BACKENDS`.
+
+    References
+    ----------
+    Elman 1990; meaning and weights as `torch.nn.RNN`.
+    """
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        nonlinearity: str = "tanh",
+        bias: bool = True,
+        batch_first: bool = False,
+        dropout: float = 0.0,
+        bidirectional: bool = False,
+        device: Any = None,
+        dtype: Any = None,
+        *,
+        backend: str = "auto",
+    ) -> None:
+        super().__init__(
+            cells.cell_named("rnn", nonlinearity),
+            input_size,
+            hidden_size,
+            num_layers=num_layers,
+            bias=bias,
+            batch_first=batch_first,
+            dropout=dropout,
+            bidirectional=bidirectional,
+            device=device,
+            dtype=dtype,
+            backend=backend,
+        )
+        self.nonlinearity = nonlinearity
+
+
+class GRU(_HiddenStateLayers):
+    """Gated recurrent unit; `torch.nn.GRU` with ragged batches.
+
+    Parameters
+    ----------
+    input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, device, dtype
+        As in `torch.nn.GRU`.
+    backend : str
+        One of `bothways.kernels.BACKENDS`.
+
+    References
+    ----------
+    Cho et al. 2014; meaning, weights and gate order as `torch.nn.GRU`.
+    """
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        bias: bool = True,
+        batch_first: bool = False,
+        dropout: float = 0.0,
+        bidirectional: bool = False,
+        device: Any = None,
+        dtype: Any = None,
+        *,
+        backend: str = "auto",
+    ) -> None:
+        super().__init__(
+            cells.GRU,
+            input_size,
+            hidden_size,
+            num_layers=num_layers,
+            bias=bias,
+            batch_first=batch_first,
+            dropout=dropout,
+            bidirectional=bidirectional,
+            device=device,
+            dtype=dtype,
+            backend=backend,
+        )
+
+
+class LSTM(RecurrentLayers):
+    """Long short-term memory; `torch.nn.LSTM` with ragged batches.
+
+    Parameters
+    ----------
+    input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, proj_size, \
+    device, dtype
+        As in `torch.nn.LSTM`.
+    backend : str
+        One of `bothways.kernels.BACKENDS`.
+
+    References
+    ----------
+    Hochreiter & Schmidhuber 1997; Gers et al. 2000; Sak et al. 2014 for `proj_size`. Meaning,
+    weights and gate order as `torch.nn.LSTM`.
+    """
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        bias: bool = True,
+        batch_first: bool = False,
+        dropout: float = 0.0,
+        bidirectional: bool = False,
+        proj_size: int = 0,
+        device: Any = None,
+        dtype: Any = None,
+        *,
+        backend: str = "auto",
+    ) -> None:
+        super().__init__(
+            cells.LSTM,
+            input_size,
+            hidden_size,
+            num_layers,
+            bias,
+            batch_first,
+            dropout,
+            bidirectional,
+            proj_size,
+            device,
+            dtype,
+            backend=backend,
+        )
+
+    def forward(
+        self, input: Steps, hx: tuple[Tensor, Tensor] | None = None, *, lengths: Any = None
+    ) -> tuple[Steps, tuple[Tensor, Tensor]]:
+        """Run all layers over `input`.
+
+        Parameters
+        ----------
+        input : Tensor or PackedSequence
+            See `RecurrentLayers.outputs`.
+        hx : tuple of h_0 (num_layers * num_directions, batch, proj_size or hidden_size) and \
+        c_0 (num_layers * num_directions, batch, hidden_size), optional
+            Initial states; zeros where not given.
+        lengths : int64 Tensor or list (batch,), optional
+
+        Returns
+        -------
+        outputs : Tensor or PackedSequence, as `input`
+            Zero at and past `lengths`.
+        (h_n, c_n) : tuple of Tensor, shaped as `hx`
+
+        Raises
+        ------
+        ShapeError
+            If the arguments do not fit each other or the weights.
+        """
+        outputs, states = self.run(input, hx, lengths)
+        h_n, c_n = states
+        return outputs, (h_n, c_n)

@@ -1,0 +1,119 @@
+"""Recurrent labellers of steps, in the manner of scikit-learn."""
+
+from dataclasses import replace
+from typing import Any, Self, cast
+
+import numpy as np
+from sklearn.utils.validation import check_is_fitted
+
+from bothways.data.sequences import IGNORED, Sequences
+from bothways.errors import DataError, ShapeError
+from bothways.models.trained import TrainedLabeller
+from bothways.sklearn.base import Array, RecurrentEstimator, check_count, check_given
+
+
+class RecurrentLabeller(RecurrentEstimator):
+    """A recurrent net that says the class of each step, in the manner of scikit-learn.
+
+    Parameters
+    ----------
+    recipe, cell, hidden_size, num_layers, bidirectional, dropout, standardize, missing, epochs, \
+    batch_size, learning_rate, validation_fraction, patience, settings, class_weight, \
+    random_state, verbose
+        As of `RecurrentClassifier`. There is no readout: `readout` stays None.
+
+    Attributes
+    ----------
+    classes_, n_features_in_, n_iter_, history_, model_
+        As of `RecurrentClassifier`.
+
+    Notes
+    -----
+    X is as there. y holds an array (time_i,) of classes for each sequence. A step labelled -1,
+    None, NaN or with an empty text counts for nothing, in training and in `score`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> waves = [np.sin(np.arange(n) / 3)[:, None] for n in range(40, 60)]
+    >>> y = [np.where(values[:, 0] > 0, "high", "low") for values in waves]
+    >>> labeller = RecurrentLabeller(hidden_size=8, epochs=20, random_state=0).fit(waves, y)
+    >>> labeller.predict([np.array([[0.9], [0.9], [-0.9]])])
+    [array(['high', 'high', 'low'], dtype='<U4')]
+    """
+
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
+        """Train a new net.
+
+        Parameters
+        ----------
+        X : sequences
+            See the class.
+        y : list of arrays (time_i,), or array (count, time)
+            A class for each step.
+        sample_weight : array (count,), optional
+            What each sequence counts in the loss.
+
+        Raises
+        ------
+        ConfigError, DataError, ShapeError
+            All are ValueErrors.
+        """
+        sequences = self._sequences(X, fitting=True)
+        check_given(self, y)
+        labels = _as_step_labels(y, sequences)
+        named = [own[_is_known(own)] for own in labels]
+        self.classes_ = np.unique(np.concatenate(named))
+        weights = self._weights(sample_weight, len(sequences))
+        numbered = sequences.with_step_labels([self._numbers(own) for own in labels])
+        self._train(replace(numbered, weights=weights))
+        return self
+
+    def predict_proba(self, X: Any) -> list[Array]:
+        """Return probabilities, a float32 array (time_i, num_classes) a sequence."""
+        check_is_fitted(self, "model_")
+        model = cast(TrainedLabeller, self.model_)
+        found = model.predict_proba(self._sequences(X, fitting=False))
+        return [probabilities.astype(np.float32) for probabilities in found]
+
+    def predict(self, X: Any) -> list[Array]:
+        """Return the most probable class of each step, an array (time_i,) a sequence."""
+        return [self.classes_[rows.argmax(axis=1)] for rows in self.predict_proba(X)]
+
+    def score(self, X: Any, y: Any) -> float:
+        """Return the fraction of the steps with a class, among all sequences, that is right."""
+        predicted = self.predict(X)
+        labels = _as_step_labels(y, self._sequences(X, fitting=False))
+        known = np.concatenate([_is_known(own) for own in labels])
+        right = np.concatenate(predicted) == np.concatenate(labels)
+        return float(right[known].mean())
+
+    def _numbers(self, labels: Array) -> Array:
+        known = _is_known(labels)
+        numbers = np.full(len(labels), IGNORED)
+        numbers[known] = np.searchsorted(self.classes_, labels[known])
+        return numbers
+
+
+def _as_step_labels(y: Any, sequences: Sequences) -> list[Array]:
+    """Return an array of labels (time_i,) for each sequence, checked."""
+    check_count(y, sequences)
+    labels = [np.asarray(own) for own in y]
+    for n, (own, length) in enumerate(zip(labels, sequences.lengths.tolist(), strict=True)):
+        if own.shape != (length,):
+            raise ShapeError(
+                f"y[{n}] has shape {own.shape} but X[{n}] has {length} steps; expected "
+                f"({length},), a class for each step. Label them all, -1 where it does not matter."
+            )
+    if not any(_is_known(own).any() for own in labels):
+        raise DataError("y has no label; expected a class for some steps. Label them.")
+    return labels
+
+
+def _is_known(labels: Array) -> Array:
+    """Return where a label is a class: not -1, None, NaN or an empty text."""
+    if labels.dtype.kind in "US":
+        return np.asarray(labels != "")
+    if labels.dtype.kind == "O":
+        return np.array([not (n is None or n != n or n in (-1, "")) for n in labels], dtype=bool)
+    return np.asarray(~np.isnan(labels) & (labels != IGNORED))

@@ -1,0 +1,84 @@
+"""Files that are whole or not there, and tensors in files that notice any damage.
+
+A tensor file is a safetensors file with one metadata entry, a JSON object of facts; among them is
+the SHA-256 of all the rest: facts, names, types, shapes and bytes.
+"""
+
+import hashlib
+import json
+import struct
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+import torch
+from safetensors import SafetensorError
+from torch import Tensor
+
+from bothways.errors import CheckpointError
+from bothways.storage.atomic import write_atomically
+
+_ENTRY = "bothways"
+_CHECKSUM = "sha256"
+
+
+def save_tensors(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:
+    """Write `tensors` and `facts` to `path`, atomically; the same content gives the same bytes.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be written.
+    """
+    on_cpu = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    facts = {**facts, _CHECKSUM: _checksum(on_cpu, facts)}
+    metadata = {_ENTRY: json.dumps(facts, sort_keys=True)}
+    write_atomically(path, safetensors.torch.save(on_cpu, metadata))
+
+
+def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Return the tensors and the facts in `path`.
+
+    Raises
+    ------
+    CheckpointError
+        If the file is missing, damaged in any bit that matters, or not from bothways.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise CheckpointError(f"{path} cannot be read: {error.strerror}.") from None
+    try:
+        tensors = safetensors.torch.load(content)
+        (header_size,) = struct.unpack_from("<Q", content)
+        metadata = json.loads(content[8 : 8 + header_size]).get("__metadata__", {})
+    except (SafetensorError, ValueError, KeyError, struct.error) as error:
+        raise CheckpointError(
+            f"{path} is truncated or damaged ({error}). Restore it from a copy."
+        ) from None
+    if _ENTRY not in metadata:
+        raise CheckpointError(
+            f"{path} is a safetensors file, but not one that bothways wrote. "
+            "Expected the file model.safetensors of a bothways model."
+        )
+    try:
+        facts = json.loads(metadata[_ENTRY])
+        expected = facts.pop(_CHECKSUM)
+    except (ValueError, KeyError, AttributeError, TypeError):
+        expected, facts = None, {}
+    if set(metadata) != {_ENTRY} or expected != _checksum(tensors, facts):
+        raise CheckpointError(
+            f"{path} is damaged: its content does not have the SHA-256 that its header states. "
+            "Restore it from a copy."
+        )
+    return tensors, facts
+
+
+def _checksum(tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> str:
+    digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode())
+    for name in sorted(tensors):
+        tensor = tensors[name]
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()

@@ -1,0 +1,394 @@
+"""The training loop: steps and epochs, and a state that can be saved at any step."""
+
+import time
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import asdict, dataclass
+from typing import Any, cast
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from bothways.config import ModelConfig, TrainConfig
+from bothways.data.batching import (
+    balanced_weights,
+    normalised_weights,
+    padding_waste,
+    shuffled_batches,
+)
+from bothways.data.sequences import IGNORED, SequenceBatch, Sequences
+from bothways.errors import NonFiniteLossError
+from bothways.evaluation.evaluate import accuracy_and_loss
+from bothways.nn.classifier import SequenceClassifier
+from bothways.training.device import choose_device
+from bothways.training.optimizers import learning_rate_at, make_optimizer
+
+_WHAT_TO_TRY = (
+    "Try a lower learning_rate (now {:g}) or gradient_clip=1, and look for extreme values in the "
+    "data."
+)
+
+
+@dataclass(frozen=True)
+class StepDone:
+    """One step has been taken: the `step`-th of `steps` in `epoch` (both from 1).
+
+    `seen` of `sequences` have been trained on in this epoch.
+    """
+
+    epoch: int
+    step: int
+    steps: int
+    seen: int
+    sequences: int
+
+
+@dataclass(frozen=True)
+class EpochDone:
+    """One epoch has ended; the figures are those of the history.
+
+    `loss` and `accuracy` run over the epoch's own training steps, and are of what has a label,
+    sequences or steps; `seconds` leave validation out; `padding_waste` is the fraction of the steps
+    computed that was padding.
+    """
+
+    epoch: int
+    step: int
+    loss: float
+    accuracy: float
+    learning_rate: float
+    seconds: float
+    sequences_per_second: float
+    padding_waste: float
+    validation_loss: float | None
+    validation_accuracy: float | None
+
+
+@dataclass(frozen=True)
+class Best:
+    """The best epoch so far, by validation accuracy, then validation loss."""
+
+    epoch: int
+    accuracy: float
+    loss: float
+
+
+@dataclass
+class _EpochTotals:
+    """What the running epoch has added up; saved with the state, so that resuming continues it."""
+
+    loss: float = 0.0
+    correct: int = 0
+    labelled: int = 0
+    seen: int = 0
+    seconds: float = 0.0
+
+
+@dataclass
+class _Unread:
+    """A step's figures; the first two are still on the device."""
+
+    loss: Tensor
+    hits: Tensor
+    labelled: int
+    rows: int
+
+
+class Training:
+    """A model in training: where it stands, and how to go on.
+
+    Dropout, jitter and random initial states draw from torch's default generator; seed it before,
+    and `restore` sets it again.
+
+    Parameters
+    ----------
+    model : SequenceClassifier
+        Trained in place, on the device that `config` names.
+    sequences : Sequences, labelled
+    config : TrainConfig
+    validation : Sequences, labelled, optional
+        Chooses the epoch whose weights `chosen_weights` returns.
+
+    Attributes
+    ----------
+    epoch, step : int
+        Epochs completed, and steps taken in the running one.
+    """
+
+    def __init__(
+        self,
+        model: SequenceClassifier,
+        sequences: Sequences,
+        config: TrainConfig,
+        validation: Sequences | None = None,
+    ) -> None:
+        self.device = choose_device(config)
+        self.model = model.to(self.device)
+        self.config = config
+        self.epoch = 0
+        self.step = 0
+        self.best: Best | None = None
+        per_class = sequences.label_counts(model.config.num_classes)
+        weights = balanced_weights(per_class)
+        self._odds = self._class_weights = None
+        if config.sampling == "balanced":
+            counts = sequences.class_counts(model.config.num_classes)
+            self._odds = (counts * weights).sum(dim=1) / counts.sum(dim=1)
+        if config.class_weights != "none":
+            if config.class_weights != "balanced":
+                weights = normalised_weights(per_class, torch.tensor(config.class_weights))
+            self._class_weights = weights.to(self.device)
+        self._sequences = sequences
+        self._validation = validation
+        self._optimizer = make_optimizer(config, model.parameters(), self.device)
+        self._average = None
+        if config.average_decay is not None:
+            average = get_ema_multi_avg_fn(config.average_decay)
+            self._average = AveragedModel(model, multi_avg_fn=average)
+        self._best_weights: dict[str, Tensor] = {}
+        self._totals = _EpochTotals()
+        self._unread: list[_Unread] = []
+        self._last_loss = float("nan")
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Optimizer steps in an epoch."""
+        return -(-len(self._sequences) // self.config.batch_size)
+
+    @property
+    def finished(self) -> bool:
+        """Whether all epochs are done, or patience has run out."""
+        if self.epoch >= self.config.epochs:
+            return True
+        if self.config.patience is None or self.best is None:
+            return False
+        return self.epoch - self.best.epoch >= self.config.patience
+
+    @property
+    def learning_rate(self) -> float:
+        """Learning rate of the last step taken; before the first, that of the first."""
+        return self._rate_of(max(0, self.epoch * self.steps_per_epoch + self.step - 1))
+
+    def events(self) -> Iterator[StepDone | EpochDone]:
+        """Train to the end; yield after each step and, after its last step, each epoch.
+
+        The state may be saved between any two events.
+
+        Raises
+        ------
+        NonFiniteLossError
+            If a loss was NaN or infinite: when losses are read back, so a little later.
+        """
+        while not self.finished:
+            batches = self._epoch_batches()
+            self.model.train()
+            seen = sum(len(batch) for batch in batches[: self.step])
+            while self.step < len(batches):
+                self._take_step(batches[self.step])
+                seen += len(batches[self.step])
+                self.step += 1
+                yield StepDone(self.epoch + 1, self.step, len(batches), seen, len(self._sequences))
+            yield self._end_epoch(batches)
+
+    def loss(self) -> float:
+        """Return the loss of the last step, reading back all losses since the last call.
+
+        Raises
+        ------
+        NonFiniteLossError
+            If one of them was NaN or infinite.
+        """
+        self._read_back()
+        return self._last_loss
+
+    @property
+    def running_accuracy(self) -> float:
+        """Accuracy on the training batches of the running epoch, as far as read back."""
+        return self._totals.correct / max(1, self._totals.labelled)
+
+    def chosen_weights(self) -> dict[str, Tensor]:
+        """Return the weights to keep: the best epoch's, or without validation the last ones."""
+        return self._best_weights or self._evaluated_model().state_dict()
+
+    def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """Return tensors and facts from which `restore` goes on exactly as this would have.
+
+        Raises
+        ------
+        NonFiniteLossError
+            If the loss or a weight has become NaN or infinite: such a state is not worth saving.
+        """
+        self._read_back()
+        tensors = {f"model.{name}": tensor for name, tensor in self.model.state_dict().items()}
+        if not all(bool(tensor.isfinite().all()) for tensor in tensors.values()):
+            raise NonFiniteLossError(
+                f"a weight is NaN or infinite in epoch {self.epoch + 1}, step {self.step}; "
+                f"expected finite weights. {_WHAT_TO_TRY.format(self.config.learning_rate)}"
+            )
+        for index, slots in self._optimizer.state_dict()["state"].items():
+            tensors |= {f"optimizer.{index}.{slot}": value for slot, value in slots.items()}
+        if self._average is not None:
+            tensors |= {f"average.{n}": tensor for n, tensor in self._average.state_dict().items()}
+        tensors |= {f"best.{name}": tensor for name, tensor in self._best_weights.items()}
+        tensors["random.cpu"] = torch.get_rng_state()
+        if self.device.type == "cuda":
+            tensors["random.cuda"] = torch.cuda.get_rng_state(self.device)
+        if self.device.type == "mps":
+            tensors["random.mps"] = torch.mps.get_rng_state()
+        facts = {
+            "epoch": self.epoch,
+            "step": self.step,
+            "totals": asdict(self._totals),
+            "best": None if self.best is None else asdict(self.best),
+        }
+        return tensors, facts
+
+    def restore(self, tensors: dict[str, Tensor], facts: dict[str, Any]) -> None:
+        """Go to the `state` of an earlier `Training` of the same model, data and config."""
+        parts: dict[str, dict[str, Tensor]] = {}
+        for name, tensor in tensors.items():
+            part, _, rest = name.partition(".")
+            parts.setdefault(part, {})[rest] = tensor
+        self.model.load_state_dict(parts["model"])
+        if self._average is not None:
+            self._average.load_state_dict(parts["average"])
+        slots: dict[int, dict[str, Tensor]] = {}
+        for name, tensor in parts.get("optimizer", {}).items():
+            index, _, slot = name.partition(".")
+            slots.setdefault(int(index), {})[slot] = tensor
+        groups = self._optimizer.state_dict()["param_groups"]
+        self._optimizer.load_state_dict({"state": slots, "param_groups": groups})
+        self._best_weights = {n: t.to(self.device) for n, t in parts.get("best", {}).items()}
+        torch.set_rng_state(parts["random"]["cpu"])
+        if self.device.type == "cuda":
+            torch.cuda.set_rng_state(parts["random"]["cuda"], self.device)
+        if self.device.type == "mps":
+            torch.mps.set_rng_state(parts["random"]["mps"])
+        self.epoch, self.step = facts["epoch"], facts["step"]
+        self._totals = _EpochTotals(**facts["totals"])
+        self.best = None if facts["best"] is None else Best(**facts["best"])
+
+    def _epoch_batches(self) -> list[Tensor]:
+        """Return the running epoch's batches: a function of seed and epoch alone."""
+        generator = torch.Generator().manual_seed(self.config.seed * 1_000_003 + self.epoch)
+        lengths, batch_size = self._sequences.lengths, self.config.batch_size
+        return shuffled_batches(lengths, batch_size, generator, self._odds)
+
+    def _take_step(self, indices: Tensor) -> None:
+        started = time.perf_counter()
+        config = self.config
+        batch = self._sequences.batch(indices)
+        assert batch.labels is not None  # a Dataset has checked
+        labelled = int((batch.labels != IGNORED).sum())
+        batch = batch.to(self.device)
+        for group in self._optimizer.param_groups:
+            group["lr"] = self._rate_of(self.epoch * self.steps_per_epoch + self.step)
+        with self._autocast():
+            logits = self.model(batch.inputs, batch.lengths).float()
+        loss = self._loss(logits, batch) / labelled
+        self._optimizer.zero_grad()
+        loss.backward()
+        if config.gradient_clip is not None:
+            torch.nn.utils.clip_grad_norm_(self.model.parameters(), config.gradient_clip)
+        self._optimizer.step()
+        if self._average is not None:
+            self._average.update_parameters(self.model)
+        hits = (logits.detach().argmax(dim=-1) == batch.labels).sum()
+        self._unread.append(_Unread(loss.detach(), hits, labelled, len(indices)))
+        self._totals.seconds += time.perf_counter() - started
+
+    def _loss(self, logits: Tensor, batch: SequenceBatch) -> Tensor:
+        """Return the sum of the cross entropies of all that has a label, each with its weight.
+
+        Weights have the mean 1 over the training set. Divided by the count, not by the weights'
+        sum, the loss lets a batch of heavy rows pull more than one of light rows.
+        """
+        assert batch.labels is not None
+        labels, smoothing = batch.labels, self.config.label_smoothing
+        losses = functional.cross_entropy(
+            logits.flatten(0, -2),
+            labels.flatten(),
+            ignore_index=IGNORED,
+            label_smoothing=smoothing,
+            reduction="none",
+        ).view_as(labels)
+        if self._class_weights is not None:
+            losses = losses * self._class_weights[labels.clamp(min=0)]
+        if batch.weights is not None:
+            losses = losses * batch.weights.view(-1, *[1] * (labels.dim() - 1))
+        return losses.sum()
+
+    def _rate_of(self, step: int) -> float:
+        return learning_rate_at(self.config, step, self.config.epochs * self.steps_per_epoch)
+
+    def _autocast(self) -> AbstractContextManager[Any]:
+        if self.config.precision == "bfloat16":
+            return torch.autocast(self.device.type, torch.bfloat16)
+        return nullcontext()
+
+    def _read_back(self) -> None:
+        if not self._unread:
+            return
+        started = time.perf_counter()  # on a GPU, this is where the steps are waited for
+        losses = torch.stack([step.loss for step in self._unread]).tolist()
+        first = self.step - len(losses)
+        for n, loss in enumerate(losses, start=first + 1):
+            if not abs(loss) < float("inf"):
+                raise NonFiniteLossError(
+                    f"loss is {loss} in epoch {self.epoch + 1}, step {n}; expected a finite "
+                    f"number. {_WHAT_TO_TRY.format(self.config.learning_rate)}"
+                )
+            self._totals.loss += loss  # one by one: the same sum whenever it is read
+        self._totals.correct += int(torch.stack([step.hits for step in self._unread]).sum())
+        self._totals.labelled += sum(step.labelled for step in self._unread)
+        self._totals.seen += sum(step.rows for step in self._unread)
+        self._last_loss = losses[-1]
+        self._unread.clear()
+        self._totals.seconds += time.perf_counter() - started
+
+    def _end_epoch(self, batches: list[Tensor]) -> EpochDone:
+        self._read_back()
+        totals, rate = self._totals, self.learning_rate
+        accuracy = loss = None
+        self.epoch += 1
+        if self._validation is not None:
+            accuracy, loss = accuracy_and_loss(self._evaluated_model(), self._validation)
+            better = self.best is None or (accuracy, -loss) > (self.best.accuracy, -self.best.loss)
+            if better:
+                self.best = Best(self.epoch, accuracy, loss)
+                weights = self._evaluated_model().state_dict()
+                self._best_weights = {name: tensor.clone() for name, tensor in weights.items()}
+        self.step = 0
+        self._totals = _EpochTotals()
+        return EpochDone(
+            epoch=self.epoch,
+            step=len(batches),
+            loss=totals.loss / len(batches),
+            accuracy=totals.correct / totals.labelled,
+            learning_rate=rate,
+            seconds=totals.seconds,
+            sequences_per_second=totals.seen / totals.seconds,
+            padding_waste=padding_waste(self._sequences.lengths, batches),
+            validation_loss=loss,
+            validation_accuracy=accuracy,
+        )
+
+    def _evaluated_model(self) -> SequenceClassifier:
+        if self._average is None:
+            return self.model
+        return cast(SequenceClassifier, self._average.module)
+
+
+def start_training(
+    model_config: ModelConfig,
+    config: TrainConfig,
+    sequences: Sequences,
+    validation: Sequences | None = None,
+) -> Training:
+    """Return the training of a new model, its weights drawn now; see `seeded` and `Training`."""
+    model = SequenceClassifier(model_config, backend=config.backend)
+    if model.encoder is not None:
+        model.encoder.fit(chunk.steps for chunk in sequences.chunks())
+    return Training(model, sequences, config, validation)

@@ -1,0 +1,489 @@
+"""The command line: what it prints, where, and how it exits."""
+
+import csv
+import io
+import json
+import re
+import shlex
+import signal
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from typer.testing import CliRunner
+
+from bothways.cli.main import app
+from bothways.recipes import all_recipes
+from bothways.training.history import read_history
+
+COMMANDS = ["train", "evaluate", "predict", "inspect", "convert", "recipes"]
+SMALL = [
+    "--recipe=default",
+    "--threads=1",
+    *(f"--set={name}" for name in ("cell=gru", "hidden_size=8", "num_layers=1", "batch_size=8")),
+    *(f"--set={name}" for name in ("epochs=2", "schedule=constant", "learning_rate=0.05")),
+    "--set=validation_fraction=0",
+]
+
+
+def invoke(*arguments):
+    """Run a command in this process; an error that the command line does not expect is raised."""
+    return CliRunner().invoke(app, [str(a) for a in arguments], catch_exceptions=False)
+
+
+def succeed(*arguments):
+    result = invoke(*arguments)
+    assert result.exit_code == 0, result.stderr
+    return result
+
+
+def refuse(*arguments):
+    """Return the one line in which a command says what is wrong with its input."""
+    result = invoke(*arguments)
+    lines = result.stderr.splitlines()
+    assert result.exit_code == 2
+    assert len(lines) == 1, result.stderr
+    assert lines[0].startswith("bothways: ")
+    return lines[0].removeprefix("bothways: ")
+
+
+def bothways(folder, *arguments):
+    """Run the real command."""
+    command = [sys.executable, "-m", "bothways", *map(str, arguments)]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120)
+
+
+def gestures(names=(0, 1, 2), **changes):
+    """Return labelled arrays: ragged noise, higher in the feature of its class."""
+    random = np.random.default_rng(0)
+    labels = np.arange(60) % 3
+    lengths = random.integers(4, 9, 60)
+    inputs = random.normal(0, 0.1, (60, 8, 3)).astype(np.float32)
+    inputs[np.arange(60), :, labels] += 0.5
+    inputs[np.arange(8) >= lengths[:, None]] = 0
+    arrays = {"inputs": inputs, "lengths": lengths, "labels": np.array(list(names))[labels]}
+    test = {f"test_{name}": array[:12] for name, array in arrays.items()}
+    return {**arrays, **test, **changes}
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """An empty working folder with `gestures.npz` in it."""
+    np.savez(tmp_path / "gestures.npz", **gestures())
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """The folder of a finished run, for tests that only read it, beside its data."""
+    folder = tmp_path_factory.mktemp("finished")
+    np.savez(folder / "gestures.npz", **gestures())
+    run = folder / "run"
+    succeed("train", folder / "gestures.npz", "--out", run, *SMALL)
+    return run
+
+
+def snapshot(folder):
+    files = (path for path in folder.rglob("*") if path.is_file())
+    return {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in files}
+
+
+def rows_of(text):
+    return list(csv.DictReader(io.StringIO(text)))
+
+
+def test_from_data_to_predictions_with_the_real_command(folder):
+    np.savez("new.npz", inputs=200 * gestures()["inputs"].repeat(20, axis=0))
+    notebook = torch.nn.ModuleDict({"lstm": torch.nn.LSTM(3, 4), "fc": torch.nn.Linear(32, 3)})
+    torch.save(notebook.state_dict(), "flat.ckpt")
+
+    trained = bothways(folder, "train", "gestures.npz", *SMALL, "--set=epochs=8")
+    assert (trained.returncode, trained.stderr) == (0, "")
+    assert "Epoch [1/8], Step [8/8], Loss: " in trained.stdout
+    assert "test:       Got 12 / 12 with accuracy 100.00\n" in trained.stdout
+    assert "saved in runs/0001; use it: bothways predict runs/0001 FILE" in trained.stdout
+
+    evaluated = bothways(folder, "evaluate", "runs/0001")
+    assert (evaluated.returncode, evaluated.stderr) == (0, "")
+    assert "test: Got 12 / 12 with accuracy 100.00\n" in evaluated.stdout
+
+    predicted = bothways(folder, "predict", "runs/0001", "new.npz")
+    assert predicted.returncode == 0
+    assert [row["sequence"] for row in rows_of(predicted.stdout)] == [str(n) for n in range(1200)]
+    (warning,) = predicted.stderr.splitlines()  # one, though there are two pieces
+    assert re.match("bothways: warning: inputs hold values from .* but the model was", warning)
+
+    inspected = bothways(folder, "inspect", "runs/0001")
+    assert (inspected.returncode, inspected.stderr) == (0, "")
+    assert "finished; accuracy: train 100.00%, test 100.00%" in inspected.stdout
+
+    converted = bothways(folder, "convert", "flat.ckpt", "--out", "flat")
+    assert (converted.returncode, converted.stderr) == (0, "")
+    assert converted.stdout == "saved in flat; look at it: bothways inspect flat\n"
+
+
+def test_a_user_error_with_the_real_command(folder):
+    result = bothways(folder, "train", "none.npz")
+    assert (result.returncode, result.stdout) == (2, "")
+    assert result.stderr.startswith("bothways: data 'none.npz' is not found; expected mnist, or a")
+    assert result.stderr.count("\n") == 1
+
+
+def test_interrupt_and_resume_with_the_real_command(folder):
+    command = [sys.executable, "-m", "bothways", "train", "gestures.npz", *SMALL]
+    command += ["--set=epochs=60", "--set=log_every=1"]
+    with subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        pipesize=4096,  # holds less than training prints, so training cannot end before the signal
+    ) as process:
+        process.stdout.readline()
+        process.stdout.readline()  # the first line has been written to the history by now
+        process.send_signal(signal.SIGINT)
+        _, stderr = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "Traceback" not in stderr
+    assert not (folder / "runs/0001/metrics.json").exists()
+    *_, last = stderr.splitlines()
+    told = re.fullmatch(
+        r"bothways: stopped in epoch (\d+) after step (\d+); all is saved. Continue with: (.*)",
+        last,
+    )
+    assert 0 < 8 * (int(told[1]) - 1) + int(told[2]) < 60 * 8
+    assert read_history(folder / "runs/0001/history.jsonl")
+
+    program, *arguments = shlex.split(told[3])
+    resumed = bothways(folder, *arguments)
+    assert (program, resumed.returncode, resumed.stderr) == ("bothways", 0, "")
+    history = read_history(folder / "runs/0001/history.jsonl")
+    assert [line["kind"] for line in history] == 60 * (8 * ["step"] + ["epoch"])
+    assert (folder / "runs/0001/metrics.json").exists()
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_shows_examples(command):
+    help_text = succeed(command, "--help").stdout
+    assert f"Examples\n    bothways {command}" in help_text
+    assert not re.search(r"\[\[|\.\.\.\}", help_text)  # typer's signs around ours
+
+
+def test_help_names_the_commands_and_the_exit_codes():
+    help_text = succeed("--help").stdout
+    assert all(f"\n  {command} " in help_text for command in COMMANDS)
+    assert re.findall(r"^    (\d+) ", help_text, re.MULTILINE) == ["0", "1", "2", "3", "130"]
+
+
+def test_recipes_are_listed_with_what_their_authors_reported():
+    table = succeed("recipes").stdout
+    lines = {line.split()[0]: line for line in table.splitlines() if line.split()}
+    assert [name for name in lines if name in {recipe.name for recipe in all_recipes()}] == [
+        "default",
+        "time-series",
+        "bilstm-last",
+        "lstm-flatten",
+        "birnn-128",
+        "lstm-last",
+        "bilstm-12-flatten",
+    ]
+    published = {name: line.split()[-2:] for name, line in lines.items()}
+    assert published["birnn-128"] == ["-", "97.18"]
+    assert published["lstm-last"] == ["97.69", "97.67"]
+    assert published["bilstm-12-flatten"] == ["99.3", "98.5"]
+    assert published["bilstm-last"] == published["lstm-flatten"] == ["-", "-"]
+
+
+def test_each_recipe_is_one_line():
+    table = succeed("recipes").stdout
+    assert all(recipe.summary in table for recipe in all_recipes())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["none.npz"], "data 'none.npz' is not found; expected mnist, or a file"),
+        (["."], "holds no .npy, .csv, .png"),
+        (["gestures.npz", "--recipe=best"], "recipe 'best' is unknown; expected one of bilstm-12"),
+        (["gestures.npz", "--set=colour=red"], "setting 'colour' is unknown; expected one of"),
+        (["gestures.npz", "--set=num_classes=3"], "setting 'num_classes' is unknown; expected"),
+        (["gestures.npz", "--set=epochs"], "setting 'epochs' has no value; expected name=value"),
+        (["gestures.npz", "--set=epochs=0"], "epochs is 0; expected greater than or equal to 1"),
+        (["gestures.npz", "--set=epochs=many"], "epochs is 'many'; expected a valid integer"),
+        (["gestures.npz", "--set=dropout=NaN"], "dropout is nan; expected a finite number"),
+        (["gestures.npz", "--set=readout=first"], "readout is 'first'; expected 'last', 'final'"),
+        (["gestures.npz", "--set=backend=fast"], "backend 'fast' is unknown; expected one of auto"),
+        (["gestures.npz", "--device=abacus"], "device is 'abacus'; expected 'auto', 'cpu'"),
+        (["gestures.npz", "--seed=-1"], "seed is -1; expected greater than or equal to 0"),
+        (["gestures.npz", "--seed=x"], "--seed"),
+        (["gestures.npz", "--threads=0"], "--threads"),
+        ([], "DATA"),
+    ],
+)
+def test_train_refuses_wrong_settings_before_it_makes_a_folder(folder, arguments, message):
+    assert message in refuse("train", *arguments)
+    assert [path.name for path in folder.iterdir()] == ["gestures.npz"]
+
+
+@pytest.mark.parametrize(
+    ("arrays", "message"),
+    [
+        (gestures(labels=np.zeros(60, int), test_labels=np.zeros(12, int)), "class"),
+        (gestures(inputs=np.full((60, 8, 3), np.nan)), "holds nan at step 0, feature 0"),
+        (gestures(lengths=np.full(60, 9)), "is 9 but inputs has 8 steps"),
+        (gestures(colour=np.zeros(60)), "holds an array 'colour'"),
+        ({"inputs": np.zeros((3, 4, 1)), "labels": np.arange(3)}, "validation"),
+    ],
+    ids=["one class", "nan", "lengths", "unknown array", "nothing to validate on"],
+)
+def test_data_that_fail_leave_no_folder_behind(folder, arrays, message):
+    np.savez("bad.npz", **arrays)
+    before = set(folder.iterdir())
+    line = refuse("train", "bad.npz", "--set=epochs=1", "--validation=0.2")
+    assert message in line
+    assert "bad.npz" in line
+    assert set(folder.iterdir()) == before
+
+
+def test_runs_are_numbered(folder):
+    for number in ("0001", "0002"):
+        result = succeed("train", "gestures.npz", *SMALL)
+        assert f"saved in runs/{number};" in result.stdout
+    assert sorted(path.name for path in (folder / "runs").iterdir()) == ["0001", "0002"]
+
+
+def test_out_is_replaced_only_with_force(folder):
+    succeed("train", "gestures.npz", "--out=run", *SMALL)
+    before = snapshot(folder)
+    message = refuse("train", "gestures.npz", "--out=run", *SMALL)
+    assert message.startswith("out folder run exists; expected a new one. Choose another,")
+    assert snapshot(folder) == before
+
+    succeed("train", "gestures.npz", "--out=run", "--force", "--seed=7", *SMALL)
+    assert json.loads((folder / "run/metrics.json").read_bytes())["test"]["seed"] == 7
+    assert {path.name for path in folder.iterdir()} == {"gestures.npz", "run"}
+
+
+def test_force_keeps_the_old_run_if_the_data_fail(folder):
+    succeed("train", "gestures.npz", "--out=run", *SMALL)
+    np.savez("bad.npz", inputs=np.ones((2, 3, 1)))
+    before = snapshot(folder)
+    refuse("train", "bad.npz", "--out=run", "--force", *SMALL)
+    assert snapshot(folder) == before
+
+
+@pytest.mark.parametrize("name", ["notes.txt", "config.json", "metrics.json"])
+@pytest.mark.parametrize("content", ["{}", '{"model": "another project\'s"}', "text"])
+def test_force_never_replaces_what_is_not_a_run(folder, name, content):
+    (folder / "mine").mkdir()
+    (folder / "mine" / name).write_text(content)
+    before = snapshot(folder)
+    message = refuse("train", "gestures.npz", "--out=mine", "--force", *SMALL)
+    assert message.startswith("out folder mine is not a run of bothways, so --force does not")
+    message = refuse("train", "gestures.npz", f"--out=mine/{name}", "--force", *SMALL)
+    assert "is not a run of bothways" in message
+    assert snapshot(folder) == before
+
+
+def test_the_working_folder_as_out_is_no_crash(folder, monkeypatch):
+    (folder / "empty").mkdir()
+    monkeypatch.chdir(folder / "empty")
+    result = invoke("train", folder / "gestures.npz", "--out=.", *SMALL)
+    assert result.exit_code in (0, 2)
+
+
+def test_a_loss_that_is_not_finite_ends_with_its_own_code(folder):
+    wild = ["optimizer=sgd", "learning_rate=1e30", "cell=rnn", "nonlinearity=relu"]
+    result = invoke("train", "gestures.npz", *SMALL, *(f"--set={setting}" for setting in wild))
+    assert result.exit_code == 3
+    assert re.fullmatch(
+        r"bothways: loss is (nan|inf) in epoch 1, step \d; expected a finite number\. "
+        r"Try a lower learning_rate \(now 1e\+30\).*\n",
+        result.stderr,
+    )
+
+
+def test_resuming_a_finished_run_changes_nothing(finished):
+    before = snapshot(finished)
+    result = succeed("train", finished, "--resume")
+    assert f"{finished} is finished; nothing was changed." in result.stdout
+    assert snapshot(finished) == before
+
+
+@pytest.mark.parametrize(
+    "setting",
+    ["--set=epochs=9", "--seed=0", "--device=cpu", "--threads=1", "--recipe=lstm-last", "--force"],
+)
+def test_resume_takes_no_other_settings(finished, setting):
+    message = refuse("train", finished, "--resume", setting)
+    assert message.startswith("--resume was given with other settings; expected none")
+
+
+def test_resume_needs_a_run(folder):
+    message = refuse("train", "gestures.npz", "--resume")
+    assert message.startswith("gestures.npz/checkpoints/request.json cannot be read")
+
+
+def test_evaluate_prints_the_notebooks_line_and_the_tables(finished):
+    result = succeed("evaluate", finished, "--split=test")
+    assert re.match(r"test: Got \d+ / 12 with accuracy \d+\.\d\d\n", result.stdout)
+    assert "train:" not in result.stdout
+    assert "precision" in result.stdout
+    assert "true \\ predicted" in result.stdout
+    assert result.stderr == ""
+
+
+def test_evaluate_calls_other_data_by_what_they_are(folder, finished):
+    arrays = {name: array for name, array in gestures().items() if not name.startswith("test_")}
+    np.savez("other.npz", **{name: array[:30] for name, array in arrays.items()})
+    result = succeed("evaluate", finished, "other.npz")
+    assert re.match(r"data: Got \d+ / 30 with accuracy \d+\.\d\d\n", result.stdout)
+    assert "train" not in result.stdout
+    assert succeed("evaluate", finished, "other.npz", "--split=data").stdout == result.stdout
+
+
+def test_evaluate_prints_json_for_machines(finished):
+    metrics = json.loads(succeed("evaluate", finished, "--json").stdout)
+    saved = json.loads((finished / "metrics.json").read_bytes())
+    assert metrics["train"].items() <= saved["train"].items()
+    assert metrics["test"].items() <= saved["test"].items()
+    assert metrics["test"]["count"] == 12
+    assert metrics["validation"] is None
+
+
+@pytest.mark.parametrize(
+    ("arrays", "arguments", "message"),
+    [
+        (
+            gestures(),
+            ["--split=validation"],
+            "has no split 'validation'; expected train, test or all",
+        ),
+        (gestures(), ["--split=best"], "has no split 'best'; expected train, test or all"),
+        (gestures("abc"), [], "has classes a, b, c; expected those of the model, 0, 1, 2, in this"),
+        (gestures(classes=list("021")), [], "has classes 0, 2, 1; expected those of"),
+        (
+            {"inputs": np.zeros((3, 2, 5)), "labels": np.arange(3)},
+            [],
+            "have 5 features a step; expected 3, as in training",
+        ),
+    ],
+)
+def test_evaluate_refuses_data_that_do_not_fit(folder, finished, arrays, arguments, message):
+    np.savez("other.npz", **arrays)
+    line = refuse("evaluate", finished, "other.npz", *arguments)
+    assert message in line
+    assert "other.npz" in line
+
+
+def test_predictions_go_to_standard_output_alone(finished):
+    result = succeed("predict", finished, finished.parent / "gestures.npz")
+    rows = rows_of(result.stdout)
+    assert list(rows[0]) == ["sequence", "label", *(f"probability_{n}" for n in range(3))]
+    assert [row["sequence"] for row in rows] == [str(n) for n in range(60)]
+    assert result.stderr == ""
+
+
+def test_predictions_go_to_a_file(folder, finished):
+    result = succeed("predict", finished, "gestures.npz", "--out=p.jsonl")
+    assert (result.stdout, result.stderr) == ("", "60 predictions in p.jsonl\n")
+    first = json.loads((folder / "p.jsonl").read_text().splitlines()[0])
+    assert list(first["probabilities"]) == ["0", "1", "2"]
+
+    assert "p.jsonl exists" in refuse("predict", finished, "gestures.npz", "--out=p.jsonl")
+    succeed("predict", finished, "gestures.npz", "--out=p.jsonl", "--format=csv", "--force")
+    assert len(rows_of((folder / "p.jsonl").read_text())) == 60
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["none.npz", "--out=p.csv"], "none.npz cannot be read: No such file or directory"),
+        (["gestures.npz", "none.npz", "--out=p.csv"], "none.npz cannot be read: No such file"),
+        (["gestures.npz", "--out=p.txt"], "'txt'; expected csv or jsonl"),
+        (["gestures.npz", "--format=xml"], "'xml'; expected csv or jsonl"),
+        (["gestures.npz", "--out=none/p.csv"], "none/p.csv"),
+    ],
+)
+def test_predict_refuses_and_leaves_nothing_behind(folder, finished, arguments, message):
+    assert message in refuse("predict", finished, *arguments)
+    assert [path.name for path in folder.iterdir()] == ["gestures.npz"]
+
+
+def test_predict_says_at_once_that_a_file_is_missing(folder, finished):
+    result = invoke("predict", finished, "gestures.npz", "none.npz")
+    assert result.exit_code == 2
+    assert result.stdout == ""
+
+
+@pytest.fixture
+def notebook_checkpoint(folder):
+    """A bidirectional LSTM for rows of 28 pixels that reads out the last step."""
+    torch.manual_seed(0)
+    layer = torch.nn.LSTM(28, 4, bidirectional=True)
+    notebook = torch.nn.ModuleDict({"lstm": layer, "fc": torch.nn.Linear(8, 10)})
+    torch.save(notebook.state_dict(), folder / "model.ckpt")
+    return folder / "model.ckpt"
+
+
+def test_inspect_says_what_a_bidirectional_last_step_leaves_out(notebook_checkpoint):
+    succeed("convert", notebook_checkpoint, "--readout=last", "--out=model")
+    description = succeed("inspect", "model").stdout
+    assert "bidirectional LSTM 1x4, readout last" in description
+    assert "the backward direction has read one step there, the last one only" in description
+    assert "converted from model.ckpt" in description
+    assert "a model; no training run beside it" in description
+
+
+def test_inspect_says_nothing_of_the_kind_elsewhere(finished):
+    description = succeed("inspect", finished).stdout
+    assert "bidirectional GRU 1x8, readout final" in description
+    assert "the backward direction" not in description
+    assert re.search(r"from +recipe default on gestures\.npz \(60 labelled", description)
+
+
+def test_inspect_a_data_set_and_a_checkpoint(notebook_checkpoint):
+    data = succeed("inspect", "gestures.npz").stdout
+    assert re.search(r"features +3 a step\ntrain +60 sequences", data)
+    assert re.search(r" 2 +20 ", data)  # the table of classes
+    assert re.search(r" 4 +\d+ +█+.* 8 +\d+ +█+", data, re.DOTALL)  # the lengths
+    weights = succeed("inspect", notebook_checkpoint).stdout
+    assert re.search(r"lstm\.weight_ih_l0_reverse +16x28", weights)
+    assert "bothways convert" in weights
+
+
+def test_inspect_needs_something_to_look_at(folder):
+    (folder / "empty").mkdir()
+    assert "empty holds no .npy, .csv, .png" in refuse("inspect", "empty")
+    assert "none.ckpt cannot be read" in refuse("inspect", "none.ckpt")
+    assert "data 'none' is not found" in refuse("inspect", "none")
+
+
+def test_convert_names_the_classes(notebook_checkpoint):
+    names = "nought,one,two,three,four,five,six,seven,eight,nine"
+    succeed("convert", notebook_checkpoint, "--readout=last", f"--classes={names}", "--out=model")
+    assert f"10: {names.replace(',', ', ')}" in succeed("inspect", "model").stdout
+
+
+def test_convert_refuses_what_it_cannot_tell_or_must_not_replace(notebook_checkpoint):
+    assert "expected --readout last, final" in refuse("convert", notebook_checkpoint, "--out=model")
+    (notebook_checkpoint.parent / "model").mkdir()
+    message = refuse("convert", notebook_checkpoint, "--readout=last", "--out=model")
+    assert message == "out folder model exists; expected a new one. Choose another."
+
+
+def test_pictures_are_predicted_with_a_note_on_what_was_done(notebook_checkpoint):
+    succeed("convert", notebook_checkpoint, "--readout=last", "--out=model")
+    Image.fromarray(np.eye(90, dtype=np.uint8) * 255).save("stroke.png")
+    result = succeed("predict", "model", "stroke.png")
+    assert [row["sequence"] for row in rows_of(result.stdout)] == ["stroke.png"]
+    assert result.stderr == "stroke.png: 90x90 grey, scaled to 20x20, centred in 28x28\n"
+
+
+@pytest.mark.parametrize("arguments", [["--bogus"], ["bogus"], ["train", "--bogus"], ["train"]])
+def test_usage_errors_are_one_line(arguments):
+    assert "See: bothways --help" in refuse(*arguments)

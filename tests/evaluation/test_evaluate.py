@@ -1,0 +1,94 @@
+import numpy as np
+import pytest
+import torch
+
+from bothways import ModelConfig, SequenceClassifier, Sequences
+from bothways.data.sequences import IGNORED
+from bothways.evaluation import evaluate as evaluation
+from bothways.evaluation.evaluate import BATCH_SIZE, compute_logits, evaluate
+from bothways.evaluation.segments import SegmentTally
+
+
+def make_case(count):
+    generator = np.random.default_rng(0)
+    arrays = [generator.normal(size=(n % 7 + 1, 2)).astype(np.float32) for n in range(count)]
+    sequences = Sequences.from_arrays(arrays, labels=np.arange(count) % 3)
+    torch.manual_seed(0)
+    return SequenceClassifier(ModelConfig(input_size=2, hidden_size=4, num_classes=3)), sequences
+
+
+def test_logits_come_in_the_order_of_the_sequences():
+    model, sequences = make_case(BATCH_SIZE + 20)
+    logits = compute_logits(model, sequences)
+    model.eval()
+    for n in (0, 5, BATCH_SIZE + 19):
+        batch = sequences.batch([n])
+        torch.testing.assert_close(logits[n], model(batch.inputs, batch.lengths)[0])
+
+
+def test_mode_is_left_as_it_was_and_dropout_is_off():
+    model, sequences = make_case(10)
+    model.train()
+    assert torch.equal(compute_logits(model, sequences), compute_logits(model, sequences))
+    assert model.training
+
+
+def test_on_batch_hears_of_every_row():
+    model, sequences = make_case(BATCH_SIZE + 20)
+    rows = []
+    evaluate(model, sequences, ("a", "b", "c"), rows.append)
+    assert rows == [BATCH_SIZE, 20]
+
+
+def test_evaluate_counts_its_own_predictions():
+    model, sequences = make_case(30)
+    predicted = compute_logits(model, sequences).argmax(dim=1)
+    figures = evaluate(model, sequences, ("a", "b", "c"))
+    assert figures["correct"] == int((predicted == sequences.labels).sum())
+    assert figures["count"] == 30
+
+
+def test_a_batch_has_a_bounded_number_of_steps(monkeypatch):
+    model, sequences = make_case(40)
+    whole = compute_logits(model, sequences)
+    monkeypatch.setattr(evaluation, "BATCH_STEPS", 21)
+    rows = []
+    evaluate(model, sequences, ("a", "b", "c"), rows.append)
+    assert sum(rows) == 40
+    assert rows[0] == 10  # of up to two steps: the eleventh would make 22
+    assert rows[-2] == 3  # of seven
+    torch.testing.assert_close(compute_logits(model, sequences), whole)
+
+
+def labelled_steps(count=9):
+    """Return a labeller and sequences whose every third step counts for nothing."""
+    _, sequences = make_case(count)
+    generator = np.random.default_rng(1)
+    labels = [generator.integers(0, 3, n) for n in sequences.lengths.tolist()]
+    for own in labels:
+        own[2::3] = IGNORED
+    torch.manual_seed(0)
+    config = ModelConfig(input_size=2, hidden_size=4, num_classes=3, readout="step")
+    return SequenceClassifier(config).eval(), sequences.with_step_labels(labels), labels
+
+
+def test_logits_of_steps_stand_end_to_end():
+    model, sequences, _ = labelled_steps()
+    with torch.no_grad():
+        apart = [model(values[None])[0] for values in sequences.rows()]
+    torch.testing.assert_close(compute_logits(model, sequences), torch.cat(apart))
+
+
+def test_figures_of_steps_leave_out_what_is_ignored():
+    model, sequences, labels = labelled_steps()
+    with torch.no_grad():
+        predicted = [model(values[None])[0].argmax(dim=1).numpy() for values in sequences.rows()]
+    known = [(own[own >= 0], mine[own >= 0]) for own, mine in zip(labels, predicted, strict=True)]
+    figures = evaluate(model, sequences, ("a", "b", "c"))
+    assert figures["count"] == sum(len(own) for own, _ in known)
+    assert figures["correct"] == sum(int((own == mine).sum()) for own, mine in known)
+    segments = SegmentTally()
+    for own, mine in known:
+        segments.add(own, mine)
+    expected = segments.figures()
+    assert {name: figures[name] for name in expected} == pytest.approx(expected)

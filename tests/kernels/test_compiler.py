@@ -1,0 +1,175 @@
+"""Compiling the engine: for this processor and others, and keeping the result on disk."""
+
+import os
+import re
+import subprocess
+import sys
+from importlib.metadata import version
+
+import pytest
+import torch
+
+import bothways.nn
+from bothways.kernels import backends
+from bothways.kernels.cells import GRU, LSTM
+from bothways.kernels.compiled import cache, compiler
+from bothways.kernels.compiled.instruction_sets import AVX2, AVX512, GENERIC, NEON, Target
+
+HASWELL = Target(
+    "x86_64-unknown-linux-gnu",
+    "haswell",
+    "+sse4.2,+popcnt,+avx,+avx2,+fma,+bmi,+bmi2,+lzcnt,+f16c,-avx512f,-avx512vl",
+)
+CORTEX = Target("aarch64-unknown-linux-gnu", "cortex-a76", "+neon")
+OLD = Target("x86_64-unknown-linux-gnu", "x86-64", "+sse2")
+
+
+@pytest.mark.parametrize(
+    ("target", "expected"),
+    [
+        (HASWELL, AVX2),
+        (CORTEX, NEON),
+        (OLD, GENERIC),
+        (Target("x86_64-pc-windows-msvc", "znver4", "+avx2,+fma,+avx512f"), AVX512),
+    ],
+)
+def test_every_processor_has_a_row_in_the_table(target, expected):
+    assert target.instruction_set is expected
+
+
+@pytest.mark.parametrize(
+    ("target", "present", "absent"),
+    [
+        (HASWELL, r"vfmadd\w+ps.*%ymm", r"%zmm"),
+        (CORTEX, r"fmla\tv\d+\.4s", r"%[xy]mm"),
+        (OLD, r"mulps", r"%[yz]mm|fmaf"),
+    ],
+    ids=["avx2", "neon", "generic"],
+)
+def test_assembly_for_other_processors(target, present, absent):
+    assembly = compiler.assembly_of(LSTM, target)
+    assert re.search(present, assembly)
+    assert not re.search(absent, assembly)
+
+
+@pytest.mark.skipif("+avx2" not in cache.host_target().features, reason="needs AVX2 to run")
+def test_avx2_gives_the_same_answers(tmp_path):
+    """In a process of its own, whose processor is said to have no AVX-512."""
+    code = """
+import torch, bothways.nn
+from bothways.kernels.compiled.instruction_sets import AVX2, host_target
+assert host_target().instruction_set is AVX2
+torch.manual_seed(0)
+torch.set_num_threads(2)
+SIZES = (1, 1, 9), (130, 1, 9), (13, 7, 9), (40, 12, 9), (64, 64, 28)
+for hidden_size, batch_size, time in SIZES:
+    layers = bothways.nn.LSTM(5, hidden_size, 2, bidirectional=True, backend="compiled")
+    inputs = torch.randn(time, batch_size, 5)
+    lengths = None if time == 28 else torch.randint(1, 10, (batch_size,))
+    results = []
+    for backend in ("compiled", "torch"):
+        layers.backend = backend
+        outputs, states = layers.outputs(inputs, lengths=lengths)
+        weights = list(layers.parameters())
+        mean = outputs.sum() / batch_size
+        results.append([outputs, *states, *torch.autograd.grad(mean, weights)])
+    for mine, expected in zip(*results, strict=True):
+        torch.testing.assert_close(mine, expected, atol=1e-5, rtol=1e-4)
+"""
+    environment = os.environ | {
+        "NUMBA_CPU_NAME": HASWELL.cpu,
+        "NUMBA_CPU_FEATURES": HASWELL.features,
+        "BOTHWAYS_CACHE": str(tmp_path),
+    }
+    result = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True
+    )
+    assert result.returncode == 0, result.stderr
+    assert "compiling the LSTM engine for AVX2, once" in result.stderr
+
+
+@pytest.fixture
+def compilations(monkeypatch, tmp_path):
+    """An empty cache, and a compiler that counts instead of working."""
+    done = []
+
+    def compile_program(cell, target):
+        done.append(cell)
+        return b"machine code"
+
+    monkeypatch.setattr(compiler, "compile_program", compile_program)
+    monkeypatch.setenv("BOTHWAYS_CACHE", str(tmp_path / "cache"))
+    return done
+
+
+def test_compiled_once_then_read_from_disk(compilations, capsys):
+    assert cache.object_code(LSTM) == b"machine code"
+    assert re.fullmatch(
+        r"bothways: compiling the LSTM engine for .+, once for this machine \.\.\. \d+\.\d s\n",
+        capsys.readouterr().err,
+    )
+    assert cache.object_code(LSTM) == b"machine code"
+    assert compilations == [LSTM]
+    assert capsys.readouterr().err == ""
+    cache.object_code(GRU)
+    assert compilations == [LSTM, GRU]
+
+
+def test_changed_source_compiles_anew(compilations, monkeypatch):
+    cache.object_code(LSTM)
+    monkeypatch.setattr(cache, "source_digest", lambda: "another")
+    cache.object_code(LSTM)
+    assert len(compilations) == 2
+
+
+@pytest.mark.parametrize("package", ["numba", "llvmlite"])
+def test_another_compiler_or_processor_has_another_entry(monkeypatch, package):
+    before = cache.cached_file(LSTM, HASWELL)
+    assert cache.cached_file(LSTM, CORTEX) != before
+    monkeypatch.setattr(cache, "version", lambda name: "9" if name == package else version(name))
+    assert cache.cached_file(LSTM, HASWELL) != before
+
+
+def test_every_file_of_the_engine_is_in_the_digest(tmp_path, monkeypatch):
+    """Editing a file of intrinsics must not leave old machine code in use."""
+    digests = set()
+    monkeypatch.setattr(cache, "__file__", str(tmp_path / "cache.py"))
+    for content in ("a = 1", "a = 2"):
+        (tmp_path / "tiles.py").write_text(content)
+        digests.add(cache.source_digest.__wrapped__())
+    assert len(digests) == 2
+
+
+@pytest.mark.parametrize("damage", [b"", b"short", b"\0" * 100])
+def test_damaged_entry_compiles_anew(compilations, damage):
+    cache.object_code(LSTM)
+    path = cache.cached_file(LSTM, cache.host_target())
+    path.write_bytes(damage)
+    assert cache.object_code(LSTM) == b"machine code"
+    assert len(compilations) == 2
+
+
+def test_a_cache_that_cannot_be_written_is_said_and_survived(
+    compilations, monkeypatch, tmp_path, capsys
+):
+    (tmp_path / "file").write_text("in the way")
+    monkeypatch.setenv("BOTHWAYS_CACHE", str(tmp_path / "file"))
+    assert cache.object_code(LSTM) == b"machine code"
+    assert "cannot be kept in" in capsys.readouterr().err
+
+
+def test_failed_compilation_warns_once_and_goes_on_with_torch(monkeypatch):
+    def fail(cell):
+        raise RuntimeError("no such instruction")
+
+    monkeypatch.setattr(cache, "entry_address", fail)
+    backends._compilation_failure.cache_clear()
+    layers = bothways.nn.GRU(3, 4)
+    with pytest.warns(RuntimeWarning, match="no such instruction.*goes on with torch"):
+        assert layers(torch.randn(2, 1, 3))[0].shape == (2, 1, 4)
+    layers(torch.randn(2, 1, 3))  # a second warning would be an error here
+    assert "no such instruction" in layers.backend_choice.reason
+    layers.backend = "compiled"
+    with pytest.raises(bothways.errors.BackendError, match="no such instruction"):
+        layers(torch.randn(2, 1, 3))
+    backends._compilation_failure.cache_clear()

@@ -1,0 +1,116 @@
+import math
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from sklearn.base import BaseEstimator
+
+from bothways import Dataset, Sequences
+from bothways.cli.tables import describe_difference
+from bothways.model_selection.baselines import baselines, majority, summaries, summary_regression
+from bothways.model_selection.compare import Candidate, compare, paired_difference
+
+
+def sequences(count, seed=0, order_matters=True):
+    """Whether a bump comes early or late; the summaries are the same but for the ends."""
+    generator = np.random.default_rng(seed)
+    arrays, labels = [], []
+    for n in range(count):
+        steps = generator.normal(0, 0.1, (20, 1))
+        steps[4 if n % 2 else 14] += 5 if order_matters else 5 * (n % 2)
+        arrays.append(steps)
+        labels.append(n % 2)
+    return Sequences.from_arrays(arrays, labels)
+
+
+def test_baselines():
+    easy, other = sequences(40, order_matters=False), sequences(20, 1, order_matters=False)
+    assert majority(easy, other) == 0.5
+    assert summary_regression(easy, other) == 1.0
+    hard = sequences(40)
+    assert summary_regression(hard, sequences(40, 1)) < 0.8
+    assert list(baselines("sequence"))[:2] == ["majority class", "logistic regression on summaries"]
+
+
+def test_summaries_leave_nan_out():
+    values = np.array([[1.0, np.nan], [3.0, np.nan]])
+    (row,) = summaries(Sequences.from_arrays([values]))
+    np.testing.assert_allclose(row, [2, 2, 0, 1, 0, 1, 0, 3, 0, 1, 0, 3, 0])
+
+
+def test_a_net_that_sees_order_beats_what_does_not():
+    dataset = Dataset("bumps", sequences(60), None, ("late", "early"))
+    done = []
+    comparison = compare(
+        dataset,
+        rounds=3,
+        on_round=done.append,
+        epochs=30,
+        hidden_size=8,
+        num_layers=1,
+        readout="final",
+    )
+    names = [candidate.name for candidate in comparison.candidates]
+    assert names[:4] == [
+        "GRU both ways",
+        "GRU forward",
+        "majority class",
+        "logistic regression on summaries",
+    ]
+    assert done == [1, 2, 3]
+    answer = comparison.recurrent_against_baseline
+    assert answer.mean > 0.2
+    assert answer.p_value < 0.05
+    assert answer.low < answer.mean < answer.high
+    directions = comparison.both_ways_against_forward
+    assert (directions.first, directions.second) == ("GRU both ways", "GRU forward")
+
+
+def test_corrected_paired_t_test():
+    first, second = Candidate("a", True, [0.9, 0.8, 0.85]), Candidate("b", False, [0.7, 0.75, 0.7])
+    difference = paired_difference(first, second, ratio=1 / 3)
+    d = np.array([0.2, 0.05, 0.15])
+    t = d.mean() / math.sqrt((1 / 3 + 1 / 3) * d.var(ddof=1))
+    # Student's t with 2 degrees of freedom has a closed form.
+    assert difference.p_value == pytest.approx(1 - t / math.sqrt(2 + t * t))
+    assert difference.mean == pytest.approx(d.mean())
+    assert describe_difference(difference).startswith("Not to be told from chance. a minus b: +13.")
+
+
+def test_one_round_and_no_spread():
+    alone = paired_difference(Candidate("a", True, [1.0]), Candidate("b", False, [0.5]), 0.3)
+    assert math.isnan(alone.p_value)
+    assert "too few rounds to tell it from chance" in describe_difference(alone)
+    same = Candidate("a", True, [0.5, 0.5])
+    assert paired_difference(same, same, 0.3).p_value == 1
+
+
+def test_mini_rocket_gets_equally_long_sequences_without_gaps(monkeypatch):
+    """aeon brings much along, so its place is taken by a transformer that notes what it gets."""
+    seen = []
+
+    class MiniRocket(BaseEstimator):
+        def __init__(self, random_state=None):
+            self.random_state = random_state
+
+        def fit(self, arrays, labels=None):
+            return self
+
+        def transform(self, arrays):
+            seen.append(arrays)
+            return arrays.reshape(len(arrays), -1)
+
+    module = SimpleNamespace(MiniRocket=MiniRocket)
+    monkeypatch.setattr("importlib.import_module", lambda name: module)
+    arrays = [np.full((n, 2), n % 2, np.float64) for n in (5, 12, 7, 8, 11, 6)]
+    for values in arrays[:4]:
+        values[1, 0] = np.nan
+        values[:, 1] += np.linspace(0, 1, len(values))
+    labels = [1, 0, 1, 0, 1, 0]
+    training = Sequences.from_arrays(arrays[:4], labels[:4])
+    held_out = Sequences.from_arrays(arrays[4:], labels[4:])
+    assert list(baselines("sequence"))[2] == "MiniRocket"
+    assert baselines("sequence")["MiniRocket"](training, held_out) == 1.0
+    assert [some.shape for some in seen] == [(4, 2, 12), (2, 2, 12)]
+    assert not any(np.isnan(some).any() for some in seen)
+    np.testing.assert_allclose(seen[0][0, 1], 1 + np.linspace(0, 1, 12))

@@ -1,0 +1,67 @@
+import pytest
+
+from bothways.config import ModelConfig
+from bothways.models.card import describe_architecture, model_card
+from bothways.models.manifest import Manifest
+from bothways.nn.pooling import READOUTS
+
+FIGURES = {
+    "count": 12345,
+    "accuracy": 0.98765,
+    "log_loss": 0.04321,
+    "expected_calibration_error": 0.00987,
+}
+
+
+def make_manifest(**settings):
+    return Manifest(
+        model=ModelConfig(input_size=6, num_classes=3, **settings),
+        classes=("walk", "run", "jump"),
+        provenance={
+            "recipe": "lstm-last",
+            "data": {"name": "gestures.npz", "train_count": 54000},
+            "training": {"seed": 17},
+            "threads": 2,
+        },
+    )
+
+
+def test_the_card_names_classes_data_and_seed():
+    card = model_card(make_manifest(), {"test": FIGURES})
+    assert "one of 3 classes: walk, run, jump." in card
+    assert "recipe lstm-last on gestures.npz (54,000 labelled sequences), seed 17" in card
+    assert "sequences of 6 features a step." in card
+
+
+def test_the_card_has_a_row_for_each_split_that_there_is():
+    card = model_card(make_manifest(), {"train": FIGURES, "validation": None, "test": FIGURES})
+    rows = [line for line in card.splitlines() if line.endswith("| 98.77% | 0.0432 | 0.0099 |")]
+    assert rows == [
+        f"| {split} | 12,345 | 98.77% | 0.0432 | 0.0099 |" for split in ("train", "test")
+    ]
+    assert "validation" not in card
+
+
+@pytest.mark.parametrize("readout", READOUTS)
+def test_the_card_says_in_words_what_is_read_out(readout):
+    length = 20 if readout == "flatten" else None
+    card = model_card(make_manifest(readout=readout, sequence_length=length), {})
+    assert f"Reads out {READOUTS[readout].summary}" in card
+    assert ("the backward direction has read one step" in card) == (readout == "last")
+    assert ("at most 20 steps" in card) == (readout == "flatten")
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"hidden_size": 256, "num_layers": 2}, "bidirectional LSTM 2x256, readout final"),
+        ({"cell": "gru", "bidirectional": False}, "forward GRU 1x128, readout final"),
+        (
+            {"cell": "rnn", "nonlinearity": "relu", "readout": "mean"},
+            "bidirectional RNN (relu) 1x128, readout mean",
+        ),
+    ],
+)
+def test_the_architecture_is_the_title(settings, words):
+    assert describe_architecture(make_manifest(**settings)) == words
+    assert model_card(make_manifest(**settings), {}).startswith(f"# {words}\n")

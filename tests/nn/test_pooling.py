@@ -1,0 +1,104 @@
+import pytest
+import torch
+
+from bothways import ModelConfig, SequenceClassifier
+from bothways.errors import ShapeError
+from bothways.nn.pooling import READOUTS
+
+LENGTHS = torch.tensor([5, 2, 3])
+
+
+def make_classifier(readout, bidirectional=True, **settings):
+    torch.manual_seed(0)
+    config = ModelConfig(
+        input_size=3,
+        hidden_size=4,
+        num_classes=2,
+        readout=readout,
+        bidirectional=bidirectional,
+        sequence_length=6 if readout == "flatten" else None,
+        **settings,
+    )
+    return SequenceClassifier(config).double().eval()
+
+
+@pytest.fixture
+def inputs():
+    torch.manual_seed(1)
+    return torch.randn(3, 5, 3, dtype=torch.float64)
+
+
+def features_and_outputs(classifier, inputs):
+    features = classifier.readout(classifier.layers, inputs, LENGTHS, None)
+    outputs, _ = classifier.layers.outputs(inputs, lengths=LENGTHS)
+    return features, [row[:length] for row, length in zip(outputs, LENGTHS, strict=True)]
+
+
+@pytest.mark.parametrize("bidirectional", [False, True])
+@pytest.mark.parametrize(
+    ("readout", "of_one_row"),
+    [
+        ("last", lambda row: row[-1]),
+        ("mean", lambda row: row.mean(dim=0)),
+        ("max", lambda row: row.amax(dim=0)),
+        (
+            "flatten",
+            lambda row: torch.cat([row, row.new_zeros(6 - len(row), row.shape[1])]).flatten(),
+        ),
+    ],
+)
+def test_features_are_what_the_name_says(readout, of_one_row, bidirectional, inputs):
+    classifier = make_classifier(readout, bidirectional)
+    features, rows = features_and_outputs(classifier, inputs)
+    torch.testing.assert_close(features, torch.stack([of_one_row(row) for row in rows]))
+    assert features.shape[1] == classifier.readout.features_size
+
+
+def test_final_takes_each_direction_where_it_ends(inputs):
+    features, rows = features_and_outputs(make_classifier("final"), inputs)
+    expected = torch.stack([torch.cat([row[-1, :4], row[0, 4:]]) for row in rows])
+    torch.testing.assert_close(features, expected)
+
+
+def test_final_is_last_in_a_forward_net(inputs):
+    final, _ = features_and_outputs(make_classifier("final", bidirectional=False), inputs)
+    last, _ = features_and_outputs(make_classifier("last", bidirectional=False), inputs)
+    torch.testing.assert_close(final, last)
+
+
+def test_attention_is_a_weighted_mean_of_valid_steps(inputs):
+    classifier = make_classifier("attention")
+    features, rows = features_and_outputs(classifier, inputs)
+    readout = classifier.readout
+    for feature, row in zip(features, rows, strict=True):
+        weights = readout.context(torch.tanh(readout.project(row))).softmax(dim=0)
+        torch.testing.assert_close(feature, (weights * row).sum(dim=0))
+        assert not torch.allclose(feature, row.mean(dim=0))
+
+
+def test_last_of_a_bidirectional_net_has_read_one_step_backwards(inputs):
+    """Changing earlier inputs must not change the backward half of a one-layer net."""
+    classifier = make_classifier("last")
+    changed = inputs.clone()
+    changed[0, :4] += 1
+    before, _ = features_and_outputs(classifier, inputs)
+    after, _ = features_and_outputs(classifier, changed)
+    torch.testing.assert_close(after[0, 4:], before[0, 4:])
+    assert (after[0, :4] != before[0, :4]).all()
+
+
+def test_flatten_refuses_longer_rows_and_ignores_longer_padding():
+    classifier = make_classifier("flatten")
+    long = torch.zeros(2, 8, 3, dtype=torch.float64)
+    assert classifier(long, lengths=[6, 2]).shape == (2, 2)
+    with pytest.raises(
+        ShapeError, match=r"lengths\[1\] is 7 but readout 'flatten' was built for 6"
+    ):
+        classifier(long, lengths=[6, 7])
+
+
+@pytest.mark.parametrize("readout", READOUTS)
+def test_gradients_reach_every_weight(readout, inputs):
+    classifier = make_classifier(readout, num_layers=2)
+    classifier(inputs, LENGTHS).sum().backward()
+    assert all(parameter.grad is not None for parameter in classifier.parameters())

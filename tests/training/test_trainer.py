@@ -1,0 +1,222 @@
+"""The loop itself, in memory; runs in folders are in test_run.py."""
+
+import numpy as np
+import pytest
+import torch
+
+from bothways import ModelConfig, SequenceClassifier, Sequences, TrainConfig
+from bothways.errors import BackendError, NonFiniteLossError
+from bothways.training.device import choose_device
+from bothways.training.trainer import EpochDone, StepDone, Training
+
+
+def make_sequences(count=40, seed=0):
+    """Return ragged sequences of two classes told apart by their sign."""
+    generator = np.random.default_rng(seed)
+    labels = np.arange(count) % 2
+    arrays = [
+        generator.normal(1.5 * (2 * label - 1), 1, (generator.integers(1, 8), 3)).astype(np.float32)
+        for label in labels
+    ]
+    return Sequences.from_arrays(arrays, labels)
+
+
+def make_training(validation=None, model=None, sequences=None, **settings):
+    config = TrainConfig(**{"epochs": 2, "batch_size": 8, "learning_rate": 0.01, **settings})
+    torch.manual_seed(config.seed)
+    classifier = SequenceClassifier(
+        ModelConfig(input_size=3, hidden_size=4, num_classes=2, **(model or {}))
+    )
+    return Training(classifier, sequences or make_sequences(), config, validation)
+
+
+def weights_of(training):
+    return torch.cat([tensor.flatten() for tensor in training.model.state_dict().values()])
+
+
+def test_events_are_steps_and_epochs():
+    events = list(make_training().events())
+    assert [type(event) for event in events] == ([StepDone] * 5 + [EpochDone]) * 2
+    assert [(e.epoch, e.step, e.steps, e.seen) for e in events[6:11]] == [
+        (2, step, 5, 8 * step) for step in range(1, 6)
+    ]
+
+
+def test_learns():
+    *_, last = make_training(epochs=12).events()
+    assert last.accuracy > 0.95
+    assert last.loss < 0.2
+
+
+def test_one_step_is_plain_adam_on_cross_entropy():
+    """One step of ours equals one written out with torch, on the same batch."""
+    sequences = make_sequences(8)
+    ours = make_training(sequences=sequences)
+    torch.manual_seed(0)
+    theirs = SequenceClassifier(ours.model.config)
+    optimizer = torch.optim.Adam(theirs.parameters(), lr=0.01)
+    batch = sequences.batch(torch.arange(8))
+    torch.nn.functional.cross_entropy(theirs(batch.inputs, batch.lengths), batch.labels).backward()
+    optimizer.step()
+    next(ours.events())
+    for mine, expected in zip(ours.model.parameters(), theirs.parameters(), strict=True):
+        torch.testing.assert_close(mine, expected, atol=1e-5, rtol=1e-5)
+
+
+def test_same_seed_same_bits_and_other_seed_other_weights():
+    runs = []
+    for seed in (0, 0, 1):
+        training = make_training(seed=seed, model={"dropout": 0.2})
+        list(training.events())
+        runs.append(weights_of(training))
+    assert torch.equal(runs[0], runs[1])
+    assert not torch.equal(runs[0], runs[2])
+
+
+def test_gradient_clip_bounds_a_step():
+    """One step of plain SGD at rate 1 moves the weights by the clipped norm."""
+    training = make_training(optimizer="sgd", learning_rate=1.0, gradient_clip=0.01)
+    before = weights_of(training)
+    next(training.events())
+    assert float((weights_of(training) - before).norm()) == pytest.approx(0.01, rel=1e-3)
+
+
+def test_weight_decay_shrinks_what_has_no_gradient():
+    """Readout `last` leaves one weight without a gradient; decay must reach it all the same."""
+    training = make_training(
+        model={"readout": "last"}, optimizer="sgd", learning_rate=0.5, weight_decay=0.1
+    )
+    weight = training.model.layers.weight_hh_l0_reverse
+    before = weight.detach().clone()
+    next(training.events())
+    torch.testing.assert_close(weight.detach(), before * (1 - 0.5 * 0.1))
+
+
+def test_label_smoothing_raises_the_floor_of_the_loss():
+    *_, plain = make_training(epochs=12).events()
+    *_, smoothed = make_training(epochs=12, label_smoothing=0.2).events()
+    assert smoothed.loss > plain.loss + 0.1
+
+
+def test_average_is_the_exponential_moving_average():
+    training = make_training(average_decay=0.9, epochs=1)
+    average = None
+    for event in training.events():
+        if isinstance(event, StepDone):
+            now = weights_of(training).clone()
+            average = now if average is None else 0.9 * average + 0.1 * now
+    chosen = torch.cat([tensor.flatten() for tensor in training.chosen_weights().values()])
+    torch.testing.assert_close(chosen, average)
+    assert not torch.equal(chosen, weights_of(training))
+
+
+def test_best_epoch_is_chosen_on_validation():
+    training = make_training(validation=make_sequences(20, seed=9), epochs=6, learning_rate=0.3)
+    scores, weights = [], []
+    for event in training.events():
+        if isinstance(event, EpochDone):
+            scores.append((event.validation_accuracy, -event.validation_loss))
+            weights.append({n: t.clone() for n, t in training.model.state_dict().items()})
+    best = scores.index(max(scores))
+    assert training.best.epoch == best + 1
+    for name, tensor in training.chosen_weights().items():
+        assert torch.equal(tensor, weights[best][name])
+
+
+def test_patience_stops_early():
+    training = make_training(
+        validation=make_sequences(20, seed=9),
+        validation_fraction=0.1,
+        patience=2,
+        epochs=100,
+        learning_rate=1e-30,  # nothing ever gets better
+    )
+    epochs = [event for event in training.events() if isinstance(event, EpochDone)]
+    assert training.finished
+    assert len(epochs) == training.best.epoch + 2 < 100
+
+
+def test_schedule_reaches_the_optimizer():
+    training = make_training(schedule="one_cycle", learning_rate=0.02)
+    rates = []
+    for event in training.events():
+        if isinstance(event, StepDone):
+            rates.append(training._optimizer.param_groups[0]["lr"])
+    assert max(rates) == pytest.approx(0.02)
+    assert rates[0] < 0.002
+    assert rates[-1] < 1e-6
+
+
+@pytest.mark.parametrize(
+    "notice",
+    [Training.loss, Training.state, lambda training: list(training.events())],
+    ids=["loss", "state", "epoch"],
+)
+def test_non_finite_loss_stops_and_is_named(notice):
+    sequences = make_sequences()
+    training = make_training(sequences=sequences)
+    events = training.events()
+    next(events)
+    sequences.steps.fill_(float("nan"))
+    next(events)
+    message = r"loss is nan in epoch 1, step 2; expected a finite number. Try a lower"
+    with pytest.raises(NonFiniteLossError, match=message):
+        notice(training)
+
+
+def test_weights_that_are_not_finite_are_not_saved():
+    training = make_training()
+    next(training.events())
+    training.model.linear.weight.data.fill_(float("inf"))
+    with pytest.raises(NonFiniteLossError, match="a weight is NaN or infinite in epoch 1, step 1"):
+        training.state()
+
+
+def test_epoch_loss_does_not_depend_on_when_it_is_read():
+    losses = []
+    for read_every in (1, 3, 100):
+        training = make_training(sequences=make_sequences(200), epochs=1)
+        for event in training.events():
+            if isinstance(event, StepDone) and event.step % read_every == 0:
+                training.loss()
+        losses.append(event.loss)
+    assert losses[0] == losses[1] == losses[2]
+
+
+@pytest.mark.parametrize("stop_after", range(1, 13))
+def test_restored_training_goes_on_bit_by_bit(stop_after):
+    settings = {
+        "model": {"dropout": 0.3, "initial_state": "normal", "input_jitter": 0.2},
+        "average_decay": 0.8,
+        "schedule": "one_cycle",
+        "validation": make_sequences(10, seed=5),
+    }
+    undisturbed = make_training(**settings)
+    list(undisturbed.events())
+
+    first = make_training(**settings)
+    events = first.events()
+    for _ in range(stop_after):
+        next(events)
+    tensors, facts = first.state()
+    second = make_training(**settings)
+    torch.manual_seed(99)  # restore must bring the random state along
+    second.restore({name: tensor.clone() for name, tensor in tensors.items()}, facts)
+    list(second.events())
+    assert torch.equal(weights_of(second), weights_of(undisturbed))
+    for name, tensor in undisturbed.chosen_weights().items():
+        assert torch.equal(second.chosen_weights()[name], tensor)
+    assert second.best == undisturbed.best
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"device": "cuda"}, "device 'cuda' is not available to torch here; expected one of cpu"),
+        ({"precision": "bfloat16", "device": "cpu"}, "precision 'bfloat16' was asked for on cpu"),
+    ],
+)
+@pytest.mark.skipif(torch.cuda.is_available(), reason="these are errors only without a GPU")
+def test_what_is_not_here_is_refused(settings, message):
+    with pytest.raises(BackendError, match=message):
+        choose_device(TrainConfig(**settings))
