@@ -20,7 +20,7 @@ import bothways.nn
 from bothways import ModelConfig, SequenceClassifier, Sequences
 from bothways.errors import BackendError, ShapeError
 from bothways.kernels import torch_backend
-from bothways.kernels.compiled import layers as compiled_layers
+from bothways.kernels.compiled import autograd
 from bothways.kernels.compiled.stats import counters
 from bothways.recipes import load_recipe
 from bothways.training.trainer import StepDone, Training
@@ -142,9 +142,9 @@ def test_one_sequence_on_two_threads(cell, time, hidden_size, with_states, last)
 def test_fewer_rows_than_threads(monkeypatch, cell, ragged, with_states, present):
     """Four threads take each step of three rows together, whether or not all of them come."""
     monkeypatch.setattr(torch, "get_num_threads", lambda: 4)
-    start = compiled_layers.run_on_threads
+    start = autograd.run_on_threads
     monkeypatch.setattr(
-        compiled_layers,
+        autograd,
         "run_on_threads",
         lambda entry, job, threads: start(entry, job, min(threads, present)),
     )
