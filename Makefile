@@ -9,6 +9,9 @@ train: install
 	$(BIN)/bothways train mnist
 
 test: install
+	$(BIN)/python -m pytest --numprocesses 2
+
+test-all: install
 	$(BIN)/python -m pytest
 
 lint: install

@@ -1,5 +1,10 @@
+"""Settings for all tests: one thread, compiled engines, and fewer cases of large tests."""
+
+import os
+
 import pytest
 import torch
+from allpairspy import AllPairs
 
 from bothways.kernels.cells import GRU, LSTM, RNN_RELU, RNN_TANH
 from bothways.kernels.compiled.cache import entry_address
@@ -10,6 +15,28 @@ torch.set_num_threads(1)
 
 @pytest.fixture(scope="session", autouse=True)
 def engine():
-    """Compile before the first test: some compare what a command prints, compilation included."""
-    for cell in (RNN_TANH, RNN_RELU, GRU, LSTM):
+    """Compile the engine before the first test: some tests compare all that a command prints."""
+    cells = [RNN_TANH, RNN_RELU, GRU, LSTM]
+    if os.environ.get("PYTEST_XDIST_WORKER") == "gw1":
+        cells.reverse()  # two workers compile two cells each, and load the others from the cache
+    for cell in cells:
         entry_address(cell)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """Mark cases of a `pairwise` test as slow unless they are needed to cover all pairs of values.
+
+    Most faults depend on one parameter or on two at once. `make test-all` runs every case.
+    """
+    tests = {}
+    for item in items:
+        if item.get_closest_marker("pairwise"):
+            tests.setdefault(item.function, []).append(item)
+    for cases in tests.values():
+        table = [[repr(value) for value in case.callspec.params.values()] for case in cases]
+        columns = [list(dict.fromkeys(column)) for column in zip(*table, strict=True)]
+        covering = [list(row) for row in AllPairs(columns)]
+        for case, row in zip(cases, table, strict=True):
+            if row not in covering:
+                case.add_marker(pytest.mark.slow)

@@ -92,6 +92,7 @@ def assert_close(ours, theirs, dtype=torch.float64):
 @pytest.mark.parametrize("num_layers", [1, 2])
 @pytest.mark.parametrize("lengths", LENGTHS.values(), ids=LENGTHS)
 @pytest.mark.parametrize("with_states", [False, True], ids=["zeros", "states"])
+@pytest.mark.pairwise
 def test_results_and_gradients_are_torchs(
     kind, options, backend, bidirectional, num_layers, lengths, with_states
 ):

@@ -113,6 +113,7 @@ def assert_as_close_as_torch(layers, inputs, states=None, lengths=None, last=Fal
 @pytest.mark.parametrize("with_states", [False, True], ids=["zeros", "states"])
 @pytest.mark.parametrize("sizes", SIZES, ids=str)
 @pytest.mark.parametrize("last", [False, True], ids=["all", "last"])
+@pytest.mark.pairwise
 @pytest.mark.usefixtures("two_threads")
 def test_results_and_gradients(cell, bidirectional, num_layers, ragged, with_states, sizes, last):
     batch_size, time, input_size, hidden_size = sizes
@@ -198,6 +199,7 @@ def test_nan_and_inf_go_where_torch_lets_them(cell, value):
 @pytest.mark.parametrize(
     "place", ["weight_ih_l0", "weight_hh_l0", "bias_hh_l0", "h", "c", "gradient"]
 )
+@pytest.mark.pairwise
 def test_nan_and_inf_in_weights_states_and_gradients(cell, value, batch_size, time, place):
     """Where torch's results and gradients are finite, ours are, and nowhere else."""
     layers = make(cell, 4, 130)
