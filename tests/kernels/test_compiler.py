@@ -173,3 +173,29 @@ def test_failed_compilation_warns_once_and_goes_on_with_torch(monkeypatch):
     with pytest.raises(bothways.errors.BackendError, match="no such instruction"):
         layers(torch.randn(2, 1, 3))
     backends._compilation_failure.cache_clear()
+
+
+FORK = """
+import os, threading
+from bothways.kernels.cells import GRU
+from bothways.kernels.compiled import cache
+
+started = threading.Event()
+def compile_slowly(cell):
+    started.set()
+    threading.Event().wait()
+original, cache.object_code = cache.object_code, compile_slowly
+threading.Thread(target=cache.entry_address, args=(GRU,), daemon=True).start()
+started.wait()
+cache.object_code = original
+child = os.fork()
+if child == 0:
+    os._exit(0 if cache.entry_address(GRU) else 1)
+os._exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_fork_during_the_first_call_of_another_thread():
+    command = [sys.executable, "-W", "ignore", "-c", FORK]
+    assert subprocess.run(command, timeout=100).returncode == 0

@@ -9,12 +9,12 @@ from typing import cast
 
 import torch
 from torch import Tensor
-from torch.autograd import forward_ad
-from torch.nn import Parameter
 
 from bothways.errors import BackendError
 from bothways.kernels.cells import Cell
 from bothways.kernels.interface import DirectionWeights, Kernel, Stack, States
+from bothways.kernels.tensors import unreadable
+from bothways.kernels.torch_internals import is_forward_mode, is_tracing, is_transformed
 
 __all__ = [
     "BACKENDS",
@@ -117,18 +117,13 @@ def _obstacle(
         return "proj_size is not compiled"
     if torch.is_autocast_enabled("cpu"):
         return "autocast chooses the types"
-    if torch._C._get_tracing_state() is not None or torch.compiler.is_compiling():
+    if is_tracing() or torch.compiler.is_compiling():
         return "the layers are being traced or exported"
-    if torch._C._len_torch_dispatch_stack() or torch._C._functorch.peek_interpreter_stack():
+    if is_transformed():
         return "torch.func or a dispatch mode watches the operators"
-    if forward_ad._current_level >= 0:
+    if is_forward_mode():
         return "forward-mode derivatives are being computed"
-    for tensor in tensors:
-        if type(tensor) not in (Tensor, Parameter):
-            return f"a tensor is a {type(tensor).__name__}"
-        if tensor.numel() == 0:
-            return "a tensor is empty"
-    return None
+    return next(filter(None, map(unreadable, tensors)), None)
 
 
 @cache

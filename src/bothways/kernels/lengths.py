@@ -45,7 +45,7 @@ def reverse_steps(steps: Tensor, lengths: Tensor) -> Tensor:
     lengths = lengths.to(steps.device)
     source = torch.where(position < lengths, lengths - 1 - position, position)
     rows = source * batch_size + torch.arange(batch_size, device=steps.device)
-    reversed_steps: Tensor = _Permute.apply(steps, rows.flatten())  # type: ignore[no-untyped-call]
+    reversed_steps: Tensor = _Permute.apply(steps, rows.reshape(-1))  # type: ignore[no-untyped-call]
     return reversed_steps
 
 
@@ -58,7 +58,7 @@ class _Permute(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, steps: Tensor, rows: Tensor) -> Tensor:
         ctx.save_for_backward(rows)
-        return steps.flatten(0, 1).index_select(0, rows).view_as(steps)
+        return steps.reshape(-1, steps.shape[2]).index_select(0, rows).reshape(steps.shape)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:

@@ -13,9 +13,10 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch import _VF, Tensor
+from torch import Tensor
 from torch.nn import functional
 
+from bothways.kernels import torch_internals
 from bothways.kernels.cells import GRU, LSTM, RNN_RELU, RNN_TANH, Cell
 from bothways.kernels.interface import (
     DirectionWeights,
@@ -31,10 +32,10 @@ from bothways.kernels.interface import (
 from bothways.kernels.lengths import last_steps, reverse_steps, valid_steps, zero_padding
 
 _OPERATORS: dict[Cell, Callable[..., Any]] = {
-    RNN_TANH: _VF.rnn_tanh,
-    RNN_RELU: _VF.rnn_relu,
-    GRU: _VF.gru,
-    LSTM: _VF.lstm,
+    RNN_TANH: torch_internals.rnn_tanh,
+    RNN_RELU: torch_internals.rnn_relu,
+    GRU: torch_internals.gru,
+    LSTM: torch_internals.lstm,
 }
 
 # What the is-padding column adds to a gate: sigmoid(±1e4) is exactly 0 or 1 in every dtype, and

@@ -1,9 +1,10 @@
 """The kernel: calls of the compiled program, and their place in autograd."""
 
 import ctypes
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import zip_longest
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -12,6 +13,7 @@ from torch.nn import functional
 
 from bothways.errors import ShapeError
 from bothways.kernels import torch_backend
+from bothways.kernels.cells import Cell
 from bothways.kernels.compiled.cache import entry_address
 from bothways.kernels.compiled.instruction_sets import host_target
 from bothways.kernels.compiled.layout import Plan, Shape, padded_plan
@@ -30,11 +32,18 @@ from bothways.kernels.compiled.structs import (
     Weights,
 )
 from bothways.kernels.compiled.threads import run_on_threads
-from bothways.kernels.compiled.workspace import Workspace
+from bothways.kernels.compiled.workspace import ALIGNMENT, Workspace, cached_tensor
 from bothways.kernels.interface import DirectionWeights, Stack, States, layer_states
+from bothways.kernels.tensors import resolved, unreadable
+from bothways.kernels.torch_internals import is_graph_kept
 
 # Below so many multiply-adds a second thread costs more than it brings.
 _WORTH_A_THREAD = 200_000
+
+# Inference takes a slice of the rows at a time if their scratch memory exceeds this size, and each
+# slice would still have enough rows for every thread.
+_SLICE_BYTES = 1 << 26
+_SLICE_ROWS = 16
 
 
 def outputs(
@@ -53,40 +62,48 @@ def last_outputs(
     return result
 
 
-@dataclass
+@dataclass(frozen=True)
 class Call:
-    """What a call is, but for its differentiable tensors.
+    """What a call is, apart from its tensors.
 
     Parameters
     ----------
-    stack : Stack
-        Its tensors are those of the call; inside autograd they come from there.
-    lengths : Tensor or None
+    cell : Cell
+    num_layers, num_directions : int
+    has_bias : bool
+    lengths : int64 Tensor (batch,) or None
     last : bool
+        Whether only the outputs at the last steps are asked for.
     has_initial : bool
-    masks : Tensor (num_layers - 1, time, batch, features) or None
-        What dropout multiplies each layer's outputs by.
+        Whether there are initial states.
     """
 
-    stack: Stack
+    cell: Cell
+    num_layers: int
+    num_directions: int
+    has_bias: bool
     lengths: Tensor | None
     last: bool
     has_initial: bool
-    masks: Tensor | None
 
-    def shape(self, inputs: Tensor, *, keep: bool, d_inputs: bool) -> Shape:
-        """Return what the layout of this call depends on."""
-        stack = self.stack
+    def split(self, tensors: Sequence[Any]) -> "Parts":
+        """Sort what autograd passes as one sequence: inputs, states, weights, masks."""
+        states = len(self.cell.states) if self.has_initial else 0
+        weights = self.num_layers * self.num_directions * (4 if self.has_bias else 2)
+        end = 1 + states + weights
+        return Parts(tensors[0], tuple(tensors[1 : 1 + states]), list(tensors[1 + states : end]))
+
+    def plan(self, inputs: Tensor, weights: list[Tensor], *, keep: bool, d_inputs: bool) -> Plan:
+        """Return the layout of this call in memory."""
         time, batch_size, input_size = inputs.shape
-        hidden_size = stack.layers[0][0].weight_hh.shape[1]
-        work = sum(w.weight_ih.numel() + w.weight_hh.numel() for la in stack.layers for w in la)
+        work = sum(weight.numel() for weight in weights if weight.dim() == 2)
         worth = max(1, work * time * batch_size // _WORTH_A_THREAD)
-        return Shape(
-            cell=stack.cell,
-            num_layers=len(stack.layers),
-            num_directions=stack.num_directions,
+        shape = Shape(
+            cell=self.cell,
+            num_layers=self.num_layers,
+            num_directions=self.num_directions,
             input_size=input_size,
-            hidden_size=hidden_size,
+            hidden_size=weights[1].shape[1],
             time=time,
             batch_size=batch_size,
             threads=min(torch.get_num_threads(), worth),
@@ -96,30 +113,40 @@ class Call:
             d_inputs=d_inputs,
             instructions=host_target().instruction_set,
         )
+        return padded_plan(shape) if self.lengths is None else Plan(shape, self.lengths.numpy())
 
-    def plan(self, shape: Shape) -> Plan:
-        """Return the layout of this call."""
-        if self.lengths is None:
-            return padded_plan(shape)
-        return Plan(shape, self.lengths.numpy())
+
+class Parts(NamedTuple):
+    """The tensors of a call, or one value for each of them."""
+
+    inputs: Any
+    initial: tuple[Any, ...]
+    weights: list[Any]
 
 
 def _run(
     stack: Stack, inputs: Tensor, lengths: Tensor | None, initial: States | None, *, last: bool
 ) -> tuple[Tensor, ...]:
-    weights = stack.tensors
+    tensors = [resolved(tensor) for tensor in (inputs, *(initial or ()), *stack.tensors)]
+    call = Call(
+        cell=stack.cell,
+        num_layers=len(stack.layers),
+        num_directions=stack.num_directions,
+        has_bias=stack.layers[0][0].bias_ih is not None,
+        lengths=lengths,
+        last=last,
+        has_initial=initial is not None,
+    )
+    parts = call.split(tensors)
+    _check(stack, tensors, parts.weights)
     masks = None
     if stack.dropout > 0 and len(stack.layers) > 1:
         features = stack.num_directions * stack.layers[0][0].weight_hh.shape[1]
         sides = len(stack.layers) - 1, *inputs.shape[:2], features
         masks = functional.dropout(inputs.new_ones(sides), stack.dropout)
-    call = Call(stack, lengths, last, initial is not None, masks)
-    tensors = [inputs, *(initial or ()), *weights]
-    _check(stack, tensors, weights)
     if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors):
-        return _Recurrent.apply(call, *tensors)  # type: ignore[no-untyped-call]
-    shape = call.shape(inputs, keep=False, d_inputs=False)
-    return _forward(call, call.plan(shape), 0, inputs, initial or (), weights)
+        return _Recurrent.apply(call, masks, *tensors)  # type: ignore[no-untyped-call]
+    return _infer(call, masks, parts)
 
 
 def _check(stack: Stack, tensors: list[Tensor], weights: list[Tensor]) -> None:
@@ -148,81 +175,114 @@ def _check(stack: Stack, tensors: list[Tensor], weights: list[Tensor]) -> None:
 
 
 class _Recurrent(torch.autograd.Function):
-    """All layers as one node of the graph."""
+    """All layers as one node of the graph.
+
+    What backward needs is in saved tensors, so that checkpointing and the hooks on saved tensors
+    work: the tensors of the call, the dropout masks, and `kept`, the memory of the program.
+    """
 
     @staticmethod
-    def forward(ctx: Any, call: Call, *tensors: Tensor) -> tuple[Tensor, ...]:
+    def forward(ctx: Any, call: Call, masks: Tensor | None, *tensors: Tensor) -> tuple[Tensor, ...]:
         ctx.set_materialize_grads(False)
-        ctx.save_for_backward(*tensors)
-        inputs, initial, weights = _split(call, tensors)
-        ctx.call = call
-        ctx.plan = call.plan(call.shape(inputs, keep=True, d_inputs=ctx.needs_input_grad[1]))
-        ctx.kept = Workspace(ctx.plan.kept_bytes)
-        return _forward(call, ctx.plan, ctx.kept.address, inputs, initial, weights)
+        parts = call.split(tensors)
+        plan = call.plan(parts.inputs, parts.weights, keep=True, d_inputs=ctx.needs_input_grad[2])
+        kept = cached_tensor(plan.kept_bytes)
+        ctx.call, ctx.plan = call, plan
+        ctx.save_for_backward(kept, masks, *tensors)
+        results = _empty_results(call, plan.shape, parts.inputs)
+        _forward(call, plan, kept.data_ptr(), masks, parts, results)
+        return results
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Tensor | None, ...]:
-        tensors = ctx.saved_tensors
-        wanted = ctx.needs_input_grad[1:]
+        wanted = ctx.needs_input_grad[2:]
         if all(gradient is None for gradient in gradients):
-            return (None,) * (1 + len(tensors))
+            return (None,) * len(ctx.needs_input_grad)
+        kept, masks, *tensors = ctx.saved_tensors
         # With create_graph gradients have gradients; in batches (vmap) they have no memory.
-        plain = all(g is None or torch._C._has_storage(g) for g in gradients)
-        if torch.is_grad_enabled() or not plain:
-            return None, *_differentiable_backward(ctx.call, tensors, wanted, gradients)
-        # The gates make room for their gradients: a graph that is kept needs them once more.
-        call, plan, kept = ctx.call, ctx.plan, ctx.kept
-        if torch._C._autograd._get_current_graph_task_keep_graph():
-            kept = kept.copy()
+        if torch.is_grad_enabled() or any(g is not None and unreadable(g) for g in gradients):
+            found = _differentiable_backward(ctx.call, masks, tensors, wanted, gradients)
         else:
-            ctx.call = ctx.plan = None
-        results = _backward(call, plan, kept.address, tensors, wanted, gradients)
-        kept.release()
-        return None, *results
+            # Gradients replace the gates: a graph that is kept needs those once more.
+            if is_graph_kept() or kept.data_ptr() % ALIGNMENT:
+                copy = cached_tensor(kept.numel())
+                kept = copy.copy_(kept)
+            plain = [None if g is None else resolved(g) for g in gradients]
+            parts = ctx.call.split(tensors)
+            found = _backward(ctx.call, ctx.plan, kept.data_ptr(), masks, parts, wanted, plain)
+        return None, None, *found
 
 
-def _split(call: Call, tensors: tuple[Any, ...]) -> tuple[Any, tuple[Any, ...], list[Any]]:
-    """Return inputs, initial states and weights of what autograd hands over as one."""
-    states = len(call.stack.cell.states) if call.has_initial else 0
-    return tensors[0], tensors[1 : 1 + states], list(tensors[1 + states :])
+def _infer(call: Call, masks: Tensor | None, parts: Parts) -> tuple[Tensor, ...]:
+    """Run the program without a graph, a slice of the rows at a time if all need much memory."""
+    plan = call.plan(parts.inputs, parts.weights, keep=False, d_inputs=False)
+    results = _empty_results(call, plan.shape, parts.inputs)
+    rows = plan.shape.batch_size
+    least = _SLICE_ROWS * plan.shape.threads
+    slices = min(-(-plan.rows_bytes // _SLICE_BYTES), rows // least)
+    if slices < 2:
+        _forward(call, plan, 0, masks, parts, results)
+        return results
+    size = -(-rows // slices)
+    for start in range(0, rows, size):
+        own = slice(start, start + size)
+        lengths = None if call.lengths is None else call.lengths[own]
+        part = Parts(
+            parts.inputs[:, own], tuple(state[:, own] for state in parts.initial), parts.weights
+        )
+        part_call = replace(call, lengths=lengths)
+        part_plan = part_call.plan(part.inputs, part.weights, keep=False, d_inputs=False)
+        outputs, *final = results
+        part_final = [state.new_empty(state[:, own].shape) for state in final]
+        part_results = (outputs[own] if call.last else outputs[:, own], *part_final)
+        part_masks = None if masks is None else masks[:, :, own].contiguous()
+        _forward(part_call, part_plan, 0, part_masks, part, part_results)
+        for state, found in zip(final, part_final, strict=True):
+            state[:, own] = found
+    return results
+
+
+def _empty_results(call: Call, shape: Shape, inputs: Tensor) -> tuple[Tensor, ...]:
+    """Return memory for the outputs, and for the final states unless `call.last`.
+
+    Outputs have the layout of the inputs, and are no view, so that callers may change them.
+    """
+    time, batch_size, features = shape.time, shape.batch_size, shape.features
+    if call.last:
+        return (inputs.new_empty((batch_size, features)),)
+    batch_first = inputs.stride(0) < inputs.stride(1)
+    steps = (features, time * features) if batch_first else (batch_size * features, features)
+    outputs = inputs.new_empty_strided((time, batch_size, features), (*steps, 1))
+    states = (shape.num_runs, batch_size, shape.hidden_size)
+    return outputs, *(inputs.new_empty(states) for _ in call.cell.states)
 
 
 def _forward(
     call: Call,
     plan: Plan,
     kept: int,
-    inputs: Tensor,
-    initial: States,
-    weights: list[Tensor],
-) -> tuple[Tensor, ...]:
-    """Run the program forward; return the outputs, and the final states unless `call.last`."""
+    masks: Tensor | None,
+    parts: Parts,
+    results: tuple[Tensor, ...],
+) -> None:
+    """Run the program forward and write `results`, of which outputs may be any strided view."""
     shape = plan.shape
-    time, batch_size, _ = inputs.shape
-    batch_first = inputs.stride(0) < inputs.stride(1)
+    inputs = parts.inputs
     inputs = inputs if inputs.stride(2) == 1 else inputs.contiguous()
-    weights = [weight.contiguous() for weight in weights]
-    initial = tuple(state.contiguous() for state in initial)
+    weights = [weight.contiguous() for weight in parts.weights]
+    initial = [state.contiguous() for state in parts.initial]
+    result, *final = results
     scratch = Workspace(plan.forward_bytes)
     job, records, _strands = plan.records(kept, scratch.address, backward=False)
     _fill_weights(records, weights, first="weight_ih")
     _fill_steps(job, "inputs", inputs)
-    features = shape.features
-    if call.last:
-        result = inputs.new_empty((batch_size, features))
-        _fill_steps(job, "outputs", result[None])
-    else:  # laid out as the inputs are, and no view: its owner may change it in place
-        steps = (features, time * features) if batch_first else (batch_size * features, features)
-        result = inputs.new_empty_strided((time, batch_size, features), (*steps, 1))
-        _fill_steps(job, "outputs", result)
-    final: list[Tensor] = []
+    _fill_steps(job, "outputs", result[None] if call.last else result)
     for name, state in zip(("initial_hidden", "initial_cell"), initial, strict=False):
         setattr(job, name, state.data_ptr())
-    if not call.last:
-        for name in ("final_hidden", "final_cell")[: len(call.stack.cell.states)]:
-            final.append(inputs.new_empty((shape.num_runs, batch_size, shape.hidden_size)))
-            setattr(job, name, final[-1].data_ptr())
-    if call.masks is not None:
-        job.masks = call.masks.data_ptr()
+    for name, state in zip(("final_hidden", "final_cell"), final, strict=False):
+        setattr(job, name, state.data_ptr())
+    if masks is not None:
+        job.masks = masks.data_ptr()
     run = _Runner(job, plan)
     job.row_steps_counter = ctypes.addressof(job) + ROW_STEPS
     if shape.shares:
@@ -234,21 +294,20 @@ def _forward(
     counters.forward += 1
     counters.row_steps += job.row_steps
     scratch.release()
-    return result, *final
 
 
 def _backward(
     call: Call,
     plan: Plan,
     kept: int,
-    tensors: tuple[Tensor, ...],
+    masks: Tensor | None,
+    parts: Parts,
     wanted: tuple[bool, ...],
-    gradients: tuple[Tensor | None, ...],
+    gradients: list[Tensor | None],
 ) -> list[Tensor | None]:
-    """Run the program backward; return the gradients of `tensors`, None where not wanted."""
+    """Run the program backward; return the gradients of a call's tensors, None if not wanted."""
     shape = plan.shape
-    inputs, initial, weights = _split(call, tensors)
-    *_, wants_weights = _split(call, wanted)
+    inputs, initial, weights = parts
     scratch = Workspace(plan.backward_bytes)
     job, records, _strands = plan.records(kept, scratch.address, backward=True)
     weights = [weight.contiguous() for weight in weights]
@@ -270,13 +329,13 @@ def _backward(
     d_initial = [torch.empty_like(s, memory_format=torch.contiguous_format) for s in initial]
     for name, gradient in zip(("d_initial_hidden", "d_initial_cell"), d_initial, strict=False):
         setattr(job, name, gradient.data_ptr())
-    if call.masks is not None:
-        job.masks = call.masks.data_ptr()
+    if masks is not None:
+        job.masks = masks.data_ptr()
     run = _Runner(job, plan)
     run(PREPARE_BACKWARD, 2 * PACKING_TASKS * shape.num_runs)
     run(BACKWARD, len(plan.parts))
     d_weights: list[Tensor] = []
-    if any(wants_weights):
+    if any(call.split(wanted).weights):
         d_weights = [torch.empty_like(weight) for weight in weights]
         _fill_weights(records, d_weights, first="d_weight_ih")
         run(WEIGHT_GRADIENTS, plan.blocks * shape.num_runs)
@@ -320,15 +379,19 @@ def _fill_weights(records: np.ndarray, weights: list[Tensor], *, first: str) -> 
 
 def _differentiable_backward(
     call: Call,
-    tensors: tuple[Tensor, ...],
+    masks: Tensor | None,
+    tensors: list[Tensor],
     wanted: tuple[bool, ...],
     gradients: tuple[Tensor | None, ...],
 ) -> list[Tensor | None]:
-    """Compute the same gradients through torch's own operators, which can be differentiated."""
-    with torch.enable_grad():
-        results = _run_on_torch(call, tensors)
+    """Compute the gradients with torch's operators, whose results can be differentiated."""
+    # The program ran without autocast, whatever holds now. Without aliases, gradients would also
+    # flow through the graph that the tensors come from: what depends on another would count twice.
+    with torch.enable_grad(), torch.autocast("cpu", enabled=False):
+        aliases = [tensor.view_as(tensor) for tensor in tensors]
+        results = _run_on_torch(call, masks, *call.split(aliases))
         pairs = [(r, g) for r, g in zip(results, gradients, strict=True) if g is not None]
-        sources = [tensor for tensor, want in zip(tensors, wanted, strict=True) if want]
+        sources = [alias for alias, want in zip(aliases, wanted, strict=True) if want]
         found = torch.autograd.grad(
             [result for result, _ in pairs],
             sources,
@@ -341,23 +404,21 @@ def _differentiable_backward(
     return [next(remaining) if want else None for want in wanted]
 
 
-def _run_on_torch(call: Call, tensors: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+def _run_on_torch(
+    call: Call, masks: Tensor | None, steps: Tensor, initial: States, weights: list[Tensor]
+) -> tuple[Tensor, ...]:
     """Repeat a call on the torch backend, with the dropout it had."""
-    steps, initial, weights = _split(call, tensors)
-    layers = []
-    remaining = iter(weights)
-    for layer in call.stack.layers:
-        layers.append(
-            tuple(DirectionWeights(*(next(remaining) for _ in side.tensors)) for side in layer)
-        )
+    count = 4 if call.has_bias else 2
+    sides = [DirectionWeights(*weights[n : n + count]) for n in range(0, len(weights), count)]
     finals = []
-    for index, layer in enumerate(layers):
-        stack = replace(call.stack, layers=(layer,), dropout=0.0)
-        states = layer_states(initial, index, call.stack.num_directions) if initial else None
-        if call.last and index == len(layers) - 1:
+    for index in range(call.num_layers):
+        layer = tuple(sides[index * call.num_directions :][: call.num_directions])
+        stack = Stack(call.cell, (layer,))
+        states = layer_states(initial, index, call.num_directions) if initial else None
+        if call.last and index == call.num_layers - 1:
             return (torch_backend.last_outputs(stack, steps, call.lengths, states),)
         steps, final = torch_backend.outputs(stack, steps, call.lengths, states)
         finals.append(final)
-        if call.masks is not None and index < len(layers) - 1:
-            steps = steps * call.masks[index]
+        if masks is not None and index < call.num_layers - 1:
+            steps = steps * masks[index]
     return steps, *(torch.cat(states) for states in zip(*finals, strict=True))

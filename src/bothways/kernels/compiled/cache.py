@@ -23,6 +23,15 @@ _loaded: dict[Cell, int] = {}
 _engines: list[Any] = []  # own the memory that the addresses point into
 
 
+def _after_fork() -> None:
+    global _lock
+    _lock = threading.Lock()  # another thread of the parent may have held it
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
+
+
 def entry_address(cell: Cell) -> int:
     """Return the address of the engine for `cell`, from memory, the cache or the compiler.
 

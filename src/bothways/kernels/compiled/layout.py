@@ -147,6 +147,8 @@ class Plan:
     parts : records of `Part`
     kept_bytes, forward_bytes, backward_bytes : int
         Memory that lives from forward to backward, and of either call.
+    rows_bytes : int
+        The part of `forward_bytes` that grows with the batch.
     blocks : int
         Tasks that the gradients of one direction's weights make.
     """
@@ -167,6 +169,7 @@ class Plan:
             self._place_forward(part, strands, kept, forward)
             if shape.keep:
                 self._place_backward(part, strands, backward)
+        self.rows_bytes = forward.size_bytes
         self._team = forward.take((1 + shape.shares) * TEAM_LINE // FLOAT_BYTES) - _SCRATCH
         self._team_panels_step = shape.instructions.columns * max(shape.input_size, shape.features)
         self._team_panels = forward.take(self._team_panels_step * shape.shares) - _SCRATCH

@@ -1,0 +1,34 @@
+"""Which tensors compiled code can read: the one place that knows when memory is not the value."""
+
+import torch
+from torch import Tensor
+from torch.nn import Parameter
+
+from bothways.kernels.torch_internals import has_storage, is_functional, is_zero_tensor
+
+
+def unreadable(tensor: Tensor) -> str | None:
+    """Return why compiled code can't compute with a tensor, even after `resolved`, or None.
+
+    Subclasses may give operators another meaning. Sparse, quantized, nested and wrapped tensors
+    have no memory with one float for each element.
+    """
+    if type(tensor) not in (Tensor, Parameter):
+        return f"a tensor is a {type(tensor).__name__}"
+    if tensor.layout != torch.strided or tensor.is_nested:
+        return f"a tensor is {'nested' if tensor.is_nested else str(tensor.layout)}"
+    if is_functional(tensor) or not has_storage(tensor):
+        return "a tensor is a wrapper of another tensor"
+    if tensor.numel() == 0:
+        return "a tensor is empty"
+    return None
+
+
+def resolved(tensor: Tensor) -> Tensor:
+    """Return a tensor whose memory holds its values: lazy negation and lazy zeros are carried out.
+
+    Both are differentiable, and return the tensor itself if there is nothing to do.
+    """
+    if is_zero_tensor(tensor):
+        return tensor.clone()
+    return tensor.resolve_neg()
