@@ -126,12 +126,10 @@ def test_reversing_the_input_swaps_the_directions(cell, lengths, seed):
     torch.manual_seed(0)
     layers = make_classifier(cell, True, "final").layers
     sequences = make_sequences(lengths, seed)
-    one_layer = type(layers)(
-        layers.cell, INPUT_SIZE, 4, batch_first=True, bidirectional=True, dtype=torch.float64
-    )
-    swapped = type(layers)(
-        layers.cell, INPUT_SIZE, 4, batch_first=True, bidirectional=True, dtype=torch.float64
-    )
+    options = {"batch_first": True, "bidirectional": True, "dtype": torch.float64}
+    if cell[0] == "rnn":
+        options["nonlinearity"] = cell[1]
+    one_layer, swapped = (type(layers)(INPUT_SIZE, 4, **options) for _ in range(2))
     weights = one_layer.state_dict()
     swapped.load_state_dict(
         {

@@ -139,8 +139,8 @@ class ModelConfig(Settings):
         return self
 
     @property
-    def amounts(self) -> list[int]:
-        """Which features are amounts, and not tokens."""
+    def numeric_features(self) -> list[int]:
+        """Indices of the features that are not categorical."""
         categories = self.categories or (0,) * self.input_size
         return [n for n, count in enumerate(categories) if not count]
 

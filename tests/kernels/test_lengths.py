@@ -64,7 +64,7 @@ def test_checked_lengths_are_int64(lengths):
 @pytest.mark.parametrize(
     ("lengths", "message"),
     [
-        ([1.5, 2.0, 3.0], "dtype float64; expected whole numbers"),
+        ([1.5, 2.0, 3.0], "dtype float64; expected integers"),
         ([True, True, True], "dtype bool"),
         (["1", "2", "3"], "dtype <U1"),
         ([[1, 2, 3]], r"shape \(1, 3\) but the batch has 3 rows"),

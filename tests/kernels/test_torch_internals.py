@@ -7,16 +7,22 @@ from bothways.kernels import torch_internals
 
 
 @pytest.mark.filterwarnings("ignore:`torch.jit.trace:DeprecationWarning")
-def test_is_tracing():
+def test_is_traced():
     seen = []
 
     def function(x):
-        seen.append(torch_internals.is_tracing())
+        seen.append(torch_internals.is_traced())
         return x + 1
 
     torch.jit.trace(function, torch.ones(2), check_trace=False)
-    assert seen == [True]
-    assert not torch_internals.is_tracing()
+
+    class Look(torch.nn.Module):
+        def forward(self, x):
+            return function(x)
+
+    torch.export.export(Look(), (torch.ones(2),), strict=False)
+    assert seen == [True, True]
+    assert not torch_internals.is_traced()
 
 
 def test_is_transformed():
@@ -80,3 +86,18 @@ def test_operators(cell):
     weights = list(layer.parameters())
     outputs, *_ = operator(inputs, states, weights, True, 1, 0.0, False, False, False)
     torch.testing.assert_close(outputs, layer(inputs)[0])
+
+
+def test_has_hooks():
+    module = torch.nn.Linear(2, 2)
+    for register in (
+        module.register_forward_hook,
+        module.register_forward_pre_hook,
+        module.register_full_backward_hook,
+        module.register_full_backward_pre_hook,
+        torch.nn.modules.module.register_module_forward_hook,
+    ):
+        assert not torch_internals.has_hooks(module)
+        handle = register(lambda *_: None)
+        assert torch_internals.has_hooks(module)
+        handle.remove()

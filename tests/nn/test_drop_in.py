@@ -134,7 +134,7 @@ def test_packed_sequences_come_back_packed(kind, batch_first, enforce_sorted):
 
 def test_packed_sequence_with_lengths_is_refused():
     packed = pack_sequence([torch.ones(2, 3)])
-    with pytest.raises(ShapeError, match="Leave lengths out"):
+    with pytest.raises(ShapeError, match="Omit lengths"):
         make("GRU", 3, 5)(packed, lengths=[2])
 
 
@@ -183,7 +183,7 @@ def test_backend_choice_is_visible():
         ({"lengths": [1, 2, 3]}, r"shape \(3,\).*expected \(2,\)"),
         ({"lengths": [4, 9]}, r"lengths\[1\] is 9 but inputs has 4 steps; expected 1..4"),
         ({"lengths": [0, 4]}, r"lengths\[0\] is 0"),
-        ({"lengths": [1.0, 2.0]}, "expected whole numbers"),
+        ({"lengths": [1.0, 2.0]}, "expected integers"),
         ({"hx": (torch.zeros(1, 2, 5),)}, "hx holds 1 states; expected 2: h_0, c_0"),
         ({"hx": (torch.zeros(1, 2, 5), torch.zeros(1, 3, 5))}, r"c_0 has shape \(1, 3, 5\)"),
         ({"hx": (torch.zeros(2, 2, 5), torch.zeros(1, 2, 5))}, r"h_0 .* expected \(1, 2, 5\)"),

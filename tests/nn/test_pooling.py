@@ -3,6 +3,7 @@ import torch
 
 from bothways import ModelConfig, SequenceClassifier
 from bothways.errors import ShapeError
+from bothways.kernels.lengths import Lengths
 from bothways.nn.pooling import READOUTS
 
 LENGTHS = torch.tensor([5, 2, 3])
@@ -29,8 +30,9 @@ def inputs():
 
 
 def features_and_outputs(classifier, inputs):
-    features = classifier.readout(classifier.layers, inputs, LENGTHS, None)
-    outputs, _ = classifier.layers.outputs(inputs, lengths=LENGTHS)
+    outputs, (h_n, *_) = classifier.layers.outputs(inputs, lengths=LENGTHS)
+    h_n = h_n[-classifier.layers.num_directions :]  # of one layer: all of it
+    features = classifier.readout(outputs, h_n, Lengths.of(LENGTHS, 3, 5))
     return features, [row[:length] for row, length in zip(outputs, LENGTHS, strict=True)]
 
 

@@ -3,6 +3,7 @@ import torch
 
 from bothways import ModelConfig, SequenceClassifier
 from bothways.errors import ConfigError
+from bothways.kernels.lengths import Lengths
 
 
 def model(**settings):
@@ -20,17 +21,18 @@ def test_lengths_and_outputs_are_those_of_the_row_alone(kernel, stride):
     inputs = torch.randn(6, 24, 3)
     for row, length in enumerate(lengths.tolist()):
         inputs[row, length:] = torch.nan
-    outputs, shorter = stem(inputs, lengths)
+    outputs, shorter = stem(inputs, Lengths.of(lengths, 6, 24))
     for row, length in enumerate(lengths.tolist()):
-        alone, (steps,) = stem(inputs[row : row + 1, :length], torch.tensor([length]))
-        assert alone.shape[1] == steps == shorter[row]
+        alone, steps = stem(inputs[row : row + 1, :length], Lengths.of(None, 1, length))
+        steps = int(steps.values)
+        assert alone.shape[1] == steps == shorter.values[row]
         torch.testing.assert_close(outputs[row, :steps], alone[0], atol=1e-6, rtol=1e-5)
 
 
 def test_without_strides_it_is_torchs_convolution():
     stem = model(stem_stride=1, stem_layers=1).stem
     inputs = torch.randn(2, 9, 3)
-    outputs, _ = stem(inputs, torch.tensor([9, 9]))
+    outputs, _ = stem(inputs, Lengths.of(None, 2, 9))
     expected = torch.relu(stem.convolutions[0](inputs.transpose(1, 2))).transpose(1, 2)
     torch.testing.assert_close(outputs, expected)
 

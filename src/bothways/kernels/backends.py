@@ -4,17 +4,17 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
-from importlib import import_module
 from typing import cast
 
 import torch
 from torch import Tensor
 
 from bothways.errors import BackendError
+from bothways.kernels import reference, torch_backend
 from bothways.kernels.cells import Cell
 from bothways.kernels.interface import DirectionWeights, Kernel, Stack, States
 from bothways.kernels.tensors import unreadable
-from bothways.kernels.torch_internals import is_forward_mode, is_tracing, is_transformed
+from bothways.kernels.torch_internals import is_forward_mode, is_traced, is_transformed
 
 __all__ = [
     "BACKENDS",
@@ -26,13 +26,7 @@ __all__ = [
     "choose_backend",
 ]
 
-# Imported when chosen: the compiled engine's compiler is half a second of imports.
-_KERNELS = {
-    "compiled": "bothways.kernels.compiled",
-    "torch": "bothways.kernels.torch_backend",
-    "reference": "bothways.kernels.reference",
-}
-BACKENDS = ("auto", *_KERNELS)
+BACKENDS = ("auto", "compiled", "torch", "reference")
 
 
 @dataclass(frozen=True)
@@ -52,8 +46,14 @@ class Choice:
 
     @property
     def kernel(self) -> Kernel:
-        """The engine itself."""
-        return cast(Kernel, import_module(_KERNELS[self.name]))
+        """The kernel itself."""
+        if self.name == "torch":
+            return cast(Kernel, torch_backend)
+        if self.name == "reference":
+            return cast(Kernel, reference)
+        from bothways.kernels import compiled  # only when needed: half a second of imports
+
+        return cast(Kernel, compiled)
 
 
 def choose_backend(
@@ -117,7 +117,7 @@ def _obstacle(
         return "proj_size is not compiled"
     if torch.is_autocast_enabled("cpu"):
         return "autocast chooses the types"
-    if is_tracing() or torch.compiler.is_compiling():
+    if is_traced():
         return "the layers are being traced or exported"
     if is_transformed():
         return "torch.func or a dispatch mode watches the operators"

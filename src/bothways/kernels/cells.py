@@ -33,6 +33,8 @@ RNN_RELU = Cell("RNN_RELU", gates=("hidden",))
 GRU = Cell("GRU", gates=("reset", "update", "new"))
 LSTM = Cell("LSTM", gates=("input", "forget", "cell", "output"), states=("h", "c"))
 
+CELLS = {cell.mode: cell for cell in (RNN_TANH, RNN_RELU, GRU, LSTM)}
+
 _BY_NAME = {
     ("rnn", "tanh"): RNN_TANH,
     ("rnn", "relu"): RNN_RELU,

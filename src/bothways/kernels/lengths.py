@@ -1,9 +1,11 @@
-"""Sequences of different lengths inside one padded tensor: masks, reversal, last steps.
+"""Padded batches of sequences of different lengths: validation, masks, reversal, last steps.
 
-`lengths` is an int64 tensor (batch,) on the CPU, as `pack_padded_sequence` has it. Tensors are
-time-major here, (time, batch, features): the layout the kernels run in.
+Lengths are int64 tensors (batch,) on the CPU, as in `torch.nn.utils.rnn.pack_padded_sequence`.
+Other tensors are time-major, (time, batch, features), as in the kernels, unless stated otherwise.
+All masks of padding are made in this module.
 """
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,10 +13,66 @@ import torch
 from torch import Tensor
 
 from bothways.errors import ShapeError
+from bothways.kernels.torch_internals import is_traced
+
+
+@dataclass(frozen=True)
+class Lengths:
+    """Validated lengths of the rows of a padded batch.
+
+    Parameters
+    ----------
+    values : int64 Tensor (batch,), on the CPU
+    time : int
+        Time steps of the batch, padding included.
+    are_full : bool
+        Whether no row is padded. While a program is exported this is unknown, and False.
+    """
+
+    values: Tensor
+    time: int
+    are_full: bool
+
+    @classmethod
+    def of(cls, lengths: Any, batch_size: int, time: int) -> "Lengths":
+        """Validate what a user passed as the lengths of a batch.
+
+        Parameters
+        ----------
+        lengths : int64 Tensor, list or array (batch,), or None
+            None if every row has `time` steps. A `Lengths` is returned as it is.
+        batch_size, time : int
+
+        Raises
+        ------
+        ShapeError
+            If there is not one integer per row, or one is outside 1..time.
+        """
+        if isinstance(lengths, Lengths):
+            return lengths
+        if lengths is None:
+            return cls(torch.full((batch_size,), time), time, True)
+        if is_traced():  # values are unknown then
+            return cls(torch.as_tensor(lengths), time, False)
+        values = checked_lengths(lengths, batch_size, time)
+        return cls(values, time, bool((values == time).all()))
+
+    @property
+    def values_if_ragged(self) -> Tensor | None:
+        """The values, or None if no row is padded, as kernels expect them."""
+        return None if self.are_full else self.values
+
+    def is_valid(self, device: torch.device) -> Tensor:
+        """Return a bool mask (batch, time): True for time steps before a row's length."""
+        return valid_steps(self.values, self.time, device).T
+
+    def after_stride(self, stride: int, time: int) -> "Lengths":
+        """Return the lengths, rounded up, after a strided convolution to `time` steps."""
+        return Lengths((self.values + stride - 1) // stride, time, self.are_full)
 
 
 def valid_steps(lengths: Tensor, time: int, device: torch.device | None = None) -> Tensor:
-    """Return a bool mask (time, batch): True where a step belongs to its row's sequence."""
+    """Return a bool mask (time, batch): True for time steps before a row's length."""
     steps = torch.arange(time, device=device)
     valid: Tensor = steps[:, None] < lengths.to(steps.device)
     return valid
@@ -25,40 +83,47 @@ def zero_padding(steps: Tensor, lengths: Tensor) -> Tensor:
 
     The padding may hold anything, NaN included: neither values nor gradients get through.
     """
-    valid = valid_steps(lengths, len(steps), steps.device)
+    valid = valid_steps(lengths, steps.shape[0], steps.device)
     return torch.where(valid[:, :, None], steps, 0.0)
 
 
 def last_steps(steps: Tensor, lengths: Tensor) -> Tensor:
     """Return each row's last valid step, (batch, features), of `steps` (time, batch, features)."""
     lengths = lengths.to(steps.device)
-    return steps[lengths - 1, torch.arange(len(lengths), device=steps.device)]
+    return steps[lengths - 1, torch.arange(lengths.shape[0], device=steps.device)]
 
 
 def reverse_steps(steps: Tensor, lengths: Tensor) -> Tensor:
     """Reverse each row of `steps` (time, batch, features) within its length.
 
-    Padding stays where it is. Reversing twice gives `steps` back.
+    Padding stays in place. Reversing twice returns `steps`.
     """
     time, batch_size, _ = steps.shape
     position = torch.arange(time, device=steps.device)[:, None]
     lengths = lengths.to(steps.device)
     source = torch.where(position < lengths, lengths - 1 - position, position)
     rows = source * batch_size + torch.arange(batch_size, device=steps.device)
+    if is_traced():  # exported programs should consist of torch's operators only
+        return _select_rows(steps, rows.reshape(-1))
     reversed_steps: Tensor = _Permute.apply(steps, rows.reshape(-1))  # type: ignore[no-untyped-call]
     return reversed_steps
 
 
-class _Permute(torch.autograd.Function):
-    """Move whole steps by a permutation that is its own inverse, so its gradient is itself.
+def _select_rows(steps: Tensor, rows: Tensor) -> Tensor:
+    """Return the rows at `rows` of the flattened `steps` (time, batch, features)."""
+    return steps.reshape(-1, steps.shape[2]).index_select(0, rows).reshape(steps.shape)
 
-    Autograd's own gradient of an index would add rows one by one; this one copies them.
+
+class _Permute(torch.autograd.Function):
+    """Select rows by a permutation that is its own inverse, which makes the gradient a selection.
+
+    The gradient that autograd derives for an index adds rows one by one.
     """
 
     @staticmethod
     def forward(ctx: Any, steps: Tensor, rows: Tensor) -> Tensor:
         ctx.save_for_backward(rows)
-        return steps.reshape(-1, steps.shape[2]).index_select(0, rows).reshape(steps.shape)
+        return _select_rows(steps, rows)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
@@ -67,17 +132,17 @@ class _Permute(torch.autograd.Function):
 
 
 def checked_lengths(lengths: Any, batch_size: int, time: int) -> Tensor:
-    """Return `lengths` as an int64 CPU tensor (batch,) that fits inputs of `time` steps.
+    """Return lengths as an int64 CPU tensor (batch,), validated for a batch of `time` steps.
 
     Raises
     ------
     ShapeError
-        If there is not one whole number per row, or one lies outside 1..time.
+        If there is not one integer per row, or one is outside 1..time.
     """
     numbers = lengths.detach().cpu().numpy() if isinstance(lengths, Tensor) else np.asarray(lengths)
     if numbers.dtype.kind not in "iu":
         raise ShapeError(
-            f"lengths has dtype {numbers.dtype}; expected whole numbers. Pass an int64 tensor."
+            f"lengths has dtype {numbers.dtype}; expected integers. Pass an int64 tensor."
         )
     if numbers.shape != (batch_size,):
         raise ShapeError(

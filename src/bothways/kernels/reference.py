@@ -46,7 +46,7 @@ def _layer(
     cell: Cell, weights: LayerWeights, inputs: Tensor, lengths: Tensor | None, states: States
 ) -> tuple[Tensor, States]:
     assert lengths is not None  # `outputs` has filled it in
-    valid = valid_steps(lengths, len(inputs), inputs.device)[:, :, None]  # (time, batch, 1)
+    valid = valid_steps(lengths, inputs.shape[0], inputs.device)[:, :, None]  # (time, batch, 1)
     sides, finals = [], []
     for direction, direction_weights in enumerate(weights):
         side, final = _direction(
@@ -67,7 +67,7 @@ def _direction(
     direction: int,
 ) -> tuple[Tensor, States]:
     """Run one direction; a row's state stands still where its steps are padding."""
-    steps = list(range(len(inputs)))
+    steps = list(range(inputs.shape[0]))
     if direction == 1:
         steps.reverse()
     states = tuple(state[0] for state in initial)  # each (batch, size)

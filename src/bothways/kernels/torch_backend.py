@@ -100,7 +100,7 @@ def _operator(
         layers[0][0].bias_ih is not None,
         len(layers),
         dropout,
-        torch.is_grad_enabled(),
+        torch_internals.is_traced() or torch.is_grad_enabled(),  # a trace may be used for both
         len(layers[0]) == 2,
         False,  # batch_first
     )
@@ -141,7 +141,7 @@ def _hold_memory(
     weight_ih = weights.weight_ih
     hold = weight_ih.new_tensor([_HOLD[gate] for gate in LSTM.gates])
     column = hold.repeat_interleave(len(weight_ih) // len(hold))[:, None]
-    is_padding = ~valid_steps(lengths, len(inputs), inputs.device)[:, :, None]
+    is_padding = ~valid_steps(lengths, inputs.shape[0], inputs.device)[:, :, None]
     return (
         weights._replace(weight_ih=torch.cat([weight_ih, column], dim=1)),
         torch.cat([inputs, is_padding.to(inputs.dtype)], dim=2),

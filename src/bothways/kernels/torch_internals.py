@@ -16,9 +16,9 @@ gru: Callable[..., Any] = _VF.gru
 lstm: Callable[..., Any] = _VF.lstm
 
 
-def is_tracing() -> bool:
-    """Return whether `torch.jit.trace` records the current call."""
-    return torch._C._get_tracing_state() is not None
+def is_traced() -> bool:
+    """Return whether the current call is recorded by `torch.jit.trace`, export or compile."""
+    return torch.compiler.is_compiling() or torch._C._get_tracing_state() is not None
 
 
 def is_transformed() -> bool:
@@ -52,3 +52,14 @@ def is_zero_tensor(tensor: Tensor) -> bool:
 def is_functional(tensor: Tensor) -> bool:
     """Return whether a tensor is a wrapper made by functionalization."""
     return bool(torch._is_functional_tensor(tensor))
+
+
+def has_hooks(module: torch.nn.Module) -> bool:
+    """Return whether anything is called before or after the forward or backward of a module."""
+    return bool(
+        module._forward_hooks
+        or module._forward_pre_hooks
+        or module._backward_hooks
+        or module._backward_pre_hooks
+        or torch.nn.modules.module._has_any_global_hook()
+    )

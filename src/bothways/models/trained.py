@@ -136,7 +136,7 @@ class TrainedModel(ABC):
         span = 0.0 if known is None else known[1] - known[0]
         config = self.manifest.model
         low, high = value_range(
-            sequences, missing=config.missing != "refuse", features=config.amounts
+            sequences, missing=config.missing != "refuse", features=config.numeric_features
         )
         if known is not None and (low < known[0] - span or high > known[1] + span):
             warnings.warn(

@@ -1,4 +1,4 @@
-"""The classifier: encoder and stem if asked for, recurrent layers, readout, linear layer.
+"""The classifier: preprocessing, convolutional stem, recurrent layers, readout, linear layer.
 
 >>> import torch
 >>> model = SequenceClassifier(ModelConfig(input_size=28, num_classes=10, hidden_size=16))
@@ -14,30 +14,33 @@ from torch.nn import functional
 
 from bothways.config import ModelConfig
 from bothways.errors import ShapeError
-from bothways.kernels.cells import cell_named
-from bothways.kernels.interface import States
-from bothways.kernels.lengths import checked_lengths
+from bothways.kernels.lengths import Lengths
+from bothways.kernels.torch_internals import has_hooks
+from bothways.nn.drop_in import GRU, LSTM, RNN
 from bothways.nn.pooling import READOUTS
 from bothways.nn.preprocessing import FeatureEncoder
 from bothways.nn.recurrent import RecurrentLayers
 from bothways.nn.stem import ConvolutionalStem
 
+_LAYERS: dict[str, type[RecurrentLayers]] = {"rnn": RNN, "gru": GRU, "lstm": LSTM}
+
 
 class SequenceClassifier(nn.Module):
-    """Says which class each sequence of a padded batch, or each step of it, belongs to.
+    """Recurrent classifier of sequences, or of their time steps.
 
-    A row's logits depend on its own valid steps alone: not on the padding, not on the other rows.
+    The logits of a row depend only on its valid time steps, not on padding or other rows. The
+    weights are float32, whatever torch's default dtype is.
 
     Parameters
     ----------
     config : ModelConfig
     backend : str
-        See `bothways.kernels.BACKENDS`.
+        One of `bothways.kernels.BACKENDS`.
 
     Notes
     -----
-    With readout `last` in a bidirectional net, the backward direction contributes one step only,
-    the last, as in many tutorials; use `final` (the default) for both directions' full reading.
+    With readout `last` in a bidirectional network, the backward direction contributes one time step
+    only, as in many tutorials. `final`, the default, uses both directions fully.
     """
 
     temperature: Tensor
@@ -54,20 +57,21 @@ class SequenceClassifier(nn.Module):
         self.encoder = FeatureEncoder(config) if encoded else None
         size = config.input_size if self.encoder is None else self.encoder.encoded_size
         self.stem = None if config.stem_channels is None else ConvolutionalStem(config, size)
-        self.layers = RecurrentLayers(
-            cell_named(config.cell, config.nonlinearity),
+        self.layers = _LAYERS[config.cell](
             config.stem_channels or size,
             config.hidden_size,
             num_layers=config.num_layers,
             batch_first=True,
             dropout=config.dropout if config.num_layers > 1 else 0.0,
             bidirectional=config.bidirectional,
+            dtype=torch.float32,
             backend=backend,
+            **({"nonlinearity": config.nonlinearity} if config.cell == "rnn" else {}),
         )
         self.readout = READOUTS[config.readout](config, self.layers.output_size)
-        self.linear = nn.Linear(self.readout.features_size, config.num_classes)
+        self.linear = nn.Linear(self.readout.features_size, config.num_classes, dtype=torch.float32)
         if config.calibrate:
-            self.register_buffer("temperature", torch.ones(()))
+            self.register_buffer("temperature", torch.ones((), dtype=torch.float32))
 
     def forward(self, inputs: Tensor, lengths: Any = None) -> Tensor:
         """Return logits.
@@ -77,12 +81,12 @@ class SequenceClassifier(nn.Module):
         inputs : Tensor (batch, time, input_size)
             Steps at or past `lengths` never affect any result.
         lengths : int64 Tensor or list (batch,), 1 <= lengths <= time, optional
-            Each row as long as the time axis where not given.
+            Default: every row has `time` steps.
 
         Returns
         -------
         logits : Tensor (batch, num_classes); with readout step (batch, time, num_classes)
-            There, what stands at or past `lengths` means nothing.
+            With readout step, those at and past `lengths` are meaningless.
 
         Raises
         ------
@@ -94,26 +98,35 @@ class SequenceClassifier(nn.Module):
                 f"inputs has shape {tuple(inputs.shape)}; expected (batch, time, "
                 f"{self.config.input_size}). Add the missing axis."
             )
-        batch_size, time, _ = inputs.shape
-        if lengths is None:
-            lengths = torch.full((batch_size,), time)
-        else:
-            lengths = checked_lengths(lengths, batch_size, time)
+        checked = Lengths.of(lengths, *inputs.shape[:2])
         if self.encoder is not None:
             inputs = self.encoder(inputs)
         if self.stem is not None:
-            inputs, lengths = self.stem(inputs, lengths)
-        features = self.readout(self.layers, inputs, lengths, self._initial(inputs))
-        logits: Tensor = self.linear(
-            functional.dropout(features, self.config.dropout, self.training)
+            inputs, checked = self.stem(inputs, checked)
+        features = functional.dropout(
+            self._features(inputs, checked), self.config.dropout, self.training
         )
+        logits: Tensor = self.linear(features)
         return logits / self.temperature if self.config.calibrate else logits
 
-    def _initial(self, inputs: Tensor) -> States | None:
+    def _features(self, inputs: Tensor, lengths: Lengths) -> Tensor:
+        """Run the layers and the readout; all hooks are called."""
+        initial = self._initial(inputs)
+        watched = has_hooks(self.layers) or has_hooks(self.readout)
+        if self.readout.reads_last_step_only and not watched:
+            return self.layers.last_outputs(inputs, initial, lengths=lengths)
+        is_lstm = isinstance(self.layers, LSTM)
+        hx = initial if is_lstm or initial is None else initial[0]
+        outputs, final = self.layers(inputs, hx, lengths=lengths)
+        h_n = final[0] if is_lstm else final
+        features: Tensor = self.readout(outputs, h_n[-self.layers.num_directions :], lengths)
+        return features
+
+    def _initial(self, inputs: Tensor) -> tuple[Tensor, ...] | None:
         if self.config.initial_state == "zeros" or not self.training:
             return None
         num_states = self.config.num_layers * self.layers.num_directions
-        shape = (num_states, len(inputs), self.config.hidden_size)
+        shape = (num_states, inputs.shape[0], self.config.hidden_size)
         return tuple(
             torch.randn(shape, dtype=inputs.dtype, device=inputs.device)
             for _ in self.layers.cell.states

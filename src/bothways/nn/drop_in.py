@@ -1,7 +1,8 @@
-"""RNN, GRU and LSTM layers: drop-ins for `torch.nn`'s that also take ragged batches.
+"""RNN, GRU and LSTM: drop-in replacements for the layers of `torch.nn` with ragged batches.
 
-Same constructor, call, results, weight names and order, so that `load_state_dict` works both ways;
-plus `lengths=` for a padded tensor whose rows differ in length, in any order, without packing.
+They are subclasses of the layers of `torch.nn`, with the same constructor, call, results and weight
+names, so that `load_state_dict` works in both directions. In addition, `lengths=` gives the lengths
+of the rows of a padded tensor, in any order, without packing.
 
 >>> import torch
 >>> from bothways.nn.drop_in import LSTM
@@ -13,16 +14,17 @@ plus `lengths=` for a padded tensor whose rows differ in length, in any order, w
 
 from typing import Any
 
+import torch
 from torch import Tensor
 
-from bothways.kernels import cells
+from bothways.kernels.cells import cell_named
 from bothways.nn.recurrent import RecurrentLayers, Steps
 
 __all__ = ["GRU", "LSTM", "RNN"]
 
 
 class _HiddenStateLayers(RecurrentLayers):
-    """Layers whose only state is `h`."""
+    """Layers with a hidden state only: RNN and GRU."""
 
     def forward(
         self, input: Steps, hx: Tensor | None = None, *, lengths: Any = None
@@ -34,7 +36,7 @@ class _HiddenStateLayers(RecurrentLayers):
         input : Tensor or PackedSequence
             See `RecurrentLayers.outputs`.
         hx : Tensor (num_layers * num_directions, batch, hidden_size), optional
-            Initial states `h_0`; zeros where not given.
+            Initial states `h_0`; default: zeros.
         lengths : int64 Tensor or list (batch,), optional
 
         Returns
@@ -52,7 +54,7 @@ class _HiddenStateLayers(RecurrentLayers):
         return outputs, h_n
 
 
-class RNN(_HiddenStateLayers):
+class RNN(_HiddenStateLayers, torch.nn.RNN):
     """Elman RNN with tanh or relu; `torch.nn.RNN` with ragged batches.
 
     Parameters
@@ -83,11 +85,12 @@ class RNN(_HiddenStateLayers):
         *,
         backend: str = "auto",
     ) -> None:
+        cell_named("rnn", nonlinearity)  # raises an error if there is no such cell
         super().__init__(
-            cells.cell_named("rnn", nonlinearity),
             input_size,
             hidden_size,
             num_layers=num_layers,
+            nonlinearity=nonlinearity,
             bias=bias,
             batch_first=batch_first,
             dropout=dropout,
@@ -96,10 +99,9 @@ class RNN(_HiddenStateLayers):
             dtype=dtype,
             backend=backend,
         )
-        self.nonlinearity = nonlinearity
 
 
-class GRU(_HiddenStateLayers):
+class GRU(_HiddenStateLayers, torch.nn.GRU):
     """Gated recurrent unit; `torch.nn.GRU` with ragged batches.
 
     Parameters
@@ -129,7 +131,6 @@ class GRU(_HiddenStateLayers):
         backend: str = "auto",
     ) -> None:
         super().__init__(
-            cells.GRU,
             input_size,
             hidden_size,
             num_layers=num_layers,
@@ -143,7 +144,7 @@ class GRU(_HiddenStateLayers):
         )
 
 
-class LSTM(RecurrentLayers):
+class LSTM(RecurrentLayers, torch.nn.LSTM):
     """Long short-term memory; `torch.nn.LSTM` with ragged batches.
 
     Parameters
@@ -176,17 +177,16 @@ class LSTM(RecurrentLayers):
         backend: str = "auto",
     ) -> None:
         super().__init__(
-            cells.LSTM,
             input_size,
             hidden_size,
-            num_layers,
-            bias,
-            batch_first,
-            dropout,
-            bidirectional,
-            proj_size,
-            device,
-            dtype,
+            num_layers=num_layers,
+            bias=bias,
+            batch_first=batch_first,
+            dropout=dropout,
+            bidirectional=bidirectional,
+            proj_size=proj_size,
+            device=device,
+            dtype=dtype,
             backend=backend,
         )
 
@@ -201,7 +201,7 @@ class LSTM(RecurrentLayers):
             See `RecurrentLayers.outputs`.
         hx : tuple of h_0 (num_layers * num_directions, batch, proj_size or hidden_size) and \
         c_0 (num_layers * num_directions, batch, hidden_size), optional
-            Initial states; zeros where not given.
+            Initial states; default: zeros.
         lengths : int64 Tensor or list (batch,), optional
 
         Returns

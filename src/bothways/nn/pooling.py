@@ -1,7 +1,8 @@
-"""From a sequence's recurrent outputs to features: one vector, by six readouts, or one a step.
+"""Pooling: from the outputs of the recurrent layers to one feature vector, or one per time step.
 
-Shapes: `inputs` (batch, time, input_size); `lengths` int64 (batch,); `outputs` (batch, time,
-num_directions * hidden_size), zero at and past each length; features (batch, output_size).
+Each readout of `ModelConfig` is a module here. Shapes: `outputs` (batch, time, output_size), zero
+at and past each length; `h_n` (num_directions, batch, hidden_size), the final states of the top
+layer.
 """
 
 from abc import ABC, abstractmethod
@@ -13,82 +14,80 @@ from torch.nn import functional
 
 from bothways.config import ModelConfig
 from bothways.errors import ShapeError
-from bothways.kernels.interface import States
-from bothways.kernels.lengths import valid_steps
-from bothways.nn.recurrent import RecurrentLayers
+from bothways.kernels.lengths import Lengths
+from bothways.kernels.torch_internals import is_traced
 
 
-class Readout(nn.Module, ABC):
-    """Runs the layers for what it needs of them and makes one feature vector, or one a step.
+class Pooling(nn.Module, ABC):
+    """Base class of the readouts.
 
     Parameters
     ----------
     config : ModelConfig
     output_size : int
-        Features of one step of the layers' outputs.
+        Features of the outputs at one time step.
 
     Attributes
     ----------
+    summary : str
+        What the readout returns, for the model card.
+    reads_last_step_only : bool
+        Whether the outputs at the last step of each row are all it needs. The layers can compute
+        them in less time: see `RecurrentLayers.last_outputs`.
     features_size : int
-        Features that `forward` returns.
+        Number of features that `forward` returns.
     """
 
     summary: ClassVar[str]
+    reads_last_step_only: ClassVar[bool] = False
 
     def __init__(self, config: ModelConfig, output_size: int) -> None:
         super().__init__()
         self.features_size = output_size
 
     @abstractmethod
-    def forward(
-        self, layers: RecurrentLayers, inputs: Tensor, lengths: Tensor, initial: States | None
-    ) -> Tensor:
-        """Return features (batch, features_size), or (batch, time, features_size) of `Step`."""
+    def forward(self, outputs: Tensor, h_n: Tensor, lengths: Lengths) -> Tensor:
+        """Return features (batch, features_size); for `Step` (batch, time, features_size)."""
 
 
-class Last(Readout):
-    """The outputs at each row's last step.
+class Last(Pooling):
+    """The outputs at the last step of each row.
 
-    In a bidirectional net the backward half has then read one step only. Many tutorials do this;
-    it is here to reproduce them. `Final` is the right reading.
+    There, the backward direction of a bidirectional network has read one step only. Many tutorials
+    do this, and it is here to reproduce them; use `Final` to use both directions fully.
     """
 
     summary = "the outputs at the last step"
+    reads_last_step_only = True
 
-    def forward(
-        self, layers: RecurrentLayers, inputs: Tensor, lengths: Tensor, initial: States | None
-    ) -> Tensor:
+    def forward(self, outputs: Tensor, h_n: Tensor, lengths: Lengths) -> Tensor:
         """Return `outputs[b, lengths[b] - 1]`."""
-        return layers.last_outputs(inputs, initial, lengths=lengths)
+        last = lengths.values.to(outputs.device) - 1
+        return outputs[torch.arange(outputs.shape[0], device=outputs.device), last]
 
 
-class Final(Readout):
-    """Each direction's own last state: forward at the last step, backward at step 0."""
+class Final(Pooling):
+    """The last state of each direction: forward at the last step, backward at step 0."""
 
-    summary = "each direction's own last state"
+    summary = "the last state of each direction"
 
-    def forward(
-        self, layers: RecurrentLayers, inputs: Tensor, lengths: Tensor, initial: States | None
-    ) -> Tensor:
-        """Return the top layer's final states, side by side."""
-        _, (h_n, *_) = layers.outputs(inputs, initial, lengths=lengths)
-        return torch.cat(list(h_n[-layers.num_directions :]), dim=-1)
+    def forward(self, outputs: Tensor, h_n: Tensor, lengths: Lengths) -> Tensor:
+        """Return the final states of all directions, concatenated."""
+        return torch.cat(list(h_n), dim=-1)
 
 
-class Flatten(Readout):
-    """All steps side by side; shorter rows are zero-filled, longer ones refused."""
+class Flatten(Pooling):
+    """The outputs of all steps, concatenated; zeros are appended to shorter rows."""
 
-    summary = "all steps side by side"
+    summary = "the outputs of all steps, concatenated"
 
     def __init__(self, config: ModelConfig, output_size: int) -> None:
         super().__init__(config, output_size)
-        assert config.sequence_length is not None  # ModelConfig has checked
+        assert config.sequence_length is not None  # validated by ModelConfig
         self.sequence_length = config.sequence_length
         self.features_size = config.sequence_length * output_size
 
-    def forward(
-        self, layers: RecurrentLayers, inputs: Tensor, lengths: Tensor, initial: States | None
-    ) -> Tensor:
+    def forward(self, outputs: Tensor, h_n: Tensor, lengths: Lengths) -> Tensor:
         """Return outputs (batch, sequence_length * output_size).
 
         Raises
@@ -96,48 +95,42 @@ class Flatten(Readout):
         ShapeError
             If a row is longer than `sequence_length`.
         """
-        longest = int(lengths.max())
-        if longest > self.sequence_length:
-            raise ShapeError(
-                f"lengths[{int(lengths.argmax())}] is {longest} but readout 'flatten' was built "
-                f"for {self.sequence_length} steps; expected at most that. Cut the sequence, or "
-                "train with readout 'final'."
-            )
-        outputs, _ = layers.outputs(inputs, initial, lengths=lengths)
-        missing = self.sequence_length - outputs.shape[1]  # negative: padding to cut off
-        if missing != 0:
-            outputs = functional.pad(outputs, (0, 0, 0, missing))
-        return outputs.flatten(1)
+        missing = self.sequence_length - outputs.shape[1]
+        if missing < 0 and not is_traced():
+            too_long = lengths.values > self.sequence_length
+            if bool(too_long.any()):
+                row = int(too_long.nonzero()[0])
+                raise ShapeError(
+                    f"lengths[{row}] is {int(lengths.values[row])} but readout 'flatten' was built "
+                    f"for {self.sequence_length} steps; expected at most that. Cut the sequence, "
+                    "or train with readout 'final'."
+                )
+        return functional.pad(outputs, (0, 0, 0, missing)).flatten(1)
 
 
-class Mean(Readout):
-    """The mean of the outputs over the valid steps."""
+class Mean(Pooling):
+    """The mean of the outputs over the valid time steps."""
 
     summary = "the mean over all steps"
 
-    def forward(
-        self, layers: RecurrentLayers, inputs: Tensor, lengths: Tensor, initial: States | None
-    ) -> Tensor:
+    def forward(self, outputs: Tensor, h_n: Tensor, lengths: Lengths) -> Tensor:
         """Return the mean, (batch, output_size)."""
-        outputs, _ = layers.outputs(inputs, initial, lengths=lengths)
-        return outputs.sum(dim=1) / lengths.to(outputs)[:, None]
+        return outputs.sum(dim=1) / lengths.values.to(outputs)[:, None]
 
 
-class Max(Readout):
-    """The largest value of each output over the valid steps."""
+class Max(Pooling):
+    """The maximum of each output over the valid time steps."""
 
     summary = "the maximum over all steps"
 
-    def forward(
-        self, layers: RecurrentLayers, inputs: Tensor, lengths: Tensor, initial: States | None
-    ) -> Tensor:
+    def forward(self, outputs: Tensor, h_n: Tensor, lengths: Lengths) -> Tensor:
         """Return the maximum, (batch, output_size)."""
-        outputs, _ = layers.outputs(inputs, initial, lengths=lengths)
-        return outputs.masked_fill(~_valid(outputs, lengths), -torch.inf).amax(dim=1)
+        padding = ~lengths.is_valid(outputs.device)[:, :, None]
+        return outputs.masked_fill(padding, -torch.inf).amax(dim=1)
 
 
-class Attention(Readout):
-    """A weighted mean over the valid steps, with learnt weights.
+class Attention(Pooling):
+    """A weighted mean over the valid time steps, with learned weights.
 
     References
     ----------
@@ -145,42 +138,32 @@ class Attention(Readout):
     u · tanh(W h + b).
     """
 
-    summary = "a mean over all steps with learnt weights"
+    summary = "a mean over all steps with learned weights"
 
     def __init__(self, config: ModelConfig, output_size: int) -> None:
         super().__init__(config, output_size)
-        self.project = nn.Linear(output_size, output_size)
-        self.context = nn.Linear(output_size, 1, bias=False)
+        self.project = nn.Linear(output_size, output_size, dtype=torch.float32)
+        self.context = nn.Linear(output_size, 1, bias=False, dtype=torch.float32)
 
-    def forward(
-        self, layers: RecurrentLayers, inputs: Tensor, lengths: Tensor, initial: States | None
-    ) -> Tensor:
+    def forward(self, outputs: Tensor, h_n: Tensor, lengths: Lengths) -> Tensor:
         """Return the weighted mean, (batch, output_size)."""
-        outputs, _ = layers.outputs(inputs, initial, lengths=lengths)
+        padding = ~lengths.is_valid(outputs.device)[:, :, None]
         scores = self.context(torch.tanh(self.project(outputs)))  # (batch, time, 1)
-        scores = scores.masked_fill(~_valid(outputs, lengths), -torch.inf)
-        weights: Tensor = scores.softmax(dim=1)
+        weights: Tensor = scores.masked_fill(padding, -torch.inf).softmax(dim=1)
         return (weights * outputs).sum(dim=1)
 
 
-class Step(Readout):
-    """The outputs at every step, for a label each."""
+class Step(Pooling):
+    """The outputs at every time step, for one label each."""
 
     summary = "the outputs at each step, for a label each"
 
-    def forward(
-        self, layers: RecurrentLayers, inputs: Tensor, lengths: Tensor, initial: States | None
-    ) -> Tensor:
+    def forward(self, outputs: Tensor, h_n: Tensor, lengths: Lengths) -> Tensor:
         """Return outputs (batch, time, output_size)."""
-        outputs, _ = layers.outputs(inputs, initial, lengths=lengths)
         return outputs
 
 
-def _valid(outputs: Tensor, lengths: Tensor) -> Tensor:
-    return valid_steps(lengths, outputs.shape[1], outputs.device).T[:, :, None]
-
-
-READOUTS: dict[str, type[Readout]] = {
+READOUTS: dict[str, type[Pooling]] = {
     "last": Last,
     "final": Final,
     "flatten": Flatten,

@@ -1,7 +1,7 @@
-"""From features as they were measured to what the recurrent layers read.
+"""Preprocessing inside the model: imputation, standardization, jitter and embeddings.
 
-What it needs to know of the data, a mean and a scale for each feature, comes from the training part
-alone and is kept with the weights: prediction, evaluation and export apply it alike.
+The statistics that this needs come from the training part only and are stored with the weights, so
+that training, evaluation and prediction apply them alike.
 """
 
 from collections.abc import Iterable
@@ -14,23 +14,22 @@ from bothways.config import ModelConfig
 
 
 class FeatureEncoder(nn.Module):
-    """Fill what is missing, standardise amounts, in training jitter them, and look up tokens.
+    """Impute missing values, standardize and jitter numeric features, and embed categories.
 
     Parameters
     ----------
     config : ModelConfig
-        `standardize`, `input_jitter`, `missing`, `categories`, `embedding_size` and
-        `token_dropout` say what is done.
+        Uses `standardize`, `input_jitter`, `missing`, `categories`, `embedding_size` and
+        `token_dropout`.
 
     Attributes
     ----------
-    mean, scale : Tensor (num_amounts,)
-        Of each feature that is an amount, in training, missing values left out. A constant feature
-        has scale 1. Without `standardize` they are 0 and 1, unless missing values are filled with
-        the mean.
+    mean, scale : float32 Tensor (number of numeric features,)
+        Statistics of the training part, ignoring missing values. The scale of a constant feature is
+        1. Without `standardize` the scales are 1, and the means are used only to impute.
     encoded_size : int
-        Features that come out: the amounts, the same number again with `missing` mask, 1 where a
-        value is missing, and the tokens' vectors.
+        Number of output features: the numeric features, as many masks with `missing` mask, and the
+        embeddings.
     """
 
     mean: Tensor
@@ -41,7 +40,7 @@ class FeatureEncoder(nn.Module):
         self.standardize = config.standardize
         self.jitter = config.input_jitter
         self.missing = config.missing
-        self.amounts = config.amounts
+        self.numeric_features = config.numeric_features
         self.tokens = nn.ModuleDict(
             {
                 str(n): TokenEmbedding(count, config)
@@ -49,11 +48,11 @@ class FeatureEncoder(nn.Module):
                 if count
             }
         )
-        self.encoded_size = len(self.amounts) * (2 if config.missing == "mask" else 1) + sum(
-            tokens.size for tokens in self._embeddings.values()
-        )
-        self.register_buffer("mean", torch.zeros(len(self.amounts)))
-        self.register_buffer("scale", torch.ones(len(self.amounts)))
+        self.encoded_size = len(self.numeric_features) * (
+            2 if config.missing == "mask" else 1
+        ) + sum(tokens.size for tokens in self._embeddings.values())
+        self.register_buffer("mean", torch.zeros(len(self.numeric_features), dtype=torch.float32))
+        self.register_buffer("scale", torch.ones(len(self.numeric_features), dtype=torch.float32))
 
     @property
     def _embeddings(self) -> dict[int, "TokenEmbedding"]:
@@ -67,14 +66,14 @@ class FeatureEncoder(nn.Module):
         chunks : iterable of Tensor (steps, input_size)
             Every step once, in chunks that fit in memory.
         """
-        statistics = FeatureStatistics(len(self.amounts) + len(self.tokens))
+        statistics = FeatureStatistics(len(self.numeric_features) + len(self.tokens))
         for steps in chunks:
             statistics.update(steps)
             for feature, tokens in self._embeddings.items():
                 tokens.known[steps[:, feature].long()] = True
-        self.mean.copy_(statistics.mean[self.amounts])
+        self.mean.copy_(statistics.mean[self.numeric_features])
         if self.standardize:
-            self.scale.copy_(statistics.scale[self.amounts])
+            self.scale.copy_(statistics.scale[self.numeric_features])
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Encode a batch.
@@ -82,42 +81,42 @@ class FeatureEncoder(nn.Module):
         Parameters
         ----------
         inputs : Tensor (batch, time, input_size)
-            NaN where a value is missing.
+            NaN for missing values.
 
         Returns
         -------
         Tensor (batch, time, encoded_size)
         """
-        amounts = inputs[..., self.amounts] if self.tokens else inputs
-        absent = amounts.isnan() if self.missing != "refuse" else None
+        numeric = inputs[..., self.numeric_features] if self.tokens else inputs
+        absent = numeric.isnan() if self.missing != "refuse" else None
         if absent is not None:
             filling = torch.zeros_like(self.mean) if self.missing == "zero" else self.mean
-            amounts = torch.where(absent, filling, amounts)
+            numeric = torch.where(absent, filling, numeric)
         if self.standardize:
-            amounts = (amounts - self.mean) / self.scale
+            numeric = (numeric - self.mean) / self.scale
         if self.training and self.jitter:
-            amounts = amounts * (1 + self.jitter * torch.randn_like(amounts[:, :1]))
-            amounts = amounts + self.jitter * torch.randn_like(amounts[:, :1])
-        encoded = [amounts]
+            numeric = numeric * (1 + self.jitter * torch.randn_like(numeric[:, :1]))
+            numeric = numeric + self.jitter * torch.randn_like(numeric[:, :1])
+        encoded = [numeric]
         if absent is not None and self.missing == "mask":
             encoded.append(absent.to(inputs.dtype))
         encoded += [tokens(inputs[..., n]) for n, tokens in self._embeddings.items()]
-        return torch.cat(encoded, dim=-1) if len(encoded) > 1 else amounts
+        return torch.cat(encoded, dim=-1) if len(encoded) > 1 else numeric
 
 
 class TokenEmbedding(nn.Module):
-    """A learnt vector for each token of a feature, and one for all that are not known.
+    """A learned vector for each category of a feature, and one for unknown categories.
 
     Parameters
     ----------
     count : int
-        Tokens.
+        Number of categories.
     config : ModelConfig
 
     Attributes
     ----------
     known : bool Tensor (count + 1,)
-        Which numbers occur in the sequences trained on; the others are taken for unknown.
+        Which categories occur in the training part; the others are unknown.
     """
 
     known: Tensor
@@ -126,16 +125,19 @@ class TokenEmbedding(nn.Module):
         super().__init__()
         self.size = min(config.embedding_size, count)
         self.token_dropout = config.token_dropout
-        self.embedding = nn.Embedding(count + 1, self.size)
+        self.embedding = nn.Embedding(count + 1, self.size, dtype=torch.float32)
         self.register_buffer("known", torch.zeros(count + 1, dtype=torch.bool))
 
     def forward(self, numbers: Tensor) -> Tensor:
-        """Return vectors (batch, time, size) of numbers (batch, time), whatever is in padding."""
+        """Return the vectors (batch, time, size) of categories (batch, time), padding included."""
         in_range = (numbers >= 0) & (numbers < len(self.known))
         tokens = numbers.masked_fill(~in_range, 0).long()
         unknown = ~self.known[tokens]
         if self.training and self.token_dropout:
-            unknown |= torch.rand(tokens.shape, device=tokens.device) < self.token_dropout
+            unknown |= (
+                torch.rand(tokens.shape, dtype=torch.float32, device=tokens.device)
+                < self.token_dropout
+            )
         vectors: Tensor = self.embedding(tokens.masked_fill(unknown, 0))
         return vectors
 

@@ -1,4 +1,4 @@
-"""The recurrent layers: weights and checks around the kernels, for every cell."""
+"""The base class of the recurrent layers: weights and validation around the kernels."""
 
 from typing import Any, TypeVar, cast
 
@@ -8,81 +8,58 @@ from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_
 
 from bothways.errors import ShapeError
 from bothways.kernels.backends import Choice, choose_backend
-from bothways.kernels.cells import Cell
+from bothways.kernels.cells import CELLS, Cell
 from bothways.kernels.interface import DirectionWeights, Kernel, Stack, States
-from bothways.kernels.lengths import checked_lengths
+from bothways.kernels.lengths import Lengths
+from bothways.kernels.torch_internals import is_traced
 
 Steps = TypeVar("Steps", Tensor, PackedSequence)
 
 
 class RecurrentLayers(torch.nn.RNNBase):
-    """Recurrent layers of any cell; `bothways.nn` names the three that stand in for `torch.nn`'s.
+    """Base class of `bothways.nn.RNN`, `GRU` and `LSTM`.
+
+    Each of them derives from its counterpart in `torch.nn` too, which makes the parameters.
 
     Parameters
     ----------
-    cell : Cell
-    input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, proj_size, \
-    device, dtype
-        As in `torch.nn.LSTM`.
+    *arguments, **options
+        Those of the counterpart in `torch.nn`.
     backend : str
-        Which engine runs: one of `bothways.kernels.BACKENDS`.
+        Which kernel runs: one of `bothways.kernels.BACKENDS`.
+
+    Attributes
+    ----------
+    last_choice : Choice or None
+        The kernel that ran the last call, and why.
     """
 
-    def __init__(
-        self,
-        cell: Cell,
-        input_size: int,
-        hidden_size: int,
-        num_layers: int = 1,
-        bias: bool = True,
-        batch_first: bool = False,
-        dropout: float = 0.0,
-        bidirectional: bool = False,
-        proj_size: int = 0,
-        device: Any = None,
-        dtype: Any = None,
-        *,
-        backend: str = "auto",
-    ) -> None:
-        super().__init__(
-            cell.mode,
-            input_size,
-            hidden_size,
-            num_layers=num_layers,
-            bias=bias,
-            batch_first=batch_first,
-            dropout=dropout,
-            bidirectional=bidirectional,
-            proj_size=proj_size,
-            device=device,
-            dtype=dtype,
-        )
-        self.cell = cell
+    last_choice: Choice | None = None
+
+    def __init__(self, *arguments: Any, backend: str = "auto", **options: Any) -> None:
+        super().__init__(*arguments, **options)
         self.backend = backend
+        self._weight_names = tuple(name for name, _ in self.named_parameters())
+
+    @property
+    def cell(self) -> Cell:
+        """The gates and states of these layers."""
+        return CELLS[self.mode]
 
     @property
     def num_directions(self) -> int:
-        """1 forward only, 2 both ways."""
+        """2 if bidirectional, otherwise 1."""
         return 2 if self.bidirectional else 1
 
     @property
     def output_size(self) -> int:
-        """Features of one output step: both directions side by side."""
+        """Features of the outputs at one time step, of both directions."""
         return (self.proj_size or self.hidden_size) * self.num_directions
 
     @property
-    def _weights(self) -> list[Tensor]:
-        """All weights in torch's order, whatever stands in for a parameter now."""
-        return [self._weight(name) for name in self._flat_weights_names]
-
-    def _weight(self, name: str) -> Tensor:
-        plain = self._parameters  # attributes are slow to look up, and parametrizations are those
-        return cast(Tensor, plain[name] if name in plain else getattr(self, name))
-
-    @property
     def backend_choice(self) -> Choice:
-        """Which backend runs these layers now, and why."""
-        return self._choose(self._weights)
+        """Which kernel runs a call with plain tensors now, and why."""
+        return self._choose(self._current_weights())
 
     def _choose(self, tensors: list[Tensor]) -> Choice:
         return choose_backend(
@@ -94,10 +71,25 @@ class RecurrentLayers(torch.nn.RNNBase):
             tensors=tensors,
         )
 
+    def _current_weights(self) -> list[Tensor]:
+        """Return all weights in torch's order; parametrizations may replace parameters."""
+        return [self._weight(name) for name in self._weight_names]
+
+    def _weight(self, name: str) -> Tensor:
+        weight = self._parameters.get(name)  # much faster than an attribute of a module
+        if weight is None:
+            weight = getattr(self, name, None)
+        if weight is None:
+            raise ShapeError(
+                f"{name} of {type(self).__name__} is missing; expected a tensor. Assign it again, "
+                "or build the layer anew."
+            )
+        return cast(Tensor, weight)
+
     def outputs(
         self, input: Tensor, hx: States | None = None, *, lengths: Any = None
     ) -> tuple[Tensor, States]:
-        """Run all steps; `forward` with the states always as a tuple.
+        """Run all time steps, like `forward`, with the states always in a tuple.
 
         Parameters
         ----------
@@ -105,36 +97,35 @@ class RecurrentLayers(torch.nn.RNNBase):
         unbatched (time, input_size)
             Steps at or past `lengths` never affect any result; they may hold NaN.
         hx : tuple of Tensor (num_layers * num_directions, batch, size), optional
-            Initial `h_0`, and `c_0` for an LSTM. Zeros where not given.
+            Initial `h_0`, and `c_0` for an LSTM; default: zeros.
         lengths : int64 Tensor or list (batch,), 1 <= lengths <= time, optional
-            In any order. Each row as long as the time axis where not given.
+            In any order; default: every row has `time` steps.
 
         Returns
         -------
-        outputs : Tensor, shaped as `input` but for its last axis, `output_size`
+        outputs : Tensor, shaped as `input`, with `output_size` features
             Zero at and past `lengths`.
         states : tuple of Tensor (num_layers * num_directions, batch, size)
-            Each row's state after its own last step; backward, after its step 0.
+            The state of each row after its last step; of the backward direction, after step 0.
 
         Raises
         ------
         ShapeError
             If `input`, `hx` or `lengths` do not fit each other or the weights.
         """
-        steps, lengths, initial, batched = self._prepared(input, hx, lengths)
-        kernel, stack = self._kernel_and_stack(steps, initial)
-        outputs, states = kernel.outputs(stack, steps, lengths, initial)
-        if not batched:
+        kernel, arguments = self._prepared(input, hx, lengths)
+        outputs, states = kernel.outputs(*arguments)
+        if input.dim() == 2:
             return outputs[:, 0], tuple(state[:, 0] for state in states)
         return (outputs.transpose(0, 1) if self.batch_first else outputs), states
 
     def last_outputs(
         self, input: Tensor, hx: States | None = None, *, lengths: Any = None
     ) -> Tensor:
-        """Return the outputs at each row's last step, and compute no more than that needs.
+        """Return the outputs at the last step of each row, and compute only what they need.
 
-        The top layer's backward direction has read one step there, so one step is all it runs;
-        gradients are those of taking that step from `outputs`.
+        The backward direction of the top layer has read one step there, so it runs one step only.
+        The gradients are those of selecting the step from `outputs`.
 
         Parameters
         ----------
@@ -150,55 +141,56 @@ class RecurrentLayers(torch.nn.RNNBase):
         ShapeError
             As `outputs`.
         """
-        steps, lengths, initial, batched = self._prepared(input, hx, lengths)
-        kernel, stack = self._kernel_and_stack(steps, initial)
-        last = kernel.last_outputs(stack, steps, lengths, initial)
-        return last if batched else last[0]
+        kernel, arguments = self._prepared(input, hx, lengths)
+        last = kernel.last_outputs(*arguments)
+        return last[0] if input.dim() == 2 else last
 
     def _prepared(
         self, input: Tensor, hx: States | None, lengths: Any
-    ) -> tuple[Tensor, Tensor | None, States | None, bool]:
-        """Return time-major steps, lengths (None if all rows are full), states, batched."""
-        batched = input.dim() == 3
-        if not batched:
-            if input.dim() != 2:
-                raise ShapeError(
-                    f"input has {input.dim()} axes, shape {tuple(input.shape)}; expected 3, or 2 "
-                    "for a single sequence. Add the missing axis."
-                )
-            if lengths is not None:
-                raise ShapeError(
-                    "lengths was given with unbatched input; expected a batch. "
-                    "Cut the sequence instead, or add a batch axis."
-                )
-        if input.shape[-1] != self.input_size:
-            raise ShapeError(
-                f"input has {input.shape[-1]} features a step, shape {tuple(input.shape)}; "
-                f"expected input_size {self.input_size}. Check the order of the axes."
-            )
-        weight = self._weight(self._flat_weights_names[0])
-        if input.dtype != weight.dtype and not torch.is_autocast_enabled(input.device.type):
-            raise ShapeError(
-                f"input has dtype {input.dtype} but the weights have {weight.dtype}; expected the "
-                f"same. Use input.to({weight.dtype})."
-            )
-        if not batched:
+    ) -> tuple[Kernel, tuple[Stack, Tensor, Tensor | None, States | None]]:
+        """Return the kernel and its arguments: stack, time-major steps, lengths, states."""
+        weights = self._current_weights()
+        self._check_input(input, weights[0], lengths)
+        if input.dim() == 2:
             steps = input[:, None]
         else:
             steps = input.transpose(0, 1) if self.batch_first else input
         time, batch_size, _ = steps.shape
         if time == 0:
             raise ShapeError(
-                f"input has no steps, shape {tuple(input.shape)}; expected at least 1. Leave empty "
-                "sequences out."
+                f"input has no steps, shape {tuple(input.shape)}; expected at least 1. Leave out "
+                "empty sequences."
             )
-        if lengths is not None:
-            lengths = checked_lengths(lengths, batch_size, time)
-            if bool((lengths == time).all()):
-                lengths = None
-        return steps, lengths, self._initial(hx, steps, batched), batched
+        checked = Lengths.of(lengths, batch_size, time)
+        initial = self._initial(hx, steps, batched=input.dim() == 3)
+        choice = self._choose([*weights, steps, *(initial or ())])
+        if not is_traced():
+            self.last_choice = choice
+        return choice.kernel, (self._stack(weights), steps, checked.values_if_ragged, initial)
 
-    def _initial(self, hx: States | None, steps: Tensor, batched: bool) -> States | None:
+    def _check_input(self, input: Tensor, weight: Tensor, lengths: Any) -> None:
+        if input.dim() not in (2, 3):
+            raise ShapeError(
+                f"input has {input.dim()} axes, shape {tuple(input.shape)}; expected 3, or 2 "
+                "for a single sequence. Add the missing axis."
+            )
+        if input.dim() == 2 and lengths is not None:
+            raise ShapeError(
+                "lengths was passed with unbatched input; expected a batch. "
+                "Cut the sequence instead, or add a batch axis."
+            )
+        if input.shape[-1] != self.input_size:
+            raise ShapeError(
+                f"input has {input.shape[-1]} features a step, shape {tuple(input.shape)}; "
+                f"expected input_size {self.input_size}. Check the order of the axes."
+            )
+        if input.dtype != weight.dtype and not torch.is_autocast_enabled(input.device.type):
+            raise ShapeError(
+                f"input has dtype {input.dtype} but the weights have {weight.dtype}; expected the "
+                f"same. Use input.to({weight.dtype})."
+            )
+
+    def _initial(self, hx: States | None, steps: Tensor, *, batched: bool) -> States | None:
         if hx is None:
             return None
         num_states = self.num_layers * self.num_directions
@@ -215,14 +207,9 @@ class RecurrentLayers(torch.nn.RNNBase):
             if tuple(state.shape) != shape:
                 raise ShapeError(
                     f"{name}_0 has shape {tuple(state.shape)}; expected {shape}: (num_layers * "
-                    "num_directions, batch, size). Leave it out for zeros."
+                    "num_directions, batch, size). Omit it for zeros."
                 )
         return hx
-
-    def _kernel_and_stack(self, steps: Tensor, initial: States | None) -> tuple[Kernel, Stack]:
-        weights = self._weights
-        choice = self._choose([*weights, steps, *(initial or ())])
-        return choice.kernel, self._stack(weights)
 
     def _stack(self, weights: list[Tensor]) -> Stack:
         count = 2 + 2 * self.bias + (self.proj_size > 0)  # tensors of one direction
@@ -239,13 +226,13 @@ class RecurrentLayers(torch.nn.RNNBase):
         return Stack(self.cell, layers, self.dropout if self.training else 0.0)
 
     def run(self, input: Steps, hx: States | None, lengths: Any) -> tuple[Steps, States]:
-        """Run `outputs`; a PackedSequence is taken too, and comes back as one."""
+        """Run `outputs`, for a tensor or a PackedSequence; return outputs of the same kind."""
         if not isinstance(input, PackedSequence):
             return self.outputs(input, hx, lengths=lengths)
         if lengths is not None:
             raise ShapeError(
-                "lengths was given with a PackedSequence, which has its own; expected one of the "
-                "two. Leave lengths out."
+                "lengths was passed with a PackedSequence, which contains its own; expected one of "
+                "them. Omit lengths."
             )
         padded, packed_lengths = pad_packed_sequence(input, batch_first=self.batch_first)
         outputs, states = self.outputs(padded, hx, lengths=packed_lengths)

@@ -1,4 +1,4 @@
-"""Convolutions before the recurrent layers, which make long sequences short."""
+"""Convolutions before the recurrent layers, which shorten long sequences."""
 
 import itertools
 
@@ -6,21 +6,20 @@ import torch
 from torch import Tensor, nn
 
 from bothways.config import ModelConfig
-from bothways.kernels.lengths import valid_steps
+from bothways.kernels.lengths import Lengths
 
 
 class ConvolutionalStem(nn.Module):
-    """Strided convolutions over time, each followed by ReLU, on ragged rows.
+    """Strided convolutions over time with ReLU, exact for ragged batches.
 
-    Whatever lies at or past a row's length is set to zero before each convolution, as its own
-    padding is: a row's outputs are those it has alone.
+    The padding of a row is set to zero before each convolution, so that its outputs are the same as
+    for the row alone.
 
     Parameters
     ----------
     config : ModelConfig
         `stem_channels`, `stem_kernel`, `stem_stride` and `stem_layers`.
     input_size : int
-        Features that come in.
 
     References
     ----------
@@ -30,7 +29,7 @@ class ConvolutionalStem(nn.Module):
 
     def __init__(self, config: ModelConfig, input_size: int) -> None:
         super().__init__()
-        assert config.stem_channels is not None  # whoever builds a stem has asked for one
+        assert config.stem_channels is not None  # otherwise the model has no stem
         sizes = [input_size] + [config.stem_channels] * config.stem_layers
         self.stride = config.stem_stride
         self.convolutions = nn.ModuleList(
@@ -40,28 +39,29 @@ class ConvolutionalStem(nn.Module):
                 config.stem_kernel,
                 stride=config.stem_stride,
                 padding=config.stem_kernel // 2,
+                dtype=torch.float32,
             )
             for before, after in itertools.pairwise(sizes)
         )
 
-    def forward(self, inputs: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """Run the stem.
+    def forward(self, inputs: Tensor, lengths: Lengths) -> tuple[Tensor, Lengths]:
+        """Run the convolutions.
 
         Parameters
         ----------
         inputs : Tensor (batch, time, input_size)
-            Steps at or past `lengths` never affect any result; they may hold NaN.
-        lengths : int64 Tensor (batch,), 1 <= lengths <= time
+            Steps at or past `lengths` never affect any result; they may be NaN.
+        lengths : Lengths
 
         Returns
         -------
         outputs : Tensor (batch, shorter time, stem_channels)
-        lengths : int64 Tensor (batch,)
-            Divided by the stride once for each convolution, rounded up: at least 1.
+        lengths : Lengths
+            Divided by the stride for each convolution, rounded up.
         """
         steps = inputs.transpose(1, 2)  # (batch, features, time)
         for convolution in self.convolutions:
-            valid = valid_steps(lengths, steps.shape[2], steps.device).T[:, None]
+            valid = lengths.is_valid(steps.device)[:, None]
             steps = torch.relu(convolution(torch.where(valid, steps, 0.0)))
-            lengths = (lengths + self.stride - 1) // self.stride
+            lengths = lengths.after_stride(self.stride, steps.shape[2])
         return steps.transpose(1, 2), lengths

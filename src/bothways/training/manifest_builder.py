@@ -97,7 +97,9 @@ def manifest_for(request: Request, dataset: Dataset) -> Manifest:
 
 
 def _range(sequences: Sequences, model: ModelConfig) -> tuple[float, float] | None:
-    low, high = value_range(sequences, missing=model.missing != "refuse", features=model.amounts)
+    low, high = value_range(
+        sequences, missing=model.missing != "refuse", features=model.numeric_features
+    )
     return (low, high) if low <= high else None
 
 
