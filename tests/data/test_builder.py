@@ -105,7 +105,7 @@ def test_groups_in_the_file_count_without_being_asked_for(tmp_path):
 
 
 def test_names_that_are_numbers_are_names_in_a_table(tmp_path):
-    rows = [f"{n},{n},{'ab'[n % 2]}" for n in range(6)]
+    rows = [f"{n},{n * n},{'ab'[n % 2]}" for n in range(6)]
     for name, some in (("train.csv", rows), ("test.csv", rows[:2])):
         (tmp_path / name).write_text("\n".join(["id,x,label", *some]) + "\n")
     with pytest.raises(DataError, match="sequence '0' is in train and in test"):
@@ -133,9 +133,17 @@ def test_a_class_that_training_does_not_know_is_named(tmp_path):
         open_dataset(train, classes=("a", "c"))
 
 
-@pytest.mark.parametrize("option", [{"sequence": "id"}, {"window": 3}, {"validation": "x.csv"}])
-def test_options_of_tables_are_refused_for_arrays(option):
-    with pytest.raises(DataError, match="mnist holds arrays"):
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        ({"sequence": "id"}, "mnist holds arrays, so --sequence id has no meaning"),
+        ({"by_time": True}, "mnist holds arrays without times"),
+        ({"window": 3}, "mnist has a test part of its own; expected no --window"),
+        ({"validation": "x.csv"}, "mnist has a test part of its own"),
+    ],
+)
+def test_options_of_tables_are_refused_for_arrays(option, message):
+    with pytest.raises(DataError, match=message):
         open_dataset("mnist", DataOptions(**option))
 
 
@@ -170,11 +178,12 @@ def test_a_class_that_training_lacks_is_said(tmp_path):
     assert "no training sequence has the class c" in dataset.notes
 
 
-def test_amounts_in_place_of_classes_are_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr("bothways.data.dataset.MAX_CLASSES", 9)
+def test_more_classes_than_expected_are_refused(tmp_path):
     records = [{"values": [n], "label": str(n / 7)} for n in range(20)]
-    with pytest.raises(DataError, match=r"has 20 classes, .* expected 2 to 9\. Is the label"):
-        open_dataset(write(tmp_path / "x.jsonl", records))
+    path = write(tmp_path / "x.jsonl", records)
+    with pytest.raises(DataError, match=r"has 20 classes, .* expected 2 to 9\..*--max-classes 20"):
+        open_dataset(path, DataOptions(max_classes=9))
+    assert len(open_dataset(path, DataOptions(max_classes=20)).classes) == 20
 
 
 @pytest.mark.parametrize(

@@ -63,7 +63,7 @@ def test_copies_of_held_out_sequences_are_counted_or_dropped():
 
 
 def test_swapped_axes_constant_missing_and_leaking_features():
-    assert "3 steps of 500 features" in warnings_of(dataset(noise(4, 3, 500), [0, 1, 0, 1]))
+    assert "3 time steps of 500 features" in warnings_of(dataset(noise(4, 3, 500), [0, 1, 0, 1]))
     arrays = noise(4, features=4)
     for n, values in enumerate(arrays):
         values[:, 1] = 7

@@ -213,7 +213,7 @@ def test_amounts_beside_tokens_are_encoded_as_ever(missing):
     model = SequenceClassifier(config)
     assert model.encoder.encoded_size == (4 if missing == "mask" else 2) + 4
     assert len(model.encoder.mean) == 2
-    assert config.amounts == [0, 2]
+    assert config.numeric_features == [0, 2]
 
 
 def test_inspection_lists_the_names(tmp_path, capsys):
@@ -230,19 +230,19 @@ def test_text_columns_are_left_out_unless_they_are_named(tmp_path):
     path = write(tmp_path / "x.csv", cases(20))
     dataset = open_dataset(path, DataOptions(label="outcome"))
     assert dataset.features == ("amount",)
-    assert "left out, for they hold no numbers: event, split (--categorical" in dataset.notes[0]
+    assert "ignored non-numeric columns: event ('" in dataset.notes[1]
     both = DataOptions(features=("amount",), **OPTIONS)
     assert open_dataset(path, both).features == ("amount", "event")
 
 
 def test_wrong_columns_are_named(tmp_path, monkeypatch):
     path = write(tmp_path / "x.csv", cases(20))
-    with pytest.raises(DataError, match=r"feature 'evnt' is no column.*Check --categorical"):
+    with pytest.raises(DataError, match=r"feature 'evnt' is not a column.*Check --categorical"):
         open_dataset(path, DataOptions(categorical=("evnt",), label="outcome"))
-    with pytest.raises(DataError, match="feature 'outcome' has another part to play"):
+    with pytest.raises(DataError, match="feature 'outcome' has another role"):
         open_dataset(path, DataOptions(categorical=("outcome",), label="outcome"))
     monkeypatch.setattr("bothways.data.readers.tables.MAX_TOKENS", 3)
-    with pytest.raises(DataError, match="column 'event' holds more than 3 different names"):
+    with pytest.raises(DataError, match="column 'event' has more than 3 different values"):
         open_dataset(path, DataOptions(**OPTIONS))
     with pytest.raises(ConfigError, match="categories has 1 entries but input_size is 2"):
         ModelConfig(input_size=2, num_classes=2, categories=(3,))

@@ -246,7 +246,7 @@ def test_some_have_times_and_some_have_none(tmp_path):
     rows = list(csv.DictReader(io.StringIO(file.getvalue())))
     assert [row["start_time"] for row in rows] == ["", "", "", "5.0", ""]
     assert [row["end_time"] for row in rows] == ["", "", "", "7.0", ""]
-    assert [row["end"] for row in rows] == ["4", "4", "3", "3", "3"]
+    assert [row["end"] for row in rows] == ["3"] * 5  # arrays are cut into windows too
     file = io.StringIO()
     write_answers(predict_files(windows_model(), paths, pytest.fail), file, "jsonl")
     found = [json.loads(line) for line in file.getvalue().splitlines()]

@@ -138,16 +138,16 @@ def test_what_has_one_label_a_sequence_is_refused(tmp_path):
     (tmp_path / "x.ts").write_text("@classLabel true a b\n@data\n1,2:a\n3,4:b\n")
     with pytest.raises(DataError, match="one class for all its steps; expected one for each"):
         open_dataset(str(tmp_path / "x.ts"), STEPS)
-    with pytest.raises(DataError, match="mnist has one label a sequence"):
+    with pytest.raises(DataError, match="mnist has one label for each sequence"):
         open_dataset("mnist", STEPS)
     with pytest.raises(ConfigError, match="ignore is 'x' but labels are of sequences"):
         DataOptions(ignore="x")
     np.savez(tmp_path / "x.npz", inputs=np.ones((3, 4, 2)), labels=np.ones((3, 3), int))
     with pytest.raises(DataError, match=r"labels has shape \(3, 3\) but there are 3 sequences"):
-        read_npz(tmp_path / "x.npz", "step")
+        read_npz(tmp_path / "x.npz", STEPS)
     np.savez(tmp_path / "y.npz", values=np.ones((4, 2)), offsets=[0, 4], labels=[0, 1])
     with pytest.raises(DataError, match="labels has 2 entries but there are 4 steps"):
-        read_npz(tmp_path / "y.npz", "step")
+        read_npz(tmp_path / "y.npz", STEPS)
     (tmp_path / "z.jsonl").write_text('{"values": [1, 2], "label": ["a"]}\n')
     with pytest.raises(DataError, match="line 1: label has 1 entries but there are 2 steps"):
         open_dataset(str(tmp_path / "z.jsonl"), STEPS)

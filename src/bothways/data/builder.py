@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -9,11 +10,14 @@ import torch
 
 from bothways.data.dataset import Dataset, with_trained_vocabularies
 from bothways.data.mapped_steps import StepWriter
+from bothways.data.offsets import find_offsets, subtract_offsets
 from bothways.data.options import DataOptions
 from bothways.data.record import PARTS, Array, Part, Record, Source
 from bothways.data.sequences import IGNORED, Sequences
 from bothways.data.splitting import with_test_part
 from bothways.errors import DataError
+
+_SAMPLE_VALUES = 1 << 18  # read before it is decided what to subtract from features
 
 
 class _Collected:
@@ -133,10 +137,12 @@ def collect(
         parts[record.part or "train"].add(record, f"{path}, {record.place}")
         _limit(parts.values(), options)
     vocabularies = {feature: own.tokens for feature, own in source.vocabularies.items()}
+    offsets = tuple(source.offsets)
+    reading = options.model_copy(update={"vocabularies": vocabularies, "offsets": offsets})
     for part, other_path in others.items():
-        other = open_other(other_path, options.model_copy(update={"vocabularies": vocabularies}))
+        other = open_other(other_path, reading)
         _check_other(path, source, other_path, other, part, parts[part])
-        for record in checked_records(other_path, other, options, missing=missing):
+        for record in checked_records(other_path, other, reading, missing=missing):
             parts[part].add(record, f"{other_path}, {record.place}")
             _limit(parts.values(), options)
         if not len(parts[part]):
@@ -149,6 +155,12 @@ def collect(
     _refuse_shared(path, "sequence", {part: some.names for part, some in parts.items()})
     _refuse_shared(path, "group", {part: some.groups for part, some in parts.items()})
     names = classes or source.classes or _in_order(parts.values())
+    if len(names) > options.max_classes:
+        raise DataError(
+            f"{path} has {len(names):,} classes, {', '.join(names[:3])}, …; expected 2 to "
+            f"{options.max_classes:,}. If the label is not a number or a name, add --max-classes "
+            f"{len(names)}."
+        )
     made = _numbered(path, parts, names)
     notes = list(source.notes)
     if unlabelled := sum(part.unlabelled for part in parts.values()):
@@ -164,6 +176,7 @@ def collect(
         validation=made.get("validation"),
         features=source.features if source.has_columns else (),
         vocabularies=vocabularies,
+        offsets=offsets,
         in_time_order=options.by_time,
         notes=tuple(notes),
     )
@@ -218,32 +231,57 @@ def _order_of_time(path: Path, part: _Collected) -> torch.Tensor:
 def checked_records(
     path: Path, source: Source, options: DataOptions, *, missing: bool = True
 ) -> Iterator[Record]:
-    """Yield the records, cut into windows if that is asked for, each fit to be used.
+    """Yield the validated records of a source, with float32 values, cut into windows if asked.
 
-    A record without a group becomes one of its own, which its windows share.
-    Without `missing`, NaN is refused too.
+    A record without a group becomes a group of its own, which its windows share. Infinite values,
+    and without `missing` NaN too, raise an error. Large constants are subtracted from features:
+    those in `options.offsets`, or else those found in the first records, which are then in
+    `source.offsets`.
     """
-    for record in source.records:
-        place = f"{path}, {record.place}"
-        values = record.values
-        if values.shape[1] != len(source.features):
-            raise DataError(
-                f"{place} has {values.shape[1]} features a step; expected {len(source.features)}, "
-                "as the first sequence has. Mend it, or leave it out."
-            )
-        bad = np.isinf(values) if missing else ~np.isfinite(values)
-        if bad.any():
-            step, feature = (int(n) for n in np.argwhere(bad)[0])
-            what = "missing" if np.isnan(values[step, feature]) else "infinite"
-            raise DataError(
-                f"{place}: {source.features[feature]!r} is {what} at step {step}; expected finite "
-                "numbers. Mend it, or leave the sequence out"
-                + (", or set missing=mean." if what == "missing" else ".")
-            )
+    records: Iterator[Record]
+    records = (_checked(path, source, record, missing=missing) for record in source.records)
+    reduced = bool(source.offsets)  # by a reader of whole arrays
+    source.offsets[:] = source.offsets or options.offsets or ()
+    if options.offsets is None and not reduced:
+        sample, size = [], 0
+        for record in records:
+            sample.append(record)
+            size += record.values.size
+            if size > _SAMPLE_VALUES:
+                break
+        if sample:
+            values = np.concatenate([record.values for record in sample])
+            categorical = [name in source.vocabularies for name in source.features]
+            source.offsets[:] = find_offsets(np.where(categorical, 0.0, values))
+        records = chain(sample, records)
+    for record in records:
+        values = subtract_offsets(record.values, () if reduced else tuple(source.offsets))
         group = record.group
         if group is None:
             group = record.name if record.named else f"{path}:{record.name}"
-        yield from _windows(replace(record, group=group), options)
+        yield from _windows(replace(record, values=values, group=group), options)
+
+
+def _checked(path: Path, source: Source, record: Record, *, missing: bool) -> Record:
+    place = f"{path}, {record.place}"
+    values = record.values
+    if values.shape[1] != len(source.features):
+        raise DataError(
+            f"{place} has {values.shape[1]} features; expected {len(source.features)}, as in the "
+            "first sequence. Fix or remove the sequence."
+        )
+    with np.errstate(over="ignore"):  # beyond float32 is infinite
+        found = values.astype(np.float32, copy=False)
+    bad = np.isinf(found) if missing else ~np.isfinite(found)
+    if bad.any():
+        step, feature = (int(n) for n in np.argwhere(bad)[0])
+        what = "missing" if np.isnan(values[step, feature]) else "infinite"
+        advice = ", or set missing=mean" if what == "missing" else ""
+        raise DataError(
+            f"{place}: {source.features[feature]!r} is {what} at step {step}; expected finite "
+            f"numbers. Fix or remove the sequence{advice}."
+        )
+    return record
 
 
 def _windows(record: Record, options: DataOptions) -> Iterator[Record]:

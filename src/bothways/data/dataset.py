@@ -1,6 +1,7 @@
 """A labelled data set: training and test sequences, and the names of the classes."""
 
 import hashlib
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
@@ -11,9 +12,6 @@ from bothways.data.sequences import Sequences
 from bothways.data.value_range import check_finite
 from bothways.data.vocabulary import UNKNOWN
 from bothways.errors import DataError
-
-MAX_CLASSES = 5_000
-"""More are taken for a mistake: amounts, names or times in place of classes."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +33,9 @@ class Dataset:
     vocabularies : dict
         The tokens of each categorical feature, by its name, in the order of their numbers from 1;
         0 stands for any other.
+    offsets : tuple of float
+        What was subtracted from each feature, in float64, before it was rounded to float32; empty
+        if nothing was. See `bothways.data.offsets`.
     drop_copies : bool
         Whether training sequences that are held out too are to be dropped.
     in_time_order : bool
@@ -47,7 +48,7 @@ class Dataset:
     Raises
     ------
     DataError
-        If there are fewer than two classes, too many, or two of one name, labels are missing, one
+        If there are fewer than two classes, or two of one name, labels are missing, one
         has no class, no step of a sequence has a label, a vocabulary is of no feature, or parts
         differ in `input_size` or in what has a label.
     """
@@ -59,18 +60,18 @@ class Dataset:
     validation: Sequences | None = None
     features: tuple[str, ...] = ()
     vocabularies: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    offsets: tuple[float, ...] = ()
     drop_copies: bool = False
     in_time_order: bool = False
     notes: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        if not 2 <= len(self.classes) <= MAX_CLASSES:
-            few = ", ".join(self.classes[:3]) or "none"
+        if len(self.classes) < 2:
             raise DataError(
-                f"{self.name} has {len(self.classes):,} class{'es' * (len(self.classes) != 1)}, "
-                f"{few}{', …' * (len(self.classes) > 3)}; expected 2 to {MAX_CLASSES:,}. "
-                + ("Label others too." if len(self.classes) < 2 else "Is the label an amount?")
+                f"{self.name} has {len(self.classes)} class{'es' * (len(self.classes) != 1)}, "
+                f"{', '.join(self.classes) or 'none'}; expected at least 2. Label other sequences "
+                "too."
             )
         for name in self.vocabularies:
             if name not in self.features:
@@ -78,11 +79,11 @@ class Dataset:
                     f"{self.name}: vocabularies has {name!r}, which is none of the features "
                     f"{', '.join(self.features) or '(no names)'}. Name the features."
                 )
-        for name in self.classes:
-            if self.classes.count(name) > 1:
-                raise DataError(
-                    f"{self.name}: classes has {name!r} twice; expected each name once. Rename one."
-                )
+        name, times = Counter(self.classes).most_common(1)[0]
+        if times > 1:
+            raise DataError(
+                f"{self.name}: classes has {name!r} twice; expected each name once. Rename one."
+            )
         for part, sequences in self.parts.items():
             if not sequences.is_labelled:
                 raise DataError(f"{self.name}: the {part} sequences have no labels. Add them.")

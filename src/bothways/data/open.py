@@ -4,15 +4,13 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from bothways.config import Target
 from bothways.data.builder import collect
 from bothways.data.builtin.mnist import mnist
 from bothways.data.dataset import Dataset, check_values, copies_note, copies_of, mind_copies
 from bothways.data.options import DataOptions
-from bothways.data.readers.labelled import read_idx, read_npy, read_npz
+from bothways.data.readers.labelled import as_source, read_idx, read_npy, read_npz
 from bothways.data.readers.registry import (
     KNOWN_ENDINGS,
-    RECORD_READERS,
     has_columns,
     open_records,
     record_reader,
@@ -20,7 +18,7 @@ from bothways.data.readers.registry import (
 from bothways.data.readers.unlabelled import Piece, check_readable, read_unlabelled
 from bothways.data.record import Array, Part, Source
 from bothways.data.splitting import hold_out, with_test_part
-from bothways.data.summary import FeatureSummary, RepeatedTimes, inspect_dataset
+from bothways.data.summary import FeatureSummary, RepeatedTimes, axes_warning, inspect_dataset
 from bothways.errors import DataError
 
 __all__ = [
@@ -102,45 +100,50 @@ def open_dataset(
     options = options or DataOptions()
     found = find_source(source)
     path = Path(found)
-    if found not in _BUILT_IN and record_reader(path) is not None:
-        repeated = RepeatedTimes()
-        main = repeated.watch(open_records(path, options))
-        named: dict[Part, str | None]
-        named = {"validation": options.validation, "test": _test_file(path, options)}
-        others: dict[Part, Path] = {
-            part: Path(find_source(file)) for part, file in named.items() if file is not None
-        }
-        if options.test is None and "test" in others:
-            main.notes.append(f"guessed: test data {others['test'].name}, beside it")
-
-        def open_other(file: Path, options: DataOptions) -> Source:
-            return repeated.watch(_records_of(file, options))
-
-        dataset = collect(
-            path.name, path, main, options, others, open_other, classes, missing=missing
-        )
-        dataset = replace(dataset, warnings=repeated.warnings)
-        return mind_copies(replace(dataset, drop_copies=options.drop_copies))
-    _refuse_columns(source, options)
     if found in _BUILT_IN:
+        _refuse_columns(source, options)
         if options.target == "step":
-            raise DataError(f"{found} has one label a sequence; leave --target step out.")
+            raise DataError(f"{found} has one label for each sequence; omit --target step.")
         return with_test_part(_BUILT_IN[found](), options.test_fraction, options.split_seed)
-    dataset = _array_reader(path)(path, options.target)
-    dataset = with_test_part(dataset, options.test_fraction, options.split_seed)
+    if record_reader(path) is None:
+        _refuse_columns(source, options)
+        if not (options.window or options.test or options.validation):
+            dataset = _array_reader(path)(path, options)
+            dataset = replace(dataset, warnings=_swapped_axes(dataset))
+            dataset = with_test_part(dataset, options.test_fraction, options.split_seed)
+            return mind_copies(replace(dataset, drop_copies=options.drop_copies))
+    repeated = RepeatedTimes()
+    main = repeated.watch(_source_of(path, options))
+    named: dict[Part, str | None]
+    named = {"validation": options.validation, "test": _test_file(path, options)}
+    others: dict[Part, Path] = {
+        part: Path(find_source(file)) for part, file in named.items() if file is not None
+    }
+    if options.test is None and "test" in others:
+        main.notes.append(f"guessed: test data {others['test'].name}, next to it")
+
+    def open_other(file: Path, options: DataOptions) -> Source:
+        return repeated.watch(_source_of(file, options))
+
+    dataset = collect(path.name, path, main, options, others, open_other, classes, missing=missing)
+    dataset = replace(dataset, warnings=(*repeated.warnings, *_swapped_axes(dataset)))
     return mind_copies(replace(dataset, drop_copies=options.drop_copies))
 
 
-def _records_of(path: Path, options: DataOptions) -> Source:
-    if record_reader(path) is None:
-        raise DataError(
-            f"{path} has the ending {path.suffix!r}; expected {', '.join(RECORD_READERS)} or a "
-            "folder. Convert it."
-        )
-    return open_records(path, options)
+def _swapped_axes(dataset: Dataset) -> tuple[str, ...]:
+    """Return a warning if an array's axes look swapped; named features cannot be swapped."""
+    warning = None if dataset.features else axes_warning(dataset.train)
+    return () if warning is None else (warning,)
 
 
-def _array_reader(path: Path) -> Callable[[Path, Target], Dataset]:
+def _source_of(path: Path, options: DataOptions) -> Source:
+    """Return the records of a labeled file of any format."""
+    if record_reader(path) is not None:
+        return open_records(path, options)
+    return as_source(_array_reader(path)(path, options))
+
+
+def _array_reader(path: Path) -> Callable[[Path, DataOptions], Dataset]:
     start = check_readable(path)
     if start.startswith((b"\0\0", b"\x1f\x8b")):
         return read_idx
@@ -163,18 +166,19 @@ def _test_file(path: Path, options: DataOptions) -> str | None:
 
 
 def _refuse_columns(source: str, options: DataOptions) -> None:
-    """Refuse options that arrays have no columns or files for."""
-    names = ("sequence", "time", "label", "group", "split", "features", "window", "validation")
+    """Raise DataError for options that need columns or times."""
+    names = ("sequence", "time", "label", "group", "split", "features")
     for name in (*names, "ignore", "categorical"):
         given = getattr(options, name)
         if given:
             text = ",".join(given) if isinstance(given, tuple) else given
             raise DataError(
-                f"{source} holds arrays, so --{name} {text} means nothing; expected a table. "
-                "Leave it out."
+                f"{source} holds arrays, so --{name} {text} has no meaning; expected a table. "
+                "Omit it."
             )
-    if options.test is not None or options.by_time:
+    if options.by_time:
+        raise DataError(f"{source} holds arrays without times; expected times. Omit --by-time.")
+    if source in _BUILT_IN and (options.window or options.test or options.validation):
         raise DataError(
-            f"{source} holds arrays; expected its test part in it, or --test with a fraction. "
-            "Leave --test FILE and --by-time out."
+            f"{source} has a test part of its own; expected no --window and no files. Omit them."
         )

@@ -1,6 +1,6 @@
 """How to read and split a dataset."""
 
-from typing import Self
+from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -41,7 +41,19 @@ class DataOptions(Settings):
         A label of steps that count for nothing, as those without a label do.
     memory_mb : int
         Steps that take more memory, in MiB, are kept in a temporary file. It is in the folder
-        `TMPDIR`, or where that is not set in /var/tmp.
+        `TMPDIR`, or in /var/tmp if that is not set.
+    sort : bool
+        Sort the rows of a table by sequence and time even if the table takes more than `memory_mb`;
+        smaller tables are sorted if they need to be.
+    decimal : str, optional
+        The decimal separator of a CSV file, "." or ","; default: recognized.
+    axes : ntc or nct
+        The order of the axes of 3-D arrays: sequences, time steps, features; or, as in sktime and
+        aeon, sequences, features (channels), time steps.
+    offsets : tuple of float
+        What is subtracted from each feature before it is rounded to float32; default: found.
+    max_classes : int
+        More classes than this raise an error: the label is probably a number, a name or a time.
     """
 
     sequence: str | None = None
@@ -63,6 +75,11 @@ class DataOptions(Settings):
     target: Target = "sequence"
     ignore: str | None = None
     memory_mb: int = Field(default=1024, ge=1)
+    sort: bool = False
+    decimal: Literal[".", ","] | None = None
+    axes: Literal["ntc", "nct"] = "ntc"
+    offsets: tuple[float, ...] | None = None
+    max_classes: int = Field(default=5000, ge=2)
 
     def for_use(self) -> "DataOptions":
         """Return how a model reads new data: recordings whole, where it is steps that have labels.
@@ -75,7 +92,16 @@ class DataOptions(Settings):
 
     def without_columns(self) -> "DataOptions":
         """Return what is left of them for a file that has no columns."""
-        kept = {"target", "ignore", "window", "stride", "memory_mb"}
+        kept = {
+            "target",
+            "ignore",
+            "window",
+            "stride",
+            "memory_mb",
+            "axes",
+            "offsets",
+            "max_classes",
+        }
         return DataOptions(**self.model_dump(include=kept))
 
     @model_validator(mode="after")

@@ -29,8 +29,8 @@ class Record:
         What it is called in its file, or its number there.
     place : str
         Where it stands, for messages: "line 12".
-    values : float32 array (time, features)
-        NaN where a value is missing.
+    values : float32 or float64 array (time, features)
+        NaN for missing values.
     label : str, optional
         Its class.
     step_labels : object array (time,), optional
@@ -86,6 +86,8 @@ class Source:
         Whether the file itself calls its features so.
     vocabularies : dict
         Of its categorical features; they may grow while records are read.
+    offsets : list of float
+        Subtracted from the features; found while the first records are read.
     """
 
     features: tuple[str, ...]
@@ -94,3 +96,4 @@ class Source:
     notes: list[str] = field(default_factory=list)
     has_columns: bool = False
     vocabularies: Mapping[str, Vocabulary] = field(default_factory=dict)
+    offsets: list[float] = field(default_factory=list)

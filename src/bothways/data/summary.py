@@ -92,11 +92,12 @@ def inspect_dataset(dataset: Dataset) -> Inspection:
         parts=parts,
         features=features,
         warnings=[
-            *dataset.warnings,
+            *(w for w in dataset.warnings if w not in _axes_warnings(dataset.train)),
             *_content_warnings(dataset),
             *_group_warnings(dataset),
             *_axes_warnings(dataset.train),
             *_leak_warnings(dataset, features),
+            *_rising_warnings(dataset, features),
             *_feature_warnings(features),
             *_class_warnings(dataset, parts["train"].per_class),
         ],
@@ -135,6 +136,8 @@ def _features(dataset: Dataset) -> list[FeatureSummary]:
         high = torch.maximum(high, steps.masked_fill(absent, -torch.inf).amax(dim=0))
         missing += absent.sum(dim=0)
         total += len(steps)
+    offsets = torch.tensor(dataset.offsets or (0.0,) * size, dtype=torch.float64)
+    low, high = low.double() + offsets, high.double() + offsets
     names = dataset.features or tuple(f"feature {n}" for n in range(size))
     tokens = [dataset.vocabularies.get(name, ()) for name in names]
     rows = zip(names, low.tolist(), high.tolist(), (missing / total).tolist(), tokens, strict=True)
@@ -168,14 +171,37 @@ def _group_warnings(dataset: Dataset) -> list[str]:
     return []
 
 
-def _axes_warnings(sequences: Sequences) -> list[str]:
+def axes_warning(sequences: Sequences, how: str = "add --axes nct") -> str | None:
+    """Return a warning if the axes of time and features look swapped, or None."""
     longest = sequences.longest
-    if sequences.input_size > longest and not sequences.is_ragged:
-        return [
-            f"sequences have {longest} steps of {sequences.input_size} features: if that is the "
-            "wrong way round, swap the axes to (count, time, features)."
-        ]
-    return []
+    if sequences.input_size <= longest or sequences.is_ragged or longest == 1:
+        return None
+    return (
+        f"sequences have {longest} time steps of {sequences.input_size} features: if the array has "
+        f"axes (sequences, features, time steps), {how}."
+    )
+
+
+def _axes_warnings(sequences: Sequences) -> list[str]:
+    warning = axes_warning(sequences)
+    return [] if warning is None else [warning]
+
+
+def _rising_warnings(dataset: Dataset, features: list[FeatureSummary]) -> list[str]:
+    """Warn of features that rise from each time step to the next, as row numbers and times do."""
+    rising = torch.ones(dataset.train.input_size, dtype=torch.bool)
+    compared = 0
+    for steps, rows, _ in dataset.train.chunks():
+        inside = rows[1:] == rows[:-1]
+        rising &= (steps.diff(dim=0)[inside] > 0).all(dim=0)
+        compared += int(inside.sum())
+    names = [f.name for f, rises in zip(features, rising.tolist(), strict=True) if rises]
+    if not names or not compared:
+        return []
+    return [
+        f"{_some(names)} rises strictly in every sequence, like a time or a row number: exclude it "
+        "unless its value is meant to be a feature."
+    ]
 
 
 def _leak_warnings(dataset: Dataset, features: list[FeatureSummary]) -> list[str]:

@@ -31,8 +31,16 @@ class Preprocessing(Settings):
     """
 
     features: tuple[str, ...] = ()
-    reading: DataOptions = DataOptions()
+    reading: DataOptions = DataOptions(offsets=())
     training_range: tuple[float, float] | None = None
+
+    @model_validator(mode="after")
+    def _set_offsets(self) -> Self:
+        """Models from before offsets existed subtract nothing."""
+        if self.reading.offsets is None:
+            reading = self.reading.model_copy(update={"offsets": ()})
+            object.__setattr__(self, "reading", reading)
+        return self
 
 
 class Manifest(Settings):

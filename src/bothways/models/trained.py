@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
+from bothways.data.offsets import reduced
 from bothways.data.sequences import Sequences
 from bothways.data.value_range import value_range
 from bothways.data.vocabulary import Vocabulary
@@ -125,7 +126,7 @@ class TrainedModel(ABC):
         return np.array([self.classes[n] for n in logits.argmax(dim=1).tolist()], dtype=np.str_)
 
     def _checked(self, data: Any) -> Sequences:
-        sequences = _as_sequences(data)
+        sequences = _as_sequences(data, self.manifest.preprocessing.reading.offsets or ())
         expected = self.manifest.model.input_size
         if sequences.input_size != expected:
             raise ShapeError(
@@ -216,12 +217,13 @@ def trained_model(classifier: SequenceClassifier, manifest: Manifest) -> Trained
     return kind(classifier, manifest)
 
 
-def _as_sequences(sequences: Any) -> Sequences:
-    if isinstance(sequences, Sequences):
-        return sequences
-    if hasattr(sequences, "ndim"):
-        return Sequences.from_padded(sequences)
-    return Sequences.from_arrays(sequences)
+def _as_sequences(data: Any, offsets: tuple[float, ...]) -> Sequences:
+    """Return sequences; from arrays, `offsets` are subtracted before they become float32."""
+    if isinstance(data, Sequences):
+        return data
+    if hasattr(data, "ndim"):
+        return Sequences.from_padded(reduced(data, offsets))
+    return Sequences.from_arrays([reduced(array, offsets) for array in data])
 
 
 def load(folder: str | Path) -> TrainedModel:

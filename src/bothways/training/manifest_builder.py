@@ -12,7 +12,18 @@ from bothways.errors import ConfigError, DataError
 from bothways.models.manifest import Manifest, Preprocessing, versions
 from bothways.training.run_directory import Request
 
-_OF_READING = {"sequence", "time", "label", "group", "window", "stride", "ignore"}
+_OF_READING = {
+    "sequence",
+    "time",
+    "label",
+    "group",
+    "window",
+    "stride",
+    "ignore",
+    "decimal",
+    "sort",
+    "axes",
+}
 
 
 def manifest_for(request: Request, dataset: Dataset) -> Manifest:
@@ -112,4 +123,5 @@ def _reading(options: DataOptions, dataset: Dataset) -> DataOptions:
         categorical=tuple(dataset.vocabularies),
         vocabularies=dict(dataset.vocabularies),
         target=dataset.target,
+        offsets=dataset.offsets,
     )

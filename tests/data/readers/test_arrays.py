@@ -212,10 +212,12 @@ def test_objects_are_never_unpickled(path, encode, read):
         read(path)
 
 
-def test_column_order_is_refused(path):
-    path.write_bytes(npy_bytes(np.asfortranarray(np.ones((2, 3)))))
-    with pytest.raises(DataError, match="is stored column by column; expected row by row"):
-        read_npy(path)
+@pytest.mark.parametrize("shape", [(2, 3), (4, 3, 2)])
+def test_arrays_stored_column_by_column(path, shape):
+    array = np.arange(np.prod(shape), dtype=np.float32).reshape(shape)
+    path.write_bytes(npy_bytes(np.asfortranarray(array)))
+    (found,) = read_npy(path)
+    np.testing.assert_array_equal(found, array)
 
 
 def test_what_is_no_npz_file(path):

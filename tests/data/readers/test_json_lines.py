@@ -50,7 +50,7 @@ def test_univariate_values_and_no_label_for_prediction(tmp_path):
         ({"values": [1, 2], "label": "a", "times": [2, 1]}, r"line 2: times is \[2, 1\]"),
         ({"values": [1], "label": "a", "spilt": "test"}, r"line 2 has a key 'spilt'"),
         ({"values": [1], "label": "a", "split": "some"}, r"line 2: split is 'some'"),
-        ({"values": [[1, 2]], "label": "a"}, r"line 2 has 2 features a step; expected 1"),
+        ({"values": [[1, 2]], "label": "a"}, r"line 2 has 2 features; expected 1"),
     ],
 )
 def test_malformed_lines_are_refused_in_one_line(tmp_path, line, message):
@@ -64,7 +64,7 @@ def test_empty_files_and_one_class(tmp_path):
     with pytest.raises(DataError, match="is empty"):
         open_dataset(str(write(tmp_path / "x.jsonl", [""])))
     lines = [{"values": [1, 2], "label": "b"}] * 3
-    with pytest.raises(DataError, match="has 1 class, b; expected 2 to 5,000"):
+    with pytest.raises(DataError, match="has 1 class, b; expected at least 2"):
         open_dataset(str(write(tmp_path / "y.jsonl", lines)))
 
 

@@ -1,13 +1,21 @@
+import json
+
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from bothways.data.open import open_dataset
 from bothways.data.options import DataOptions
+from bothways.data.readers.columns import CsvColumns
 from bothways.data.readers.tables import read_table
 from bothways.data.readers.unlabelled import read_unlabelled
+from bothways.data.summary import inspect_dataset
 from bothways.errors import DataError
+from bothways.models.predict_files import predict_files
+from bothways.training.run import train
+from bothways.training.run_evaluation import evaluate_splits
 
 HEADER = "id,t,ax,ay,label"
 ROWS = ["a,0,1,10,walk", "a,1,2,20,walk", "b,0,3,30,run", "b,1,,40,run", "b,2,5,50,run"]
@@ -21,6 +29,12 @@ def write(path, lines):
 @pytest.fixture
 def csv(tmp_path):
     return write(tmp_path / "steps.csv", [HEADER, *ROWS])
+
+
+@pytest.fixture
+def larger_than_memory(monkeypatch):
+    """Tables are read in blocks, and not sorted."""
+    monkeypatch.setattr(CsvColumns, "size_bytes", 1 << 60)
 
 
 def as_parquet(csv_path):
@@ -79,14 +93,14 @@ def test_sequences_go_on_from_block_to_block(csv, rows_of_a_block, monkeypatch):
 @pytest.mark.parametrize(
     ("lines", "message"),
     [
-        ([HEADER, *ROWS, "a,2,1,1,walk"], r"csv, line 7: sequence 'a' goes on after others"),
+        ([HEADER, *ROWS, "a,2,1,1,walk"], r"csv, line 7: sequence 'a' continues after others"),
         ([HEADER, "a,0,1,1,walk", "a,1,1,1,run"], r"line 3: label is 'run' but 'walk' before"),
         ([HEADER, "a,1,1,1,walk", "a,0,1,1,walk"], r"line 3: time 't' goes back in sequence 'a'"),
         ([HEADER, "a,0,1,1,walk", ",1,1,1,walk"], r"line 3: 'id' is missing"),
         ([HEADER, "a,0,1,1,"], r"line 2: 'label' is missing"),
         ([HEADER], r"has no rows"),
         ([""], r"empty"),
-        (["id,t,label", "a,0,walk"], r"no column of numbers"),
+        (["id,t,label", "a,0,walk"], r"no numeric feature besides id, label, t"),
         (["t,ax,label", "0,1,walk"], r"none of them a usual name for the sequence"),
         (["id,ax,ay", "a,1,2"], r"none of them a usual name for the label"),
         (["id,x,y", "a,1,2"], r"none of them a usual name for the label"),
@@ -94,6 +108,7 @@ def test_sequences_go_on_from_block_to_block(csv, rows_of_a_block, monkeypatch):
         ([HEADER, "a,0,1,walk"], r"cannot be read as CSV \(.*Expected 5 columns, got 4"),
     ],
 )
+@pytest.mark.usefixtures("larger_than_memory")
 def test_malformed_tables_are_refused_in_one_line(tmp_path, lines, message):
     path = write(tmp_path / "steps.csv", lines)
     with pytest.raises(DataError, match=message) as caught:
@@ -117,7 +132,7 @@ def test_a_word_among_numbers_is_named_with_its_line(tmp_path):
         ("c,,1,1,run", "'t' is missing"),
         ("b,3,1,1,walk", "label is 'walk' but 'run' before"),
         ("b,1,1,1,run", "time 't' goes back"),
-        ("a,2,1,1,walk", "sequence 'a' goes on after others"),
+        ("a,2,1,1,walk", "sequence 'a' continues after others"),
     ],
 )
 @pytest.mark.parametrize("end", ["\n", "\r\n"], ids=["lf", "crlf"])
@@ -131,6 +146,7 @@ def test_a_word_among_numbers_is_named_with_its_line(tmp_path):
     ],
     ids=["plain", "blank lines", "quotes", "quoted line breaks"],
 )
+@pytest.mark.usefixtures("larger_than_memory")
 def test_the_line_is_right_after_blank_lines_and_quoted_line_breaks(
     tmp_path, lines, number, end, row, message
 ):
@@ -172,7 +188,7 @@ def test_a_truncated_parquet_file_is_refused(csv, size):
 
 
 def test_text_in_a_feature_column_of_parquet_is_refused(csv):
-    with pytest.raises(DataError, match="column 'label' holds string; expected numbers"):
+    with pytest.raises(DataError, match="column 'label' has type string; expected numbers"):
         records(as_parquet(csv), features=("ax", "label"), label="t", time="ay")
 
 
@@ -180,9 +196,9 @@ def test_text_in_a_feature_column_of_parquet_is_refused(csv):
     ("options", "message"),
     [
         ({"sequence": "who"}, "has no column 'who'; expected --sequence to be one of id, t"),
-        ({"features": ("ax", "az")}, "feature 'az' is no column"),
+        ({"features": ("ax", "az")}, "feature 'az' is not a column"),
         ({"features": ("ax", "ax")}, "feature 'ax' is named twice"),
-        ({"features": ("t",)}, "feature 't' has another part to play"),
+        ({"features": ("t",)}, "feature 't' has another role"),
     ],
 )
 def test_columns_that_are_not_there(csv, options, message):
@@ -194,7 +210,7 @@ def test_split_and_group_columns(tmp_path):
     lines = ["id,x,label,who,part"]
     for n in range(12):
         part = "train" if n < 8 else "val" if n < 10 else "test"
-        lines += [f"s{n},{step},{'ab'[n % 2]},p{n // 2},{part}" for step in range(3)]
+        lines += [f"s{n},{step}.5,{'ab'[n % 2]},p{n // 2},{part}" for step in range(3)]
     path = write(tmp_path / "steps.csv", lines)
     dataset = open_dataset(str(path), DataOptions(group="who", split="part"))
     assert {name: len(part) for name, part in dataset.parts.items()} == {
@@ -209,10 +225,14 @@ def test_split_and_group_columns(tmp_path):
         open_dataset(str(path), DataOptions(group="who", split="part"))
 
 
-def test_columns_that_hold_no_numbers_are_said_to_be_left_out(tmp_path):
-    lines = ["id,x,on,word,label", "a,1,true,foo,u", "b,2,false,bar,v"]
-    (note,) = read_table(write(tmp_path / "x.csv", lines), DataOptions()).notes
-    assert "features x; left out, for they hold no numbers: on, word (--categorical" in note
+def test_ignored_columns_are_reported_with_an_example(tmp_path):
+    lines = ["id,x,on,word,price,label", "a,1,true,foo,3 V,u", "b,2,false,bar,4 V,v"]
+    source = read_table(write(tmp_path / "x.csv", lines), DataOptions())
+    assert source.features == ("x", "on")
+    assert source.notes[1] == (
+        "ignored non-numeric columns: word ('foo'), price ('3 V') (add --categorical word,price to "
+        "use them as categories)"
+    )
 
 
 def test_a_column_may_have_two_roles_if_told(tmp_path):
@@ -240,7 +260,7 @@ def test_prediction_needs_no_label_and_the_columns_of_training(csv, tmp_path):
     (piece,) = read_unlabelled(unlabelled, 2, reading)
     assert piece.names == ["z"]
     np.testing.assert_array_equal(piece.sequences.steps, [[1, 10], [2, 20]])
-    with pytest.raises(DataError, match="feature 'ay' is no column"):
+    with pytest.raises(DataError, match="feature 'ay' is not a column"):
         read_unlabelled(write(tmp_path / "bad.csv", ["id,t,ax", "z,0,1"]), 2, reading)
 
 
@@ -306,7 +326,7 @@ def test_labels_that_are_no_text_are_refused(tmp_path, labels):
 
 def test_a_header_that_is_not_utf8_is_refused(tmp_path):
     (tmp_path / "x.csv").write_bytes("id,é,label\na,1,u\n".encode("latin-1"))
-    with pytest.raises(DataError, match="is not in UTF-8; expected it"):
+    with pytest.raises(DataError, match="is not in UTF-8; expected UTF-8"):
         read_table(tmp_path / "x.csv", DataOptions())
 
 
@@ -315,3 +335,206 @@ def test_a_missing_value_is_named_with_its_line_in_training(tmp_path):
     with pytest.raises(DataError, match=r"x\.csv, .*: 'x' is missing at step 0.*set missing=mean"):
         open_dataset(str(path), missing=False)
     assert open_dataset(str(path)).train.steps.isnan().any()
+
+
+def signal_rows(sequences=6, steps=10):
+    """Return (sequence, time, value, label) rows whose values are not in order."""
+    return [
+        (f"s{n}", step, (7 * step + 3 * n) % 11, "ab"[n % 2])
+        for n in range(sequences)
+        for step in range(steps)
+    ]
+
+
+INDEX_NAMES = ["", "Unnamed: 0", "index", "level_0", "row", "__index_level_0__", "counter"]
+
+
+@pytest.mark.parametrize("name", INDEX_NAMES)
+@pytest.mark.parametrize("first", [0, 1, 1000])
+@pytest.mark.parametrize("scope", ["table", "sequence", "shuffled"])
+@pytest.mark.parametrize("ending", ["csv", "parquet"])
+@pytest.mark.pairwise
+def test_a_column_that_counts_rows_is_no_feature(tmp_path, name, first, scope, ending):
+    frame = pd.DataFrame(signal_rows(), columns=["id", "t", "x", "label"])
+    numbers = np.arange(len(frame)) if scope == "table" else frame["t"].to_numpy()
+    frame.insert(0, name, first + numbers)
+    if scope == "shuffled":
+        frame = frame.sample(frac=1, random_state=0)
+    path = tmp_path / f"x.{ending}"
+    frame.to_csv(path, index=False) if ending == "csv" else frame.to_parquet(path, index=False)
+    source = read_table(path, DataOptions())
+    assert source.features == ("x",)
+    assert any("ignored columns that count rows" in note for note in source.notes)
+    assert read_table(path, DataOptions(features=(name, "x"))).features == (name, "x")
+
+
+def test_the_index_that_pandas_writes_changes_no_value(tmp_path):
+    frame = pd.DataFrame(signal_rows(), columns=["id", "t", "x", "label"])
+    frame.to_csv(tmp_path / "with.csv")
+    frame.to_csv(tmp_path / "without.csv", index=False)
+    for mine, other in zip(
+        records(tmp_path / "with.csv"), records(tmp_path / "without.csv"), strict=True
+    ):
+        np.testing.assert_array_equal(mine.values, other.values)
+
+
+@pytest.mark.parametrize("convert", [lambda path: path, as_parquet], ids=["csv", "parquet"])
+@pytest.mark.parametrize("kind", ["shuffled", "interleaved", "reversed"])
+def test_rows_out_of_order_are_sorted(tmp_path, kind, convert):
+    frame = pd.DataFrame(signal_rows(), columns=["id", "t", "x", "label"])
+    expected = records(write_frame(frame, tmp_path / "expected.csv"))
+    mixed = {
+        "shuffled": frame.sample(frac=1, random_state=1),
+        "interleaved": frame.sort_values("t", kind="stable"),
+        "reversed": frame[::-1],
+    }[kind]
+    source = read_table(convert(write_frame(mixed, tmp_path / "mixed.csv")), DataOptions())
+    found = sorted(source.records, key=lambda record: record.name)
+    assert "sorted the rows by sequence and time" in source.notes
+    for mine, other in zip(found, expected, strict=True):
+        assert (mine.name, mine.label) == (other.name, other.label)
+        np.testing.assert_array_equal(mine.values, other.values)
+        np.testing.assert_array_equal(mine.times, other.times)
+
+
+def write_frame(frame, path):
+    frame.to_csv(path, index=False)
+    return path
+
+
+def test_rows_in_order_are_not_sorted_and_sequences_keep_their_order(tmp_path):
+    rows = [f"{name},{t},{t * t},u" for name in ("z", "a", "m") for t in range(3)]
+    source = read_table(write(tmp_path / "x.csv", ["id,t,x,label", *rows]), DataOptions())
+    assert [record.name for record in source.records] == ["z", "a", "m"]
+    assert not any("sorted" in note for note in source.notes)
+
+
+def test_a_large_table_is_sorted_if_asked(tmp_path, larger_than_memory):
+    path = write(tmp_path / "x.csv", [HEADER, *ROWS, "a,2,1,1,walk"])
+    with pytest.raises(DataError, match=r"sequence 'a' continues after others.*or add --sort"):
+        records(path)
+    first, _ = records(path, sort=True)
+    np.testing.assert_array_equal(first.values, [[1, 10], [2, 20], [1, 1]])
+
+
+def test_without_a_time_nothing_orders_the_rows(tmp_path):
+    path = write(tmp_path / "x.csv", ["id,x,label", "a,1,u", "b,5,v", "a,3,u"])
+    with pytest.raises(DataError, match=r"line 4: sequence 'a' continues.*name the column of time"):
+        records(path)
+
+
+def test_the_line_of_an_error_is_that_of_the_unsorted_file(tmp_path):
+    path = write(tmp_path / "x.csv", ["id,t,x,label", "a,1,5,u", "b,0,6,v", "a,0,7,w"])
+    with pytest.raises(DataError, match=r"line 2: label is 'u' but 'w' before"):
+        records(path)
+
+
+@pytest.mark.parametrize("base", [1.7e9, -4.2e8, 1.7e12])
+@pytest.mark.parametrize("ending", ["csv", "parquet", "jsonl"])
+def test_a_large_constant_does_not_swallow_the_signal(tmp_path, base, ending):
+    rows = signal_rows()
+    frame = pd.DataFrame(rows, columns=["id", "t", "x", "label"])
+    frame["x"] = base + frame["x"] / 8
+    path = tmp_path / f"x.{ending}"
+    if ending == "csv":
+        frame.to_csv(path, index=False)
+    elif ending == "parquet":
+        frame.to_parquet(path, index=False)
+    else:
+        lines = [
+            json.dumps({"values": own["x"].tolist(), "label": own["label"].iloc[0]})
+            for _, own in frame.groupby("id")
+        ]
+        path.write_text("\n".join(lines))
+    dataset = open_dataset(str(path))
+    (offset,) = dataset.offsets
+    found = dataset.train.steps[:, 0].double().numpy() + offset
+    np.testing.assert_allclose(found, frame["x"], rtol=0, atol=1e-6)
+    (summary,) = inspect_dataset(dataset).features
+    assert (summary.low, summary.high) == (frame["x"].min(), frame["x"].max())
+
+
+def test_a_model_subtracts_at_prediction_what_it_subtracted_in_training(tmp_path):
+    frame = pd.DataFrame(signal_rows(20), columns=["id", "t", "x", "label"])
+    frame["x"] = 1.7e9 + frame["x"] + 5 * (frame["label"] == "b")
+    write_frame(frame, tmp_path / "x.csv")
+    run = train(
+        str(tmp_path / "x.csv"),
+        out=tmp_path / "run",
+        epochs=15,
+        stem_channels=None,
+        seed=0,
+        validation_fraction=0.0,
+    )
+    model = run.load()
+    assert run.metrics["train"]["accuracy"] == 1
+    arrays = [own[["x"]].to_numpy() for _, own in frame.groupby("id", sort=False)]
+    labels = [own["label"].iloc[0] for _, own in frame.groupby("id", sort=False)]
+    assert model.predict(arrays).tolist() == labels
+    answers = predict_files(model, [tmp_path / "x.csv"], pytest.fail)
+    assert [answer.label for answer in answers] == labels
+    assert evaluate_splits(model, tmp_path / "run")["train"]["accuracy"] == 1
+
+
+def test_ordinary_features_are_taken_as_they_are(csv):
+    assert open_dataset(str(csv)).offsets == ()
+
+
+@pytest.mark.parametrize("words", [("true", "false"), ("True", "False")])
+def test_true_and_false_are_1_and_0(tmp_path, words):
+    yes, no = words
+    path = write(tmp_path / "x.csv", ["id,on,label", f"a,{yes},u", f"a,{no},u", f"b,{yes},v"])
+    first, second = records(path)
+    np.testing.assert_array_equal(first.values, [[1], [0]])
+    np.testing.assert_array_equal(second.values, [[1]])
+    np.testing.assert_array_equal(records(as_parquet(path))[0].values, [[1], [0]])
+
+
+def test_decimal_commas_are_recognized_or_told(tmp_path):
+    path = write(tmp_path / "x.csv", ["id;x;label", "a;1,5;u", "a;-2,25;u", "b;3,0;v"])
+    source = read_table(path, DataOptions())
+    first, _ = source.records
+    np.testing.assert_array_equal(first.values, [[1.5], [-2.25]])
+    assert any("decimal commas" in note for note in source.notes)
+    (told, _) = records(path, decimal=",")
+    np.testing.assert_array_equal(told.values, first.values)
+    with pytest.raises(DataError, match=r"no numeric feature.*x \('1,5'\)"):
+        records(path, decimal=".")
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32"])
+def test_byte_order_marks_state_the_encoding(tmp_path, csv, encoding):
+    mark = "\ufeff" if encoding.endswith(("le", "be")) else ""
+    text = mark + csv.read_text().replace("walk", "géhen")
+    path = tmp_path / "x.csv"
+    path.write_bytes(text.encode(encoding))
+    first, second = records(path)
+    assert (first.label, second.label) == ("géhen", "run")
+    np.testing.assert_array_equal(first.values, [[1, 10], [2, 20]])
+
+
+@pytest.mark.parametrize("suffix", ["gz", "bz2", "zst"])
+def test_compressed_tables(tmp_path, csv, suffix):
+    path = tmp_path / f"steps.csv.{suffix}"
+    with pa.output_stream(
+        str(path), compression={"zst": "zstd", "gz": "gzip"}.get(suffix, suffix)
+    ) as file:
+        file.write(csv.read_bytes())
+    expected = records(csv)
+    for mine, other in zip(records(path), expected, strict=True):
+        np.testing.assert_array_equal(mine.values, other.values)
+    assert open_dataset(str(path)).name == path.name
+    path.write_bytes(path.read_bytes()[:20])
+    with pytest.raises(DataError, match=f"steps.csv.{suffix}"):
+        records(path)
+
+
+def test_a_folder_of_parquet_files_is_one_table(tmp_path, csv):
+    frame = pd.read_csv(csv)
+    folder = tmp_path / "parts"
+    folder.mkdir()
+    frame[:3].to_parquet(folder / "part-0.parquet")
+    frame[3:].to_parquet(folder / "part-1.parquet")
+    for mine, other in zip(records(folder), records(csv), strict=True):
+        np.testing.assert_array_equal(mine.values, other.values)
+    assert len(open_dataset(str(folder)).train) == 2

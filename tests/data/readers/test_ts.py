@@ -44,7 +44,7 @@ def test_the_archives_pair_is_train_and_test(tmp_path):
     dataset = open_dataset(str(train))
     assert (len(dataset.train), len(dataset.test)) == (2, 1)
     assert dataset.classes == ("walk", "run")
-    assert dataset.notes == ("guessed: test data Toy_TEST.ts, beside it",)
+    assert dataset.notes == ("guessed: test data Toy_TEST.ts, next to it",)
 
 
 @pytest.mark.parametrize(

@@ -108,7 +108,7 @@ def test_lengths_beside_a_npy_file_count(tmp_path):
         ),
         (
             saved(np.savez, inputs=INPUTS, lengths=np.array([3.0, 1.0])),
-            "lengths has dtype .*float64; expected whole numbers",
+            "lengths has dtype .*float64; expected integers",
         ),
     ],
 )

@@ -1,6 +1,7 @@
 """Arrays in files, read in bounded pieces: IDX (plain or gzipped), `.npy`, `.npz`."""
 
 import gzip
+import io
 import math
 import tokenize
 import zipfile
@@ -198,10 +199,8 @@ def _npy_stream(name: str, file: IO[bytes]) -> ArrayStream:
             "offsets=np.cumsum([0] + [len(a) for a in arrays]), labels=labels)."
         )
     if fortran and len(shape) > 1:
-        raise DataError(
-            f"{name} is stored column by column; expected row by row. "
-            "Save it as np.ascontiguousarray(array)."
-        )
+        columns = ArrayStream(name, file, shape[::-1], dtype).whole()  # stored column by column
+        file = io.BytesIO(np.ascontiguousarray(columns.T).tobytes())
     return ArrayStream(name, file, shape, dtype)
 
 

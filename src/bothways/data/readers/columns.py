@@ -1,34 +1,59 @@
-"""Columns of CSV and Parquet files, a block at a time; pyarrow reads them."""
+"""Columns of CSV and Parquet files, read by pyarrow one block at a time."""
 
 import csv
+import io
 import re
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from bothways.errors import DataError, MissingDependencyError
+from bothways.data.readers.compression import is_compressed, open_bytes
+from bothways.data.readers.encoding import advice_for, encoding_of
+from bothways.errors import DataError
+from bothways.optional import require
 
 BLOCK_BYTES = 8 << 20
-"""Tables are read in blocks of about this size; no line of a CSV file may be longer."""
+"""Size of the blocks in which tables are read; no line of a CSV file may be longer."""
 
 BUFFER_BYTES = 1 << 16
-"""A Parquet file is read so much at a time for each column, not whole row groups."""
+"""Bytes read at a time for each column of a Parquet file, instead of whole row groups."""
 
 _MISSING = ["", "NA", "N/A", "NaN", "nan", "null", "NULL", "None", "?"]
 
 
 class CsvColumns:
-    """A CSV file as blocks of columns."""
+    """A CSV file as blocks of columns.
 
-    def __init__(self, path: Path) -> None:
+    Parameters
+    ----------
+    path : Path
+        May be compressed (.gz, .bz2, .zst). UTF-8, or as its byte-order mark states.
+    decimal : str, optional
+        The decimal separator; default: a comma if the first row shows one, otherwise a point.
+    """
+
+    def __init__(self, path: Path, decimal: str | None = None) -> None:
         self.path = path
-        with path.open("rb") as file:
-            lines = iter(lambda: file.readline(BLOCK_BYTES), b"")
-            filled = (line for line in lines if line.strip())
-            header, first = next(filled, b""), next(filled, b"")
+        self.notes: list[str] = []
+        with open_bytes(path) as file:
+            try:
+                start = file.peek(4)
+                self._encoding = encoding_of(start)
+                text = io.TextIOWrapper(file, self._encoding, errors="replace", newline="")
+                lines = iter(lambda: text.readline(BLOCK_BYTES), "")
+                filled = (line for line in lines if line.strip())
+                header, first = next(filled, ""), next(filled, "")
+            except (OSError, EOFError, UnicodeError, zlib.error) as error:
+                raise self._damage(error) from None
+        self._start = start
         if header and not first:
             raise DataError(f"{path} has no rows; expected one for each time step. Check it.")
-        self._delimiter = max((",", ";", "\t"), key=lambda sign: header.count(sign.encode()))
+        self._delimiter = max((",", ";", "\t"), key=header.count)
+        if decimal is None and self._has_decimal_commas(first):
+            decimal = ","
+            self.notes.append("read decimal commas, as in 3,14 (use --decimal . if they are not)")
+        self._decimal = decimal or "."
         schema = self._open({}, None).schema
         try:
             self.names = schema.names
@@ -36,13 +61,23 @@ class CsvColumns:
             raise self._refusal(error) from None
         self.types = {column.name: column.type for column in schema}
 
-    def place(self, row: int) -> str:
-        """Say where row `row`, from 0, stands; -1 is the header.
+    def _has_decimal_commas(self, row: str) -> bool:
+        cells = [cell.strip().strip('"') for cell in row.split(self._delimiter)]
+        return self._delimiter != "," and any(re.fullmatch(r"[-+]?\d+,\d+", c) for c in cells)
 
-        Blank lines are no rows, and quotes hold line breaks, so the file is read again up to there:
-        this is for messages alone.
+    @property
+    def size_bytes(self) -> int:
+        """About how much memory the whole table takes."""
+        return self.path.stat().st_size * (10 if is_compressed(self.path) else 1)
+
+    def place(self, row: int) -> str:
+        """Return where row `row`, from 0, is in the file; -1 is the header.
+
+        Blank lines are not rows, and quoted cells contain line breaks, so the file is read again up
+        to there: this is for error messages only.
         """
-        with self.path.open(newline="", encoding="utf-8-sig", errors="replace") as file:
+        with open_bytes(self.path) as raw:
+            file = io.TextIOWrapper(raw, self._encoding, errors="replace", newline="")
             reader = csv.reader(file, delimiter=self._delimiter)
             line, left = 1, row + 1
             try:
@@ -51,14 +86,19 @@ class CsvColumns:
                         return f"line {line}"
                     left -= bool(cells)
                     line = reader.line_num + 1
-            except csv.Error:  # a cell longer than it takes
+            except csv.Error:  # a cell longer than the csv module accepts
                 pass
         return f"row {row}"
 
-    def stray_text(self, name: str) -> tuple[int, str] | None:
-        """Return the first cell that holds no number in a column that mostly does, and its row.
+    def example_of(self, name: str) -> str | None:
+        """Return the first value of a column in the first block."""
+        cells = next(self.blocks([name], [name], [])).column(0).to_pylist()
+        return next((cell for cell in cells if cell is not None), None)
 
-        The first block is looked at: it has told what the columns hold.
+    def stray_text(self, name: str) -> tuple[int, str] | None:
+        """Return the row and text of the first cell that is not a number, if most cells are.
+
+        Only the first block is searched: the types of the columns were inferred from it.
         """
         cells = next(self.blocks([name], [name], [])).column(0).to_pylist()
         strays = [n for n, cell in enumerate(cells) if cell is not None and not is_number(cell)]
@@ -67,10 +107,16 @@ class CsvColumns:
         return strays[0], cells[strays[0]]
 
     def blocks(self, columns: list[str], text: list[str], numbers: list[str]) -> Iterator[Any]:
-        """Yield blocks of the named columns; `text` and `numbers` say what some must be."""
-        from pyarrow import float64, string
+        """Yield blocks of columns, those in `text` as text and those in `numbers` as numbers.
 
-        types = dict.fromkeys(text, string()) | dict.fromkeys(numbers, float64())
+        Columns of true and false stay boolean.
+        """
+        from pyarrow import float64, string
+        from pyarrow.types import is_boolean
+
+        types = dict.fromkeys(text, string()) | {
+            name: float64() for name in numbers if not is_boolean(self.types[name])
+        }
         reader = self._open(types, columns)
         while True:
             try:
@@ -81,16 +127,21 @@ class CsvColumns:
                 raise self._refusal(error) from None
 
     def _open(self, types: dict[str, Any], columns: list[str] | None) -> Any:
-        arrow = _pyarrow().csv
+        arrow = import_pyarrow().csv
         try:
             return arrow.open_csv(
-                self.path,
-                arrow.ReadOptions(block_size=BLOCK_BYTES, use_threads=False),
+                str(self.path),  # pyarrow decompresses by the suffix
+                arrow.ReadOptions(
+                    block_size=BLOCK_BYTES,
+                    use_threads=False,
+                    encoding="utf8" if self._encoding == "utf-8-sig" else self._encoding,
+                ),
                 arrow.ParseOptions(delimiter=self._delimiter),
                 arrow.ConvertOptions(
                     column_types=types,
                     include_columns=columns,
                     null_values=_MISSING,
+                    decimal_point=self._decimal,
                 ),
             )
         except _arrow_errors() as error:
@@ -109,65 +160,91 @@ class CsvColumns:
             column = re.search(r"In CSV column #(\d+)", text)
             name = f"column {list(self.types)[int(column[1])]!r} " if column else ""
             return DataError(
-                f"{where}: {name}holds {found[1]!r}; expected a number. Mend it, or leave the "
-                "column out with --features."
+                f"{where}: {name}holds {found[1]!r}; expected a number. Fix it (remove units and "
+                "thousands separators), or exclude the column with --features."
             )
         text = re.sub(r"(CSV parse error: )?Row #\d+: ", "", text)
         if "UTF8" in text or "utf-8" in text:
-            return DataError(f"{where} is not in UTF-8; expected it. Convert it, with iconv say.")
+            return DataError(f"{where} is not in UTF-8; expected UTF-8. {advice_for(self._start)}")
         if "Empty CSV" in text:
             return DataError(f"{where} is empty; expected a header and rows. Check the path.")
-        return DataError(f"{where} cannot be read as CSV ({text}). Mend it.")
+        return DataError(f"{where} cannot be read as CSV ({text}). Fix it.")
+
+    def _damage(self, error: Exception) -> DataError:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        return DataError(f"{self.path} cannot be read: {reason}. Copy the file again.")
 
 
 class ParquetColumns:
-    """A Parquet file as blocks of columns."""
+    """A Parquet file, or the Parquet files of a folder in the order of their names, as blocks."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        try:
-            self._file = _pyarrow().parquet.ParquetFile(
-                path, buffer_size=BUFFER_BYTES, pre_buffer=False
-            )
-        except _arrow_errors() as error:
-            reason = " ".join(str(error).split())
-            raise DataError(
-                f"{path} is not a Parquet file, or is damaged ({reason}). Write or copy it again."
-            ) from None
-        schema = self._file.schema_arrow
+        self.notes: list[str] = []
+        parquet = import_pyarrow().parquet
+        self._files = []
+        for file in sorted(path.rglob("*.parquet")) if path.is_dir() else [path]:
+            try:
+                self._files.append(
+                    parquet.ParquetFile(file, buffer_size=BUFFER_BYTES, pre_buffer=False)
+                )
+            except _arrow_errors() as error:
+                reason = " ".join(str(error).split())
+                raise DataError(
+                    f"{file} is not a Parquet file, or is damaged ({reason}). Write or copy it "
+                    "again."
+                ) from None
+            if self._files[-1].schema_arrow.names != self._files[0].schema_arrow.names:
+                raise DataError(
+                    f"{file} has columns {', '.join(self._files[-1].schema_arrow.names)}; expected "
+                    f"those of the first file, {', '.join(self._files[0].schema_arrow.names)}."
+                )
+        schema = self._files[0].schema_arrow
         self.names = schema.names
         self.types = {column.name: column.type for column in schema}
 
+    @property
+    def size_bytes(self) -> int:
+        """About how much memory the whole table takes."""
+        rows: int = sum(file.metadata.num_rows for file in self._files)
+        return rows * 8 * len(self.names)
+
     def place(self, row: int) -> str:
-        """Say where row `row`, from 0, stands."""
+        """Return where row `row`, from 0, is."""
         return f"row {row}"
 
     def stray_text(self, name: str) -> tuple[int, str] | None:
-        """Return None: what a column holds is stated, not guessed."""
+        """Return None: the types of the columns are stated in the file."""
         return None
 
+    def example_of(self, name: str) -> str | None:
+        """Return the first value of a column."""
+        block = next(self._files[0].iter_batches(1, columns=[name]), None)
+        return None if block is None or not block.num_rows else str(block.column(0)[0].as_py())
+
     def blocks(self, columns: list[str], text: list[str], numbers: list[str]) -> Iterator[Any]:
-        """Yield blocks of the named columns; `text` and `numbers` say what some must be."""
+        """Yield blocks of the named columns; those in `numbers` must be numbers."""
         from pyarrow import types
 
         for name in numbers:
             kind = self.types[name]
             if not (types.is_floating(kind) or types.is_integer(kind) or types.is_boolean(kind)):
                 raise DataError(
-                    f"{self.path}: column {name!r} holds {kind}; expected numbers. Convert it, or "
-                    "leave it out with --features."
+                    f"{self.path}: column {name!r} has type {kind}; expected numbers. Convert it, "
+                    "or exclude it with --features."
                 )
         try:
             rows = max(1, BLOCK_BYTES // (8 * len(columns)))
-            yield from self._file.iter_batches(rows, columns=columns, use_threads=False)
-            _pyarrow().default_memory_pool().release_unused()
+            for file in self._files:
+                yield from file.iter_batches(rows, columns=columns, use_threads=False)
+            import_pyarrow().default_memory_pool().release_unused()
         except _arrow_errors() as error:
             reason = " ".join(str(error).split())
             raise DataError(f"{self.path} is damaged ({reason}). Copy it again.") from None
 
 
 def is_number(cell: Any) -> bool:
-    """Return whether a cell can be read as a number."""
+    """Return whether a cell is a number."""
     try:
         float(cell)
     except (TypeError, ValueError):
@@ -178,18 +255,12 @@ def is_number(cell: Any) -> bool:
 Columns: TypeAlias = CsvColumns | ParquetColumns
 
 
-def _pyarrow() -> Any:
-    try:
-        import pyarrow
-        import pyarrow.csv
-        import pyarrow.parquet
-    except ImportError:
-        raise MissingDependencyError(
-            "tables are read by pyarrow, which is not installed. "
-            "Run: pip install 'bothways[tables]'"
-        ) from None
-    return pyarrow
+def import_pyarrow() -> Any:
+    """Return pyarrow, with its readers imported."""
+    for module in ("pyarrow.csv", "pyarrow.parquet"):
+        require(module, extra="tables", purpose="tables")
+    return require("pyarrow", extra="tables", purpose="tables")
 
 
 def _arrow_errors() -> tuple[type[Exception], ...]:
-    return (_pyarrow().ArrowException, OSError, UnicodeDecodeError)
+    return (import_pyarrow().ArrowException, OSError, UnicodeDecodeError)

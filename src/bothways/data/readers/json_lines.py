@@ -90,9 +90,9 @@ def _records(path: Path, labelled: bool, options: DataOptions) -> Iterator[Recor
 
 
 def _as_steps(values: Any, where: str) -> Any:
-    """Return nested lists as float32 (time, features); null becomes NaN."""
+    """Return nested lists as float64 (time, features); null becomes NaN."""
     try:
-        array = np.array(values, dtype=np.float32)
+        array = np.array(values, dtype=np.float64)
     except (TypeError, ValueError, OverflowError) as error:
         reason = "lists of different lengths" if "inhomogeneous" in str(error) else str(error)
         raise DataError(

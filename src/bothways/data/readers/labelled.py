@@ -1,15 +1,17 @@
-"""Labelled sequences from arrays: `.npz`, `.npy` and IDX files."""
+"""Labeled sequences from arrays: `.npz`, `.npy` and IDX files."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from bothways.config import Target
-from bothways.data.dataset import MAX_CLASSES, Dataset
+from bothways.data.dataset import Dataset
+from bothways.data.offsets import find_offsets, subtract_offsets
+from bothways.data.options import DataOptions
 from bothways.data.readers.arrays import (
     Array,
     ArrayStream,
@@ -19,34 +21,46 @@ from bothways.data.readers.arrays import (
     open_npz,
     to_inputs,
 )
+from bothways.data.record import Record, Source
 from bothways.data.sequences import IGNORED, Sequences
 from bothways.errors import BothwaysError, DataError, ShapeError
+
+_SAMPLE_VALUES = 1 << 20
+_DEFAULT = DataOptions()
 
 _PADDED = ("inputs", "lengths")
 _FLAT = ("values", "offsets")
 _OF_A_PART = (*_PADDED, *_FLAT, "labels", "groups")
 _NAMES = (*_OF_A_PART, *(f"test_{name}" for name in _OF_A_PART), "classes")
+# Other usual names of the arrays.
+_ALIASES = {
+    "X": "inputs", "y": "labels",
+    "X_train": "inputs", "x_train": "inputs", "y_train": "labels",
+    "X_test": "test_inputs", "x_test": "test_inputs", "y_test": "test_labels",
+}  # fmt: skip
 
 
-def read_npz(path: Path, target: Target = "sequence") -> Dataset:
-    """Read labelled sequences from a `.npz` file.
+def read_npz(path: Path, options: DataOptions = _DEFAULT) -> Dataset:
+    """Read labeled sequences from a `.npz` file.
 
     Parameters
     ----------
     path : Path
-        With `inputs` (count, time, input_size), uint8 or floats; `labels` (count,), whole numbers
-        or text; optionally `lengths` (count,) of the rows before padding; the same again as
-        `test_inputs`, `test_labels`, `test_lengths`; and `classes`, names for labels 0, 1, 2, ….
-    target : sequence or step
-        For step, `labels` are (count, time) or, beside values, (total_steps,); -1, or an empty
-        text, at a step that counts for nothing.
+        With `inputs` (count, time, input_size), or (count, time) for one feature, uint8 or floats;
+        `labels` (count,), integers or text; optionally `lengths` (count,) of the rows without
+        padding; the same as `test_inputs`, `test_labels`, `test_lengths`; and `classes`, names for
+        labels 0, 1, 2, …. `X`, `y`, `X_train`, `y_train`, `X_test` and `y_test` are accepted too.
+    options : DataOptions
+        `target`: for step, `labels` are (count, time) or, with values, (total_steps,); -1, or an
+        empty text, for ignored steps. `axes`: of 3-D arrays.
 
     Raises
     ------
     DataError
         If an array is missing, unknown, or does not fit the others.
     """
-    with open_npz(path) as streams:
+    with open_npz(path) as found:
+        streams = renamed(path, found)
         for name in streams:
             if name not in _NAMES:
                 raise DataError(
@@ -58,10 +72,30 @@ def read_npz(path: Path, target: Target = "sequence") -> Dataset:
                     f"{path} holds {', '.join(streams) or 'nothing'}; expected {names[0]!r} among "
                     "them. Save it with np.savez(path, inputs=…, labels=…)."
                 )
-        return _Arrays(path, target, streams).dataset()
+        return _Arrays(path, options, streams).dataset()
 
 
-def read_npy(path: Path, target: Target = "sequence") -> Dataset:
+def renamed(path: Path, found: Mapping[str, ArrayStream]) -> dict[str, ArrayStream]:
+    """Return the arrays of a file under our names, whatever usual names they have.
+
+    Raises
+    ------
+    DataError
+        If two arrays have the same role.
+    """
+    streams: dict[str, ArrayStream] = {}
+    for name, stream in found.items():
+        role = _ALIASES.get(name, name)
+        if role in streams:
+            raise DataError(
+                f"{path} has two arrays for {role}, one of them {name!r}; expected one. Remove the "
+                "other."
+            )
+        streams[role] = stream
+    return streams
+
+
+def read_npy(path: Path, options: DataOptions = _DEFAULT) -> Dataset:
     """Read a padded array (count, time, input_size) with its labels in a file beside it.
 
     `waves.npy` has its labels in `waves_labels.npy` and, where ragged, its lengths in
@@ -76,7 +110,7 @@ def read_npy(path: Path, target: Target = "sequence") -> Dataset:
     if not files["labels"].exists():
         raise DataError(
             f"{path} has no labels beside it; expected {files['labels'].name}. Save them with "
-            f"np.save({files['labels'].name!r}, labels), one for each {target}."
+            f"np.save({files['labels'].name!r}, labels), one for each {options.target}."
         )
     with ExitStack() as stack:
         streams = {
@@ -84,18 +118,26 @@ def read_npy(path: Path, target: Target = "sequence") -> Dataset:
             for name, file in {"inputs": path, **files}.items()
             if file.exists()
         }
-        return _Arrays(path, target, streams).dataset()
+        return _Arrays(path, options, streams).dataset()
 
 
 class _Arrays:
     """All arrays of a file, under the names of `read_npz`."""
 
-    def __init__(self, path: Path, target: Target, streams: Mapping[str, ArrayStream]) -> None:
+    def __init__(
+        self, path: Path, options: DataOptions, streams: Mapping[str, ArrayStream]
+    ) -> None:
         self._path = path
-        self._target = target
+        self._options = options
+        self._target = options.target
         self._arrays = {name: stream.whole() for name, stream in streams.items()}
         self._named = {name: stream.name for name, stream in streams.items()}  # for messages
         self._prefixes = ("", "test_") if "test_labels" in streams else ("",)
+        if options.axes == "nct":
+            for name in ("inputs", "test_inputs"):
+                if self._arrays.get(name, np.empty(0)).ndim == 3:
+                    self._arrays[name] = self._arrays[name].transpose(0, 2, 1)
+        self._offsets = options.offsets
 
     def dataset(self) -> Dataset:
         """Return them as sequences."""
@@ -108,8 +150,15 @@ class _Arrays:
                     f"{self._path}: group {shared[0]} is in groups and in test_groups; expected it "
                     "on one side only, or the figures are too good to be true. Split again."
                 )
+        if self._offsets is None:
+            name = "values" if "values" in self._arrays else "inputs"
+            sample = self._arrays[name]
+            sample = sample.reshape(-1, sample.shape[-1] if sample.ndim > 1 else 1)
+            self._offsets = find_offsets(sample[: _SAMPLE_VALUES // max(1, sample.shape[1])])
         train, *test = (self._sequences(prefix, classes) for prefix in self._prefixes)
-        return Dataset(self._path.name, train, test[0] if test else None, classes)
+        return Dataset(
+            self._path.name, train, test[0] if test else None, classes, offsets=self._offsets
+        )
 
     def _check_parts(self) -> None:
         """Refuse arrays that do not go together, before any is used."""
@@ -168,7 +217,7 @@ class _Arrays:
             texts = np.unique(np.concatenate([part.ravel() for part in labels]))
             return tuple(str(name) for name in texts if name != "" or self._target == "sequence")
         largest = max(int(part.max()) for part in labels)
-        return _numbers_up_to(largest, self._path)
+        return _numbers_up_to(largest, self._path, self._options)
 
     def _sequences(self, prefix: str, classes: tuple[str, ...]) -> Sequences:
         labels = self._numbered(f"{prefix}labels", classes)
@@ -215,15 +264,20 @@ class _Arrays:
         return numbers[which].reshape(labels.shape)
 
     def _inputs(self, name: str) -> Array:
-        return to_inputs(self._arrays[name], self._named[name])
+        array = self._arrays[name]
+        if array.ndim == 2 and name.endswith("inputs"):  # of one feature
+            array = array[:, :, None]
+        if self._offsets and array.dtype == np.float64 and array.shape[-1] == len(self._offsets):
+            return subtract_offsets(array, self._offsets)
+        return to_inputs(array, self._named[name])
 
 
-def _numbers_up_to(largest: int, path: Path) -> tuple[str, ...]:
-    """Return the names of classes that have none: their numbers."""
-    if largest >= MAX_CLASSES:
+def _numbers_up_to(largest: int, path: Path, options: DataOptions) -> tuple[str, ...]:
+    """Return the numbers as the names of the classes."""
+    if largest >= options.max_classes:
         raise DataError(
-            f"{path} has a label {largest}; expected at most {MAX_CLASSES - 1} where classes are "
-            "not named. Number them 0, 1, 2, …, or name them."
+            f"{path} has a label {largest}; expected at most {options.max_classes - 1}. Number the "
+            f"classes 0, 1, 2, …, or add --max-classes {largest + 1}."
         )
     return tuple(str(number) for number in range(1 + largest))
 
@@ -249,7 +303,7 @@ def _of_steps(labels: Array, sequences: Sequences) -> list[Array]:
     return [row[:length] for row, length in zip(labels, sequences.lengths.tolist(), strict=True)]
 
 
-def read_idx(path: Path, target: Target = "sequence") -> Dataset:
+def read_idx(path: Path, options: DataOptions = _DEFAULT) -> Dataset:
     """Read IDX images with the labels beside them, named as MNIST's authors do.
 
     `train-images-idx3-ubyte` has its labels in `train-labels-idx1-ubyte`, and `t10k-…` or `test-…`
@@ -260,7 +314,7 @@ def read_idx(path: Path, target: Target = "sequence") -> Dataset:
     DataError
         If the labels are not there, or do not fit, or each step should have one.
     """
-    if target == "step":
+    if options.target == "step":
         raise DataError(
             f"{path} has one label an image; expected one for each step with --target step. "
             "Leave it out."
@@ -272,7 +326,7 @@ def read_idx(path: Path, target: Target = "sequence") -> Dataset:
         if "train" in path.name and other.exists():
             test = _idx_part(other)
     largest = max(part.largest_label for part in (train, test) if part is not None)
-    return Dataset(path.name, train, test, _numbers_up_to(largest, path))
+    return Dataset(path.name, train, test, _numbers_up_to(largest, path, options))
 
 
 def _idx_part(path: Path) -> Sequences:
@@ -295,3 +349,32 @@ def _idx_part(path: Path) -> Sequences:
             "numbers 0, 1, 2, …. Number the classes first."
         )
     return Sequences.from_padded(inputs, labels=numbers.astype(np.int64))
+
+
+def as_source(dataset: Dataset) -> Source:
+    """Return the sequences of a dataset as records, to cut windows and to combine files."""
+
+    def records() -> Iterator[Record]:
+        numbers = count()
+        for part, sequences in dataset.parts.items():
+            labels = None if sequences.labels is None else sequences.labels.tolist()
+            groups = None if sequences.groups is None else sequences.groups.tolist()
+            starts, lengths = sequences.starts.tolist(), sequences.lengths.tolist()
+            names = np.array([*dataset.classes, ""], dtype=object)  # IGNORED is -1, the last
+            for n, (start, length) in enumerate(zip(starts, lengths, strict=True)):
+                own = slice(start, start + length)
+                of_steps = sequences.step_labels
+                yield Record(
+                    name=str(next(numbers)),
+                    place=f"{part} sequence {n}",
+                    values=sequences.steps[own].numpy(),
+                    label=None if labels is None else dataset.classes[labels[n]],
+                    step_labels=None if of_steps is None else names[of_steps[own].numpy()],
+                    group=None if groups is None else str(groups[n]),
+                    part=part,  # type: ignore[arg-type]
+                    named=False,
+                )
+
+    size = dataset.train.input_size
+    features = dataset.features or tuple(f"feature {n}" for n in range(size))
+    return Source(features, records(), classes=dataset.classes, offsets=list(dataset.offsets))

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from bothways.data.options import DataOptions
+from bothways.data.readers.compression import format_suffix
 from bothways.data.readers.folders import read_folder
 from bothways.data.readers.json_lines import read_json_lines
 from bothways.data.readers.tables import read_table
@@ -27,7 +28,9 @@ KNOWN_ENDINGS = (
 
 def record_reader(path: Path) -> Callable[..., Source] | None:
     """Return read(path, options, labelled=...) for a file or folder, or None for other formats."""
-    return read_folder if path.is_dir() else RECORD_READERS.get(path.suffix.lower())
+    if path.is_dir():
+        return read_table if any(path.rglob("*.parquet")) else read_folder
+    return RECORD_READERS.get(format_suffix(path))
 
 
 _COLUMNS = ("sequence", "time", "features", "categorical", "label", "group", "split")

@@ -1,7 +1,7 @@
-"""Long tables, one row a time step: CSV and Parquet, read in blocks by pyarrow.
+"""Long tables with one row per time step, CSV or Parquet, read by pyarrow in blocks.
 
-The rows of a sequence stand together, in the order of time. Only the block being read and the
-sequence being put together are in memory.
+Rows are expected in the order of sequence and time. A table that fits in the memory allowed is
+sorted if need be; of a larger one, only a block and the current sequence are in memory.
 """
 
 from collections.abc import Iterator
@@ -14,189 +14,115 @@ import numpy as np
 from bothways.config import Target
 from bothways.data.options import DataOptions
 from bothways.data.readers.columns import Columns, CsvColumns, ParquetColumns, is_number
+from bothways.data.readers.compression import format_suffix
+from bothways.data.readers.roles import Roles, roles_of
 from bothways.data.record import PARTS, Array, Part, Record, Source
 from bothways.data.vocabulary import MAX_TOKENS, Vocabulary
 from bothways.errors import DataError
 
-# Names that say what a column is, wherever someone has not said it.
-_USUAL = {
-    "sequence": ("sequence", "sequence_id", "series", "series_id", "session", "recording", "id"),
-    "time": ("time", "t", "timestamp", "step", "datetime", "date"),
-    "label": ("label", "class", "target", "activity"),  # not y: it is often a coordinate
-}
-
-
 _UNITS_A_SECOND = {"s": 1, "ms": 1e3, "us": 1e6, "ns": 1e9}
 
 
-@dataclass(frozen=True)
-class _Roles:
-    """Which column is what."""
-
-    sequence: str
-    time: str | None
-    label: str | None
-    group: str | None
-    split: str | None
-    features: tuple[str, ...]
-    vocabularies: dict[str, Vocabulary]  # of the features that are categorical
-
-    @property
-    def columns(self) -> list[str]:
-        """All columns that are read."""
-        named = (self.sequence, self.time, self.label, self.group, self.split)
-        used = [name for name in named if name is not None] + list(self.features)
-        return list(dict.fromkeys(used))  # a sequence may be its own group
-
-
 def read_table(path: Path, options: DataOptions, *, labelled: bool = True) -> Source:
-    """Read a CSV or Parquet file with a row for each time step.
+    """Read a CSV or Parquet file with one row per time step, or a folder of Parquet files.
 
     Parameters
     ----------
     path : Path
-        CSV (with a header; commas, semicolons or tabs) unless it ends in .parquet or .pq.
+        CSV (with a header; commas, semicolons or tabs; perhaps compressed) unless it ends in
+        .parquet or .pq.
     options : DataOptions
-        Its columns.
+        The roles of the columns.
     labelled : bool
-        Whether a label is needed.
+        Whether labels are needed.
 
     Raises
     ------
     DataError
-        If a column is missing, a value is not a number, or the rows of a sequence are apart.
+        If a column is missing, a value is not a number, or the rows are not in
+        order and cannot be sorted.
     MissingDependencyError
         If pyarrow is not installed.
     """
-    table = ParquetColumns(path) if path.suffix.lower() in (".parquet", ".pq") else CsvColumns(path)
-    roles, notes = _roles(table, options, labelled)
-    records = _records(table, roles, options.target)
+    is_parquet = path.is_dir() or format_suffix(path) in (".parquet", ".pq")
+    table = ParquetColumns(path) if is_parquet else CsvColumns(path, options.decimal)
+    roles, notes = roles_of(table, options, labelled)
+    blocks = _blocks(table, roles)
+    if options.sort or table.size_bytes <= options.memory_mb << 20:
+        blocks = _in_order(table, roles, blocks, notes)
     return Source(
-        roles.features, records, notes=notes, has_columns=True, vocabularies=roles.vocabularies
+        roles.features,
+        _records(table, roles, options.target, blocks),
+        notes=notes,
+        has_columns=True,
+        vocabularies=roles.vocabularies,
     )
 
 
-def _roles(table: Columns, options: DataOptions, labelled: bool) -> tuple[_Roles, list[str]]:
-    """Say which column is what: as told, or by its name; and what was guessed."""
-    from pyarrow import types
-
-    columns = table.names
-    if len(set(columns)) < len(columns):
-        double = next(name for name in columns if columns.count(name) > 1)
-        raise DataError(
-            f"{table.path} has two columns {double!r}; expected each name once. Rename one."
-        )
-    found, guessed = _named_columns(table, options, labelled)
-    taken = set(found.values())
-    free = [name for name in columns if name not in taken]
-    features = options.features
-    if features is None:
-        features = tuple(
-            name
-            for name in free
-            if types.is_floating(table.types[name])
-            or types.is_integer(table.types[name])
-            or name in options.categorical  # here, for they keep their place
-        )
-        guessed.append(f"features {', '.join(features)}")
-        others = [name for name in free if name not in features]
-        for name in others:
-            if labelled and (stray := table.stray_text(name)) is not None:
-                row, cell = stray
-                raise DataError(
-                    f"{table.path}, {table.place(row)}: column {name!r} holds {cell!r} but numbers "
-                    "in most rows; expected numbers. Mend it, or name the columns to use with "
-                    "--features."
-                )
-        if others and labelled:
-            guessed.append(
-                f"left out, for they hold no numbers: {', '.join(others)} (--categorical takes "
-                "columns of names)"
-            )
-    features += tuple(name for name in options.categorical if name not in features)
-    for name in features:
-        if name not in free or features.count(name) > 1:
-            what = "is no column" if name not in columns else "has another part to play"
-            what = "is named twice" if features.count(name) > 1 else what
-            option = "--categorical" if name in options.categorical else "--features"
-            raise DataError(
-                f"{table.path}: feature {name!r} {what}; expected one of {', '.join(free)}. "
-                f"Check {option}."
-            )
-    if not features:
-        named = ", ".join(sorted(filter(None, taken)))
-        raise DataError(
-            f"{table.path} has no column of numbers beside {named}; "
-            "expected at least one feature. Check the file, or name columns with --features or "
-            "--categorical."
-        )
-    known = options.vocabularies
-    vocabularies = {
-        name: Vocabulary(known.get(name, ()), grows=name not in known)
-        for name in features
-        if name in options.categorical
-    }
-    roles = _Roles(features=features, vocabularies=vocabularies, **found)  # type: ignore[arg-type]
-    return roles, [f"guessed: {'; '.join(guessed)}"] if guessed else []
+def _blocks(table: Columns, roles: Roles) -> Iterator[tuple[Any, Array]]:
+    """Yield the blocks of the columns to read, and the row numbers of each."""
+    named = [name for name in (roles.sequence, roles.label, roles.group, roles.split) if name]
+    numeric = [name for name in roles.features if name not in roles.vocabularies]
+    row = 0
+    for block in table.blocks(roles.columns, [*named, *roles.vocabularies], numeric):
+        if block.num_rows:
+            yield block, np.arange(row, row + block.num_rows)
+        row += block.num_rows
 
 
-def _named_columns(
-    table: Columns, options: DataOptions, labelled: bool
-) -> tuple[dict[str, str | None], list[str]]:
-    """Return the column of each role but the features', and what was guessed of them."""
-    columns = table.names
-    found: dict[str, str | None] = {}
-    guessed = []
-    wanted = ("sequence", "time", "label", "group", "split") if labelled else ("sequence", "time")
-    given = {role: getattr(options, role) for role in wanted}
-    told_apart = [name for role, name in given.items() if role != "group"]  # it may be another too
-    free = [name for name in columns if name not in told_apart]
-    for role, told in given.items():
-        if told is not None and told not in columns:
-            raise DataError(
-                f"{table.path} has no column {told!r}; expected --{role} to be one of "
-                f"{', '.join(columns)}. Check its name."
-            )
-        found[role] = told or _usual(role, free)
-        if told is None and found[role] is not None:
-            guessed.append(f"{role} {found[role]!r}")
-    for role, needed in (("sequence", True), ("label", labelled)):
-        if needed and found[role] is None:
-            raise DataError(
-                f"{table.path} has columns {', '.join(columns)}, none of them a usual name for the "
-                f"{role}; expected one. Name it with --{role}."
-            )
-    return dict.fromkeys(("sequence", "time", "label", "group", "split")) | found, guessed
+def _in_order(
+    table: Columns, roles: Roles, blocks: Iterator[tuple[Any, Array]], notes: list[str]
+) -> Iterator[tuple[Any, Array]]:
+    """Yield the whole table as one block, sorted by sequence and time unless it already is.
 
+    Sequences keep the order of their first rows. Without a time, the rows stay as they are.
+    """
+    import pyarrow as pa
 
-def _usual(role: str, columns: list[str]) -> str | None:
-    by_lower = {name.lower(): name for name in reversed(columns)}
-    return next((by_lower[name] for name in _USUAL.get(role, ()) if name in by_lower), None)
+    found = [block for block, _ in blocks]
+    if not found:
+        return
+    whole = pa.Table.from_batches(found).combine_chunks().to_batches()[0]
+    rows = np.arange(whole.num_rows)
+    if roles.time is not None:
+        names = _texts(whole[roles.sequence], table, roles.sequence, rows)
+        _, first, codes = np.unique(names, return_index=True, return_inverse=True)
+        codes = first[codes]  # a sequence is the row in which it begins
+        times = _times(whole[roles.time], table, roles.time, rows)
+        order = np.lexsort((times, codes))
+        if (order != rows).any():
+            whole, rows = whole.take(pa.array(order)), order
+            notes.append("sorted the rows by sequence and time")
+    yield whole, rows
 
 
 @dataclass
 class _Rows:
-    """Rows of one sequence: from one block, or from several joined."""
+    """Rows of one sequence in one block."""
 
     name: str
-    first: int
+    rows: Array  # their numbers in the file
     values: Array
     columns: dict[str, Array]  # label, group, split and time
 
 
-def _records(table: Columns, roles: _Roles, target: Target) -> Iterator[Record]:
+def _records(
+    table: Columns, roles: Roles, target: Target, blocks: Iterator[tuple[Any, Array]]
+) -> Iterator[Record]:
     """Yield a record for each run of rows with the same sequence."""
     seen: set[str] = set()
     pending: list[_Rows] = []
-    for rows in _runs(table, roles, target):
+    for rows in _runs(table, roles, target, blocks):
         if pending and rows.name != pending[0].name:
             yield _record(table, roles, target, pending)
             pending = []
         if not pending:
             if rows.name in seen:
+                advice = "add --sort" if roles.time else "name the column of time with --time"
                 raise DataError(
-                    f"{table.path}, {table.place(rows.first)}: sequence {rows.name!r} goes on "
-                    "after others; expected its rows together. Sort the table by sequence and time."
+                    f"{table.path}, {table.place(int(rows.rows[0]))}: sequence {rows.name!r} "
+                    "continues after others; expected its rows together. Sort the table by "
+                    f"sequence and time, or {advice}."
                 )
             seen.add(rows.name)
         pending.append(rows)
@@ -205,21 +131,16 @@ def _records(table: Columns, roles: _Roles, target: Target) -> Iterator[Record]:
     yield _record(table, roles, target, pending)
 
 
-def _runs(table: Columns, roles: _Roles, target: Target) -> Iterator[_Rows]:
+def _runs(
+    table: Columns, roles: Roles, target: Target, blocks: Iterator[tuple[Any, Array]]
+) -> Iterator[_Rows]:
     """Yield the rows of each sequence in each block."""
-    named = [name for name in (roles.sequence, roles.label, roles.group, roles.split) if name]
-    text = [*named, *roles.vocabularies]
-    amounts = [name for name in roles.features if name not in roles.vocabularies]
-    row = 0
-    for block in table.blocks(roles.columns, text, amounts):
-        count = block.num_rows
-        if not count:
-            continue
-        names = _texts(block[roles.sequence], table, roles.sequence, row)
-        values = np.empty((count, len(roles.features)), np.float32)
+    for block, rows in blocks:
+        names = _texts(block[roles.sequence], table, roles.sequence, rows)
+        values = np.empty((len(rows), len(roles.features)), np.float64)
         for n, feature in enumerate(roles.features):
             if feature in roles.vocabularies:
-                texts = _texts(block[feature], table, feature, row, optional=True)
+                texts = _texts(block[feature], table, feature, rows, optional=True)
                 values[:, n] = _numbers(roles.vocabularies[feature], texts, table, feature)
             else:
                 values[:, n] = block[feature].cast("float64").to_numpy(zero_copy_only=False)
@@ -228,49 +149,50 @@ def _runs(table: Columns, roles: _Roles, target: Target) -> Iterator[_Rows]:
             column = getattr(roles, role)
             if column is not None:
                 optional = role == "label" and target == "step"
-                columns[role] = _texts(block[column], table, column, row, optional=optional)
+                columns[role] = _texts(block[column], table, column, rows, optional=optional)
         if roles.time is not None:
-            columns["time"] = _times(block[roles.time], table, roles.time, row)
+            columns["time"] = _times(block[roles.time], table, roles.time, rows)
         starts = np.flatnonzero(np.r_[True, names[1:] != names[:-1]])
-        for start, end in zip(starts, [*starts[1:], count], strict=True):
+        for start, end in zip(starts, [*starts[1:], len(rows)], strict=True):
             part = slice(start, end)
             own = {role: column[part] for role, column in columns.items()}
-            yield _Rows(str(names[start]), row + int(start), values[part], own)
-        row += count
+            yield _Rows(str(names[start]), rows[part], values[part], own)
 
 
 def _numbers(vocabulary: Vocabulary, texts: Array, table: Columns, name: str) -> Array:
     numbers = vocabulary.numbers(texts)
     if len(vocabulary) > MAX_TOKENS:
         raise DataError(
-            f"{table.path}: column {name!r} holds more than {MAX_TOKENS:,} different names; "
-            "expected categories. Leave it out of --categorical."
+            f"{table.path}: column {name!r} has more than {MAX_TOKENS:,} different values; "
+            "expected categories. Remove it from --categorical."
         )
     return numbers
 
 
-def _record(table: Columns, roles: _Roles, target: Target, runs: list[_Rows]) -> Record:
-    """Join the rows of one sequence, and check what must be the same in all of them."""
-    first = runs[0].first
+def _record(table: Columns, roles: Roles, target: Target, runs: list[_Rows]) -> Record:
+    """Join the rows of one sequence, and check that its label, group and split are constant."""
+    rows = np.concatenate([run.rows for run in runs])
     joined = {role: np.concatenate([run.columns[role] for run in runs]) for role in runs[0].columns}
     step_labels = joined.pop("label", None) if target == "step" else None
     for role in ("label", "group", "split"):
         column = joined.get(role)
         if column is not None and (column != column[0]).any():
             other = int((column != column[0]).argmax())
-            advice = "Mend it, or, if each step has its own, use --target step."
-            advice = advice if role == "label" else "Mend it."
+            advice = "Fix it."
+            if role == "label":
+                advice = "Fix it, or use --target step if each time step has its own label."
             raise DataError(
-                f"{table.path}, {table.place(first + other)}: {role} is {column[other]!r} but "
+                f"{table.path}, {table.place(int(rows[other]))}: {role} is {column[other]!r} but "
                 f"{column[0]!r} before in sequence {runs[0].name!r}; expected one for each "
                 f"sequence. {advice}"
             )
     times = joined.get("time")
     if times is not None and (late := times[1:] < times[:-1]).any():
-        row = first + 1 + int(late.argmax())
+        row = int(rows[1 + int(late.argmax())])
         raise DataError(
             f"{table.path}, {table.place(row)}: time {roles.time!r} goes back in sequence "
-            f"{runs[0].name!r}; expected rows in order. Sort the table by sequence and time first."
+            f"{runs[0].name!r}; expected rows in order. Sort the table by sequence and time, or "
+            "add --sort."
         )
     return Record(
         name=runs[0].name,
@@ -279,7 +201,7 @@ def _record(table: Columns, roles: _Roles, target: Target, runs: list[_Rows]) ->
         label=_first(joined, "label"),
         step_labels=step_labels,
         group=_first(joined, "group"),
-        part=_part(_first(joined, "split"), table, first),
+        part=_part(_first(joined, "split"), table, int(rows[0])),
         times=times,
     )
 
@@ -289,7 +211,7 @@ def _first(columns: dict[str, Array], role: str) -> str | None:
 
 
 def _part(name: str | None, table: Columns, row: int) -> Part | None:
-    """Return which part a word in a split column means."""
+    """Return the part that a value of a split column stands for."""
     if name is None:
         return None
     words = {"valid": "validation", "val": "validation", "dev": "validation", "training": "train"}
@@ -298,13 +220,12 @@ def _part(name: str | None, table: Columns, row: int) -> Part | None:
         if part == known:
             return known
     raise DataError(
-        f"{table.path}, {table.place(row)}: split is {name!r}; expected {', '.join(PARTS)}. "
-        "Mend it."
+        f"{table.path}, {table.place(row)}: split is {name!r}; expected {', '.join(PARTS)}. Fix it."
     )
 
 
-def _texts(column: Any, table: Columns, name: str, row: int, *, optional: bool = False) -> Array:
-    """Return a column as text; nothing may be missing, or empty, unless it is `optional`."""
+def _texts(column: Any, table: Columns, name: str, rows: Array, *, optional: bool = False) -> Array:
+    """Return a column as text; missing or empty values raise an error unless `optional`."""
     from pyarrow import ArrowException, compute, types
 
     if types.is_floating(column.type):
@@ -318,16 +239,16 @@ def _texts(column: Any, table: Columns, name: str, row: int, *, optional: bool =
         ) from None
     if "" in values and not optional:
         missing = next(n for n, value in enumerate(values) if not value)
-        raise _missing(table, name, row + missing)
+        raise _missing(table, name, int(rows[missing]))
     return np.asarray(values, dtype=object)
 
 
-def _times(column: Any, table: Columns, name: str, row: int) -> Array:
-    """Return a column of numbers, or time stamps; times of a day and durations in seconds."""
+def _times(column: Any, table: Columns, name: str, rows: Array) -> Array:
+    """Return numbers or time stamps; times of day and durations become seconds."""
     from pyarrow import types
 
     if column.null_count:
-        raise _missing(table, name, row + column.is_null().to_pylist().index(True))
+        raise _missing(table, name, int(rows[column.is_null().to_pylist().index(True)]))
     kind = column.type
     if types.is_time(kind) or types.is_duration(kind):
         units = column.cast("int32" if kind.bit_width == 32 else "int64")
@@ -337,18 +258,18 @@ def _times(column: Any, table: Columns, name: str, row: int) -> Array:
         column = column.cast("float64")
     elif not (types.is_integer(kind) or types.is_floating(kind) or types.is_temporal(kind)):
         raise DataError(
-            f"{table.path}, {table.place(row + _first_text(column))}: time {name!r} is "
+            f"{table.path}, {table.place(int(rows[_first_text(column)]))}: time {name!r} is "
             f"{column[_first_text(column)].as_py()!r}; expected numbers or time stamps like "
             "2026-01-31T09:30:00. Convert it, or name another --time."
         )
     times: Array = column.to_numpy(zero_copy_only=False)
     if times.dtype.kind == "f" and not np.isfinite(times).all():
-        raise _missing(table, name, row + int((~np.isfinite(times)).argmax()))
+        raise _missing(table, name, int(rows[int((~np.isfinite(times)).argmax())]))
     return times
 
 
 def _first_text(column: Any) -> int:
-    """Return the first cell that is no number, or the first of all where all are text."""
+    """Return the first cell that is not a number, or 0 if all cells are text."""
     cells = column.to_pylist()
     return next((n for n, cell in enumerate(cells) if not is_number(cell)), 0)
 

@@ -31,6 +31,11 @@ def read_ts(path: Path, options: DataOptions, *, labelled: bool = True) -> Sourc
     tags = _read_header(lines, path)
     stated = tags.get("classlabel", "false").split()
     has_classes = bool(stated) and stated[0].lower() == "true"
+    if labelled and tags.get("targetlabel", "false").split()[:1] == ["true"]:
+        raise DataError(
+            f"{path} says @targetLabel true: it is a regression dataset; expected classes. "
+            "Regression is not supported."
+        )
     if labelled and not has_classes:
         raise DataError(
             f"{path} says @classLabel {tags.get('classlabel', '(nothing)')}; expected true and the "
@@ -158,7 +163,7 @@ def _fields(line: str) -> list[str]:
 
 
 def _numbers(texts: list[str], where: str) -> Array:
-    values = np.empty(len(texts), np.float32)
+    values = np.empty(len(texts), np.float64)
     for n, text in enumerate(texts):
         text = text.strip()
         try:

@@ -1,12 +1,13 @@
 """Sequences to predict, from files of any known format, in bounded pieces."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 from bothways.data.builder import checked_records
+from bothways.data.offsets import reduced
 from bothways.data.options import DataOptions
 from bothways.data.readers.arrays import (
     Array,
@@ -18,6 +19,7 @@ from bothways.data.readers.arrays import (
     to_inputs,
 )
 from bothways.data.readers.images import read_digit
+from bothways.data.readers.labelled import renamed
 from bothways.data.readers.registry import KNOWN_ENDINGS, has_columns, open_records, record_reader
 from bothways.data.record import Record, Source
 from bothways.data.sequences import Sequences
@@ -97,11 +99,27 @@ def read_unlabelled(
     start = check_readable(path)
     for magic, read in _READERS.items():
         if start.startswith(magic):
-            return read(path, input_size, missing)
+            return _windowed(path, read(path, input_size, missing, options), options)
     raise DataError(
         f"{path} starts with bytes {start.hex(' ') or '(none)'}; expected an IDX, .npy, .npz, PNG "
         f"or JPEG file, or {KNOWN_ENDINGS}. Convert it to one of them."
     )
+
+
+def _windowed(path: Path, pieces: Iterator[Piece], options: DataOptions) -> Iterator[Piece]:
+    """Yield the pieces, their sequences cut into windows if `options` ask for it."""
+    if options.window is None:
+        yield from pieces
+        return
+    for piece in pieces:
+        records = (
+            Record(name=name, place=name, values=steps.numpy())
+            for name, steps in zip(piece.names, piece.sequences.rows(), strict=True)
+        )
+        source = Source(tuple(map(str, range(piece.sequences.input_size))), records)
+        whole = options.model_copy(update={"offsets": ()})  # they are subtracted already
+        for part in _record_pieces(path, source, whole, missing=True):
+            yield replace(part, note=piece.note)
 
 
 def _record_pieces(
@@ -144,24 +162,29 @@ def check_readable(path: Path) -> bytes:
         raise DataError(f"{path} cannot be read: {error.strerror}. Check the path.") from None
 
 
-def _idx(path: Path, input_size: int, missing: bool) -> Iterator[Piece]:
+def _idx(path: Path, input_size: int, missing: bool, options: DataOptions) -> Iterator[Piece]:
     with open_idx(path) as stream:
-        yield from _pieces(stream, None, input_size, missing)
+        yield from _pieces(stream, None, input_size, missing, options)
 
 
-def _npy(path: Path, input_size: int, missing: bool) -> Iterator[Piece]:
+def _npy(path: Path, input_size: int, missing: bool, options: DataOptions) -> Iterator[Piece]:
     lengths, beside = None, npy_beside(path, "lengths")
     with open_npy(path) as stream:
         if beside.exists():
             with open_npy(beside) as found:
                 lengths = _lengths(found, stream, path)
-        yield from _pieces(stream, lengths, input_size, missing)
+        yield from _pieces(stream, lengths, input_size, missing, options)
 
 
-def _npz(path: Path, input_size: int, missing: bool) -> Iterator[Piece]:
-    with open_npz(path) as streams:
+def _npz(path: Path, input_size: int, missing: bool, options: DataOptions) -> Iterator[Piece]:
+    with open_npz(path) as found:
+        streams = renamed(path, found)
+        if "X_train" in found and "X" not in found:  # new data are the test part, if any
+            streams["inputs"] = streams.get("test_inputs", streams["inputs"])
         if {"values", "offsets"} <= set(streams):
-            yield from _flat_pieces(streams["values"], streams["offsets"], input_size, missing)
+            yield from _flat_pieces(
+                streams["values"], streams["offsets"], input_size, missing, options
+            )
             return
         if "inputs" not in streams:
             raise DataError(
@@ -171,7 +194,7 @@ def _npz(path: Path, input_size: int, missing: bool) -> Iterator[Piece]:
         inputs, lengths = streams["inputs"], None
         if "lengths" in streams:
             lengths = _lengths(streams["lengths"], inputs, path)
-        yield from _pieces(inputs, lengths, input_size, missing)
+        yield from _pieces(inputs, lengths, input_size, missing, options)
 
 
 def _lengths(found: ArrayStream, inputs: ArrayStream, path: Path) -> Any:
@@ -189,7 +212,7 @@ def _lengths(found: ArrayStream, inputs: ArrayStream, path: Path) -> Any:
     return lengths
 
 
-def _picture(path: Path, input_size: int, missing: bool) -> Iterator[Piece]:
+def _picture(path: Path, input_size: int, missing: bool, options: DataOptions) -> Iterator[Piece]:
     digit = read_digit(path)
     if input_size != digit.pixels.shape[1]:
         raise DataError(
@@ -200,8 +223,11 @@ def _picture(path: Path, input_size: int, missing: bool) -> Iterator[Piece]:
     yield Piece([str(path)], sequences, f"{path}: {digit.changes}")
 
 
-def _pieces(stream: ArrayStream, lengths: Any, input_size: int, missing: bool) -> Iterator[Piece]:
-    shape = stream.shape
+def _pieces(
+    stream: ArrayStream, lengths: Any, input_size: int, missing: bool, options: DataOptions
+) -> Iterator[Piece]:
+    swapped = options.axes == "nct" and len(stream.shape) == 3
+    shape = (stream.shape[0], stream.shape[2], stream.shape[1]) if swapped else stream.shape
     univariate = len(shape) == 2 and input_size == 1
     if not univariate and (len(shape) != 3 or shape[2] != input_size):
         raise DataError(
@@ -212,17 +238,23 @@ def _pieces(stream: ArrayStream, lengths: Any, input_size: int, missing: bool) -
         raise DataError(f"{stream.name} has shape {shape}: it holds no sequence. Check the file.")
     done = 0
     for chunk in stream.chunks(max(1, min(CHUNK_ROWS, CHUNK_BYTES // stream.row_bytes))):
-        inputs = to_inputs(chunk, stream.name)
+        chunk = chunk.transpose(0, 2, 1) if swapped else chunk
+        chunk = chunk[:, :, None] if univariate else chunk
+        inputs = to_inputs(reduced(chunk, options.offsets or ()), stream.name)
         count = len(inputs)
         piece_lengths = None if lengths is None else lengths[done : done + count]
-        sequences = Sequences.from_padded(inputs.reshape(count, shape[1], -1), piece_lengths)
+        sequences = Sequences.from_padded(inputs, piece_lengths)
         check_finite(sequences, stream.name, first=done, missing=missing)
         yield Piece([str(n) for n in range(done, done + count)], sequences)
         done += count
 
 
 def _flat_pieces(
-    values: ArrayStream, offsets: ArrayStream, input_size: int, missing: bool
+    values: ArrayStream,
+    offsets: ArrayStream,
+    input_size: int,
+    missing: bool,
+    options: DataOptions,
 ) -> Iterator[Piece]:
     if len(values.shape) != 2 or values.shape[1] != input_size:
         raise DataError(
@@ -242,12 +274,14 @@ def _flat_pieces(
     counts = (edges[bounds][1:] - edges[bounds][:-1]).tolist()
     for (first, last), chunk in zip(pairwise(bounds), values.pieces(counts), strict=True):
         own = edges[first : last + 1] - edges[first]
-        sequences = Sequences.from_flat(to_inputs(chunk, values.name), own)
+        sequences = Sequences.from_flat(
+            to_inputs(reduced(chunk, options.offsets or ()), values.name), own
+        )
         check_finite(sequences, values.name, first=first, missing=missing)
         yield Piece([str(n) for n in range(first, last)], sequences)
 
 
-_READERS: dict[bytes, Callable[[Path, int, bool], Iterator[Piece]]] = {
+_READERS: dict[bytes, Callable[[Path, int, bool, DataOptions], Iterator[Piece]]] = {
     b"\x1f\x8b": _idx,
     b"\0\0": _idx,
     b"\x93NUMPY": _npy,
