@@ -195,7 +195,7 @@ def test_columns_are_refused_where_there_are_none(tmp_path, option):
     series = tmp_path / "x.ts"
     series.write_text("@classLabel true a b\n@data\n1,2:a\n3,4:b\n")
     for path in (lines, str(series)):
-        with pytest.raises(DataError, match=rf"so --{next(iter(option))} \w+ means nothing"):
+        with pytest.raises(DataError, match=rf"so --{next(iter(option))} \w+ has no meaning"):
             open_dataset(path, DataOptions(**option))
 
 

@@ -166,7 +166,7 @@ def test_values_must_be_numbers_of_tokens():
 def test_names_need_columns(tmp_path):
     path = tmp_path / "x.jsonl"
     path.write_text('{"values": [1, 2], "label": "a"}\n')
-    with pytest.raises(DataError, match="has no columns, so --categorical event means nothing"):
+    with pytest.raises(DataError, match="has no columns, so --categorical event has no meaning"):
         open_dataset(str(path), DataOptions(categorical=("event",)))
     np.save(tmp_path / "x.npy", np.ones((2, 3, 1)))
     with pytest.raises(DataError, match="the model knows event by names; expected a table"):

@@ -140,7 +140,7 @@ def test_what_has_one_label_a_sequence_is_refused(tmp_path):
         open_dataset(str(tmp_path / "x.ts"), STEPS)
     with pytest.raises(DataError, match="mnist has one label for each sequence"):
         open_dataset("mnist", STEPS)
-    with pytest.raises(ConfigError, match="ignore is 'x' but labels are of sequences"):
+    with pytest.raises(ConfigError, match="ignore is 'x' but sequences have the labels"):
         DataOptions(ignore="x")
     np.savez(tmp_path / "x.npz", inputs=np.ones((3, 4, 2)), labels=np.ones((3, 3), int))
     with pytest.raises(DataError, match=r"labels has shape \(3, 3\) but there are 3 sequences"):

@@ -1,101 +1,56 @@
-"""Options of the command line that say how data are read and split, for several commands."""
+"""Command-line options that say how data are read and split, derived from `DataOptions`."""
 
 import functools
 import inspect
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from types import NoneType
+from typing import Annotated, Any, get_args, get_origin
 
 import typer
 
+from bothways.data.options import DataOptions
 from bothways.errors import ConfigError
 
-Target = Literal["sequence", "step"]  # as config has it, which is slow to import for --help
 
-if TYPE_CHECKING:
-    from bothways.data.options import DataOptions
-
-
-def data_options(
-    sequence: Annotated[
-        str | None, typer.Option(help="Column that says which sequence a row belongs to.")
-    ] = None,
-    time: Annotated[str | None, typer.Option(help="Column of the time.")] = None,
-    features: Annotated[
-        str | None,
-        typer.Option(help="Input columns, with commas between; all numbers if not given."),
-    ] = None,
-    categorical: Annotated[
-        str | None, typer.Option(help="Input columns of names, with commas between.")
-    ] = None,
-    label: Annotated[str | None, typer.Option(help="Column of the class.")] = None,
-    group: Annotated[
-        str | None, typer.Option(help="Column, a person for example, that no split takes apart.")
-    ] = None,
-    split: Annotated[
-        str | None, typer.Option(help="Column that says train, validation or test.")
-    ] = None,
-    target: Annotated[
-        Target, typer.Option(help="What has a label: each sequence, or each step.")
-    ] = "sequence",
-    ignore: Annotated[
-        str | None, typer.Option(help="Label of steps that count for nothing, as empty ones do.")
-    ] = None,
-    test: Annotated[
-        str | None, typer.Option(help="Fraction to hold out for the test, or a file.")
-    ] = None,
-    by_time: Annotated[
-        bool, typer.Option("--by-time", help="Hold out the latest sequences, not any.")
-    ] = False,
-    drop_copies: Annotated[
-        bool, typer.Option("--drop-copies", help="Drop training sequences that are held out too.")
-    ] = False,
-    window: Annotated[
-        int | None, typer.Option(min=1, help="Cut recordings into windows of so many steps.")
-    ] = None,
-    stride: Annotated[
-        int | None, typer.Option(min=1, help="Steps from window to window; as many if not given.")
-    ] = None,
-    memory: Annotated[
-        int | None,
-        typer.Option(
-            min=1, metavar="MB", help="Memory for the steps, 1024 if not given; more go to a file."
-        ),
-    ] = None,
-) -> "DataOptions":
-    """Return the options as the library has them."""
-    from bothways.data.options import DataOptions
-
-    fraction, file = fraction_or_file(test)
-    return DataOptions(
-        sequence=sequence,
-        time=time,
-        features=None if features is None else tuple(features.split(",")),
-        categorical=() if categorical is None else tuple(categorical.split(",")),
-        label=label,
-        group=group,
-        split=split,
-        target=target,
-        ignore=ignore,
-        test=file,
-        test_fraction=fraction or 0.0,
-        by_time=by_time,
-        drop_copies=drop_copies,
-        window=window,
-        stride=stride,
-        **({} if memory is None else {"memory_mb": memory}),
+def _parameter(name: str) -> inspect.Parameter:
+    """Return the command-line option of a field of `DataOptions`."""
+    field, role = DataOptions.model_fields[name], dict(DataOptions.roles())[name]
+    flag = "--" + (role.flag or name).replace("_", "-")
+    kind, default = field.annotation, field.default
+    kinds = [part for part in get_args(kind) if part is not NoneType] or [kind]
+    if get_origin(kind) is tuple or any(get_origin(part) is tuple for part in kinds):
+        kind, default = str | None, None  # separated by commas
+    least = next((rule.ge for rule in field.metadata if hasattr(rule, "ge")), None)
+    option = typer.Option(flag, help=role.help, metavar=role.metavar, min=least)
+    return inspect.Parameter(
+        name,
+        inspect.Parameter.KEYWORD_ONLY,
+        default=default,
+        annotation=Annotated[kind, option],
     )
 
 
+def _data_options(values: dict[str, Any]) -> DataOptions:
+    """Return the options as the library expects them."""
+    fraction, file = fraction_or_file(values.pop("test"))
+    for name in ("features", "categorical"):
+        text = values.pop(name)
+        if text is not None:
+            values[name] = tuple(text.split(","))
+    return DataOptions(**values, test=file, test_fraction=fraction or 0.0)
+
+
 def reads_data(function: Callable[..., None]) -> Callable[..., None]:
-    """Give a command the options of `data_options`, in the place of its parameter `options`."""
-    named = inspect.signature(data_options).parameters
+    """Replace a command's parameter `options` by the options of `DataOptions`."""
+    named = {name: _parameter(name) for name, _ in DataOptions.roles()}
     parameters: list[inspect.Parameter] = []
     for name, parameter in inspect.signature(function).parameters.items():
-        parameters += named.values() if name == "options" else [parameter]
+        keyword = parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY)
+        parameters += named.values() if name == "options" else [keyword]
 
     @functools.wraps(function)
     def command(**values: Any) -> None:
-        options = data_options(**{name: values.pop(name) for name in named})
+        options = _data_options({name: values.pop(name) for name in named})
         function(**values, options=options)
 
     command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
@@ -104,12 +59,12 @@ def reads_data(function: Callable[..., None]) -> Callable[..., None]:
 
 
 def fraction_or_file(value: str | None) -> tuple[float | None, str | None]:
-    """Read what --test and --validation take: a fraction, or else the path of a file.
+    """Read the value of --test or --validation: a fraction, or the path of a file.
 
     Raises
     ------
     ConfigError
-        If it is a number that is no fraction.
+        If it is a number, but not between 0 and 1.
 
     Examples
     --------
@@ -124,7 +79,7 @@ def fraction_or_file(value: str | None) -> tuple[float | None, str | None]:
         return None, value
     if not 0 < fraction < 1:
         raise ConfigError(
-            f"{value} is no part to hold out; expected a fraction between 0 and 1, or a file. "
+            f"{value} is not a fraction to hold out; expected a number between 0 and 1, or a file. "
             "Use 0.2 for a fifth."
         )
     return fraction, None

@@ -4,16 +4,14 @@ import functools
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from bothways.cli.data_options import fraction_or_file, reads_data
 from bothways.cli.errors import OneLineErrors, command, stop_on_signal
+from bothways.data.options import DataOptions
 from bothways.errors import ConfigError
-
-if TYPE_CHECKING:
-    from bothways.data.options import DataOptions
 
 app = typer.Typer(
     cls=OneLineErrors,
@@ -91,7 +89,7 @@ def train(
             "beside it); IDX images; a folder of files a class; with --resume, a run's folder.",
         ),
     ],
-    options: "DataOptions",  # see reads_data
+    options: DataOptions,  # see reads_data
     recipe: Annotated[
         str | None,
         typer.Option(help="See: bothways recipes. default for mnist, else time-series."),
@@ -284,7 +282,7 @@ def inspect(
     what: Annotated[
         str, typer.Argument(help="A run or model folder, a data set, or a notebook's checkpoint.")
     ],
-    options: "DataOptions",  # see reads_data
+    options: DataOptions,  # see reads_data
     validation: Annotated[str | None, typer.Option(help="File of the validation part.")] = None,
 ) -> None:
     """Say what a model, a data set or a notebook's checkpoint is."""
@@ -315,7 +313,7 @@ def inspect(
 @reads_data
 def compare(
     source: Annotated[str, typer.Argument(metavar="DATA", help="As of train.")],
-    options: "DataOptions",  # see reads_data
+    options: DataOptions,  # see reads_data
     recipe: Annotated[str, typer.Option(help="See: bothways recipes.")] = "time-series",
     vary: Annotated[
         list[str] | None,

@@ -4,9 +4,6 @@ Here are the readers, datasets, splits, batches and the checks of what users pas
 knows about models; what a model does to its inputs belongs to `bothways.nn.preprocessing`.
 """
 
-from bothways.data.dataset import Dataset
-from bothways.data.open import open_dataset
-from bothways.data.options import DataOptions
-from bothways.data.sequences import SequenceBatch, Sequences
+import lazy_loader
 
-__all__ = ["DataOptions", "Dataset", "SequenceBatch", "Sequences", "open_dataset"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -167,10 +167,9 @@ def _test_file(path: Path, options: DataOptions) -> str | None:
 
 def _refuse_columns(source: str, options: DataOptions) -> None:
     """Raise DataError for options that need columns or times."""
-    names = ("sequence", "time", "label", "group", "split", "features")
-    for name in (*names, "ignore", "categorical"):
+    for name, role in DataOptions.roles():
         given = getattr(options, name)
-        if given:
+        if given and (role.is_column or name == "ignore"):
             text = ",".join(given) if isinstance(given, tuple) else given
             raise DataError(
                 f"{source} holds arrays, so --{name} {text} has no meaning; expected a table. "

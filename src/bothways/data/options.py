@@ -1,118 +1,216 @@
-"""How to read and split a dataset."""
+"""How to read and split a dataset; each option states its role once, for all who need it."""
 
-from typing import Literal, Self
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
 from bothways.config import Settings, Target
 
 
+@dataclass(frozen=True)
+class Option:
+    """The role of a field of `DataOptions`.
+
+    Parameters
+    ----------
+    help : str
+        For the command line.
+    flag : str, optional
+        Name on the command line; default: the name of the field.
+    metavar : str, optional
+    is_column : bool
+        Whether it names columns, which only tables have.
+    json_key : str, optional
+        The fixed key that has this role in JSON lines.
+    is_split : bool
+        Whether it says how the data are split, and not how they are read.
+    is_kept : bool
+        Whether a model reads new data with it.
+    """
+
+    help: str
+    flag: str | None = None
+    metavar: str | None = None
+    is_column: bool = False
+    json_key: str | None = None
+    is_split: bool = False
+    is_kept: bool = True
+
+
 class DataOptions(Settings):
-    """How to understand a file, and how to split what is in it.
+    """How to read and split a file or folder.
 
     Parameters
     ----------
     sequence, time, label, group, split : str, optional
-        Columns of a table: which sequence a row belongs to, when it was, the sequence's class, whom
-        or what it comes from, and its part (train, validation or test). `sequence`, `time` and
-        `label` are guessed from the usual names where not given.
+        Columns of a table: the sequence that a row belongs to, its time, the class of the sequence,
+        its group (sequences of one person, for example), and its part (train, validation or test).
+        Default: `sequence`, `time` and `label` are found by usual names.
     features : tuple of str, optional
-        Columns that are the inputs; all other columns of numbers where not given.
+        Columns to use as inputs; default: all other numeric columns that do not count rows.
     categorical : tuple of str
-        Features whose values are names, not amounts.
+        Features whose values are categories.
     vocabularies : dict
-        The only tokens that count, for a categorical feature; those of the training part where not
-        given.
-    test, validation : str, optional
-        Files with those parts.
-    test_fraction : float
-        Part of the sequences to hold out for the test, before anything else is done with them.
-    by_time : bool
-        Hold out the latest sequences, not any.
-    split_seed : int
-        Which sequences are held out for the test; of the validation split, `seed` says it.
-    drop_copies : bool
-        Drop training sequences that are, value for value, in the validation or test part.
-    window, stride : int, optional
-        Cut long recordings into windows of so many steps, so many steps apart.
+        The categories of each categorical feature; default: those of the training part.
     target : sequence or step
         What has a label.
     ignore : str, optional
-        A label of steps that count for nothing, as those without a label do.
-    memory_mb : int
-        Steps that take more memory, in MiB, are kept in a temporary file. It is in the folder
-        `TMPDIR`, or in /var/tmp if that is not set.
-    sort : bool
-        Sort the rows of a table by sequence and time even if the table takes more than `memory_mb`;
-        smaller tables are sorted if they need to be.
-    decimal : str, optional
-        The decimal separator of a CSV file, "." or ","; default: recognized.
+        A label of time steps to ignore, like steps without a label.
+    test, validation : str, optional
+        Files with those parts.
+    test_fraction : float
+        Fraction of the sequences to hold out for the test, before anything else is done with them.
+    by_time : bool
+        Hold out the latest sequences instead of random ones.
+    split_seed : int
+        Seed of the test split; that of the validation split is `seed`.
+    drop_copies : bool
+        Drop training sequences that are also in the validation or test part.
+    window, stride : int, optional
+        Cut recordings into windows of `window` steps, one every `stride` steps.
     axes : ntc or nct
         The order of the axes of 3-D arrays: sequences, time steps, features; or, as in sktime and
         aeon, sequences, features (channels), time steps.
-    offsets : tuple of float
-        What is subtracted from each feature before it is rounded to float32; default: found.
+    sort : bool
+        Sort the rows of a table by sequence and time even if it takes more than `memory_mb`;
+        smaller tables are sorted if necessary.
+    decimal : str, optional
+        Decimal separator of a CSV file, "." or ","; default: recognized.
+    memory_mb : int
+        Steps that take more memory, in MiB, are kept in a temporary file in the folder `TMPDIR`, or
+        in /var/tmp if that is not set.
     max_classes : int
         More classes than this raise an error: the label is probably a number, a name or a time.
+    offsets : tuple of float, optional
+        What is subtracted from each feature before it is rounded to float32; default: found.
+
+    Raises
+    ------
+    ConfigError
+        If options contradict each other.
     """
 
-    sequence: str | None = None
-    time: str | None = None
-    label: str | None = None
-    group: str | None = None
-    split: str | None = None
-    features: tuple[str, ...] | None = None
-    categorical: tuple[str, ...] = ()
-    vocabularies: dict[str, tuple[str, ...]] = Field(default_factory=dict)
-    test: str | None = None
+    sequence: Annotated[
+        str | None,
+        Option(
+            "Column of the sequence that a row belongs to.", is_column=True, json_key="sequence"
+        ),
+    ] = None
+    time: Annotated[str | None, Option("Column of the time.", is_column=True, json_key="times")] = (
+        None
+    )
+    features: Annotated[
+        tuple[str, ...] | None,
+        Option("Input columns, separated by commas; default: all numeric ones.", is_column=True),
+    ] = None
+    categorical: Annotated[
+        tuple[str, ...],
+        Option("Input columns of categories, separated by commas.", is_column=True),
+    ] = ()
+    label: Annotated[
+        str | None, Option("Column of the class.", is_column=True, json_key="label")
+    ] = None
+    group: Annotated[
+        str | None,
+        Option(
+            "Column whose groups (persons, say) no split divides.", is_column=True, json_key="group"
+        ),
+    ] = None
+    split: Annotated[
+        str | None,
+        Option(
+            "Column with the values train, validation and test.",
+            is_column=True,
+            json_key="split",
+            is_split=True,
+        ),
+    ] = None
+    target: Annotated[Target, Option("What has a label: each sequence or each time step.")] = (
+        "sequence"
+    )
+    ignore: Annotated[
+        str | None, Option("Label of time steps to ignore, like steps without a label.")
+    ] = None
+    test: Annotated[
+        str | None, Option("Fraction to hold out for the test, or a file.", is_split=True)
+    ] = None
+    by_time: Annotated[
+        bool, Option("Hold out the latest sequences instead of random ones.", is_split=True)
+    ] = False
+    drop_copies: Annotated[
+        bool,
+        Option("Drop training sequences that are also in a held-out part.", is_split=True),
+    ] = False
+    window: Annotated[
+        int | None, Option("Cut recordings into windows of this many steps."), Field(ge=1)
+    ] = None
+    stride: Annotated[
+        int | None, Option("Steps between two windows; default: the window."), Field(ge=1)
+    ] = None
+    axes: Annotated[
+        Literal["ntc", "nct"],
+        Option("Axes of 3-D arrays: ntc (time before features) or nct (as in sktime, aeon)."),
+    ] = "ntc"
+    sort: Annotated[
+        bool, Option("Sort a table by sequence and time even if it is larger than --memory.")
+    ] = False
+    decimal: Annotated[
+        Literal[".", ","] | None, Option("Decimal separator of a CSV file; default: recognized.")
+    ] = None
+    memory_mb: Annotated[
+        int,
+        Option(
+            "Memory for the steps; more go to a file.", flag="memory", metavar="MB", is_kept=False
+        ),
+        Field(ge=1),
+    ] = 1024
+    max_classes: Annotated[
+        int, Option("Raise an error for more classes than this.", is_kept=False), Field(ge=2)
+    ] = 5000
     validation: str | None = None
     test_fraction: float = Field(default=0.0, ge=0, lt=1)
-    by_time: bool = False
     split_seed: int = Field(default=0, ge=0, lt=2**31)
-    drop_copies: bool = False
-    window: int | None = Field(default=None, ge=1)
-    stride: int | None = Field(default=None, ge=1)
-    target: Target = "sequence"
-    ignore: str | None = None
-    memory_mb: int = Field(default=1024, ge=1)
-    sort: bool = False
-    decimal: Literal[".", ","] | None = None
-    axes: Literal["ntc", "nct"] = "ntc"
+    vocabularies: dict[str, tuple[str, ...]] = Field(default_factory=dict)
     offsets: tuple[float, ...] | None = None
-    max_classes: int = Field(default=5000, ge=2)
+
+    @classmethod
+    def roles(cls) -> Iterator[tuple[str, Option]]:
+        """Yield the name and the role of each field that has one."""
+        for name, field in cls.model_fields.items():
+            for role in field.metadata:
+                if isinstance(role, Option):
+                    yield name, role
+
+    def for_new_data(self) -> "DataOptions":
+        """Return the options with which a model reads new data: nothing of splits or memory."""
+        kept = {name for name, role in self.roles() if role.is_kept and not role.is_split}
+        return DataOptions(**self.model_dump(include=kept | {"vocabularies", "offsets"}))
 
     def for_use(self) -> "DataOptions":
-        """Return how a model reads new data: recordings whole, where it is steps that have labels.
+        """Return the options of prediction: without windows if each time step has a label.
 
-        Each step has one answer then, and none of them stands at the edge of a window.
+        Each step then has one answer, and none is at the edge of a window.
         """
         if self.target == "sequence":
             return self
         return self.model_copy(update={"window": None, "stride": None})
 
     def without_columns(self) -> "DataOptions":
-        """Return what is left of them for a file that has no columns."""
-        kept = {
-            "target",
-            "ignore",
-            "window",
-            "stride",
-            "memory_mb",
-            "axes",
-            "offsets",
-            "max_classes",
-        }
-        return DataOptions(**self.model_dump(include=kept))
+        """Return the options that remain for a file without columns."""
+        kept = {name for name, role in self.roles() if not role.is_column and not role.is_split}
+        return DataOptions(**self.model_dump(include=kept | {"offsets"}))
 
     @model_validator(mode="after")
     def _check_together(self) -> Self:
         if self.ignore is not None and self.target != "step":
             raise ValueError(
-                f"ignore is {self.ignore!r} but labels are of sequences; expected labels of steps. "
-                "Give --target step too, or leave those sequences out."
+                f"ignore is {self.ignore!r} but sequences have the labels; expected labels of time "
+                "steps. Add --target step, or remove those sequences."
             )
         if self.stride is not None and self.window is None:
             raise ValueError(
-                f"stride is {self.stride} but there is no window; expected both. Give --window too."
+                f"stride is {self.stride} but there is no window; expected both. Add --window."
             )
         return self

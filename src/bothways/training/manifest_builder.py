@@ -12,19 +12,6 @@ from bothways.errors import ConfigError, DataError
 from bothways.models.manifest import Manifest, Preprocessing, versions
 from bothways.training.run_directory import Request
 
-_OF_READING = {
-    "sequence",
-    "time",
-    "label",
-    "group",
-    "window",
-    "stride",
-    "ignore",
-    "decimal",
-    "sort",
-    "axes",
-}
-
 
 def manifest_for(request: Request, dataset: Dataset) -> Manifest:
     """Return what the model will be, before it is trained.
@@ -115,13 +102,13 @@ def _range(sequences: Sequences, model: ModelConfig) -> tuple[float, float] | No
 
 
 def _reading(options: DataOptions, dataset: Dataset) -> DataOptions:
-    """Return how a file with more data is to be read: the same columns, and no splits."""
-    kept = options.model_dump(include=_OF_READING)
-    return DataOptions(
-        **kept,
-        features=dataset.features or None,
-        categorical=tuple(dataset.vocabularies),
-        vocabularies=dict(dataset.vocabularies),
-        target=dataset.target,
-        offsets=dataset.offsets,
+    """Return how a model reads new data: the same columns, and what training has determined."""
+    return options.for_new_data().model_copy(
+        update={
+            "features": dataset.features or None,
+            "categorical": tuple(dataset.vocabularies),
+            "vocabularies": dict(dataset.vocabularies),
+            "target": dataset.target,
+            "offsets": dataset.offsets,
+        }
     )

@@ -33,12 +33,6 @@ def record_reader(path: Path) -> Callable[..., Source] | None:
     return RECORD_READERS.get(format_suffix(path))
 
 
-_COLUMNS = ("sequence", "time", "features", "categorical", "label", "group", "split")
-_JSON_KEYS = {"sequence": "sequence", "time": "times"} | {
-    name: name for name in ("label", "group", "split")
-}
-
-
 def has_columns(path: Path) -> bool:
     """Return whether a file is a table."""
     return record_reader(path) is read_table
@@ -55,14 +49,14 @@ def open_records(path: Path, options: DataOptions, *, labelled: bool = True) -> 
     reader = record_reader(path)
     assert reader is not None  # whoever opens has looked
     if reader is not read_table:
-        keys = _JSON_KEYS if reader is read_json_lines else {}
-        for name in _COLUMNS:
+        for name, role in DataOptions.roles():
             given = getattr(options, name)
-            if given and given != keys.get(name):
+            key = role.json_key if reader is read_json_lines else None
+            if role.is_column and given and given != key:
                 text = ",".join(given) if isinstance(given, tuple) else given
-                known = f"its key {keys[name]!r}" if name in keys else "a table, which has columns"
+                known = "a table, which has columns" if key is None else f"its key {key!r}"
                 raise DataError(
-                    f"{path} has no columns, so --{name} {text} means nothing; expected {known}. "
-                    "Leave it out, or make it a table."
+                    f"{path} has no columns, so --{name} {text} has no meaning; expected {known}. "
+                    "Omit it, or convert the file to a table."
                 )
     return reader(path, options, labelled=labelled)
