@@ -84,7 +84,7 @@ class ModelConfig(Settings):
     nonlinearity: Literal["tanh", "relu"] = "tanh"
     input_size: int = Field(ge=1)
     hidden_size: int = Field(default=128, ge=1)
-    num_layers: int = Field(default=1, ge=1)
+    num_layers: int = Field(default=1, ge=1, le=1000)
     bidirectional: bool = True
     dropout: Fraction = 0.0
     readout: Readout = "final"
@@ -99,7 +99,7 @@ class ModelConfig(Settings):
     stem_channels: int | None = Field(default=None, ge=1)
     stem_kernel: int = Field(default=5, ge=1)
     stem_stride: int = Field(default=2, ge=1)
-    stem_layers: int = Field(default=2, ge=1)
+    stem_layers: int = Field(default=2, ge=1, le=100)
     calibrate: bool = False
     num_classes: int = Field(ge=2)
 

@@ -164,10 +164,10 @@ def leave_run_without_config(folder):
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (remove_config, "config.json cannot be read: No such file .* folder of a bothways model"),
+        (remove_config, "config.json cannot be read: No such file .* a bothways model or run"),
         (remove_weights, "model.safetensors cannot be read: No such file"),
         (make_config_newer, "schema_version 2; this bothways reads up to 1. Upgrade bothways"),
-        (make_config_textual, "config.json is not the config of a bothways model, or is damaged"),
+        (make_config_textual, "config.json is damaged: Expecting value"),
         (make_config_a_list, "config.json is not the config of a bothways model, or is damaged"),
         (add_unknown_setting, "config.json is damaged: setting 'colour' is unknown; .* provenance"),
         (add_unknown_model_setting, "setting 'colour' is unknown; expected one of cell"),

@@ -1,7 +1,7 @@
-"""A model is one folder without code: `config.json` and `model.safetensors`.
+"""A model folder contains no code: `config.json` and `model.safetensors`.
 
-The header of `model.safetensors` holds the SHA-256 of `config.json` and of its own tensors, so the
-two cannot disagree unnoticed. Loading reads numbers and text and runs nothing.
+The header of `model.safetensors` contains the SHA-256 of `config.json` and of its tensors, so that
+a mismatch is detected. Loading reads numbers and text and executes nothing.
 """
 
 from pathlib import Path
@@ -9,21 +9,22 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from bothways.errors import CheckpointError
+from bothways.errors import CheckpointError, ConfigError
 from bothways.models.manifest import CONFIG_FILE, Manifest, read_manifest
 from bothways.nn.classifier import SequenceClassifier
+from bothways.nn.size import check_size, file_limit
 from bothways.storage.tensors import load_tensors, save_tensors
 
 MODEL_FILE = "model.safetensors"
 
 
 def is_model_folder(path: Path) -> bool:
-    """Return whether a folder is a model's or a run's, and not of data."""
+    """Return whether a folder contains a model or a run, and not data."""
     return (path / CONFIG_FILE).exists() or (path / "checkpoints").is_dir()
 
 
 def save_weights(path: Path, config_sha256: str, weights: dict[str, Tensor]) -> None:
-    """Write a model's weights beside the `config.json` with that checksum."""
+    """Write the weights of a model next to the `config.json` with that checksum."""
     save_tensors(path, weights, {"config_sha256": config_sha256})
 
 
@@ -42,7 +43,11 @@ def load_classifier(folder: Path) -> tuple[SequenceClassifier, Manifest]:
             f"{folder} has no {MODEL_FILE}: its first epoch has not ended. "
             f"Run: bothways train {folder} --resume"
         )
-    weights, facts = load_tensors(path)
+    try:
+        check_size(manifest.model)
+    except ConfigError as error:
+        raise CheckpointError(f"{folder / CONFIG_FILE} is damaged: {error}") from None
+    weights, facts = load_tensors(path, limit_bytes=file_limit(manifest.model))
     if facts.get("config_sha256") != config_sha256:
         raise CheckpointError(
             f"{folder / CONFIG_FILE} is not the one that {MODEL_FILE} was saved with: its SHA-256 "

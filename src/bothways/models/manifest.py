@@ -1,6 +1,5 @@
 """What a model is: the content of its `config.json`."""
 
-import json
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Self
@@ -12,6 +11,7 @@ from bothways.config import ModelConfig, Settings
 from bothways.data.options import DataOptions
 from bothways.errors import CheckpointError, ConfigError
 from bothways.storage.atomic import json_bytes, sha256
+from bothways.storage.reading import JSON_BYTES, parse_json, read_file
 
 SCHEMA_VERSION = 1
 CONFIG_FILE = "config.json"
@@ -96,17 +96,11 @@ def read_manifest(folder: Path) -> tuple[Manifest, str]:
             f"{folder} has no {CONFIG_FILE}: its training has not begun. "
             f"Run: bothways train {folder} --resume"
         )
+    content = read_file(path, JSON_BYTES)
+    values = parse_json(content, path)
     try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise CheckpointError(
-            f"{path} cannot be read: {error.strerror}; expected the folder of a bothways model. "
-            "Check the path."
-        ) from None
-    try:
-        values = json.loads(content)
         version = values["schema_version"]
-    except (ValueError, KeyError, TypeError):
+    except (KeyError, TypeError):
         raise CheckpointError(
             f"{path} is not the config of a bothways model, or is damaged. Restore it from a copy."
         ) from None
@@ -117,5 +111,5 @@ def read_manifest(folder: Path) -> tuple[Manifest, str]:
         )
     try:
         return Manifest(**values), sha256(content)
-    except (ConfigError, TypeError) as error:
+    except (ConfigError, TypeError, RecursionError) as error:
         raise CheckpointError(f"{path} is damaged: {error}") from None

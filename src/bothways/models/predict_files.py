@@ -1,6 +1,7 @@
 """Predictions for files of any size, written as CSV or JSON lines while they are made."""
 
 import csv
+import io
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
@@ -18,6 +19,7 @@ from bothways.errors import ConfigError
 from bothways.evaluation.evaluate import BATCH_STEPS
 from bothways.evaluation.segments import segments_of
 from bothways.models.trained import TrainedClassifier, TrainedLabeller, TrainedModel
+from bothways.storage.atomic import replacing
 
 
 @dataclass(frozen=True)
@@ -223,7 +225,7 @@ def format_of(out: Path | None, wanted: str | None) -> str:
 
 @contextmanager
 def prediction_file(out: Path, force: bool) -> Iterator[IO[str]]:
-    """Open a file that takes the place of `out` only when all has been written.
+    """Open a text file that replaces `out` when everything has been written.
 
     Raises
     ------
@@ -236,14 +238,11 @@ def prediction_file(out: Path, force: bool) -> Iterator[IO[str]]:
             "--force."
         )
     if not out.parent.is_dir():
-        raise ConfigError(f"out file {out} has no folder to be in; expected one. Make it first.")
-    temporary = out.with_name(f".{out.name}.tmp")
-    try:
-        with temporary.open("w", newline="", encoding="utf-8") as file:
-            yield file
-        temporary.replace(out)
-    finally:
-        temporary.unlink(missing_ok=True)
+        raise ConfigError(f"out file {out} is in a folder that does not exist. Make it first.")
+    with replacing(out) as file:
+        text = io.TextIOWrapper(file, encoding="utf-8", newline="", write_through=True)
+        yield text
+        text.detach()
 
 
 def write_answers(answers: Iterable[Answer], file: IO[str], format: str) -> int:

@@ -20,6 +20,7 @@ from bothways.nn.drop_in import GRU, LSTM, RNN
 from bothways.nn.pooling import READOUTS
 from bothways.nn.preprocessing import FeatureEncoder
 from bothways.nn.recurrent import RecurrentLayers
+from bothways.nn.size import check_size
 from bothways.nn.stem import ConvolutionalStem
 
 _LAYERS: dict[str, type[RecurrentLayers]] = {"rnn": RNN, "gru": GRU, "lstm": LSTM}
@@ -47,6 +48,7 @@ class SequenceClassifier(nn.Module):
 
     def __init__(self, config: ModelConfig, *, backend: str = "auto") -> None:
         super().__init__()
+        check_size(config)
         self.config = config
         encoded = (
             config.standardize

@@ -3,33 +3,53 @@
 import hashlib
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 
-def write_atomically(path: Path, content: bytes) -> None:
-    """Replace `path` by `content`: after a crash at any moment, the file is the old or the new.
+@contextmanager
+def replacing(path: Path, *, unique: bool = False) -> Iterator[IO[bytes]]:
+    """Open a file that replaces `path` when the block ends without an error.
+
+    After a crash at any moment, `path` is the old or the new file.
+
+    Parameters
+    ----------
+    path : Path
+    unique : bool
+        Whether several processes may replace the file at once. Otherwise, a temporary file that a
+        crash has left behind is overwritten.
 
     Raises
     ------
     OSError
-        If it cannot be written (a full disk, say); the old file is then intact.
+        If the file cannot be written (a full disk, for example); the old file is then intact.
     """
-    temporary = path.with_name(f"{path.name}.tmp")
+    suffix = f".{os.getpid()}.tmp" if unique else ".tmp"
+    temporary = path.with_name(f"{path.name}{suffix}")
     try:
         with temporary.open("wb") as file:
-            file.write(content)
+            yield file
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
         raise OSError(error.errno, error.strerror, str(path)) from None
+    finally:
+        temporary.unlink(missing_ok=True)
     _sync_folder(path.parent)
 
 
+def write_atomically(path: Path, content: bytes, *, unique: bool = False) -> None:
+    """Replace `path` by `content`; see `replacing`."""
+    with replacing(path, unique=unique) as file:
+        file.write(content)
+
+
 def _sync_folder(folder: Path) -> None:
-    """Make a rename in `folder` last, where the system lets a folder be opened."""
+    """Make a rename in `folder` durable, if the system allows opening folders."""
     try:
         descriptor = os.open(folder, os.O_RDONLY)
     except OSError:
@@ -41,7 +61,7 @@ def _sync_folder(folder: Path) -> None:
 
 
 def json_bytes(content: Any) -> bytes:
-    """Return `content` as JSON text for people: indented, in its own order."""
+    """Return `content` as indented JSON, with its keys in order."""
     return (json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode()
 
 

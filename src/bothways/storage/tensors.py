@@ -1,7 +1,7 @@
-"""Files that are whole or not there, and tensors in files that notice any damage.
+"""Tensor files with checksums.
 
-A tensor file is a safetensors file with one metadata entry, a JSON object of facts; among them is
-the SHA-256 of all the rest: facts, names, types, shapes and bytes.
+A tensor file is a safetensors file with one metadata entry, a JSON object of facts. One of them is
+the SHA-256 of everything else: facts, names, types, shapes and bytes.
 """
 
 import hashlib
@@ -18,6 +18,7 @@ from torch import Tensor
 
 from bothways.errors import CheckpointError
 from bothways.storage.atomic import write_atomically
+from bothways.storage.reading import read_file
 
 _ENTRY = "bothways"
 _CHECKSUM = "sha256"
@@ -37,23 +38,28 @@ def save_tensors(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, 
     write_atomically(path, safetensors.torch.save(on_cpu, metadata))
 
 
-def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+def load_tensors(
+    path: Path, limit_bytes: int = 1 << 40
+) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Return the tensors and the facts in `path`.
+
+    Parameters
+    ----------
+    path : Path
+    limit_bytes : int
+        Largest size of the file.
 
     Raises
     ------
     CheckpointError
         If the file is missing, damaged in any bit that matters, or not from bothways.
     """
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise CheckpointError(f"{path} cannot be read: {error.strerror}.") from None
+    content = read_file(path, limit_bytes)
     try:
         tensors = safetensors.torch.load(content)
         (header_size,) = struct.unpack_from("<Q", content)
         metadata = json.loads(content[8 : 8 + header_size]).get("__metadata__", {})
-    except (SafetensorError, ValueError, KeyError, struct.error) as error:
+    except (SafetensorError, ValueError, KeyError, RecursionError, struct.error) as error:
         raise CheckpointError(
             f"{path} is truncated or damaged ({error}). Restore it from a copy."
         ) from None
@@ -65,7 +71,7 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     try:
         facts = json.loads(metadata[_ENTRY])
         expected = facts.pop(_CHECKSUM)
-    except (ValueError, KeyError, AttributeError, TypeError):
+    except (ValueError, KeyError, AttributeError, TypeError, RecursionError):
         expected, facts = None, {}
     if set(metadata) != {_ENTRY} or expected != _checksum(tensors, facts):
         raise CheckpointError(

@@ -8,6 +8,9 @@ from types import TracebackType
 from typing import Any, Self
 
 from bothways.errors import CheckpointError
+from bothways.storage.reading import read_file
+
+HISTORY_BYTES = 1 << 32
 
 
 class History:
@@ -21,6 +24,8 @@ class History:
     """
 
     def __init__(self, path: Path, size: int = 0) -> None:
+        if path.exists() and not path.is_file():
+            raise CheckpointError(f"{path} is not a regular file; expected one. Remove it.")
         self._file = path.open("ab")
         self._file.truncate(min(size, os.fstat(self._file.fileno()).st_size))
 
@@ -64,8 +69,8 @@ def read_history(path: Path) -> list[dict[str, Any]]:
     CheckpointError
         If a line is damaged.
     """
-    lines = path.read_bytes().split(b"\n")[:-1] if path.exists() else []
+    lines = read_file(path, HISTORY_BYTES).split(b"\n")[:-1] if path.exists() else []
     try:
         return [json.loads(line) for line in lines]
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise CheckpointError(f"{path} is damaged: {error}. Restore it from a copy.") from None

@@ -10,6 +10,7 @@ from bothways.data.splitting import hold_out
 from bothways.data.value_range import value_range
 from bothways.errors import ConfigError, DataError
 from bothways.models.manifest import Manifest, Preprocessing, versions
+from bothways.nn.size import check_size
 from bothways.training.run_directory import Request
 
 
@@ -70,6 +71,7 @@ def manifest_for(request: Request, dataset: Dataset) -> Manifest:
         num_classes=len(dataset.classes),
         sequence_length=dataset.train.longest if flatten else None,
     )
+    check_size(model)
     return Manifest(
         model=model,
         classes=dataset.classes,

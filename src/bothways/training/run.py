@@ -32,6 +32,7 @@ from bothways.models.checkpoint import MODEL_FILE, save_weights
 from bothways.models.manifest import CONFIG_FILE, Manifest, read_manifest
 from bothways.models.trained import TrainedModel, load
 from bothways.nn.classifier import SequenceClassifier
+from bothways.nn.size import file_limit
 from bothways.recipes import load_recipe
 from bothways.storage.atomic import json_bytes, write_atomically
 from bothways.storage.tensors import load_tensors, save_tensors
@@ -245,6 +246,8 @@ def _run(
     progress = progress or make_progress(config.epochs)
     for note in dataset.notes:
         progress.note(note)
+    for warning in dataset.warnings:
+        progress.note(f"warning: {warning}")
     training_part, validation = hold_out(dataset, config.validation_fraction, config.seed)
     if validation is not None and dataset.validation is None:
         shared = sum(copies_of(validation, training_part))
@@ -255,7 +258,9 @@ def _run(
         model = training.model
         history_size = 0
         if folder.checkpoint.exists():
-            tensors, facts = load_tensors(folder.checkpoint)
+            tensors, facts = load_tensors(
+                folder.checkpoint, limit_bytes=file_limit(manifest.model, copies=8)
+            )
             if "history_size" not in facts:
                 raise CheckpointError(
                     f"{folder.checkpoint} holds a model, not the state of a training. "

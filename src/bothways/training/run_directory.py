@@ -1,6 +1,5 @@
 """The folder of a training run: its files, and how it comes into being."""
 
-import json
 import shutil
 import uuid
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from bothways.data.options import DataOptions
 from bothways.errors import CheckpointError, ConfigError
 from bothways.models.manifest import read_manifest
 from bothways.storage.atomic import json_bytes, write_atomically
+from bothways.storage.reading import JSON_BYTES, parse_json, read_file
 
 RUNS = Path("runs")
 
@@ -85,14 +85,10 @@ class RunFolder:
         CheckpointError
             If this is not the folder of a run.
         """
+        values = parse_json(read_file(self.request, JSON_BYTES), self.request)
         try:
-            return Request(**json.loads(self.request.read_bytes()))
-        except OSError as error:
-            raise CheckpointError(
-                f"{self.request} cannot be read: {error.strerror}; expected the folder of a "
-                "training run. Check the path."
-            ) from None
-        except (ValueError, TypeError) as error:
+            return Request(**values)
+        except (ValueError, TypeError, RecursionError) as error:
             raise CheckpointError(f"{self.request} is damaged: {error}") from None
 
     def describe_status(self) -> str:
@@ -114,7 +110,7 @@ class RunFolder:
             If the file is damaged.
         """
         try:
-            return dict(json.loads(self.metrics.read_bytes()))
+            return dict(parse_json(read_file(self.metrics, JSON_BYTES), self.metrics))
         except (ValueError, TypeError) as error:
             raise CheckpointError(
                 f"{self.metrics} is damaged: {error}. Delete it and resume the run."

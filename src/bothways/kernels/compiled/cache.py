@@ -17,6 +17,7 @@ from typing import Any
 from bothways.kernels import cells
 from bothways.kernels.cells import Cell
 from bothways.kernels.compiled.instruction_sets import Target, host_target
+from bothways.storage.atomic import write_atomically
 
 _lock = threading.Lock()
 _loaded: dict[Cell, int] = {}
@@ -104,10 +105,7 @@ def _read(path: Path) -> bytes | None:
 def _write(path: Path, code: bytes) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        # Named by process: several may compile at once, and each replaces the file whole.
-        temporary = path.with_suffix(f".{os.getpid()}.tmp")
-        temporary.write_bytes(hashlib.sha256(code).digest() + code)
-        temporary.replace(path)
+        write_atomically(path, hashlib.sha256(code).digest() + code, unique=True)
     except OSError as error:
         print(
             f"bothways: the compiled engine cannot be kept in {path.parent} ({error.strerror}); "

@@ -1,0 +1,56 @@
+"""How much memory the weights of a model take, known before anything is allocated."""
+
+import os
+
+from bothways.config import ModelConfig
+from bothways.errors import ConfigError
+from bothways.kernels.cells import cell_named
+
+_FLOAT_BYTES = 4
+_SLACK_BYTES = 1 << 24  # buffers, and the header of a file
+
+
+def weight_bytes(config: ModelConfig) -> int:
+    """Return the size of all parameters of a `SequenceClassifier`, apart from attention."""
+    directions = 2 if config.bidirectional else 1
+    hidden = config.hidden_size
+    gates = len(cell_named(config.cell, config.nonlinearity).gates)
+    sizes = [min(config.embedding_size, count) for count in config.categories if count]
+    count = sum(
+        (tokens + 1) * size
+        for tokens, size in zip(filter(None, config.categories), sizes, strict=True)
+    )
+    numeric = config.input_size - len(sizes)
+    inputs = numeric * (2 if config.missing == "mask" else 1) + sum(sizes)
+    if config.stem_channels is not None:
+        channels = config.stem_channels
+        count += channels * (inputs * config.stem_kernel + 1)
+        count += (config.stem_layers - 1) * channels * (channels * config.stem_kernel + 1)
+        inputs = channels
+    above = (config.num_layers - 1) * directions * gates * hidden
+    count += directions * gates * hidden * (inputs + hidden + 2)
+    count += above * (directions * hidden + hidden + 2)
+    features = directions * hidden * (config.sequence_length or 1)
+    count += config.num_classes * (features + 1)
+    return count * _FLOAT_BYTES
+
+
+def file_limit(config: ModelConfig, copies: int = 1) -> int:
+    """Return the largest size that a file with `copies` of all weights can have."""
+    attention = 2 * (2 * config.hidden_size + 1) ** 2 * _FLOAT_BYTES
+    return copies * (weight_bytes(config) + attention) + _SLACK_BYTES
+
+
+def check_size(config: ModelConfig) -> None:
+    """Raise ConfigError if the weights alone take more than the memory of this machine."""
+    needed = weight_bytes(config)
+    try:
+        there = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, ValueError, OSError):  # not on Windows
+        there = 1 << 46
+    if needed > there:
+        raise ConfigError(
+            f"hidden_size is {config.hidden_size} with num_layers {config.num_layers}: the weights "
+            f"take {needed:,} bytes; expected at most the memory of this machine, {there:,}. "
+            "Choose a smaller model."
+        )

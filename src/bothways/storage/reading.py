@@ -1,0 +1,73 @@
+"""Reading files that may not be what they seem: only regular files, of limited size."""
+
+import json
+import os
+import stat
+from pathlib import Path
+from typing import Any
+
+from bothways.errors import CheckpointError
+
+JSON_BYTES = 1 << 28
+"""Limit for JSON files; vocabularies of many features are the largest part of one."""
+
+
+def read_file(path: Path, limit_bytes: int) -> bytes:
+    """Return the content of a regular file.
+
+    A pipe, a device, or a link to one is refused without waiting for it.
+
+    Parameters
+    ----------
+    path : Path
+    limit_bytes : int
+        A larger file raises an error before it is read.
+
+    Raises
+    ------
+    CheckpointError
+        If it is not a regular file, too large, or cannot be read.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
+    except OSError as error:
+        raise CheckpointError(
+            f"{path} cannot be read: {error.strerror}; expected the file of a bothways model or "
+            "run. Check the path."
+        ) from None
+    status = os.fstat(descriptor)
+    if not stat.S_ISREG(status.st_mode):
+        os.close(descriptor)
+        raise CheckpointError(
+            f"{path} is not a regular file; expected a file of a bothways model or run. "
+            "Replace it by a copy."
+        )
+    with os.fdopen(descriptor, "rb") as file:
+        if status.st_size > limit_bytes:
+            raise CheckpointError(
+                f"{path} has {status.st_size:,} bytes; expected at most {limit_bytes:,}. "
+                "Restore it from a copy."
+            )
+        try:
+            return file.read()
+        except OSError as error:
+            raise CheckpointError(f"{path} cannot be read: {error.strerror}.") from None
+
+
+def parse_json(content: bytes, path: Path) -> Any:
+    """Return the value of a JSON file.
+
+    Raises
+    ------
+    CheckpointError
+        If it is not JSON, or nested too deeply.
+    """
+    try:
+        return json.loads(content)
+    except RecursionError:
+        raise CheckpointError(
+            f"{path} is damaged: it is nested too deeply. Restore it from a copy."
+        ) from None
+    except ValueError as error:  # a number of thousands of digits too
+        reason = str(error).split(";")[0]
+        raise CheckpointError(f"{path} is damaged: {reason}. Restore it from a copy.") from None
