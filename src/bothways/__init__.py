@@ -10,12 +10,23 @@ import lazy_loader
 
 _load, _list, __all__ = lazy_loader.attach_stub(__name__, __file__)
 
+_RENAMED = {"RecurrentLabeller": "RecurrentLabeler", "TrainedLabeller": "TrainedLabeler"}
+
 
 def __getattr__(name: str) -> Any:
     if name == "__version__":
         from importlib.metadata import version
 
         return version("bothways")
+    if name in _RENAMED:
+        import warnings
+
+        warnings.warn(
+            f"bothways.{name} was renamed to {_RENAMED[name]}; the old name will be removed",
+            FutureWarning,
+            stacklevel=2,
+        )
+        name = _RENAMED[name]
     return _load(name)
 
 

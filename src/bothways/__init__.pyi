@@ -7,12 +7,12 @@ from .data import Sequences as Sequences
 from .data import open_dataset as open_dataset
 from .errors import BothwaysError as BothwaysError
 from .models import TrainedClassifier as TrainedClassifier
-from .models import TrainedLabeller as TrainedLabeller
+from .models import TrainedLabeler as TrainedLabeler
 from .models import TrainedModel as TrainedModel
 from .models import load as load
 from .nn import SequenceClassifier as SequenceClassifier
 from .sklearn import RecurrentClassifier as RecurrentClassifier
-from .sklearn import RecurrentLabeller as RecurrentLabeller
+from .sklearn import RecurrentLabeler as RecurrentLabeler
 from .training import resume as resume
 from .training import train as train
 

@@ -5,7 +5,7 @@ import pytest
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV
 
-from bothways import RecurrentLabeller, load
+from bothways import RecurrentLabeler, load
 from bothways.errors import ConfigError, DataError, ShapeError
 
 
@@ -23,7 +23,7 @@ def waves(count, seed=0):
 
 
 def small_labeller(**settings):
-    return RecurrentLabeller(
+    return RecurrentLabeler(
         **{"hidden_size": 8, "num_layers": 1, "epochs": 15, "random_state": 0} | settings
     )
 

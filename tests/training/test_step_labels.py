@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from bothways import DataOptions, Dataset, RecurrentLabeller, Sequences, open_dataset, train
+from bothways import DataOptions, Dataset, RecurrentLabeler, Sequences, open_dataset, train
 from bothways.data.readers.labelled import read_npz
 from bothways.data.sequences import IGNORED
 from bothways.data.splitting import hold_out
@@ -250,7 +250,7 @@ def test_command_line_and_estimator_share_their_path(tmp_path):
     )
     dataset = Dataset("x", sequences, None, ("calm", "rough"))
     finished = run(dataset, tmp_path / "run", validation_fraction=0.2, seed=3)
-    fitted = RecurrentLabeller(**SMALL, validation_fraction=0.2, random_state=3)
+    fitted = RecurrentLabeler(**SMALL, validation_fraction=0.2, random_state=3)
     fitted.fit(arrays, [names for _, names in found])
     trained = finished.load().classifier.state_dict()
     for name, tensor in fitted.model_.classifier.state_dict().items():

@@ -46,7 +46,7 @@ def shuffled_batches(
         return list(order.split(batch_size))
     batches: list[Tensor] = []
     for pool in order.split(POOL_BATCHES * batch_size):
-        noise = 1 + LENGTH_NOISE * torch.rand(len(pool), generator=generator)
+        noise = 1 + LENGTH_NOISE * torch.rand(len(pool), dtype=torch.float32, generator=generator)
         by_length = pool[(lengths[pool] * noise).argsort(stable=True)]
         batches.extend(by_length.split(batch_size))
     return [batches[n] for n in torch.randperm(len(batches), generator=generator)]
@@ -81,7 +81,7 @@ def balanced_weights(counts: Tensor) -> Tensor:
     >>> balanced_weights(torch.tensor([3, 0, 1])).tolist()
     [0.6666666865348816, 0.0, 2.0]
     """
-    return normalised_weights(counts, (1 / counts).masked_fill(counts == 0, 0.0))
+    return normalised_weights(counts, (1 / counts.to(torch.float32)).masked_fill(counts == 0, 0.0))
 
 
 def normalised_weights(counts: Tensor, weights: Tensor) -> Tensor:

@@ -129,7 +129,7 @@ def _part(sequences: Sequences, classes: tuple[str, ...]) -> PartSummary:
 def _features(dataset: Dataset) -> list[FeatureSummary]:
     size = dataset.train.input_size
     low, high = torch.full((size,), torch.inf), torch.full((size,), -torch.inf)
-    missing, total = torch.zeros(size), 0
+    missing, total = torch.zeros(size, dtype=torch.float32), 0
     for steps, _, _ in dataset.train.chunks():
         absent = steps.isnan()
         low = torch.minimum(low, steps.masked_fill(absent, torch.inf).amin(dim=0))

@@ -32,7 +32,7 @@ def compute_logits(model: SequenceClassifier, sequences: Sequences) -> Tensor:
     of_steps = model.config.target == "step"
     starts = sequences.lengths.cumsum(0) - sequences.lengths
     count = int(sequences.lengths.sum()) if of_steps else len(sequences)
-    found = torch.empty(count, model.config.num_classes)
+    found = torch.empty(count, model.config.num_classes, dtype=torch.float32)
     for indices, batch, logits in _run(model, sequences):
         if of_steps:
             position = torch.arange(logits.shape[1])

@@ -4,6 +4,6 @@ Here is everything that works with a finished model. How it is trained belongs t
 `bothways.training`; its architecture belongs to `bothways.nn`.
 """
 
-from bothways.models.trained import TrainedClassifier, TrainedLabeller, TrainedModel, load
+from bothways.models.trained import TrainedClassifier, TrainedLabeler, TrainedModel, load
 
-__all__ = ["TrainedClassifier", "TrainedLabeller", "TrainedModel", "load"]
+__all__ = ["TrainedClassifier", "TrainedLabeler", "TrainedModel", "load"]

@@ -18,7 +18,7 @@ from bothways.data.record import Array
 from bothways.errors import ConfigError
 from bothways.evaluation.evaluate import BATCH_STEPS
 from bothways.evaluation.segments import segments_of
-from bothways.models.trained import TrainedClassifier, TrainedLabeller, TrainedModel
+from bothways.models.trained import TrainedClassifier, TrainedLabeler, TrainedModel
 from bothways.storage.atomic import replacing
 
 
@@ -165,7 +165,7 @@ def _answers(
             if piece.note:
                 on_note(piece.note)
             names = [n if n == str(path) else f"{prefix}{n}" for n in piece.names]
-            if isinstance(model, TrainedLabeller):
+            if isinstance(model, TrainedLabeler):
                 yield from _labellings(model, piece, names)
             elif isinstance(model, TrainedClassifier):
                 yield from _predictions(model, piece, names, cut=reading.window is not None)
@@ -186,7 +186,7 @@ def _predictions(
         yield Prediction(names[n], model.classes[best[n]], by_class, span)
 
 
-def _labellings(model: TrainedLabeller, piece: Piece, names: list[str]) -> Iterator[Labelling]:
+def _labellings(model: TrainedLabeler, piece: Piece, names: list[str]) -> Iterator[Labelling]:
     ends = piece.sequences.lengths.cumsum(0)
     some = torch.bincount((ends - 1) // BATCH_STEPS).tolist()  # few steps at once: each has answers
     n = 0

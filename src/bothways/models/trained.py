@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
+from bothways.data.frames import arrays_of_frames, has_frames
 from bothways.data.offsets import reduced
 from bothways.data.sequences import Sequences
 from bothways.data.value_range import value_range
@@ -33,7 +34,7 @@ class UnknownTokensWarning(UserWarning):
 
 
 class TrainedModel(ABC):
-    """A model with its classes and provenance: a `TrainedClassifier` or a `TrainedLabeller`.
+    """A model with its classes and provenance: a `TrainedClassifier` or a `TrainedLabeler`.
 
     Parameters
     ----------
@@ -43,8 +44,9 @@ class TrainedModel(ABC):
     Notes
     -----
     `sequences` below is a list of float arrays (time_i, input_size), one float array (count, time,
-    input_size), or a `Sequences`. Values are taken as they are; of a categorical feature, the
-    `token_numbers`. Amounts outside the range seen in training by more than its width raise a
+    input_size), a list of data frames, a pandas frame with a two-level index (sequence, time), or a
+    `Sequences`. The columns of frames are matched by name. In arrays, categorical features contain
+    the `token_numbers`. Amounts outside the range seen in training by more than its width raise a
     ScaleWarning, and mostly unknown tokens an UnknownTokensWarning.
     """
 
@@ -125,8 +127,21 @@ class TrainedModel(ABC):
         """Return the name of each row's most probable class."""
         return np.array([self.classes[n] for n in logits.argmax(dim=1).tolist()], dtype=np.str_)
 
+    def _sequences(self, data: Any) -> Sequences:
+        """Return sequences of what a user passed, read as in training."""
+        preprocessing = self.manifest.preprocessing
+        reading = preprocessing.reading
+        if has_frames(data):
+            names = preprocessing.features or None
+            data, names = arrays_of_frames(data, names, reading.vocabularies)
+        if hasattr(data, "ndim"):
+            swapped = data.ndim == 3 and reading.axes == "nct"
+            data = data.swapaxes(1, 2) if swapped else data
+            return Sequences.from_padded(reduced(data, reading.offsets or ()))
+        return Sequences.from_arrays([reduced(array, reading.offsets or ()) for array in data])
+
     def _checked(self, data: Any) -> Sequences:
-        sequences = _as_sequences(data, self.manifest.preprocessing.reading.offsets or ())
+        sequences = data if isinstance(data, Sequences) else self._sequences(data)
         expected = self.manifest.model.input_size
         if sequences.input_size != expected:
             raise ShapeError(
@@ -187,7 +202,7 @@ class TrainedClassifier(TrainedModel):
         return self._names(compute_logits(self.classifier, self._checked(sequences)))
 
 
-class TrainedLabeller(TrainedModel):
+class TrainedLabeler(TrainedModel):
     """Says the class of each step of each sequence."""
 
     def predict_logits(self, sequences: Any) -> list[Tensor]:
@@ -213,17 +228,8 @@ def _probabilities(logits: Tensor) -> Floats:
 
 def trained_model(classifier: SequenceClassifier, manifest: Manifest) -> TrainedModel:
     """Return a classifier, or a labeller of steps, as `manifest` says."""
-    kind = TrainedLabeller if manifest.model.target == "step" else TrainedClassifier
+    kind = TrainedLabeler if manifest.model.target == "step" else TrainedClassifier
     return kind(classifier, manifest)
-
-
-def _as_sequences(data: Any, offsets: tuple[float, ...]) -> Sequences:
-    """Return sequences; from arrays, `offsets` are subtracted before they become float32."""
-    if isinstance(data, Sequences):
-        return data
-    if hasattr(data, "ndim"):
-        return Sequences.from_padded(reduced(data, offsets))
-    return Sequences.from_arrays([reduced(array, offsets) for array in data])
 
 
 def load(folder: str | Path) -> TrainedModel:

@@ -6,6 +6,6 @@ The estimators train with the same code as the command line; that code belongs t
 """
 
 from bothways.sklearn.classifier import RecurrentClassifier
-from bothways.sklearn.labeler import RecurrentLabeller
+from bothways.sklearn.labeler import RecurrentLabeler
 
-__all__ = ["RecurrentClassifier", "RecurrentLabeller"]
+__all__ = ["RecurrentClassifier", "RecurrentLabeler"]

@@ -1,4 +1,4 @@
-"""Recurrent classifiers of sequences, as scikit-learn knows classifiers."""
+"""Recurrent classifiers of sequences with the interface of scikit-learn."""
 
 from dataclasses import replace
 from typing import Any, Self, cast
@@ -15,42 +15,56 @@ from bothways.sklearn.base import Array, RecurrentEstimator, check_count, check_
 
 
 class RecurrentClassifier(ClassifierMixin, RecurrentEstimator):  # type: ignore[misc]
-    """A recurrent net over sequences, as a scikit-learn classifier.
+    """Recurrent classifier of sequences.
 
-    The command line trains the same net: the same data, settings and seed give the same weights.
+    The command line trains the same network: the same data, settings and seed give the same
+    weights.
 
     Parameters
     ----------
     recipe : str
-        Where all settings come from that are not given here; see `bothways recipes`.
+        Where the settings that are not given here come from; see `bothways recipes`.
     cell, hidden_size, num_layers, bidirectional, readout, dropout, standardize, missing, epochs, \
     batch_size, learning_rate, validation_fraction, patience
-        As `ModelConfig` and `TrainConfig` explain them; the recipe's where None.
+        Settings of `ModelConfig` and `TrainConfig`; default: those of the recipe.
     settings : dict, optional
-        Any other setting.
-    class_weight : balanced or dict, optional
-        What a class counts in the loss.
+        Any other settings.
+    class_weight : "balanced" or dict, optional
+        Weights of the classes in the loss.
     random_state : int, RandomState or None
         Seed of the initial weights, the shuffling, dropout and the validation split.
+    axes : "ntc" or "nct"
+        The axes of 3-D arrays: (sequences, time steps, features), or, as in sktime and aeon,
+        (sequences, features, time steps).
     verbose : int
-        1 shows progress.
+        1 shows the progress of training.
 
     Attributes
     ----------
     classes_ : array (num_classes,)
     n_features_in_ : int
-        Features of a step; of 2-D input, which is read as univariate series, its columns.
+        Features of a time step; for 2-D input, which is read as univariate series, its columns.
+    feature_names_in_ : array of str (n_features_in_,)
+        Names of the features, if X has data frames.
     n_iter_ : int
         Epochs trained.
     history_ : list of EpochDone
     model_ : TrainedModel
-        `model_.save(folder)` writes what `bothways.load` and the command line take.
+        `model_.save(folder)` writes a model for `bothways.load` and the command line.
 
     Notes
     -----
-    X is a list, or an object array, of arrays (time_i, features); a 3-D array (count, time,
-    features); or a 2-D array (count, time) of univariate series. NaN is refused unless `missing`
-    says what it stands for.
+    X is one of:
+
+    - a list, or an object array, of arrays (time_i, features);
+    - a 3-D array with `axes`;
+    - a 2-D array (count, time) of univariate series;
+    - a list of pandas or polars data frames (time_i, features);
+    - a pandas data frame with a two-level index (sequence, time): sequences in the order in which
+      they first occur, sorted by time.
+
+    The columns of frames are matched by name: their order may differ from training, but a missing
+    or unknown column raises an error. NaN raises an error unless `missing` is set.
 
     Examples
     --------
@@ -63,16 +77,16 @@ class RecurrentClassifier(ClassifierMixin, RecurrentEstimator):  # type: ignore[
     """
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
-        """Train a new net.
+        """Train a new network.
 
         Parameters
         ----------
         X : sequences
             See the class.
         y : array (count,)
-            A class for each.
+            The class of each sequence.
         sample_weight : array (count,), optional
-            What each sequence counts in the loss.
+            Weights of the sequences in the loss.
 
         Raises
         ------
@@ -93,7 +107,7 @@ class RecurrentClassifier(ClassifierMixin, RecurrentEstimator):  # type: ignore[
     def predict_proba(self, X: Any) -> Array:
         """Return probabilities (count, num_classes), in the order of `classes_`.
 
-        They are float32, as precise as the net is.
+        They are float32, the precision of the network.
         """
         check_is_fitted(self, "model_")
         model = cast(TrainedClassifier, self.model_)

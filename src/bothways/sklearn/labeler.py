@@ -1,4 +1,4 @@
-"""Recurrent labellers of steps, in the manner of scikit-learn."""
+"""Recurrent labelers of time steps with the interface of scikit-learn."""
 
 from dataclasses import replace
 from typing import Any, Self, cast
@@ -8,51 +8,51 @@ from sklearn.utils.validation import check_is_fitted
 
 from bothways.data.sequences import IGNORED, Sequences
 from bothways.errors import DataError, ShapeError
-from bothways.models.trained import TrainedLabeller
+from bothways.models.trained import TrainedLabeler
 from bothways.sklearn.base import Array, RecurrentEstimator, check_count, check_given
 
 
-class RecurrentLabeller(RecurrentEstimator):
-    """A recurrent net that says the class of each step, in the manner of scikit-learn.
+class RecurrentLabeler(RecurrentEstimator):
+    """Recurrent classifier of each time step.
 
     Parameters
     ----------
     recipe, cell, hidden_size, num_layers, bidirectional, dropout, standardize, missing, epochs, \
     batch_size, learning_rate, validation_fraction, patience, settings, class_weight, \
-    random_state, verbose
-        As of `RecurrentClassifier`. There is no readout: `readout` stays None.
+    random_state, axes, verbose
+        As in `RecurrentClassifier`. `readout` must be None.
 
     Attributes
     ----------
     classes_, n_features_in_, n_iter_, history_, model_
-        As of `RecurrentClassifier`.
+        As in `RecurrentClassifier`.
 
     Notes
     -----
-    X is as there. y holds an array (time_i,) of classes for each sequence. A step labelled -1,
-    None, NaN or with an empty text counts for nothing, in training and in `score`.
+    X is as in `RecurrentClassifier`. y has one array (time_i,) of classes for each sequence. Time
+    steps with the label -1, None, NaN or an empty string are ignored in training and in `score`.
 
     Examples
     --------
     >>> import numpy as np
     >>> waves = [np.sin(np.arange(n) / 3)[:, None] for n in range(40, 60)]
     >>> y = [np.where(values[:, 0] > 0, "high", "low") for values in waves]
-    >>> labeller = RecurrentLabeller(hidden_size=8, epochs=20, random_state=0).fit(waves, y)
-    >>> labeller.predict([np.array([[0.9], [0.9], [-0.9]])])
+    >>> labeler = RecurrentLabeler(hidden_size=8, epochs=20, random_state=0).fit(waves, y)
+    >>> labeler.predict([np.array([[0.9], [0.9], [-0.9]])])
     [array(['high', 'high', 'low'], dtype='<U4')]
     """
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
-        """Train a new net.
+        """Train a new network.
 
         Parameters
         ----------
         X : sequences
             See the class.
         y : list of arrays (time_i,), or array (count, time)
-            A class for each step.
+            The class of each time step.
         sample_weight : array (count,), optional
-            What each sequence counts in the loss.
+            Weights of the sequences in the loss.
 
         Raises
         ------
@@ -70,18 +70,18 @@ class RecurrentLabeller(RecurrentEstimator):
         return self
 
     def predict_proba(self, X: Any) -> list[Array]:
-        """Return probabilities, a float32 array (time_i, num_classes) a sequence."""
+        """Return probabilities: one float32 array (time_i, num_classes) for each sequence."""
         check_is_fitted(self, "model_")
-        model = cast(TrainedLabeller, self.model_)
+        model = cast(TrainedLabeler, self.model_)
         found = model.predict_proba(self._sequences(X, fitting=False))
         return [probabilities.astype(np.float32) for probabilities in found]
 
     def predict(self, X: Any) -> list[Array]:
-        """Return the most probable class of each step, an array (time_i,) a sequence."""
+        """Return the most probable class of each step: one array (time_i,) for each sequence."""
         return [self.classes_[rows.argmax(axis=1)] for rows in self.predict_proba(X)]
 
     def score(self, X: Any, y: Any) -> float:
-        """Return the fraction of the steps with a class, among all sequences, that is right."""
+        """Return the accuracy over all time steps that have a class."""
         predicted = self.predict(X)
         labels = _as_step_labels(y, self._sequences(X, fitting=False))
         known = np.concatenate([_is_known(own) for own in labels])
@@ -96,22 +96,22 @@ class RecurrentLabeller(RecurrentEstimator):
 
 
 def _as_step_labels(y: Any, sequences: Sequences) -> list[Array]:
-    """Return an array of labels (time_i,) for each sequence, checked."""
+    """Return the validated labels (time_i,) of each sequence."""
     check_count(y, sequences)
     labels = [np.asarray(own) for own in y]
     for n, (own, length) in enumerate(zip(labels, sequences.lengths.tolist(), strict=True)):
         if own.shape != (length,):
             raise ShapeError(
                 f"y[{n}] has shape {own.shape} but X[{n}] has {length} steps; expected "
-                f"({length},), a class for each step. Label them all, -1 where it does not matter."
+                f"({length},), a class for each step. Use -1 for steps to ignore."
             )
     if not any(_is_known(own).any() for own in labels):
-        raise DataError("y has no label; expected a class for some steps. Label them.")
+        raise DataError("y has no label; expected a class for some steps.")
     return labels
 
 
 def _is_known(labels: Array) -> Array:
-    """Return where a label is a class: not -1, None, NaN or an empty text."""
+    """Return where a label is a class: not -1, None, NaN or an empty string."""
     if labels.dtype.kind in "US":
         return np.asarray(labels != "")
     if labels.dtype.kind == "O":

@@ -138,7 +138,9 @@ class Training:
             self._odds = (counts * weights).sum(dim=1) / counts.sum(dim=1)
         if config.class_weights != "none":
             if config.class_weights != "balanced":
-                weights = normalised_weights(per_class, torch.tensor(config.class_weights))
+                weights = normalised_weights(
+                    per_class, torch.tensor(config.class_weights, dtype=torch.float32)
+                )
             self._class_weights = weights.to(self.device)
         self._sequences = sequences
         self._validation = validation
