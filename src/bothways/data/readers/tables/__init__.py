@@ -10,6 +10,7 @@ from bothways.data.options import DataOptions
 from bothways.data.readers.compression import format_suffix
 from bothways.data.readers.tables.csv_table import CsvTable
 from bothways.data.readers.tables.parquet_table import ParquetTable
+from bothways.data.readers.tables.row_per_sequence import read_sequences, sequence_layout
 from bothways.data.readers.tables.row_per_step import read_steps
 from bothways.data.readers.tables.table import Table
 from bothways.data.record import Source
@@ -42,4 +43,7 @@ def read_table(path: Path, options: DataOptions, *, labelled: bool = True) -> So
         table = ParquetTable(path)
     else:
         table = CsvTable(path, options.decimal)
+    layout = sequence_layout(table, options)
+    if layout is not None:
+        return read_sequences(table, layout, options, labelled=labelled)
     return read_steps(table, options, labelled=labelled)

@@ -64,10 +64,18 @@ class ParquetTable(Table):
                     "Convert it, or exclude it with --features."
                 )
         try:
-            rows = max(1, arrow.BLOCK_BYTES // (8 * len(columns)))
             for file in self._files:
+                rows = max(1, arrow.BLOCK_BYTES // self._row_bytes(file.metadata, columns))
                 yield from file.iter_batches(rows, columns=list(columns), use_threads=False)
             arrow.pyarrow().default_memory_pool().release_unused()
         except arrow.arrow_errors() as error:
             reason = " ".join(str(error).split())
             raise DataError(f"{self.path} is damaged ({reason}). Copy it again.") from None
+
+    def _row_bytes(self, metadata: Any, columns: Sequence[str]) -> int:
+        """Return the approximate size of a row; that of lists is the average in the file."""
+        if not any(arrow.is_list_of_numbers(self.types[name]) for name in columns):
+            return 8 * len(columns)
+        groups = range(metadata.num_row_groups)
+        size = sum(metadata.row_group(n).total_byte_size for n in groups)
+        return max(8 * len(columns), int(size // max(1, metadata.num_rows)))
