@@ -7,6 +7,8 @@ from bothways import DataOptions, load, open_dataset, train
 from bothways.data.offsets import find_offsets, subtract_offsets
 from bothways.data.readers.unlabelled import read_unlabelled
 from bothways.data.summary import inspect_dataset
+from bothways.models.trained import ScaleWarning
+from bothways.training.run_evaluation import evaluate_splits
 
 RNG = np.random.default_rng(0)
 SIGNAL = RNG.standard_normal(2000)
@@ -150,3 +152,22 @@ def test_constants_and_duplicates_of_a_large_base_are_those_of_the_file(tmp_path
     as_table(tmp_path / "x.csv", signs, values)
     warnings = inspect_dataset(open_dataset(str(tmp_path / "x.csv"))).warnings
     assert not any("never changes" in text or "more than once" in text for text in warnings)
+
+
+def test_arrays_are_evaluated_with_the_offsets_of_training(tmp_path):
+    signs, values = sequences()
+    labels = (signs > 0).astype(int)
+    np.savez(tmp_path / "train.npz", inputs=values[:, :, None], labels=labels)
+    dataset = open_dataset(str(tmp_path / "train.npz"))
+    assert dataset.offsets == pytest.approx((1.7e9,), abs=1)
+    train(dataset, out=tmp_path / "run", **SMALL)
+    rising, new_values = sequences(40, base=1.7e9 + 1e6, seed=1)
+    new_labels = (rising > 0).astype(int)
+    np.savez(tmp_path / "new.npz", inputs=new_values[:, :, None], labels=new_labels)
+    model = load(tmp_path / "run")
+    with pytest.warns(ScaleWarning):
+        found = evaluate_splits(model, tmp_path / "run", str(tmp_path / "new.npz"))
+    with pytest.warns(ScaleWarning):
+        answers = model.predict(new_values[:, :, None])
+    (metrics,) = found.values()
+    assert metrics["accuracy"] == (answers == new_labels.astype(str)).mean()

@@ -52,13 +52,24 @@ def counting_columns(table: Table, columns: Sequence[str], sequence: str | None)
         rows = np.arange(block.num_rows)
         names = texts_of(block[sequence], table, sequence, rows, optional=True)
         codes = np.unique(names, return_inverse=True)[1]
-    found = []
-    for name in may_count:
-        values = numbers_of(block[name])
-        is_index = _INDEX_NAMES.fullmatch(name.strip()) and _are_integers(values)
-        if is_index or _count(values, np.zeros_like(codes)) or _count(values, codes):
-            found.append(name)
-    return found
+    return [name for name in may_count if only_counts_rows(name, numbers_of(block[name]), codes)]
+
+
+def only_counts_rows(name: str, values: Array, codes: Array) -> bool:
+    """Return whether a column has a usual name of an index, or counts rows.
+
+    Parameters
+    ----------
+    name : str
+    values : float64 array (rows,)
+        NaN where a value is missing.
+    codes : integer array (rows,)
+        A number for the sequence of each row.
+    """
+    if not _are_integers(values):
+        return False
+    has_usual_name = _INDEX_NAMES.fullmatch(name.strip()) is not None
+    return has_usual_name or _count(values, np.zeros_like(codes)) or _count(values, codes)
 
 
 def _are_integers(values: Array) -> bool:
@@ -67,8 +78,6 @@ def _are_integers(values: Array) -> bool:
 
 def _count(values: Array, codes: Array) -> bool:
     """Return whether the values of each code are consecutive integers, in any order."""
-    if not _are_integers(values):
-        return False
     order = np.lexsort((values, codes))
     values, codes = values[order], codes[order]
     rises = np.diff(values)[codes[1:] == codes[:-1]]
