@@ -7,6 +7,7 @@ from bothways.data.options import DataOptions
 from bothways.data.readers.compression import format_suffix
 from bothways.data.readers.folders import has_headers, read_folder
 from bothways.data.readers.json_lines import read_json_lines
+from bothways.data.readers.label_first import is_label_first, read_label_first
 from bothways.data.readers.tables import read_table
 from bothways.data.readers.ts import read_ts
 from bothways.data.record import Source
@@ -17,6 +18,7 @@ RECORD_READERS: dict[str, Callable[..., Source]] = {
     ".tsv": read_table,
     ".parquet": read_table,
     ".pq": read_table,
+    ".txt": read_label_first,
     ".ts": read_ts,
     ".jsonl": read_json_lines,
 }
@@ -30,7 +32,10 @@ def record_reader(path: Path) -> Callable[..., Source] | None:
     """Return read(path, options, labelled=...) for a file or folder, or None for other formats."""
     if path.is_dir():
         return read_table if any(path.rglob("*.parquet")) else read_folder
-    return RECORD_READERS.get(format_suffix(path))
+    suffix = format_suffix(path)
+    if suffix == ".tsv" and path.is_file() and is_label_first(path):
+        return read_label_first
+    return RECORD_READERS.get(suffix)
 
 
 def has_columns(path: Path) -> bool:
