@@ -17,7 +17,7 @@ ADAPTED_IN = {
     "sklearn": {"sklearn.*", "model_selection.baselines"},
     "scipy": {"model_selection.compare"},
     "aeon": {"model_selection.baselines"},
-    "pyarrow": {"data.readers.columns", "data.readers.roles", "data.readers.tables"},
+    "pyarrow": {"data.readers.tables.arrow"},
     "typer": {"cli.main", "cli.errors", "cli.data_options"},
     "rich": {"cli.tables"},
     "numba": {"kernels.compiled.*", "kernels.compiled.codegen.*"},

@@ -207,7 +207,7 @@ def test_each_recipe_is_one_line():
     ("arguments", "message"),
     [
         (["none.npz"], "data 'none.npz' is not found; expected mnist, or a file"),
-        (["."], "holds no .npy, .csv, .png"),
+        (["."], "holds no .npy, .png, .jpg"),
         (["gestures.npz", "--recipe=best"], "recipe 'best' is unknown; expected one of bilstm-12"),
         (["gestures.npz", "--set=colour=red"], "setting 'colour' is unknown; expected one of"),
         (["gestures.npz", "--set=num_classes=3"], "setting 'num_classes' is unknown; expected"),
@@ -458,7 +458,7 @@ def test_inspect_a_data_set_and_a_checkpoint(notebook_checkpoint):
 
 def test_inspect_needs_something_to_look_at(folder):
     (folder / "empty").mkdir()
-    assert "empty holds no .npy, .csv, .png" in refuse("inspect", "empty")
+    assert "empty holds no .npy, .png, .jpg" in refuse("inspect", "empty")
     assert "none.ckpt cannot be read" in refuse("inspect", "none.ckpt")
     assert "data 'none' is not found" in refuse("inspect", "none")
 

@@ -230,7 +230,7 @@ def test_text_columns_are_left_out_unless_they_are_named(tmp_path):
     path = write(tmp_path / "x.csv", cases(20))
     dataset = open_dataset(path, DataOptions(label="outcome"))
     assert dataset.features == ("amount",)
-    assert "ignored non-numeric columns: event ('" in dataset.notes[1]
+    assert "ignored non-numeric columns: event, split (add" in dataset.notes[1]
     both = DataOptions(features=("amount",), **OPTIONS)
     assert open_dataset(path, both).features == ("amount", "event")
 
@@ -241,7 +241,7 @@ def test_wrong_columns_are_named(tmp_path, monkeypatch):
         open_dataset(path, DataOptions(categorical=("evnt",), label="outcome"))
     with pytest.raises(DataError, match="feature 'outcome' has another role"):
         open_dataset(path, DataOptions(categorical=("outcome",), label="outcome"))
-    monkeypatch.setattr("bothways.data.readers.tables.MAX_TOKENS", 3)
+    monkeypatch.setattr("bothways.data.readers.tables.cells.MAX_TOKENS", 3)
     with pytest.raises(DataError, match="column 'event' has more than 3 different values"):
         open_dataset(path, DataOptions(**OPTIONS))
     with pytest.raises(ConfigError, match="categories has 1 entries but input_size is 2"):

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from bothways.data.dataset import Dataset
+from bothways.data.open import open_dataset
 from bothways.data.options import DataOptions
 from bothways.data.sequences import Sequences
 from bothways.data.splitting import hold_out
@@ -661,7 +662,8 @@ def test_a_model_of_a_table_is_evaluated_on_arrays(tmp_path, data):
     finished = run(str(tmp_path / "table.csv"), tmp_path / "run", options=options)
     other = write_npz(tmp_path / "other.npz", data)
     figures = evaluate_splits(finished.load(), finished.folder, other, "test")["test"]
-    assert figures == finished.load().evaluate(data.test)
+    windows = open_dataset(other, DataOptions(window=2)).test
+    assert figures == finished.load().evaluate(windows)
     np.savez(other, inputs=np.zeros((4, 2, 2)), labels=[0, 1, 2, 0], classes=["x", "y", "z"])
     with pytest.raises(DataError, match="have 2 features a step; expected 3, as in training"):
         evaluate_splits(finished.load(), finished.folder, other)

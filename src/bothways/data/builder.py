@@ -10,7 +10,7 @@ import torch
 
 from bothways.data.dataset import Dataset, with_trained_vocabularies
 from bothways.data.mapped_steps import StepWriter
-from bothways.data.offsets import find_offsets, subtract_offsets
+from bothways.data.offsets import find_offsets, subtract_offsets, unresolved_features
 from bothways.data.options import DataOptions
 from bothways.data.record import PARTS, Array, Part, Record, Source
 from bothways.data.sequences import IGNORED, Sequences
@@ -139,6 +139,8 @@ def collect(
     vocabularies = {feature: own.tokens for feature, own in source.vocabularies.items()}
     offsets = tuple(source.offsets)
     reading = options.model_copy(update={"vocabularies": vocabularies, "offsets": offsets})
+    if source.has_columns:  # whether a column counts rows is decided once
+        reading = reading.model_copy(update={"features": source.features})
     for part, other_path in others.items():
         other = open_other(other_path, reading)
         _check_other(path, source, other_path, other, part, parts[part])
@@ -252,7 +254,14 @@ def checked_records(
         if sample:
             values = np.concatenate([record.values for record in sample])
             categorical = [name in source.vocabularies for name in source.features]
-            source.offsets[:] = find_offsets(np.where(categorical, 0.0, values))
+            values = np.where(categorical, 0.0, values).astype(values.dtype, copy=False)
+            source.offsets[:] = find_offsets(values)
+            if lossy := unresolved_features(values, tuple(source.offsets)):
+                names = ", ".join(source.features[n] for n in lossy)
+                source.notes.append(
+                    f"most changes of {names} are lost in float32, which keeps 7 digits; subtract "
+                    "a constant from each sequence beforehand"
+                )
         records = chain(sample, records)
     for record in records:
         values = subtract_offsets(record.values, () if reduced else tuple(source.offsets))

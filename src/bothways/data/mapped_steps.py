@@ -79,7 +79,7 @@ class StepWriter:
         """
         if not self._held:
             return
-        folder = _roomy_folder()
+        folder = roomy_folder()
         try:
             if self._file is None:
                 self._file = tempfile.TemporaryFile(buffering=0, dir=folder)  # noqa: SIM115
@@ -105,7 +105,7 @@ class StepWriter:
         return file.steps, file
 
 
-def _roomy_folder() -> str:
+def roomy_folder() -> str:
     """Return TMPDIR or, where that is not set, a folder that is not memory itself, as /tmp may be.
 
     TMPDIR is not replaced by another folder where it cannot be written to.

@@ -13,7 +13,10 @@ from torch import Tensor
 from bothways.data.record import Array
 
 _MOST_ERROR = 1e-3
-"""Rounding error, relative to the standard deviation, up to which a feature is left as it is."""
+"""Rounding error, relative to a feature's typical deviation, up to which no offset is needed."""
+
+_OWN_ERROR = 2.0**-48
+"""Relative differences up to this are the rounding errors of float64."""
 
 
 def find_offsets(values: Array) -> tuple[float, ...]:
@@ -29,20 +32,52 @@ def find_offsets(values: Array) -> tuple[float, ...]:
     >>> find_offsets(np.array([[1.7e9, 3.0], [1.7e9 + 1, 4.0]]))
     (1700000000.0, 0.0)
     """
-    if values.dtype != np.float64 or not len(values):
+    if values.dtype != np.float64:
         return ()
-    finite = np.where(np.isfinite(values), values, np.nan)
-    present = ~np.isnan(finite).all(axis=0)
-    offsets = np.zeros(values.shape[1])
-    for feature in np.flatnonzero(present):
-        column = finite[:, feature]
-        column = column[~np.isnan(column)]
-        center = np.floor(np.median(column))
-        spread = float(np.std(column - center))
-        error = float(np.abs(column).max()) * np.finfo(np.float32).eps / 2
-        if error > _MOST_ERROR * spread and spread > 0:
-            offsets[feature] = center
-    return tuple(offsets.tolist()) if offsets.any() else ()
+    offsets = [_offset(column) for column in values.T]
+    return tuple(offsets) if any(offsets) else ()
+
+
+def _offset(column: Array) -> float:
+    """Return the offset of one feature: its median, or a whole number near it if that is enough.
+
+    The typical deviation is a median too, so that a few zeros for missing values do not matter.
+    """
+    column = column[np.isfinite(column)]
+    center = float(np.median(column)) if len(column) else 0.0
+    deviations = np.abs(column - center)
+    deviations = deviations[deviations > _OWN_ERROR * abs(center)]
+    if not len(deviations):
+        return 0.0
+    tolerated = _MOST_ERROR * float(np.median(deviations)) / (np.finfo(np.float32).eps / 2)
+    if abs(center) <= tolerated:
+        return 0.0
+    whole = float(np.floor(center))
+    return whole if abs(center - whole) <= tolerated else center
+
+
+def unresolved_features(values: Array, offsets: tuple[float, ...]) -> list[int]:
+    """Return the features most of whose changes are lost in float32 in spite of the offsets.
+
+    Each sequence may have a large constant of its own, for example.
+
+    Parameters
+    ----------
+    values : float array (steps, features)
+    offsets : tuple of float
+    """
+    found: list[int] = []
+    if values.dtype != np.float64:
+        return found
+    for n, column in enumerate(values.T):
+        column = column[np.isfinite(column)]
+        changes = np.diff(column)
+        is_change = np.abs(changes) > _OWN_ERROR * np.abs(column[1:])
+        kept = np.diff(subtract_offsets(column, offsets[n : n + 1]).astype(np.float64))
+        lost = np.abs(kept - changes)[is_change] > np.abs(changes[is_change]) / 4
+        if 2 * int(lost.sum()) > len(lost):
+            found.append(n)
+    return found
 
 
 def subtract_offsets(values: Array, offsets: tuple[float, ...]) -> Array:

@@ -52,7 +52,7 @@ def _reading_of(manifest: Manifest, source: str) -> DataOptions:
     """Return how other data are read: as in training, but recordings whole if steps have labels."""
     reading = manifest.preprocessing.reading.for_use()
     if holds_arrays(source):
-        return DataOptions(target=reading.target)
+        return reading.without_columns().model_copy(update={"ignore": None})
     return reading if has_columns(Path(source)) else reading.without_columns()
 
 

@@ -56,7 +56,7 @@ def test_parts_in_folders(folder):
     ("name", "content", "message"),
     [
         ("circle/4.csv", "1,2,3\n1,2\n", r"4.csv, line 2 has 2 columns; expected 3"),
-        ("circle/4.csv", "1,2,3\n1,x,3\n", r"4.csv, line 2 is '1,x,3'; expected numbers"),
+        ("circle/4.csv", "1,2,3\n1,x,3\n", r"4.csv, line 2: 'column 2' is 'x'; expected a number"),
         ("circle/4.csv", "", r"4.csv is empty"),
         ("circle/4.csv", "1,2\n", r"has 2 features; expected 3"),
         ("circle/4.npy", "no", r"4.npy is not a .npy array"),
@@ -72,7 +72,7 @@ def test_malformed_files_are_refused_in_one_line(folder, name, content, message)
 
 
 def test_a_folder_without_sequences(tmp_path):
-    with pytest.raises(DataError, match=r"holds no \.npy, \.csv, \.png"):
+    with pytest.raises(DataError, match=r"holds no \.npy, \.png, \.jpg, \.jpeg, \.csv"):
         open_dataset(str(tmp_path))
 
 

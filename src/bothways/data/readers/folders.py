@@ -1,45 +1,79 @@
-"""A folder with a folder for each class, and in it a file for each sequence.
+"""A folder with a folder for each class that contains a file for each sequence.
 
 gestures/circle/anna-1.npy   float (time, features), or (time,)
-gestures/circle/anna-2.csv   numbers, a line a step; a header line is skipped
-gestures/swipe/ben-1.png     rows of grey pixels, in [0, 1], as steps
+gestures/circle/anna-2.csv   a line for each time step; with or without a header
+gestures/swipe/ben-1.png     rows of gray pixels, in [0, 1], as time steps
 """
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import numpy as np
-
 from bothways.data.options import DataOptions
 from bothways.data.readers.arrays import Array, open_npy, to_inputs
+from bothways.data.readers.compression import format_suffix
 from bothways.data.readers.images import read_rows
-from bothways.data.readers.text import lines_of
+from bothways.data.readers.step_csv import StepColumns, find_columns, has_header, read_steps_csv
 from bothways.data.record import Record, Source
 from bothways.errors import DataError
 
 
 def read_folder(path: Path, options: DataOptions, *, labelled: bool = True) -> Source:
-    """Read a folder of files a class; see `read_table` for what may be raised.
+    """Return the sequences in a folder that has a folder for each class.
 
-    With folders `train` and `test` (and `validation`) in it, each of them holds the classes.
+    The class folders may be in folders named `train`, `test` and `validation`. A column of times
+    and columns that only count rows are not features of CSV files unless `options.features` names
+    them.
+
+    Raises
+    ------
+    DataError
+        If a file cannot be read, or is not in the folder of a class.
     """
-    files = sorted(
-        file
-        for file in path.rglob("*")
-        if file.suffix.lower() in _READERS
-        and not any(part.startswith(".") for part in file.relative_to(path).parts)
-    )
+    files = _files_in(path)
     if not files:
         raise DataError(
-            f"{path} holds no {', '.join(_READERS)} file; expected a folder for each class with a "
-            "file for each sequence. Check the path."
+            f"{path} holds no {', '.join([*_READERS, '.csv'])} file; expected a folder for each "
+            "class with a file for each sequence. Check the path."
         )
-    first = _values(files[0])
+    tables = [file for file in files if _is_csv(file)]
+    columns = find_columns(tables, options) if tables else None
+    first, _ = _steps(files[0], columns, options)
+    has_columns = columns is not None and columns.has_names and _is_csv(files[0])
     features = tuple(f"feature {n}" for n in range(first.shape[1]))
-    return Source(features, _records(path, files, labelled))
+    return Source(
+        columns.features if columns is not None and has_columns else features,
+        _records(path, files, columns, options, labelled),
+        notes=[] if columns is None else list(columns.notes),
+        has_columns=has_columns,
+    )
 
 
-def _records(path: Path, files: list[Path], labelled: bool) -> Iterator[Record]:
+def has_headers(path: Path) -> bool:
+    """Return whether the first file of a folder is a CSV file with a header."""
+    files = _files_in(path)[:1]
+    return bool(files) and _is_csv(files[0]) and has_header(files[0])
+
+
+def _files_in(path: Path) -> list[Path]:
+    return sorted(
+        file
+        for file in path.rglob("*")
+        if (_is_csv(file) or file.suffix.lower() in _READERS)
+        and not any(part.startswith(".") for part in file.relative_to(path).parts)
+    )
+
+
+def _is_csv(file: Path) -> bool:
+    return format_suffix(file) == ".csv"
+
+
+def _records(
+    path: Path,
+    files: list[Path],
+    columns: StepColumns | None,
+    options: DataOptions,
+    labelled: bool,
+) -> Iterator[Record]:
     for file in files:
         inside = file.relative_to(path).parts
         part = inside[0] if inside[0] in ("train", "validation", "test") else None
@@ -48,13 +82,24 @@ def _records(path: Path, files: list[Path], labelled: bool) -> Iterator[Record]:
             raise DataError(
                 f"{file} is in no class's folder; expected {path}/CLASS/{file.name}. Move it."
             )
+        values, times = _steps(file, columns, options)
         yield Record(
             name=str(file.relative_to(path)),
             place=f"file {file.relative_to(path)}",
-            values=_values(file),
+            values=values,
             label=folders[0] if folders else None,
             part=part,  # type: ignore[arg-type]
+            times=times,
         )
+
+
+def _steps(
+    file: Path, columns: StepColumns | None, options: DataOptions
+) -> tuple[Array, Array | None]:
+    """Return the values (time, features) of a file, and its times (time,) if it has any."""
+    if columns is not None and _is_csv(file):
+        return read_steps_csv(file, columns, options)
+    return _values(file), None
 
 
 def _values(file: Path) -> Array:
@@ -73,33 +118,8 @@ def _npy(file: Path) -> Array:
         return to_inputs(stream.whole(), str(file))
 
 
-def _csv(file: Path) -> Array:
-    rows: list[list[float]] = []
-    for number, line in lines_of(file):
-        cells = line.replace(";", ",").replace("\t", ",").split(",")
-        try:
-            row = [float(cell) if cell.strip() not in ("", "NA", "?") else np.nan for cell in cells]
-        except ValueError:
-            if not rows and number == 1:
-                continue  # a header
-            raise DataError(
-                f"{file}, line {number} is {line[:40]!r}; expected numbers with commas between. "
-                "Mend it."
-            ) from None
-        if rows and len(row) != len(rows[0]):
-            raise DataError(
-                f"{file}, line {number} has {len(row)} columns; expected {len(rows[0])}, as "
-                "before. Mend it."
-            )
-        rows.append(row)
-    if not rows:
-        raise DataError(f"{file} is empty; expected a line a step. Check it.")
-    return np.array(rows, np.float32)
-
-
 _READERS: dict[str, Callable[[Path], Array]] = {
     ".npy": _npy,
-    ".csv": _csv,
     ".png": read_rows,
     ".jpg": read_rows,
     ".jpeg": read_rows,

@@ -5,8 +5,9 @@ from pathlib import Path
 
 from bothways.data.options import DataOptions
 from bothways.data.readers.compression import format_suffix
-from bothways.data.readers.folders import read_folder
+from bothways.data.readers.folders import has_headers, read_folder
 from bothways.data.readers.json_lines import read_json_lines
+from bothways.data.readers.label_first import is_label_first, read_label_first
 from bothways.data.readers.tables import read_table
 from bothways.data.readers.ts import read_ts
 from bothways.data.record import Source
@@ -17,6 +18,7 @@ RECORD_READERS: dict[str, Callable[..., Source]] = {
     ".tsv": read_table,
     ".parquet": read_table,
     ".pq": read_table,
+    ".txt": read_label_first,
     ".ts": read_ts,
     ".jsonl": read_json_lines,
 }
@@ -30,12 +32,16 @@ def record_reader(path: Path) -> Callable[..., Source] | None:
     """Return read(path, options, labelled=...) for a file or folder, or None for other formats."""
     if path.is_dir():
         return read_table if any(path.rglob("*.parquet")) else read_folder
-    return RECORD_READERS.get(format_suffix(path))
+    suffix = format_suffix(path)
+    if suffix == ".tsv" and path.is_file() and is_label_first(path):
+        return read_label_first
+    return RECORD_READERS.get(suffix)
 
 
 def has_columns(path: Path) -> bool:
-    """Return whether a file is a table."""
-    return record_reader(path) is read_table
+    """Return whether a file is a table, or a folder of CSV files with headers."""
+    reader = record_reader(path)
+    return reader is read_table or (reader is read_folder and has_headers(path))
 
 
 def open_records(path: Path, options: DataOptions, *, labelled: bool = True) -> Source:
@@ -52,6 +58,8 @@ def open_records(path: Path, options: DataOptions, *, labelled: bool = True) -> 
         for name, role in DataOptions.roles():
             given = getattr(options, name)
             key = role.json_key if reader is read_json_lines else None
+            if reader is read_folder and (name in ("features", "time") or not labelled):
+                continue  # of its CSV files
             if role.is_column and given and given != key:
                 text = ",".join(given) if isinstance(given, tuple) else given
                 known = "a table, which has columns" if key is None else f"its key {key!r}"
