@@ -7,14 +7,14 @@ direction first, as in `torch.nn`.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple, Protocol, TypeAlias
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from bothways.kernels.cells import Cell
+from bothways.kernels.dropout import dropout
 
 States: TypeAlias = tuple[Tensor, ...]
 
@@ -48,11 +48,14 @@ class Stack:
         From the inputs upwards.
     dropout : float
         Probability of dropping each output of all layers but the top one; 0 in evaluation.
+    generator : torch.Generator, optional
+        What dropout draws from; default: torch's default generator.
     """
 
     cell: Cell
     layers: tuple[LayerWeights, ...]
     dropout: float = 0.0
+    generator: torch.Generator | None = None
 
     @property
     def tensors(self) -> list[Tensor]:
@@ -99,7 +102,7 @@ def run_layers(
     directions = stack.num_directions
     for index, weights in enumerate(stack.layers):
         if index > 0:
-            inputs = functional.dropout(inputs, stack.dropout, training=stack.dropout > 0)
+            inputs = dropout(inputs, stack.dropout, stack.generator)
         states = layer_states(initial, index, directions)
         inputs, final = run_layer(stack.cell, weights, inputs, lengths, states)
         finals.append(final)
@@ -131,4 +134,4 @@ def direction_states(states: States, direction: int) -> States:
 def split_top(stack: Stack) -> tuple[Stack | None, LayerWeights]:
     """Return the layers below the top one, if any, and the top layer."""
     *lower, top = stack.layers
-    return (Stack(stack.cell, tuple(lower), stack.dropout) if lower else None), top
+    return (replace(stack, layers=tuple(lower)) if lower else None), top

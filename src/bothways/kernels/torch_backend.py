@@ -14,10 +14,10 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from bothways.kernels import torch_internals
 from bothways.kernels.cells import GRU, LSTM, RNN_RELU, RNN_TANH, Cell
+from bothways.kernels.dropout import dropout
 from bothways.kernels.interface import (
     DirectionWeights,
     LayerWeights,
@@ -50,6 +50,8 @@ def outputs(
     if initial is None:
         initial = zero_states(stack, inputs)
     if lengths is None:
+        if stack.dropout > 0 and stack.generator is not None:  # torch's operator takes none
+            return run_layers(_full_layer, stack, inputs, None, initial)
         return _operator(stack.cell, stack.layers, inputs, initial, stack.dropout)
     return run_layers(_ragged_layer, stack, zero_padding(inputs, lengths), lengths, initial)
 
@@ -65,7 +67,7 @@ def last_outputs(
     if lower is not None:
         below = tuple(state[:-directions] for state in initial)
         inputs, _ = outputs(lower, inputs, lengths, below)
-        inputs = functional.dropout(inputs, stack.dropout, training=stack.dropout > 0)
+        inputs = dropout(inputs, stack.dropout, stack.generator)
     elif lengths is not None:
         inputs = zero_padding(inputs, lengths)
     states = layer_states(initial, len(stack.layers) - 1, directions)
@@ -105,6 +107,13 @@ def _operator(
         False,  # batch_first
     )
     return result, tuple(final)
+
+
+def _full_layer(
+    cell: Cell, weights: LayerWeights, inputs: Tensor, lengths: Tensor | None, states: States
+) -> tuple[Tensor, States]:
+    """Run both directions over rows without padding."""
+    return _operator(cell, (weights,), inputs, states)
 
 
 def _ragged_layer(

@@ -22,7 +22,6 @@ from bothways.errors import ConfigError
 from bothways.evaluation.evaluate import compute_logits
 from bothways.model_selection.baselines import baselines, one_hot
 from bothways.recipes import Recipe, load_recipe
-from bothways.training.device import seeded
 from bothways.training.manifest_builder import manifest_for
 from bothways.training.run_directory import Request
 from bothways.training.trainer import EpochDone, start_training
@@ -216,12 +215,11 @@ def _accuracy(variant: Recipe, split: Dataset, seed: int) -> float:
     held_out = split.validation
     assert held_out is not None  # compare has put it there
     manifest = manifest_for(request, split)
-    with seeded(config):
-        training = start_training(manifest.model, config, split.train)
-        for event in training.events():
-            if isinstance(event, EpochDone):
-                training.loss()  # stop at once where it is not finite
-        training.model.load_state_dict(training.chosen_weights())
+    training = start_training(manifest.model, config, split.train)
+    for event in training.events():
+        if isinstance(event, EpochDone):
+            training.loss()  # stop at once where it is not finite
+    training.model.load_state_dict(training.chosen_weights())
     return _fraction_right(training.model, held_out)
 
 

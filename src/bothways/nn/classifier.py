@@ -10,15 +10,15 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from bothways.config import ModelConfig
 from bothways.errors import ShapeError
+from bothways.kernels.dropout import dropout
 from bothways.kernels.lengths import Lengths
 from bothways.kernels.torch_internals import has_hooks
 from bothways.nn.drop_in import GRU, LSTM, RNN
 from bothways.nn.pooling import READOUTS
-from bothways.nn.preprocessing import FeatureEncoder
+from bothways.nn.preprocessing import FeatureEncoder, TokenEmbedding
 from bothways.nn.recurrent import RecurrentLayers
 from bothways.nn.size import check_size
 from bothways.nn.stem import ConvolutionalStem
@@ -75,6 +75,20 @@ class SequenceClassifier(nn.Module):
         if config.calibrate:
             self.register_buffer("temperature", torch.ones((), dtype=torch.float32))
 
+    def draw_from(self, generator: torch.Generator | None) -> None:
+        """Draw dropout, jitter and random initial states from a generator from now on.
+
+        None stands for torch's default generator.
+        """
+        for module in self.modules():
+            if isinstance(module, RecurrentLayers | FeatureEncoder | TokenEmbedding):
+                module.generator = generator
+
+    def reset_buffers(self) -> None:
+        """Set the temperature to 1."""
+        if self.config.calibrate:
+            self.temperature.fill_(1.0)
+
     def forward(self, inputs: Tensor, lengths: Any = None) -> Tensor:
         """Return logits.
 
@@ -105,9 +119,9 @@ class SequenceClassifier(nn.Module):
             inputs = self.encoder(inputs)
         if self.stem is not None:
             inputs, checked = self.stem(inputs, checked)
-        features = functional.dropout(
-            self._features(inputs, checked), self.config.dropout, self.training
-        )
+        features = self._features(inputs, checked)
+        if self.training:
+            features = dropout(features, self.config.dropout, self.layers.generator)
         logits: Tensor = self.linear(features)
         return logits / self.temperature if self.config.calibrate else logits
 
@@ -130,6 +144,8 @@ class SequenceClassifier(nn.Module):
         num_states = self.config.num_layers * self.layers.num_directions
         shape = (num_states, inputs.shape[0], self.config.hidden_size)
         return tuple(
-            torch.randn(shape, dtype=inputs.dtype, device=inputs.device)
+            torch.randn(
+                shape, dtype=inputs.dtype, device=inputs.device, generator=self.layers.generator
+            )
             for _ in self.layers.cell.states
         )

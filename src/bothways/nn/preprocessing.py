@@ -34,6 +34,7 @@ class FeatureEncoder(nn.Module):
 
     mean: Tensor
     scale: Tensor
+    generator: torch.Generator | None = None
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
@@ -95,13 +96,26 @@ class FeatureEncoder(nn.Module):
         if self.standardize:
             numeric = (numeric - self.mean) / self.scale
         if self.training and self.jitter:
-            numeric = numeric * (1 + self.jitter * torch.randn_like(numeric[:, :1]))
-            numeric = numeric + self.jitter * torch.randn_like(numeric[:, :1])
+            numeric = numeric * (1 + self._jitter(numeric))
+            numeric = numeric + self._jitter(numeric)
         encoded = [numeric]
         if absent is not None and self.missing == "mask":
             encoded.append(absent.to(inputs.dtype))
         encoded += [tokens(inputs[..., n]) for n, tokens in self._embeddings.items()]
         return torch.cat(encoded, dim=-1) if len(encoded) > 1 else numeric
+
+    def _jitter(self, numeric: Tensor) -> Tensor:
+        """Draw one number for each feature of each sequence, (batch, 1, features)."""
+        shape = (numeric.shape[0], 1, numeric.shape[2])
+        drawn = torch.randn(
+            shape, dtype=numeric.dtype, device=numeric.device, generator=self.generator
+        )
+        return self.jitter * drawn
+
+    def reset_buffers(self) -> None:
+        """Forget the statistics: means 0, scales 1."""
+        self.mean.zero_()
+        self.scale.fill_(1.0)
 
 
 class TokenEmbedding(nn.Module):
@@ -120,6 +134,7 @@ class TokenEmbedding(nn.Module):
     """
 
     known: Tensor
+    generator: torch.Generator | None = None
 
     def __init__(self, count: int, config: ModelConfig) -> None:
         super().__init__()
@@ -140,6 +155,10 @@ class TokenEmbedding(nn.Module):
             )
         vectors: Tensor = self.embedding(tokens.masked_fill(unknown, 0))
         return vectors
+
+    def reset_buffers(self) -> None:
+        """Forget which categories occur."""
+        self.known.zero_()
 
 
 class FeatureStatistics:

@@ -32,9 +32,12 @@ class RecurrentLayers(torch.nn.RNNBase):
     ----------
     last_choice : Choice or None
         The kernel that ran the last call, and why.
+    generator : torch.Generator or None
+        What dropout draws from; None for torch's default generator.
     """
 
     last_choice: Choice | None = None
+    generator: torch.Generator | None = None
 
     def __init__(self, *arguments: Any, backend: str = "auto", **options: Any) -> None:
         super().__init__(*arguments, **options)
@@ -223,7 +226,8 @@ class RecurrentLayers(torch.nn.RNNBase):
             tuple(flat[first : first + self.num_directions])
             for first in range(0, len(flat), self.num_directions)
         )
-        return Stack(self.cell, layers, self.dropout if self.training else 0.0)
+        dropout = self.dropout if self.training else 0.0
+        return Stack(self.cell, layers, dropout, self.generator)
 
     def run(self, input: Steps, hx: States | None, lengths: Any) -> tuple[Steps, States]:
         """Run `outputs`, for a tensor or a PackedSequence; return outputs of the same kind."""

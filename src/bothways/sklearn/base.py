@@ -22,7 +22,6 @@ from bothways.errors import ConfigError, DataError, ShapeError
 from bothways.evaluation.evaluate import calibrate
 from bothways.models.trained import TrainedModel, trained_model
 from bothways.recipes import load_recipe
-from bothways.training.device import seeded
 from bothways.training.manifest_builder import manifest_for
 from bothways.training.progress import make_progress
 from bothways.training.run_directory import Request
@@ -251,15 +250,14 @@ class RecurrentEstimator(BaseEstimator):  # type: ignore[misc]
         training_part, validation = hold_out(dataset, config.validation_fraction, config.seed)
         self.history_: list[EpochDone] = []
         progress = make_progress(config.epochs) if self.verbose else None
-        with seeded(config):
-            training = start_training(manifest.model, config, training_part, validation)
-            for event in training.events():
-                if isinstance(event, EpochDone):
-                    self.history_.append(event)
-                    if progress is not None:
-                        progress.epoch(event)
-                elif progress is not None:
-                    progress.step(event)
+        training = start_training(manifest.model, config, training_part, validation)
+        for event in training.events():
+            if isinstance(event, EpochDone):
+                self.history_.append(event)
+                if progress is not None:
+                    progress.epoch(event)
+            elif progress is not None:
+                progress.step(event)
         if progress is not None:
             progress.close()
         training.model.load_state_dict(training.chosen_weights())

@@ -1,7 +1,4 @@
-"""Where a training runs, and the random numbers it draws there."""
-
-from collections.abc import Iterator
-from contextlib import contextmanager
+"""The device of a training run."""
 
 import torch
 
@@ -32,12 +29,3 @@ def choose_device(config: TrainConfig) -> torch.device:
             "Use precision float32."
         )
     return torch.device(name)
-
-
-@contextmanager
-def seeded(config: TrainConfig) -> Iterator[None]:
-    """Draw from torch's default generators as `config.seed` says, and leave them as they were."""
-    device = choose_device(config)
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        torch.manual_seed(config.seed)
-        yield

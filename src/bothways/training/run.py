@@ -36,7 +36,7 @@ from bothways.nn.size import file_limit
 from bothways.recipes import load_recipe
 from bothways.storage.atomic import json_bytes, write_atomically
 from bothways.storage.tensors import load_tensors, save_tensors
-from bothways.training.device import choose_device, seeded
+from bothways.training.device import choose_device
 from bothways.training.history import History, check_size
 from bothways.training.manifest_builder import manifest_for
 from bothways.training.progress import Progress, make_progress
@@ -253,40 +253,39 @@ def _run(
         shared = sum(copies_of(validation, training_part))
         if shared:
             progress.note(copies_note("validation", shared, drop=False))
-    with seeded(config):
-        training = start_training(manifest.model, config, training_part, validation)
-        model = training.model
-        history_size = 0
-        if folder.checkpoint.exists():
-            tensors, facts = load_tensors(
-                folder.checkpoint, limit_bytes=file_limit(manifest.model, copies=8)
+    training = start_training(manifest.model, config, training_part, validation)
+    model = training.model
+    history_size = 0
+    if folder.checkpoint.exists():
+        tensors, facts = load_tensors(
+            folder.checkpoint, limit_bytes=file_limit(manifest.model, copies=8)
+        )
+        if "history_size" not in facts:
+            raise CheckpointError(
+                f"{folder.checkpoint} holds a model, not the state of a training. "
+                "Restore it from a copy."
             )
-            if "history_size" not in facts:
-                raise CheckpointError(
-                    f"{folder.checkpoint} holds a model, not the state of a training. "
-                    "Restore it from a copy."
-                )
-            if facts["config_sha256"] != config_sha256:
-                raise CheckpointError(
-                    f"{folder.checkpoint} is not of the run that {CONFIG_FILE} beside it "
-                    "describes: its SHA-256 differs. Restore both from a copy."
-                )
-            history_size = facts["history_size"]
-            check_size(folder.history, history_size)
-            training.restore(tensors, facts)
-        try:
-            with History(folder.history, history_size) as history:
-                _train(folder, config_sha256, training, history, progress, should_stop)
-            model.load_state_dict(training.chosen_weights())
-            calibration = calibrate(model, validation) if manifest.model.calibrate else None
-            splits = {"train": training_part, "validation": validation, "test": dataset.test}
-            metrics = _evaluate(folder, model, manifest, splits, progress, should_stop)
-            if training.best is not None:
-                metrics["validation"]["epoch"] = training.best.epoch
-            if calibration is not None:
-                metrics["validation"]["calibration"] = asdict(calibration)
-        finally:
-            progress.close()
+        if facts["config_sha256"] != config_sha256:
+            raise CheckpointError(
+                f"{folder.checkpoint} is not of the run that {CONFIG_FILE} beside it "
+                "describes: its SHA-256 differs. Restore both from a copy."
+            )
+        history_size = facts["history_size"]
+        check_size(folder.history, history_size)
+        training.restore(tensors, facts)
+    try:
+        with History(folder.history, history_size) as history:
+            _train(folder, config_sha256, training, history, progress, should_stop)
+        model.load_state_dict(training.chosen_weights())
+        calibration = calibrate(model, validation) if manifest.model.calibrate else None
+        splits = {"train": training_part, "validation": validation, "test": dataset.test}
+        metrics = _evaluate(folder, model, manifest, splits, progress, should_stop)
+        if training.best is not None:
+            metrics["validation"]["epoch"] = training.best.epoch
+        if calibration is not None:
+            metrics["validation"]["calibration"] = asdict(calibration)
+    finally:
+        progress.close()
     save_weights(folder.path / MODEL_FILE, config_sha256, model.state_dict())
     write_atomically(folder.path / "README.md", model_card(manifest, metrics).encode())
     write_atomically(folder.metrics, json_bytes(metrics))

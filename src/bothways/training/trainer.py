@@ -22,6 +22,7 @@ from bothways.data.sequences import IGNORED, SequenceBatch, Sequences
 from bothways.errors import NonFiniteLossError
 from bothways.evaluation.evaluate import accuracy_and_loss
 from bothways.nn.classifier import SequenceClassifier
+from bothways.nn.initialization import new_classifier
 from bothways.training.device import choose_device
 from bothways.training.optimizers import learning_rate_at, make_optimizer
 
@@ -97,10 +98,7 @@ class _Unread:
 
 
 class Training:
-    """A model in training: where it stands, and how to go on.
-
-    Dropout, jitter and random initial states draw from torch's default generator; seed it before,
-    and `restore` sets it again.
+    """The training of a model, which can be stopped and restored at any step.
 
     Parameters
     ----------
@@ -108,8 +106,11 @@ class Training:
         Trained in place, on the device that `config` names.
     sequences : Sequences, labelled
     config : TrainConfig
-    validation : Sequences, labelled, optional
+    validation : Sequences, labeled, optional
         Chooses the epoch whose weights `chosen_weights` returns.
+    generator : torch.Generator, optional
+        What dropout, jitter and random initial states draw from; default: a new one, seeded with
+        `config.seed`. Its state is part of a checkpoint.
 
     Attributes
     ----------
@@ -123,8 +124,12 @@ class Training:
         sequences: Sequences,
         config: TrainConfig,
         validation: Sequences | None = None,
+        generator: torch.Generator | None = None,
     ) -> None:
         self.device = choose_device(config)
+        if generator is None or generator.device != self.device:
+            generator = torch.Generator(self.device).manual_seed(config.seed)
+        self._generator = generator
         self.model = model.to(self.device)
         self.config = config
         self.epoch = 0
@@ -183,16 +188,22 @@ class Training:
         NonFiniteLossError
             If a loss was NaN or infinite: when losses are read back, so a little later.
         """
-        while not self.finished:
-            batches = self._epoch_batches()
-            self.model.train()
-            seen = sum(len(batch) for batch in batches[: self.step])
-            while self.step < len(batches):
-                self._take_step(batches[self.step])
-                seen += len(batches[self.step])
-                self.step += 1
-                yield StepDone(self.epoch + 1, self.step, len(batches), seen, len(self._sequences))
-            yield self._end_epoch(batches)
+        self.model.draw_from(self._generator)
+        try:
+            while not self.finished:
+                batches = self._epoch_batches()
+                self.model.train()
+                seen = sum(len(batch) for batch in batches[: self.step])
+                while self.step < len(batches):
+                    self._take_step(batches[self.step])
+                    seen += len(batches[self.step])
+                    self.step += 1
+                    yield StepDone(
+                        self.epoch + 1, self.step, len(batches), seen, len(self._sequences)
+                    )
+                yield self._end_epoch(batches)
+        finally:
+            self.model.draw_from(None)
 
     def loss(self) -> float:
         """Return the loss of the last step, reading back all losses since the last call.
@@ -234,11 +245,7 @@ class Training:
         if self._average is not None:
             tensors |= {f"average.{n}": tensor for n, tensor in self._average.state_dict().items()}
         tensors |= {f"best.{name}": tensor for name, tensor in self._best_weights.items()}
-        tensors["random.cpu"] = torch.get_rng_state()
-        if self.device.type == "cuda":
-            tensors["random.cuda"] = torch.cuda.get_rng_state(self.device)
-        if self.device.type == "mps":
-            tensors["random.mps"] = torch.mps.get_rng_state()
+        tensors[f"random.{self.device.type}"] = self._generator.get_state()
         facts = {
             "epoch": self.epoch,
             "step": self.step,
@@ -263,11 +270,7 @@ class Training:
         groups = self._optimizer.state_dict()["param_groups"]
         self._optimizer.load_state_dict({"state": slots, "param_groups": groups})
         self._best_weights = {n: t.to(self.device) for n, t in parts.get("best", {}).items()}
-        torch.set_rng_state(parts["random"]["cpu"])
-        if self.device.type == "cuda":
-            torch.cuda.set_rng_state(parts["random"]["cuda"], self.device)
-        if self.device.type == "mps":
-            torch.mps.set_rng_state(parts["random"]["mps"])
+        self._generator.set_state(parts["random"][self.device.type])
         self.epoch, self.step = facts["epoch"], facts["step"]
         self._totals = _EpochTotals(**facts["totals"])
         self.best = None if facts["best"] is None else Best(**facts["best"])
@@ -389,8 +392,13 @@ def start_training(
     sequences: Sequences,
     validation: Sequences | None = None,
 ) -> Training:
-    """Return the training of a new model, its weights drawn now; see `seeded` and `Training`."""
-    model = SequenceClassifier(model_config, backend=config.backend)
+    """Return the training of a new model, all of whose random numbers follow from `config.seed`.
+
+    Nothing is drawn from torch's default generators, so that trainings in several threads do not
+    disturb each other.
+    """
+    generator = torch.Generator().manual_seed(config.seed)
+    model = new_classifier(model_config, generator, backend=config.backend)
     if model.encoder is not None:
         model.encoder.fit(chunk.steps for chunk in sequences.chunks())
-    return Training(model, sequences, config, validation)
+    return Training(model, sequences, config, validation, generator)

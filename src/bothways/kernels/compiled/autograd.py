@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from bothways.errors import ShapeError
 from bothways.kernels import torch_backend
@@ -33,6 +32,7 @@ from bothways.kernels.compiled.structs import (
 )
 from bothways.kernels.compiled.threads import run_on_threads
 from bothways.kernels.compiled.workspace import ALIGNMENT, Workspace, cached_tensor
+from bothways.kernels.dropout import dropout
 from bothways.kernels.interface import DirectionWeights, Stack, States, layer_states
 from bothways.kernels.tensors import resolved, unreadable
 from bothways.kernels.torch_internals import is_graph_kept
@@ -143,7 +143,7 @@ def _run(
     if stack.dropout > 0 and len(stack.layers) > 1:
         features = stack.num_directions * stack.layers[0][0].weight_hh.shape[1]
         sides = len(stack.layers) - 1, *inputs.shape[:2], features
-        masks = functional.dropout(inputs.new_ones(sides), stack.dropout)
+        masks = dropout(inputs.new_ones(sides), stack.dropout, stack.generator)
     if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors):
         return _Recurrent.apply(call, masks, *tensors)  # type: ignore[no-untyped-call]
     return _infer(call, masks, parts)
