@@ -74,8 +74,8 @@ class DataOptions(Settings):
         The order of the axes of 3-D arrays: sequences, time steps, features; or, as in sktime and
         aeon, sequences, features (channels), time steps.
     sort : bool
-        Sort the rows of a table by sequence and time even if it takes more than `memory_mb`;
-        smaller tables are sorted if necessary.
+        Sort the rows of a table by sequence and time even if that takes more than `memory_mb`, in
+        a temporary file, or if no time orders them. Other tables are sorted if necessary.
     decimal : str, optional
         Decimal separator of a CSV file, "." or ","; default: recognized.
     memory_mb : int

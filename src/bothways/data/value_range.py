@@ -1,4 +1,4 @@
-"""Looking at every value of sequences, a chunk at a time."""
+"""Look at every value of sequences, one chunk at a time."""
 
 from collections.abc import Sequence
 
@@ -14,9 +14,24 @@ def check_finite(
     missing: bool = False,
     features: Sequence[str] = (),
 ) -> None:
-    """Raise DataError, with the row in `name` (counted from `first`), at a value no net takes.
+    """Raise an error for the first value that is infinite, or NaN unless values may be missing.
 
-    That is infinity and, unless it may stand for what is `missing`, NaN. `features` are names.
+    Parameters
+    ----------
+    sequences : Sequences
+    name : str
+        For messages.
+    first : int
+        The number of the first sequence, for messages.
+    missing : bool
+        Whether NaN is allowed.
+    features : sequence of str
+        Names of the features, for messages.
+
+    Raises
+    ------
+    DataError
+        If there is such a value; the message names its sequence, step and feature.
     """
     for steps, rows, _ in sequences.chunks():
         bad = steps.isinf() if missing else ~steps.isfinite()
@@ -25,9 +40,10 @@ def check_finite(
             value, row = float(steps[place, feature]), int(rows[place])
             step = place - int((rows == row).nonzero()[0])
             what = features[feature] if features else f"feature {feature}"
+            advice = ", or set missing=mean" if value != value else ""
             raise DataError(
                 f"{name}[{first + row}] holds {value} at step {step}, {what}; expected finite "
-                "numbers. Mend or drop it" + (", or set missing=mean." if value != value else ".")
+                f"numbers. Fix or drop the sequence{advice}."
             )
 
 
@@ -38,15 +54,27 @@ def value_range(
     missing: bool = False,
     features: Sequence[int] | None = None,
 ) -> tuple[float, float]:
-    """Return the smallest and the largest value of some features, all where not given.
+    """Return the smallest and the largest value.
 
-    Of nothing, they are infinity and its negative. `name` and `missing` are as in
-    `check_finite`.
+    Parameters
+    ----------
+    sequences : Sequences
+    name : str
+        For messages.
+    missing : bool
+        Whether NaN is allowed; it is ignored.
+    features : sequence of int, optional
+        The features to look at; default: all.
+
+    Returns
+    -------
+    low, high : float
+        Infinity and its negative if there are no values.
 
     Raises
     ------
     DataError
-        As `check_finite`.
+        If a value is infinite, or NaN without `missing`.
     """
     low, high = float("inf"), -float("inf")
     for steps, _, _ in sequences.chunks():

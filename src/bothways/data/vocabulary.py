@@ -1,4 +1,4 @@
-"""Categorical features: in a sequence's values, a token's number stands for the token."""
+"""Categorical features: each category is represented by a number in a sequence's values."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -8,20 +8,21 @@ import numpy as np
 Array = np.ndarray[Any, np.dtype[Any]]
 
 UNKNOWN = 0
-"""The number of any token that is not in a vocabulary."""
+"""The number of any category that is not in a vocabulary."""
 
 MAX_TOKENS = 1 << 16
-"""More are taken for a mistake: names or times in place of categories."""
+"""A feature with more categories raises an error: it probably holds names or times."""
 
 
 class Vocabulary:
-    """The tokens of a feature, numbered from 1.
+    """The categories of a feature, numbered from 1.
 
     Parameters
     ----------
     tokens : iterable of str
+        The known categories in the order of their numbers.
     grows : bool
-        Whether a new token gets the next number; else it is `UNKNOWN`.
+        Whether a new category gets the next number. Otherwise its number is `UNKNOWN`.
     """
 
     def __init__(self, tokens: Iterable[str] = (), *, grows: bool) -> None:
@@ -33,11 +34,11 @@ class Vocabulary:
 
     @property
     def tokens(self) -> tuple[str, ...]:
-        """All of them, in the order of their numbers."""
+        """The categories in the order of their numbers."""
         return tuple(self._numbers)
 
     def numbers(self, texts: Array) -> Array:
-        """Return the number of each text, (count,).
+        """Return the number of each text, int64 (count,).
 
         Examples
         --------

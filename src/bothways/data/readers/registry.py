@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from bothways.data.options import DataOptions
+from bothways.data.readers.arff import read_arff
 from bothways.data.readers.compression import format_suffix
 from bothways.data.readers.folders import has_headers, read_folder
 from bothways.data.readers.json_lines import read_json_lines
@@ -20,6 +21,7 @@ RECORD_READERS: dict[str, Callable[..., Source]] = {
     ".pq": read_table,
     ".txt": read_label_first,
     ".ts": read_ts,
+    ".arff": read_arff,
     ".jsonl": read_json_lines,
 }
 KNOWN_ENDINGS = (

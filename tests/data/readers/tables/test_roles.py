@@ -63,3 +63,10 @@ def test_a_table_without_features_says_what_was_ignored(tmp_path):
     path = write(tmp_path / "x.csv", ["id,speed,label", "a,12 km/h,u", "b,13 km/h,v"])
     with pytest.raises(DataError, match=r"no numeric feature besides id, label.*'12 km/h'"):
         read_table(path, DataOptions())
+
+
+def test_a_missing_cell_is_not_taken_for_a_stray_word(tmp_path):
+    rows = [f"a,{n},{n % 3},u" for n in range(9)]
+    path = write(tmp_path / "x.csv", ["id,x,y,label", "a,NA,1,u", "a,,1,u", *rows, "b,foo,1,v"])
+    with pytest.raises(DataError, match="line 13: column 'x' holds 'foo' but numbers in most rows"):
+        read_table(path, DataOptions())

@@ -116,7 +116,10 @@ class CsvTable(Table):
         if not text or len(set(text)) < len(text):
             return {}
         block = next(self.blocks(text, text))
-        return {name: block[name].to_pylist() for name in text}
+        return {
+            name: [None if cell in _MISSING else cell for cell in block[name].to_pylist()]
+            for name in text
+        }
 
     def blocks(
         self, columns: Sequence[str], text: Sequence[str] = (), numbers: Sequence[str] = ()
