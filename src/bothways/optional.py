@@ -27,6 +27,7 @@ def require(module: str, *, extra: str, purpose: str) -> Any:
         return import_module(module)
     except ImportError:
         package = module.partition(".")[0]
+        package = {"PIL": "Pillow", "sklearn": "scikit-learn"}.get(package, package)
         raise MissingDependencyError(
             f"{purpose} need the package {package}, which is not installed. "
             f"Run: pip install 'bothways[{extra}]'"

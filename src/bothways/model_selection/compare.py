@@ -13,14 +13,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from scipy.special import stdtr, stdtrit
 
 from bothways.data.dataset import Dataset, check_values
 from bothways.data.sequences import IGNORED, Sequences
 from bothways.data.splitting import hold_out
 from bothways.errors import ConfigError
 from bothways.evaluation.evaluate import compute_logits
-from bothways.model_selection.baselines import baselines, one_hot
+from bothways.optional import require
 from bothways.recipes import Recipe, load_recipe
 from bothways.training.manifest_builder import manifest_for
 from bothways.training.run_directory import Request
@@ -104,6 +103,9 @@ def compare(
     ConfigError
         If a setting does not exist.
     """
+    require("sklearn", extra="sklearn", purpose="baselines")
+    from bothways.model_selection.baselines import baselines, one_hot
+
     if dataset.in_time_order:
         raise ConfigError(
             "by_time leaves one way to split, but each round needs another; expected splits that "
@@ -157,6 +159,7 @@ def paired_difference(first: Candidate, second: Candidate, ratio: float) -> Diff
     ----------
     Nadeau & Bengio 2003, "Inference for the generalization error", equation 8.
     """
+    special = require("scipy.special", extra="sklearn", purpose="paired comparisons")
     differences = np.subtract(first.accuracies, second.accuracies)
     mean, count = float(differences.mean()), len(differences)
     names = first.name, second.name
@@ -165,8 +168,8 @@ def paired_difference(first: Candidate, second: Candidate, ratio: float) -> Diff
     error = math.sqrt((1 / count + ratio) * float(differences.var(ddof=1)))
     if error == 0:
         return Difference(*names, mean, mean, mean, math.nan if mean else 1.0)
-    reach = float(stdtrit(count - 1, 0.975)) * error
-    p_value = 2 * float(stdtr(count - 1, -abs(mean) / error))
+    reach = float(special.stdtrit(count - 1, 0.975)) * error
+    p_value = 2 * float(special.stdtr(count - 1, -abs(mean) / error))
     return Difference(*names, mean, mean - reach, mean + reach, p_value)
 
 

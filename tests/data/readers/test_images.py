@@ -175,6 +175,6 @@ def test_without_pillow_the_extra_is_named(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "PIL", None)
     with pytest.raises(
         MissingDependencyError,
-        match=r"reading digit\.png needs Pillow.*pip install 'bothways\[images\]'",
+        match=r"images need the package Pillow.*pip install 'bothways\[images\]'",
     ):
         read_digit(tmp_path / "digit.png")

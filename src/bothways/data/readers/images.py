@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from bothways.data.readers.arrays import Array
-from bothways.errors import DataError, MissingDependencyError
+from bothways.errors import DataError
+from bothways.optional import require
 
 SIZE = 28
 DIGIT_SIZE = 20  # MNIST: a digit fits 20x20, its centre of mass in the centre of 28x28
@@ -40,13 +41,9 @@ def read_rows(path: Path) -> Array:
     MissingDependencyError
         If Pillow is not installed.
     """
-    try:
-        from PIL import Image, ImageOps, UnidentifiedImageError
-    except ImportError:
-        raise MissingDependencyError(
-            f"reading {path.name} needs Pillow, which is not installed. "
-            "Run: pip install 'bothways[images]'"
-        ) from None
+    require("PIL", extra="images", purpose="images")
+    from PIL import Image, ImageOps, UnidentifiedImageError
+
     try:
         with Image.open(path) as picture:
             grey = _flattened(ImageOps.exif_transpose(picture))
