@@ -18,7 +18,7 @@ ADAPTED_IN = {
     "scipy": {"model_selection.compare"},
     "aeon": {"model_selection.baselines"},
     "pyarrow": {"data.readers.tables.arrow"},
-    "typer": {"cli.main", "cli.errors", "cli.data_options"},
+    "typer": {"cli.app", "cli.errors", "cli.data_options", "cli.commands.*"},
     "rich": {"cli.tables"},
     "numba": {"kernels.compiled.*", "kernels.compiled.codegen.*"},
     "llvmlite": {"kernels.compiled.*", "kernels.compiled.codegen.*"},

@@ -38,7 +38,7 @@ CHECKPOINT_BYTES = 4 * WEIGHTS_BYTES  # weights, their average and Adam's two mo
 # A child forked from a process that has imported torch starts in a tenth of a second.
 FORKS = multiprocessing.get_context("forkserver")
 FORKS.set_forkserver_preload(
-    ["pytest", "torch._dynamo", "bothways.cli.tables", "bothways.training.run"]
+    ["pytest", "torch._dynamo", "bothways.cli.print_metrics", "bothways.training.run"]
 )
 
 

@@ -105,7 +105,7 @@ def test_from_data_to_predictions_with_the_real_command(folder):
     assert (trained.returncode, trained.stderr) == (0, "")
     assert "Epoch [1/8], Step [8/8], Loss: " in trained.stdout
     assert "test:       Got 12 / 12 with accuracy 100.00\n" in trained.stdout
-    assert "saved in runs/0001; use it: bothways predict runs/0001 FILE" in trained.stdout
+    assert "saved in runs/0001; to use it, run: bothways predict runs/0001 FILE" in trained.stdout
 
     evaluated = bothways(folder, "evaluate", "runs/0001")
     assert (evaluated.returncode, evaluated.stderr) == (0, "")
@@ -123,7 +123,7 @@ def test_from_data_to_predictions_with_the_real_command(folder):
 
     converted = bothways(folder, "convert", "flat.ckpt", "--out", "flat")
     assert (converted.returncode, converted.stderr) == (0, "")
-    assert converted.stdout == "saved in flat; look at it: bothways inspect flat\n"
+    assert converted.stdout == "saved in flat; to inspect it, run: bothways inspect flat\n"
 
 
 def test_a_user_error_with_the_real_command(folder):
@@ -310,7 +310,7 @@ def test_a_loss_that_is_not_finite_ends_with_its_own_code(folder):
 def test_resuming_a_finished_run_changes_nothing(finished):
     before = snapshot(finished)
     result = succeed("train", finished, "--resume")
-    assert f"{finished} is finished; nothing was changed." in result.stdout
+    assert f"{finished} is already finished; nothing was changed." in result.stdout
     assert snapshot(finished) == before
 
 
@@ -448,7 +448,7 @@ def test_inspect_says_nothing_of_the_kind_elsewhere(finished):
 
 def test_inspect_a_data_set_and_a_checkpoint(notebook_checkpoint):
     data = succeed("inspect", "gestures.npz").stdout
-    assert re.search(r"features +3 a step\ntrain +60 sequences", data)
+    assert re.search(r"features +3 per time step\ntrain +60 sequences", data)
     assert re.search(r" 2 +20 ", data)  # the table of classes
     assert re.search(r" 4 +\d+ +█+.* 8 +\d+ +█+", data, re.DOTALL)  # the lengths
     weights = succeed("inspect", notebook_checkpoint).stdout
@@ -473,7 +473,7 @@ def test_convert_refuses_what_it_cannot_tell_or_must_not_replace(notebook_checkp
     assert "expected --readout last, final" in refuse("convert", notebook_checkpoint, "--out=model")
     (notebook_checkpoint.parent / "model").mkdir()
     message = refuse("convert", notebook_checkpoint, "--readout=last", "--out=model")
-    assert message == "out folder model exists; expected a new one. Choose another."
+    assert message == "out folder model exists; expected a new one. Choose another folder."
 
 
 def test_pictures_are_predicted_with_a_note_on_what_was_done(notebook_checkpoint):

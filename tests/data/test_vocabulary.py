@@ -16,7 +16,7 @@ from bothways import (
     open_dataset,
     train,
 )
-from bothways.cli.tables import print_dataset
+from bothways.cli.print_data import print_dataset
 from bothways.data.dataset import check_values
 from bothways.data.readers.unlabelled import read_unlabelled
 from bothways.data.summary import inspect_dataset
@@ -100,7 +100,7 @@ def write_text(folder, found):
 
 
 def test_an_event_log_from_table_to_predictions(tmp_path):
-    path = write(tmp_path / "x.csv", cases(120))
+    path = write(tmp_path / "x.csv", cases(400))
     options = DataOptions(**OPTIONS, test_fraction=0.25)
     run = train(path, options=options, out=tmp_path / "run", progress=Mock(spec=Progress), **SMALL)
     assert run.metrics["test"]["accuracy"] > 0.9

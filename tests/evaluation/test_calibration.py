@@ -3,7 +3,7 @@ import torch
 from torch.nn import functional
 
 from bothways import Dataset, RecurrentClassifier, Sequences, train
-from bothways.cli.tables import print_run
+from bothways.cli.print_metrics import print_run
 from bothways.errors import ConfigError
 from bothways.evaluation.calibration import bound_of, fit_temperature
 
@@ -35,9 +35,9 @@ def test_ends_where_every_prediction_is_right_or_wrong():
 @pytest.mark.parametrize(
     ("temperature", "said"),
     [
-        (0.1, "temperature 0.100 (the least allowed: "),
+        (0.1, "temperature 0.100 (the minimum: "),
         (1.5, "temperature 1.500: on validation, log loss 0.5000 -> 0.4000, "),
-        (10.0, "temperature 10.000 (the most allowed: "),
+        (10.0, "temperature 10.000 (the maximum: "),
     ],
 )
 def test_a_temperature_at_a_bound_is_said_to_be_there(capsys, temperature, said):

@@ -6,7 +6,7 @@ import pytest
 from sklearn.base import BaseEstimator
 
 from bothways import Dataset, Sequences
-from bothways.cli.tables import describe_difference
+from bothways.cli.print_metrics import describe_difference
 from bothways.model_selection.baselines import baselines, majority, summaries, summary_regression
 from bothways.model_selection.compare import Candidate, compare, paired_difference
 
@@ -74,13 +74,15 @@ def test_corrected_paired_t_test():
     # Student's t with 2 degrees of freedom has a closed form.
     assert difference.p_value == pytest.approx(1 - t / math.sqrt(2 + t * t))
     assert difference.mean == pytest.approx(d.mean())
-    assert describe_difference(difference).startswith("Not to be told from chance. a minus b: +13.")
+    assert describe_difference(difference).startswith(
+        "The difference is not statistically significant. a minus b: +13."
+    )
 
 
 def test_one_round_and_no_spread():
     alone = paired_difference(Candidate("a", True, [1.0]), Candidate("b", False, [0.5]), 0.3)
     assert math.isnan(alone.p_value)
-    assert "too few rounds to tell it from chance" in describe_difference(alone)
+    assert "one round is not enough for a test" in describe_difference(alone)
     same = Candidate("a", True, [0.5, 0.5])
     assert paired_difference(same, same, 0.3).p_value == 1
 

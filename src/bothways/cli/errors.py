@@ -1,4 +1,4 @@
-"""What every command of the command line shares: errors in one line, warnings, signals."""
+"""Errors in one line, warnings and signals, the same for all commands."""
 
 import functools
 import os
@@ -20,7 +20,7 @@ P = ParamSpec("P")
 
 
 class OneLineErrors(typer.core.TyperGroup):
-    """Commands whose usage errors are one line, as all other errors are."""
+    """Commands whose usage errors are one line, with the nearest option if one is unknown."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Parse; without arguments, show the help."""
@@ -43,11 +43,19 @@ def _usage_errors() -> Iterator[None]:
         _fail(f"{error.format_message()} See: bothways --help", error.exit_code)
 
 
-def command(
+def registrar(
+    app: typer.Typer,
+) -> Callable[[str, str], Callable[[Callable[P, None]], Callable[P, None]]]:
+    """Return a decorator that makes a function a command with a name and examples.
+
+    Its errors are one line and an exit code.
+    """
+    return functools.partial(_command, app)
+
+
+def _command(
     app: typer.Typer, name: str, examples: str
 ) -> Callable[[Callable[P, None]], Callable[P, None]]:
-    """Register a command of `app` whose errors are one line and an exit code."""
-
     def register(function: Callable[P, None]) -> Callable[P, None]:
         @functools.wraps(function)
         def guarded(*args: P.args, **kwargs: P.kwargs) -> None:
@@ -58,16 +66,16 @@ def command(
             except BothwaysError as error:
                 _fail(str(error), error.exit_code)
             except KeyboardInterrupt:
-                _fail("interrupted; nothing that was saved is lost.", 130)
+                _fail("interrupted; everything saved so far is kept.", 130)
             except BrokenPipeError:
-                # The reader of our output has gone; nothing more can be said to it.
+                # Python would report the closed pipe again when it flushes standard output.
                 os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
                 raise typer.Exit(1) from None
             except OSError as error:
                 where = f"{error.filename}: " if error.filename else ""
                 _fail(
-                    f"{where}{error.strerror or error}. Mend that and run it again; a run that had "
-                    "begun goes on with: bothways train FOLDER --resume",
+                    f"{where}{error.strerror or error}. Fix this and run the command again; to "
+                    "continue a run that had begun: bothways train FOLDER --resume",
                     2,
                 )
 
@@ -84,7 +92,7 @@ def _fail(message: str, exit_code: int) -> None:
 
 @contextmanager
 def _plain_warnings() -> Iterator[None]:
-    """Show each warning once, as one line; a file's worth of ScaleWarnings is one."""
+    """Print each warning once, in one line; ScaleWarnings of all sequences count as one."""
     shown: set[str] = set()
 
     def show(message: Warning | str, category: type[Warning], *_: Any) -> None:

@@ -1,0 +1,54 @@
+"""The command-line application, and what its commands share."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bothways.cli.errors import OneLineErrors, registrar
+
+app = typer.Typer(
+    cls=OneLineErrors,
+    name="bothways",
+    help="Recurrent sequence classifiers: train, evaluate, predict, on an ordinary CPU.",
+    epilog="""\b
+Exit codes
+  0    done
+  1    the output pipe was closed early
+  2    bad input or settings; one line on standard error says what
+  3    training stopped because the loss was not finite
+  130  interrupted (Ctrl-C); the training so far is saved
+""",
+    no_args_is_help=True,
+    invoke_without_command=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+
+Threads = Annotated[int | None, typer.Option(min=1, help="CPU threads; default: torch's choice.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Model = Annotated[Path, typer.Argument(metavar="MODEL", help="Run or model folder.")]
+
+
+command = registrar(app)
+
+
+def use_threads(count: int | None) -> None:
+    """Set the number of torch's threads, unless it is None."""
+    if count is not None:
+        import torch
+
+        torch.set_num_threads(count)
+
+
+@app.callback()
+def _options(
+    version: Annotated[bool, typer.Option("--version", help="Show the version.")] = False,
+) -> None:
+    if version:
+        import bothways
+
+        print(f"bothways {bothways.__version__}")
+        raise typer.Exit(0)

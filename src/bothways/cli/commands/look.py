@@ -1,0 +1,98 @@
+"""Look at data and models: inspect, recipes, convert."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bothways.cli.app import command
+from bothways.cli.data_options import reads_data
+from bothways.data.options import DataOptions
+from bothways.errors import ConfigError
+
+
+@command(
+    "inspect",
+    """\
+  bothways inspect runs/0001
+  bothways inspect mnist
+  bothways inspect steps.parquet --sequence session --label activity --group subject
+  bothways inspect model.ckpt
+""",
+)
+@reads_data
+def inspect(
+    what: Annotated[
+        str, typer.Argument(help="Run or model folder, dataset, or checkpoint of a notebook.")
+    ],
+    options: DataOptions,  # see reads_data
+    validation: Annotated[str | None, typer.Option(help="File with the validation part.")] = None,
+) -> None:
+    """Describe a model, a dataset or a checkpoint.
+
+    For a dataset, this includes warnings of what would spoil a model.
+    """
+    from bothways.cli.print_data import print_dataset
+    from bothways.cli.print_models import print_checkpoint, print_model
+    from bothways.data.open import open_dataset
+    from bothways.models.checkpoint import is_model_folder
+    from bothways.models.convert import read_weights
+    from bothways.models.trained import load
+    from bothways.training.run_directory import RunFolder
+
+    path = Path(what)
+    if is_model_folder(path):
+        print_model(load(path), RunFolder(path).describe_status())
+    elif path.suffix in (".ckpt", ".pt", ".pth"):
+        print_checkpoint(read_weights(path))
+    else:
+        parts = {"validation": validation}
+        print_dataset(open_dataset(what, options.model_copy(update=parts)))
+
+
+@command("recipes", "  bothways recipes\n")
+def recipes() -> None:
+    """List the recipes and the published results."""
+    from bothways.cli.print_models import print_recipes
+    from bothways.recipes import all_recipes
+
+    print_recipes(all_recipes())
+
+
+@command(
+    "convert",
+    """\
+  bothways convert model.ckpt --readout last --out my-model
+  bothways convert flat.ckpt --out my-model
+""",
+)
+def convert(
+    checkpoint: Annotated[
+        Path, typer.Argument(help="Written by torch.save(model.state_dict(), …).")
+    ],
+    out: Annotated[Path, typer.Option(help="New model folder.")],
+    readout: Annotated[
+        str | None,
+        typer.Option(help="last, final, mean or max, if the shapes do not tell."),
+    ] = None,
+    nonlinearity: Annotated[str | None, typer.Option(help="tanh or relu, for an RNN.")] = None,
+    classes: Annotated[
+        str | None, typer.Option(help="Class names, separated by commas; default: 0,1,2,…")
+    ] = None,
+) -> None:
+    """Convert a checkpoint of a notebook to a model folder.
+
+    The checkpoint has weights named lstm.* and fc.*; no code in it is executed.
+    """
+    from bothways.models.convert import convert as read
+
+    model = read(
+        checkpoint,
+        readout=readout,
+        nonlinearity=nonlinearity,
+        classes=None if classes is None else classes.split(","),
+    )
+    if out.exists():
+        raise ConfigError(f"out folder {out} exists; expected a new one. Choose another folder.")
+    model.save(out)
+    print(f"saved in {out}; to inspect it, run: bothways inspect {out}")

@@ -1,0 +1,120 @@
+"""Train and resume."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bothways.cli.app import Threads, command, use_threads
+from bothways.cli.data_options import fraction_or_file, reads_data
+from bothways.cli.errors import stop_on_signal
+from bothways.data.options import DataOptions
+from bothways.errors import ConfigError
+
+
+@command(
+    "train",
+    """\
+  bothways train mnist
+  bothways train mnist --recipe birnn-128 --seed 3
+  bothways train mnist --recipe lstm-last --set readout=flatten --out runs/flat
+  bothways train gestures.npz --test 0.2 --validation 0.1
+  bothways train steps.parquet --sequence session --time t --label activity --group subject
+  bothways train steps.parquet --label activity --target step --window 512 --test 0.2
+  bothways train events.csv --sequence case --categorical event,page --label outcome
+  bothways train runs/flat --resume
+""",
+)
+@reads_data
+def train(
+    source: Annotated[
+        str,
+        typer.Argument(
+            metavar="DATA",
+            help="mnist; a .csv, .parquet, .ts, .arff, .jsonl, .npz or .npy file (X.npy with "
+            "X_labels.npy next to it); IDX images; a folder of Parquet files, or with a folder of "
+            "files for each class; with --resume, a run folder.",
+        ),
+    ],
+    options: DataOptions,  # see reads_data
+    recipe: Annotated[
+        str | None,
+        typer.Option(help="See: bothways recipes. Default: default for mnist, else time-series."),
+    ] = None,
+    validation: Annotated[
+        str | None, typer.Option(help="Fraction to hold out to choose the epoch, or a file.")
+    ] = None,
+    missing: Annotated[
+        str | None, typer.Option(help="How to impute missing values: refuse, mean, zero or mask.")
+    ] = None,
+    calibrated: Annotated[
+        bool,
+        typer.Option(
+            "--calibrate",
+            help="Calibrate the probabilities on the validation split (temperature scaling).",
+        ),
+    ] = False,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="NAME=VALUE", help="Change a setting of the recipe."),
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="Same as --set seed=N.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Run folder; default: a new runs/NNNN.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace the run at --out.")] = False,
+    continue_run: Annotated[bool, typer.Option("--resume", help="Continue a stopped run.")] = False,
+    device: Annotated[
+        str | None, typer.Option(help="auto, cpu, cuda or mps; same as --set device=NAME.")
+    ] = None,
+    threads: Threads = None,
+) -> None:
+    """Train a classifier and evaluate it.
+
+    Ctrl-C or SIGTERM saves the training; --resume continues it, with the same result as without a
+    stop.
+    """
+    from bothways.cli.print_metrics import print_run
+    from bothways.recipes import parse_settings
+    from bothways.training.history import read_history
+    from bothways.training.run import resume
+    from bothways.training.run import train as start
+    from bothways.training.run_directory import RunFolder
+
+    chosen = parse_settings(settings or [])
+    validation_fraction, validation_file = fraction_or_file(validation)
+    for name, value in (
+        ("seed", seed),
+        ("device", device),
+        ("missing", missing),
+        ("validation_fraction", validation_fraction),
+        ("calibrate", calibrated or None),
+    ):
+        if value is not None:
+            chosen[name] = value
+    options = options.model_copy(update={"validation": validation_file})
+    if continue_run:
+        if chosen or out or force or threads or recipe or options != type(options)():
+            raise ConfigError(
+                "--resume was given with other settings; expected none, because a run continues "
+                "with the settings it was started with. Omit them."
+            )
+        folder = RunFolder(Path(source))
+        use_threads(folder.read_request().threads)
+        was_finished = folder.metrics.exists()
+        with stop_on_signal() as should_stop:
+            run = resume(folder.path, should_stop=should_stop)
+        if was_finished:
+            print(f"{folder.path} is already finished; nothing was changed.")
+    else:
+        use_threads(threads)
+        with stop_on_signal() as should_stop:
+            run = start(
+                source,
+                recipe,
+                options=options,
+                out=out,
+                force=force,
+                should_stop=should_stop,
+                **chosen,
+            )
+    print_run(read_history(RunFolder(run.folder).history), run.metrics)
+    print(f"\nsaved in {run.folder}; to use it, run: bothways predict {run.folder} FILE")

@@ -1,0 +1,111 @@
+"""Use a trained model: evaluate, predict."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bothways.cli.app import AsJson, Model, Threads, command, use_threads
+
+
+@command(
+    "evaluate",
+    """\
+  bothways evaluate runs/0001
+  bothways evaluate runs/0001 mnist --split test
+  bothways evaluate runs/0001 mnist --json > metrics.json
+""",
+)
+def evaluate(
+    model: Model,
+    source: Annotated[
+        str | None,
+        typer.Argument(metavar="DATA", help="As for train; default: the data of the run."),
+    ] = None,
+    split: Annotated[
+        str,
+        typer.Option(
+            help="train, validation, test, all, or data (other data than the run's, in one part)."
+        ),
+    ] = "all",
+    as_json: AsJson = False,
+    threads: Threads = None,
+) -> None:
+    """Evaluate a model on labeled data.
+
+    Prints accuracy, metrics for each class, the confusion matrix and the calibration error.
+    """
+    from bothways.cli.print_metrics import print_metrics
+    from bothways.models.trained import load
+    from bothways.training.run_evaluation import evaluate_splits
+
+    use_threads(threads)
+    metrics = evaluate_splits(load(model), model, source, split)
+    if as_json:
+        print(json.dumps(metrics, indent=2))
+    else:
+        for name, figures in metrics.items():
+            if figures is not None:
+                print_metrics(name, figures)
+
+
+@command(
+    "predict",
+    """\
+  bothways predict runs/0001 new.npz --out predictions.csv
+  bothways predict runs/0001 t10k-images-idx3-ubyte.gz --out predictions.jsonl
+  bothways predict runs/0001 three.png seven.jpg
+""",
+)
+def predict(
+    model: Model,
+    sources: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="FILE",
+            help="Files of any format that train reads, without labels too, and PNG or JPEG files.",
+        ),
+    ],
+    out: Annotated[Path, typer.Option(help="A .csv or .jsonl file; - for standard output.")] = Path(
+        "-"
+    ),
+    format: Annotated[
+        str | None, typer.Option(help="csv or jsonl; default: by the ending of --out.")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace --out.")] = False,
+    threads: Threads = None,
+) -> None:
+    """Predict the class of each sequence, or of each time step.
+
+    CSV has one row for each sequence or, if time steps are labeled, for each segment of equal
+    labels. JSON lines also contain the label of each step. Files may be larger than memory.
+    """
+    from tqdm import tqdm
+
+    from bothways.models.predict_files import (
+        format_of,
+        predict_files,
+        prediction_file,
+        write_answers,
+    )
+    from bothways.models.trained import load
+
+    use_threads(threads)
+    to_stdout = str(out) == "-"
+    chosen = format_of(None if to_stdout else out, format)
+    trained = load(model)
+
+    def note(text: str) -> None:
+        tqdm.write(text, file=sys.stderr)
+
+    answers = tqdm(
+        predict_files(trained, sources, note), unit=" sequences", disable=None, leave=False
+    )
+    if to_stdout:
+        write_answers(answers, sys.stdout, chosen)
+    else:
+        with prediction_file(out, force) as file:
+            count = write_answers(answers, file, chosen)
+        print(f"{count} predictions in {out}", file=sys.stderr)

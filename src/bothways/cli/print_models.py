@@ -1,0 +1,71 @@
+"""Print what models, recipes and checkpoints are."""
+
+from collections.abc import Iterable, Mapping
+
+import torch
+from torch import Tensor
+
+from bothways.cli.tables import first_few, print_facts, print_table
+from bothways.models.card import describe_architecture, describe_origin, describe_readout
+from bothways.models.manifest import Manifest
+from bothways.models.trained import TrainedModel
+from bothways.recipes import Recipe
+
+
+def print_recipes(recipes: Iterable[Recipe]) -> None:
+    """Print one line for each recipe, with the published accuracies."""
+    rows = []
+    for recipe in recipes:
+        training = recipe.training
+        rows.append(
+            [
+                recipe.name,
+                recipe.notebook or "-",
+                recipe.summary,
+                training.batch_size,
+                f"{training.learning_rate:g}",
+                training.epochs,
+                recipe.published.get("train_percent", "-"),
+                recipe.published.get("test_percent", "-"),
+            ]
+        )
+    columns = ["recipe", "notebook", "model", "batch", "rate", "epochs", "train %", "test %"]
+    print_table(columns, rows)
+    print("train % and test %: accuracy that the author of the notebook printed; - if none.")
+
+
+def print_model(model: TrainedModel, status: str) -> None:
+    """Print the architecture, the origin and the backend of a model."""
+    manifest, classifier = model.manifest, model.classifier
+    config = manifest.model
+    parameters = sum(tensor.numel() for tensor in classifier.parameters())
+    backend = classifier.layers.backend_choice
+    known = manifest.preprocessing.training_range
+    facts = {
+        "model": describe_architecture(manifest),
+        "parameters": f"{parameters:,}",
+        "input": f"{config.input_size} features per time step"
+        + (f", at most {config.sequence_length} time steps" if config.sequence_length else ""),
+        "values": "unknown" if known is None else f"{known[0]:g} to {known[1]:g} in training",
+        **({"names": _describe_names(manifest)} if any(config.categories) else {}),
+        "readout": describe_readout(manifest),
+        "classes": f"{len(manifest.classes)}: {', '.join(manifest.classes)}",
+        "backend": f"{backend.name}: {backend.reason}, {torch.get_num_threads()} threads",
+        "from": describe_origin(manifest),
+        "status": status,
+    }
+    print_facts(facts)
+
+
+def _describe_names(manifest: Manifest) -> str:
+    vocabularies = manifest.preprocessing.reading.vocabularies
+    return "; ".join(
+        f"{feature}: {len(names)} ({first_few(names)})" for feature, names in vocabularies.items()
+    )
+
+
+def print_checkpoint(weights: Mapping[str, Tensor]) -> None:
+    """Print the tensors of a checkpoint and the next command."""
+    rows = [[name, "x".join(map(str, tensor.shape))] for name, tensor in weights.items()]
+    print_table(["tensor", "shape"], rows)
+    print("to use it, run: bothways convert FILE --out my-model")
