@@ -74,8 +74,7 @@ class Digits(TorchDataset[tuple[Tensor, Tensor]]):
 
 
 def config_of(recipe: Recipe) -> ModelConfig:
-    length = 28 if recipe.model["readout"] == "flatten" else None
-    return ModelConfig(**recipe.model, input_size=28, num_classes=10, sequence_length=length)
+    return ModelConfig.for_data(recipe.model, input_size=28, num_classes=10, longest=28)
 
 
 def plain_seconds(recipe: Recipe, steps: int) -> float:
@@ -195,7 +194,7 @@ def main() -> None:
     for recipe in all_recipes():
         if recipe.notebook and arguments.recipe in (None, recipe.name):
             check_parity(recipe)
-            steps = arguments.steps or (300 if recipe.model["hidden_size"] < 64 else 60)
+            steps = arguments.steps or (300 if recipe.model.hidden_size < 64 else 60)
             case = measure(recipe, steps, arguments.rounds)
             print(recipe.name, case["sequences_per_second"], flush=True)
             before = cases.setdefault(recipe.name, case)

@@ -19,7 +19,10 @@ def test_published_recipes_are_as_published(name):
     recipe = load_recipe(name)
     model, training = recipe.model, recipe.training
     assert PUBLISHED[name] == (
-        *(model[k] for k in ("cell", "bidirectional", "num_layers", "hidden_size", "readout")),
+        *(
+            getattr(model, k)
+            for k in ("cell", "bidirectional", "num_layers", "hidden_size", "readout")
+        ),
         training.batch_size,
         training.learning_rate,
         training.epochs,
@@ -39,14 +42,14 @@ def test_all_recipes_come_in_the_notebooks_order():
 
 def test_default_reads_both_ways_and_chooses_on_a_validation_split():
     recipe = load_recipe("default")
-    assert recipe.model["bidirectional"]
-    assert recipe.model["readout"] != "last"
+    assert recipe.model.bidirectional
+    assert recipe.model.readout != "last"
     assert recipe.training.validation_fraction > 0
 
 
 def test_settings_replace_model_and_training():
     recipe = load_recipe("lstm-last").with_settings({"readout": "flatten", "seed": 3})
-    assert recipe.model["readout"] == "flatten"
+    assert recipe.model.readout == "flatten"
     assert recipe.training.seed == 3
     assert recipe.training.batch_size == 64
 
@@ -54,7 +57,7 @@ def test_settings_replace_model_and_training():
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"hiden_size": 3}, "setting 'hiden_size' is unknown; expected one of average_decay"),
+        ({"hiden_size": 3}, "setting 'hiden_size' is unknown; did you mean 'hidden_size'"),
         ({"input_size": 3}, "setting 'input_size' is unknown"),
         ({"hidden_size": 0}, "hidden_size is 0"),
         ({"epochs": "many"}, "epochs is 'many'"),
@@ -66,7 +69,7 @@ def test_bad_settings_are_refused_before_anything_runs(settings, message):
 
 
 def test_unknown_recipe_is_refused():
-    with pytest.raises(ConfigError, match="recipe 'lstm' is unknown; expected one of bilstm-12"):
+    with pytest.raises(ConfigError, match="recipe 'lstm' is unknown; did you mean 'lstm-last'"):
         load_recipe("lstm")
 
 

@@ -1,10 +1,10 @@
-"""Every setting of a model and of its training: validated, frozen, with one list of defaults."""
+"""All settings of a model and of its training: validated, frozen, each default stated once."""
 
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from bothways.errors import ConfigError
+from bothways.errors import ConfigError, describe_unknown
 
 Readout = Literal["last", "final", "flatten", "mean", "max", "attention", "step"]
 Target = Literal["sequence", "step"]
@@ -13,12 +13,12 @@ Weight = Annotated[float, Field(ge=0)]
 
 
 class Settings(BaseModel):
-    """Frozen settings that know their names and say what is wrong with a value in one line.
+    """Base class of frozen settings whose errors are one line.
 
     Raises
     ------
     ConfigError
-        For a name that does not exist, a value out of range, or values that contradict.
+        If a name is unknown, a value is out of range, or values contradict each other.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -30,70 +30,60 @@ class Settings(BaseModel):
             raise ConfigError(_one_line(error, list(type(self).model_fields))) from None
 
 
-class ModelConfig(Settings):
-    """Architecture of a `SequenceClassifier`.
+class Architecture(Settings):
+    """What a user chooses about a network; the data decide the rest, see `ModelConfig`.
 
     Parameters
     ----------
     cell : rnn, gru or lstm
     nonlinearity : tanh or relu
-        relu for cell rnn only.
-    input_size : int
-        Features of one step.
+        relu only if `cell` is rnn.
     hidden_size : int
-        Per direction.
+        Size of the hidden state of one direction.
     num_layers : int
     bidirectional : bool
     dropout : float
-        Probability of zeroing, in training, each output of all layers but the top one and each
-        feature that the readout hands on.
+        Dropout probability, in training, of the outputs of all layers but the last, and of the
+        features that enter the linear layer.
     readout : last, final, flatten, mean, max, attention or step
-        See `bothways.nn.pooling`; step where each step has a label, and only there.
-    sequence_length : int, optional
-        Steps that `flatten` sees; for it alone, and required there.
+        See `bothways.nn.pooling`; step if, and only if, each time step has a label.
     initial_state : zeros or normal
-        normal: drawn anew for each batch in training, N(0, 1); zeros in use.
+        normal: drawn from N(0, 1) for each batch in training; zeros otherwise.
     standardize : bool
-        Subtract each feature's mean in training and divide by its standard deviation.
+        Standardize the features with the mean and the standard deviation of the training part.
     input_jitter : float
         In training, each feature of a sequence is multiplied by 1 + j and shifted by another j,
-        drawn from N(0, input_jitter) anew for each batch; standardised first where it is.
+        both drawn from N(0, input_jitter) for each batch, after standardization.
     missing : refuse, mean, zero or mask
-        What NaN becomes: an error, the feature's mean in training, 0 (before standardising), or the
-        mean beside a further feature that is 1 there.
-    categories : tuple of int
-        For each feature, how many tokens it may be, 0 where it is an amount; empty if all are.
-        A token's number, from 1, stands in the inputs, 0 for one that is not known.
+        How missing values (NaN) are imputed: not at all, which raises an error; by the mean of the
+        feature in training; by 0, before standardization; or by the mean, with an additional
+        feature that is 1 where a value is missing.
     embedding_size : int
-        Of a token's vector; a feature of fewer tokens has as many numbers as it has tokens.
+        Size of the embedding vectors of categories; a feature with fewer categories has vectors of
+        that smaller size.
     token_dropout : float
-        Probability of taking a token for an unknown one in training, so that the net learns what
-        to do with those.
+        Probability of replacing a category by the unknown category in training, so that the network
+        learns how to treat new ones.
     stem_channels : int, optional
-        Channels of convolutions before the recurrent layers, for thousands of steps; none where not
-        given.
+        Channels of the convolutions before the recurrent layers, for sequences of thousands of
+        steps; default: no convolutions.
     stem_kernel, stem_stride, stem_layers : int
-        Of the convolutions: steps that each sees (an odd number) and moves on by, and how many
-        there are.
+        Kernel size (odd), stride and number of the convolutions.
     calibrate : bool
         Divide the logits by a temperature that is fitted on the validation split after training.
-    num_classes : int
     """
 
     cell: Literal["rnn", "gru", "lstm"] = "lstm"
     nonlinearity: Literal["tanh", "relu"] = "tanh"
-    input_size: int = Field(ge=1)
     hidden_size: int = Field(default=128, ge=1)
     num_layers: int = Field(default=1, ge=1, le=1000)
     bidirectional: bool = True
     dropout: Fraction = 0.0
     readout: Readout = "final"
-    sequence_length: int | None = Field(default=None, ge=1)
     initial_state: Literal["zeros", "normal"] = "zeros"
     standardize: bool = False
     input_jitter: float = Field(default=0.0, ge=0)
     missing: Literal["refuse", "mean", "zero", "mask"] = "refuse"
-    categories: tuple[Annotated[int, Field(ge=0)], ...] = ()
     embedding_size: int = Field(default=8, ge=1)
     token_dropout: Fraction = 0.02
     stem_channels: int | None = Field(default=None, ge=1)
@@ -101,42 +91,92 @@ class ModelConfig(Settings):
     stem_stride: int = Field(default=2, ge=1)
     stem_layers: int = Field(default=2, ge=1, le=100)
     calibrate: bool = False
-    num_classes: int = Field(ge=2)
+
+    @property
+    def target(self) -> Target:
+        """What has a label: each sequence or each time step."""
+        return "step" if self.readout == "step" else "sequence"
+
+    @property
+    def accepts_missing(self) -> bool:
+        """Whether inputs may contain NaN."""
+        return self.missing != "refuse"
 
     @model_validator(mode="after")
-    def _check_together(self) -> Self:
+    def _check_architecture(self) -> Self:
         if self.nonlinearity == "relu" and self.cell != "rnn":
             raise ValueError(
                 f"nonlinearity is 'relu' but cell is {self.cell!r}; expected 'tanh', or cell "
-                "'rnn'. Leave nonlinearity out."
-            )
-        if (self.readout == "flatten") != (self.sequence_length is not None):
-            raise ValueError(
-                f"sequence_length is {self.sequence_length} but readout is {self.readout!r}; "
-                "expected a length with 'flatten' and none without. Set both or neither."
+                "'rnn'. Omit nonlinearity."
             )
         if self.stem_channels is not None and self.readout == "flatten":
             raise ValueError(
-                f"stem_channels is {self.stem_channels} but readout is 'flatten', which needs each "
-                "step in its place; expected another readout, or no stem. Use readout final or "
-                "mean, or set stem_channels=null."
+                f"stem_channels is {self.stem_channels} but readout is 'flatten', which needs all "
+                "time steps; expected another readout, or no stem. Use readout final or mean, or "
+                "set stem_channels=null."
             )
         if self.stem_channels is not None and self.readout == "step" and self.stem_stride > 1:
             raise ValueError(
-                f"stem_stride is {self.stem_stride} but each step is to have a label; expected 1, "
-                "which keeps them all. Set stem_stride=1."
-            )
-        if self.categories and len(self.categories) != self.input_size:
-            raise ValueError(
-                f"categories has {len(self.categories)} entries but input_size is "
-                f"{self.input_size}; expected one for each feature."
+                f"stem_stride is {self.stem_stride} but each time step needs an output; expected "
+                "1. Set stem_stride=1."
             )
         if self.stem_kernel % 2 == 0:
             raise ValueError(
-                f"stem_kernel is {self.stem_kernel}; expected an odd number, with a middle. Use "
+                f"stem_kernel is {self.stem_kernel}; expected an odd number. Use "
                 f"{self.stem_kernel + 1}."
             )
         return self
+
+
+class ModelConfig(Architecture):
+    """Complete configuration of a `SequenceClassifier`: an architecture for particular data.
+
+    Parameters
+    ----------
+    input_size : int
+        Number of features of a time step.
+    num_classes : int
+    categories : tuple of int
+        For each feature, the number of categories; 0 if numeric. Empty if all features are numeric.
+        In the inputs, categories are numbers from 1, and 0 is the unknown category.
+    sequence_length : int, optional
+        Number of time steps that readout `flatten` sees; required there, and only there.
+    **architecture
+        See `Architecture`.
+    """
+
+    input_size: int = Field(ge=1)
+    num_classes: int = Field(ge=2)
+    categories: tuple[Annotated[int, Field(ge=0)], ...] = ()
+    sequence_length: int | None = Field(default=None, ge=1)
+
+    @classmethod
+    def for_data(
+        cls,
+        architecture: Architecture,
+        *,
+        input_size: int,
+        num_classes: int,
+        longest: int,
+        categories: tuple[int, ...] = (),
+    ) -> "ModelConfig":
+        """Return the configuration of an architecture for data of these sizes.
+
+        Parameters
+        ----------
+        architecture : Architecture
+        input_size, num_classes : int
+        longest : int
+            Time steps of the longest training sequence.
+        categories : tuple of int
+        """
+        return cls(
+            **architecture.model_dump(),
+            input_size=input_size,
+            num_classes=num_classes,
+            categories=categories,
+            sequence_length=longest if architecture.readout == "flatten" else None,
+        )
 
     @property
     def numeric_features(self) -> list[int]:
@@ -144,14 +184,19 @@ class ModelConfig(Settings):
         categories = self.categories or (0,) * self.input_size
         return [n for n, count in enumerate(categories) if not count]
 
-    @property
-    def target(self) -> Target:
-        """What has a label: a sequence, or a step."""
-        return "step" if self.readout == "step" else "sequence"
-
-
-FROM_DATA = ("input_size", "categories", "sequence_length", "num_classes")
-"""The settings of `ModelConfig` that the training data decide."""
+    @model_validator(mode="after")
+    def _check_data(self) -> Self:
+        if (self.readout == "flatten") != (self.sequence_length is not None):
+            raise ValueError(
+                f"sequence_length is {self.sequence_length} but readout is {self.readout!r}; "
+                "expected a length with 'flatten' and none otherwise. Set both or neither."
+            )
+        if self.categories and len(self.categories) != self.input_size:
+            raise ValueError(
+                f"categories has {len(self.categories)} entries but input_size is "
+                f"{self.input_size}; expected one entry for each feature."
+            )
+        return self
 
 
 class TrainConfig(Settings):
@@ -162,38 +207,39 @@ class TrainConfig(Settings):
     epochs, batch_size : int
     optimizer : adam, adamw or sgd
     learning_rate : float
-        The highest that the schedule reaches.
+        Maximum of the schedule.
     momentum : float, optional
-        For sgd alone; 0 where not given.
+        For sgd only; default: 0.
     schedule : constant, cosine or one_cycle
-        Over all steps: as `torch.optim.lr_scheduler`'s CosineAnnealingLR and OneCycleLR.
+        Over all steps, as CosineAnnealingLR and OneCycleLR of `torch.optim.lr_scheduler`.
     warmup_fraction : float, optional
-        Part of one_cycle's steps in which the rate rises; 0.3 where not given.
+        Fraction of the steps of one_cycle in which the learning rate rises; default: 0.3.
     weight_decay : float
     gradient_clip : float, optional
-        Largest total norm of the gradients.
+        Maximum norm of all gradients together.
     label_smoothing : float
     class_weights : none, balanced or tuple of float
-        What an error counts: the same; inversely to how often its class occurs in training; or a
-        weight for each class, in their order.
+        Weights of the classes in the loss: equal, inversely proportional to their frequencies in
+        training, or one weight for each class.
     sampling : shuffled or balanced
-        balanced: an epoch draws each class equally often, with replacement; where steps have
-        labels, a sequence the more often the rarer its classes are.
+        balanced: an epoch draws all classes equally often, with replacement. If time steps have
+        labels, sequences with rare classes are drawn more often.
     average_decay : float, optional
-        Keep an exponential moving average of the weights with this decay a step, and use that.
+        Evaluate and keep an exponential moving average of the weights with this decay per step.
     validation_fraction : float
-        Part of the training set held out, stratified by class, to choose the epoch.
+        Fraction of the training part that is held out to choose the epoch, stratified by class.
     patience : int, optional
-        Stop after so many epochs without a better validation accuracy.
+        Stop after this many epochs without a better validation accuracy.
     seed : int
-        Of the initial weights, the shuffling, dropout and the validation split.
+        Seed of the initial weights, the shuffling, dropout and the validation split.
     device : auto, cpu, cuda or mps
     precision : float32 or bfloat16
-        bfloat16: autocast, on CUDA.
+        bfloat16: autocast, on CUDA only.
     backend : str
         See `bothways.kernels`.
     log_every, checkpoint_every : int
-        Steps between two lines of the history; between two checkpoints (each epoch ends in one).
+        Steps between two lines of the history and between two checkpoints; each epoch also ends
+        with a checkpoint.
     """
 
     epochs: int = Field(default=10, ge=1)
@@ -223,17 +269,17 @@ class TrainConfig(Settings):
         if self.patience is not None and not self.validation_fraction:
             raise ValueError(
                 f"patience is {self.patience} but validation_fraction is 0; expected a validation "
-                "split to judge by, never the test set. Set validation_fraction, 0.1 for example."
+                "split that decides, never the test part. Set validation_fraction=0.1, for example."
             )
         if self.momentum is not None and self.optimizer != "sgd":
             raise ValueError(
                 f"momentum is {self.momentum} but optimizer is {self.optimizer!r}; expected "
-                "'sgd'. Leave momentum out."
+                "'sgd'. Omit momentum."
             )
         if self.warmup_fraction is not None and self.schedule != "one_cycle":
             raise ValueError(
                 f"warmup_fraction is {self.warmup_fraction} but schedule is {self.schedule!r}; "
-                "expected 'one_cycle'. Leave warmup_fraction out."
+                "expected 'one_cycle'. Omit warmup_fraction."
             )
         return self
 
@@ -244,7 +290,7 @@ def _one_line(error: ValidationError, names: list[str]) -> str:
         return str(first["ctx"]["error"])
     name = ".".join(str(part) for part in first["loc"])
     if first["type"] == "extra_forbidden":
-        return f"setting {name!r} is unknown; expected one of {', '.join(names)}. Check its name."
+        return describe_unknown("setting", name, names)
     if first["type"] == "missing":
         return f"setting {name!r} is missing; expected a value. Add it."
     rule = first["msg"].removeprefix("Input should be ")

@@ -1,38 +1,41 @@
-"""The errors that bothways raises for its users, each one line that says what to do next."""
+"""The errors that bothways raises for its users: one line each, with the next step."""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
 
 
 class BothwaysError(Exception):
-    """Base of every error that bothways raises on purpose.
+    """Base class of all errors that bothways raises.
 
-    The message is one line: what is wrong, the value found, what was expected, the next step.
-    `exit_code` is what the command line exits with.
+    The message is one line: what is wrong, the value, what was expected, and the next step.
+    `exit_code` is the exit code of the command line.
     """
 
     exit_code = 2
 
 
 class ConfigError(BothwaysError, ValueError):
-    """A setting is unknown, out of range, or contradicts another."""
+    """A setting is unknown, out of range, or contradicts another one."""
 
 
 class ShapeError(BothwaysError, ValueError):
-    """A tensor, a length or a class count does not fit the model or its companions."""
+    """The shape of a tensor, a length or a number of classes does not fit the model or the data."""
 
 
 class DataError(BothwaysError, ValueError):
-    """A data file or array cannot be read, or is not what it claims to be."""
+    """A data file or an array cannot be read, or has unexpected content."""
 
 
 class CheckpointError(BothwaysError):
-    """A model folder, run folder or checkpoint is damaged, foreign or incomplete."""
+    """A model folder, run folder or checkpoint is damaged, incomplete or of another program."""
 
 
 class BackendError(BothwaysError, RuntimeError):
-    """A kernel backend or device was asked for that cannot run here."""
+    """The requested backend or device cannot run on this machine."""
 
 
 class MissingDependencyError(BothwaysError, ImportError):
-    """An optional package is needed and not installed."""
+    """A required optional package is not installed."""
 
 
 class NonFiniteLossError(BothwaysError, ArithmeticError):
@@ -42,6 +45,19 @@ class NonFiniteLossError(BothwaysError, ArithmeticError):
 
 
 class TrainingInterrupted(BothwaysError):  # noqa: N818 - an event, not a fault
-    """Training was asked to stop; its state is saved and can be resumed."""
+    """Training was stopped on request; its state is saved and can be resumed."""
 
     exit_code = 130
+
+
+def describe_unknown(what: str, name: str, known: Iterable[str]) -> str:
+    """Return a message about an unknown name, the nearest known name first.
+
+    >>> describe_unknown("cell", "gur", ["gru", "lstm"])
+    "cell 'gur' is unknown; did you mean 'gru'? Expected one of gru, lstm."
+    """
+    known = list(known)
+    expected = f"xpected one of {', '.join(known)}."
+    nearest = get_close_matches(name, known, n=1)
+    hint = f"did you mean {nearest[0]!r}? E" if nearest else "e"
+    return f"{what} {name!r} is unknown; {hint}{expected}"

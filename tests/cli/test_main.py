@@ -152,7 +152,8 @@ def test_interrupt_and_resume_with_the_real_command(folder):
     assert not (folder / "runs/0001/metrics.json").exists()
     *_, last = stderr.splitlines()
     told = re.fullmatch(
-        r"bothways: stopped in epoch (\d+) after step (\d+); all is saved. Continue with: (.*)",
+        r"bothways: stopped in epoch (\d+) after step (\d+); everything is saved. "
+        r"To continue, run: (.*)",
         last,
     )
     assert 0 < 8 * (int(told[1]) - 1) + int(told[2]) < 60 * 8
@@ -210,7 +211,7 @@ def test_each_recipe_is_one_line():
         (["."], "holds no .npy, .png, .jpg"),
         (["gestures.npz", "--recipe=best"], "recipe 'best' is unknown; expected one of bilstm-12"),
         (["gestures.npz", "--set=colour=red"], "setting 'colour' is unknown; expected one of"),
-        (["gestures.npz", "--set=num_classes=3"], "setting 'num_classes' is unknown; expected"),
+        (["gestures.npz", "--set=num_classes=3"], "setting 'num_classes' is unknown; did you mean"),
         (["gestures.npz", "--set=epochs"], "setting 'epochs' has no value; expected name=value"),
         (["gestures.npz", "--set=epochs=0"], "epochs is 0; expected greater than or equal to 1"),
         (["gestures.npz", "--set=epochs=many"], "epochs is 'many'; expected a valid integer"),
@@ -369,7 +370,7 @@ def test_evaluate_prints_json_for_machines(finished):
         (
             {"inputs": np.zeros((3, 2, 5)), "labels": np.arange(3)},
             [],
-            "have 5 features a step; expected 3, as in training",
+            "has 5 features per time step; expected 3, as in training",
         ),
     ],
 )
@@ -434,16 +435,16 @@ def test_inspect_says_what_a_bidirectional_last_step_leaves_out(notebook_checkpo
     succeed("convert", notebook_checkpoint, "--readout=last", "--out=model")
     description = succeed("inspect", "model").stdout
     assert "bidirectional LSTM 1x4, readout last" in description
-    assert "the backward direction has read one step there, the last one only" in description
+    assert "there, the backward direction has processed only the last time step" in description
     assert "converted from model.ckpt" in description
-    assert "a model; no training run beside it" in description
+    assert "a model without a training run" in description
 
 
 def test_inspect_says_nothing_of_the_kind_elsewhere(finished):
     description = succeed("inspect", finished).stdout
     assert "bidirectional GRU 1x8, readout final" in description
     assert "the backward direction" not in description
-    assert re.search(r"from +recipe default on gestures\.npz \(60 labelled", description)
+    assert re.search(r"from +recipe default, trained on gestures\.npz \(60 labeled", description)
 
 
 def test_inspect_a_data_set_and_a_checkpoint(notebook_checkpoint):

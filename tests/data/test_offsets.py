@@ -111,7 +111,7 @@ def test_training_and_prediction_keep_a_signal_on_a_large_base(tmp_path, ending)
     kept = dataset.train.steps[:, 1].numpy().astype(float) + second
     np.testing.assert_allclose(kept, values.ravel(), rtol=0, atol=1e-4)
     run = train(dataset, out=tmp_path / "run", **SMALL)
-    assert run.metrics["test"]["accuracy"] >= 0.95
+    assert run.metrics.test.accuracy >= 0.95
     model = load(tmp_path / "run")
     reading = model.manifest.preprocessing.reading
     assert reading.offsets == dataset.offsets
@@ -170,4 +170,4 @@ def test_arrays_are_evaluated_with_the_offsets_of_training(tmp_path):
     with pytest.warns(ScaleWarning):
         answers = model.predict(new_values[:, :, None])
     (metrics,) = found.values()
-    assert metrics["accuracy"] == (answers == new_labels.astype(str)).mean()
+    assert metrics.accuracy == (answers == new_labels.astype(str)).mean()

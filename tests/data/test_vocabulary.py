@@ -103,9 +103,9 @@ def test_an_event_log_from_table_to_predictions(tmp_path):
     path = write(tmp_path / "x.csv", cases(400))
     options = DataOptions(**OPTIONS, test_fraction=0.25)
     run = train(path, options=options, out=tmp_path / "run", progress=Mock(spec=Progress), **SMALL)
-    assert run.metrics["test"]["accuracy"] > 0.9
+    assert run.metrics.test.accuracy > 0.9
     again = evaluate_splits(run.load(), tmp_path / "run", split="test")["test"]
-    assert again["confusion_matrix"] == run.metrics["test"]["confusion_matrix"]
+    assert again == run.metrics.test
 
     model = load(tmp_path / "run")
     new = cases(10, seed=5, rare="never seen")
@@ -117,7 +117,7 @@ def test_an_event_log_from_table_to_predictions(tmp_path):
     vocabulary_of_model = model.manifest.preprocessing.reading.vocabularies["event"]
     assert "never seen" not in vocabulary_of_model
     figures = evaluate_splits(model, tmp_path / "run", str(target))["data"]
-    assert figures["count"] == 10
+    assert figures.count == 10
     arrays = []
     for events, amounts, _ in new:
         numbers = model.token_numbers("event", events)
@@ -145,7 +145,7 @@ def test_a_changed_file_is_read_with_the_models_vocabulary(tmp_path):
     answers = predict_files(run.load(), [tmp_path / "x.csv"], pytest.fail)
     hits = [answer.label == o for answer, (_, _, o) in zip(answers, changed, strict=True)]
     assert set(figures) == {"data"}
-    assert figures["data"]["correct"] == sum(hits)
+    assert figures["data"].correct == sum(hits)
 
 
 def test_values_must_be_numbers_of_tokens():

@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 import torch
 from torch.nn import functional
@@ -6,6 +7,9 @@ from bothways import Dataset, RecurrentClassifier, Sequences, train
 from bothways.cli.print_metrics import print_run
 from bothways.errors import ConfigError
 from bothways.evaluation.calibration import bound_of, fit_temperature
+from bothways.evaluation.evaluate import Calibration
+from bothways.evaluation.metrics import classification_metrics
+from bothways.training.run_metrics import RunMetrics
 
 
 @pytest.mark.parametrize("true", [0.3, 1.0, 4.0])
@@ -41,11 +45,9 @@ def test_ends_where_every_prediction_is_right_or_wrong():
     ],
 )
 def test_a_temperature_at_a_bound_is_said_to_be_there(capsys, temperature, said):
-    names = ("log_loss_before", "log_loss_after", "error_before", "error_after")
-    calibration = dict(zip(names, (0.5, 0.4, 0.2, 0.1), strict=True))
-    calibration |= {"temperature": temperature, "bound": bound_of(temperature)}
-    figures = {"correct": 1, "count": 2, "accuracy": 0.5, "epoch": 1, "calibration": calibration}
-    print_run([], {"validation": figures})
+    calibration = Calibration(temperature, bound_of(temperature), 0.5, 0.4, 0.2, 0.1)
+    metrics = classification_metrics(np.eye(2), np.array([0, 0]), ("a", "b"))
+    print_run([], RunMetrics(metrics, metrics, None, seed=0, epoch=1, calibration=calibration))
     assert said in capsys.readouterr().out
 
 
@@ -66,19 +68,19 @@ def test_a_run_is_calibrated_on_validation_and_predicts_so(tmp_path):
         epochs=30,
         hidden_size=16,
     )
-    found = run.metrics["validation"]["calibration"]
-    assert found["temperature"] != 1
-    assert found["bound"] == bound_of(found["temperature"])
-    assert found["log_loss_after"] < found["log_loss_before"]
-    assert run.metrics["validation"]["log_loss"] == pytest.approx(found["log_loss_after"], rel=1e-5)
+    found = run.metrics.calibration
+    assert found.temperature != 1
+    assert found.bound == bound_of(found.temperature)
+    assert found.log_loss_after < found.log_loss_before
+    assert run.metrics.validation.log_loss == pytest.approx(found.log_loss_after, rel=1e-5)
     model = run.load()
-    assert float(model.classifier.temperature) == pytest.approx(found["temperature"])
-    assert model.evaluate(dataset.test)["log_loss"] == run.metrics["test"]["log_loss"]
+    assert float(model.classifier.temperature) == pytest.approx(found.temperature)
+    assert model.evaluate(dataset.test).log_loss == run.metrics.test.log_loss
 
 
 def test_needs_a_validation_split(tmp_path):
     dataset = Dataset("noisy", noisy(20), None, ("low", "high"))
-    with pytest.raises(ConfigError, match="calibrate was asked for without a validation split"):
+    with pytest.raises(ConfigError, match="calibrate needs a validation split"):
         train(dataset, out=tmp_path / "run", calibrate=True)
     fitted = RecurrentClassifier(
         epochs=3, hidden_size=4, validation_fraction=0.3, settings={"calibrate": True}

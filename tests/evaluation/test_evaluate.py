@@ -1,3 +1,5 @@
+from dataclasses import asdict
+
 import numpy as np
 import pytest
 import torch
@@ -43,9 +45,9 @@ def test_on_batch_hears_of_every_row():
 def test_evaluate_counts_its_own_predictions():
     model, sequences = make_case(30)
     predicted = compute_logits(model, sequences).argmax(dim=1)
-    figures = evaluate(model, sequences, ("a", "b", "c"))
-    assert figures["correct"] == int((predicted == sequences.labels).sum())
-    assert figures["count"] == 30
+    metrics = evaluate(model, sequences, ("a", "b", "c"))
+    assert metrics.correct == int((predicted == sequences.labels).sum())
+    assert metrics.count == 30
 
 
 def test_a_batch_has_a_bounded_number_of_steps(monkeypatch):
@@ -84,11 +86,10 @@ def test_figures_of_steps_leave_out_what_is_ignored():
     with torch.no_grad():
         predicted = [model(values[None])[0].argmax(dim=1).numpy() for values in sequences.rows()]
     known = [(own[own >= 0], mine[own >= 0]) for own, mine in zip(labels, predicted, strict=True)]
-    figures = evaluate(model, sequences, ("a", "b", "c"))
-    assert figures["count"] == sum(len(own) for own, _ in known)
-    assert figures["correct"] == sum(int((own == mine).sum()) for own, mine in known)
+    metrics = evaluate(model, sequences, ("a", "b", "c"))
+    assert metrics.count == sum(len(own) for own, _ in known)
+    assert metrics.correct == sum(int((own == mine).sum()) for own, mine in known)
     segments = SegmentTally()
     for own, mine in known:
         segments.add(own, mine)
-    expected = segments.figures()
-    assert {name: figures[name] for name in expected} == pytest.approx(expected)
+    assert asdict(metrics.segments) == pytest.approx(asdict(segments.metrics()))

@@ -1,8 +1,16 @@
+from dataclasses import asdict, replace
+
 import numpy as np
 import pytest
 from sklearn import metrics as sklearn_metrics
 
-from bothways.evaluation.metrics import classification_metrics, expected_calibration_error, log_loss
+from bothways.evaluation.metrics import (
+    Metrics,
+    classification_metrics,
+    expected_calibration_error,
+    log_loss,
+)
+from bothways.evaluation.segments import SegmentMetrics
 
 CLASSES = ("a", "b", "c", "never seen")
 
@@ -22,25 +30,25 @@ def case():
 def test_figures_are_scikit_learns(case):
     probabilities, labels = case
     predicted = probabilities.argmax(axis=1)
-    figures = classification_metrics(probabilities, labels, CLASSES)
-    assert figures["accuracy"] == sklearn_metrics.accuracy_score(labels, predicted)
-    assert figures["correct"] == (labels == predicted).sum()
-    assert figures["count"] == 200
-    assert figures["log_loss"] == pytest.approx(
+    metrics = classification_metrics(probabilities, labels, CLASSES)
+    assert metrics.accuracy == sklearn_metrics.accuracy_score(labels, predicted)
+    assert metrics.correct == (labels == predicted).sum()
+    assert metrics.count == 200
+    assert metrics.log_loss == pytest.approx(
         sklearn_metrics.log_loss(labels, probabilities, labels=range(4))
     )
     assert (
-        figures["confusion_matrix"]
+        metrics.confusion_matrix
         == sklearn_metrics.confusion_matrix(labels, predicted, labels=range(4)).tolist()
     )
     precision, recall, f1, support = sklearn_metrics.precision_recall_fscore_support(
         labels, predicted, labels=range(4), zero_division=0
     )
     for n, name in enumerate(CLASSES):
-        assert figures["per_class"][name] == pytest.approx(
+        assert asdict(metrics.per_class[name]) == pytest.approx(
             {"precision": precision[n], "recall": recall[n], "f1": f1[n], "count": support[n]}
         )
-    assert figures["macro_f1"] == pytest.approx(f1.mean())
+    assert metrics.macro_f1 == pytest.approx(f1.mean())
 
 
 def test_calibration_error_of_known_cases():
@@ -58,5 +66,24 @@ def test_log_loss_of_an_impossible_class_is_finite():
 
 
 def test_first_of_equals_is_predicted():
-    figures = classification_metrics(np.array([[0.5, 0.5]]), np.array([0]), ("a", "b"))
-    assert figures["accuracy"] == 1
+    metrics = classification_metrics(np.array([[0.5, 0.5]]), np.array([0]), ("a", "b"))
+    assert metrics.accuracy == 1
+
+
+def test_json_round_trip(case):
+    metrics = classification_metrics(*case, CLASSES)
+    assert Metrics.from_json(metrics.to_json()) == metrics
+    assert "segments" not in metrics.to_json()
+    segments = SegmentMetrics(0.5, 0.4, 0.3, 0.2)
+    steps = replace(metrics, segments=segments, recordings=metrics)
+    assert steps.to_json()["segment_f1_50"] == 0.2
+    assert Metrics.from_json(steps.to_json()) == steps
+
+
+@pytest.mark.parametrize("values", [{}, {"accuracy": 1}, {"per_class": []}])
+def test_damaged_json_is_a_value_error(case, values):
+    whole = classification_metrics(*case, CLASSES).to_json()
+    with pytest.raises(ValueError, match="validation error"):
+        Metrics.from_json(values)
+    with pytest.raises(ValueError, match="validation error"):
+        Metrics.from_json({**whole, "accuracy": "high"})

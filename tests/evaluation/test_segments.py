@@ -1,3 +1,4 @@
+from dataclasses import asdict
 from itertools import pairwise
 
 import numpy as np
@@ -58,7 +59,7 @@ def figures(pairs):
     tally = SegmentTally()
     for true, predicted in pairs:
         tally.add(true, predicted)
-    return tally.figures()
+    return asdict(tally.metrics())
 
 
 def test_figures_over_sequences():

@@ -578,7 +578,9 @@ def test_a_default_run_is_compiled_to_its_last_step(monkeypatch):
     arrays = [generator.normal(size=(length, 3)).astype(np.float32) for length in lengths]
     sequences = Sequences.from_arrays(arrays, np.arange(50) % 2)
     recipe = load_recipe("default")
-    model = SequenceClassifier(ModelConfig(**recipe.model, input_size=3, num_classes=2))
+    model = SequenceClassifier(
+        ModelConfig.for_data(recipe.model, input_size=3, num_classes=2, longest=1)
+    )
     config = recipe.training.model_copy(update={"epochs": 2, "batch_size": 8})
     counters.reset()
     steps = sum(

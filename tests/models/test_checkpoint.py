@@ -212,8 +212,8 @@ def test_evaluating_goes_with_predicting(model, arrays):
     labels = [0, 1, 1]
     names = model.predict(arrays)
     metrics = model.evaluate(Sequences.from_arrays(arrays, labels))
-    assert metrics["count"] == 3
-    assert metrics["correct"] == sum(
+    assert metrics.count == 3
+    assert metrics.correct == sum(
         name == model.classes[label] for name, label in zip(names, labels, strict=True)
     )
 

@@ -116,7 +116,7 @@ def test_shapes_tell_the_configuration(path):
     assert (config.input_size, config.hidden_size, config.num_classes) == (3, 4, 2)
     assert (config.readout, config.sequence_length) == ("flatten", TIME)
     assert model.classes == ("yes", "no")
-    assert model.manifest.provenance["converted_from"]["file"] == "model.ckpt"
+    assert model.manifest.provenance.converted_from.file == "model.ckpt"
     assert convert(path).classes == ("0", "1")
 
 

@@ -133,7 +133,7 @@ def test_bad_input_is_named():
         small(class_weight="bogus").fit(X, y)
     with pytest.raises(ValueError, match="Sample weights must contain at least one non-zero"):
         small().fit(X, y, np.zeros(20))
-    with pytest.raises(ConfigError, match=r"class_weights is \(0.0, 0.0\); expected a number"):
+    with pytest.raises(ConfigError, match=r"class_weights is \(0.0, 0.0\); expected one number"):
         small(class_weight={"left": 0.0, "right": 0.0}).fit(X, y)
     fitted = small(epochs=1).fit(X, y)
     with pytest.raises(DataError, match="X has 3 features, but RecurrentClassifier is expecting 2"):

@@ -25,7 +25,8 @@ from bothways.training.history import read_history
 from bothways.training.progress import Progress
 from bothways.training.run import resume, train
 from bothways.training.run_directory import RunFolder, create_folder
-from bothways.training.run_evaluation import evaluate_splits, labelled_splits
+from bothways.training.run_evaluation import evaluate_splits, labeled_splits
+from bothways.training.run_metrics import RunMetrics
 
 SILENT = Mock(spec=Progress)
 SMALL = {
@@ -73,7 +74,9 @@ def run(data, out, **settings):
 def run_and_stop(data, out, *, after, **settings):
     """Stop training when it asks for the `after`-th time: it does after each step and epoch."""
     steps = iter(range(1, after))
-    with pytest.raises(TrainingInterrupted, match=f"Continue with: bothways train {out} --resume"):
+    with pytest.raises(
+        TrainingInterrupted, match=f"To continue, run: bothways train {out} --resume"
+    ):
         run(data, out, should_stop=lambda: next(steps, None) is None, **settings)
 
 
@@ -136,7 +139,8 @@ def test_metrics_cover_the_splits_that_there_are(tmp_path, data, has_test, valid
     held_out = 12 if validation_fraction else 0
     counts = {"train": 60 - held_out, "validation": held_out, "test": 21 if has_test else 0}
     metrics = json.loads((tmp_path / "run" / "metrics.json").read_bytes())
-    assert metrics == finished.metrics
+    assert metrics == finished.metrics.to_json()
+    assert RunMetrics.from_json(metrics) == finished.metrics
     assert {split: figures and figures["count"] for split, figures in metrics.items()} == {
         split: count or None for split, count in counts.items()
     }
@@ -146,14 +150,14 @@ def test_metrics_cover_the_splits_that_there_are(tmp_path, data, has_test, valid
 
 
 def test_training_learns(tmp_path, data):
-    assert run(data, tmp_path / "run", epochs=15).metrics["test"]["accuracy"] > 0.7  # chance: 1/3
+    assert run(data, tmp_path / "run", epochs=15).metrics.test.accuracy > 0.7  # chance: 1/3
 
 
 def test_a_finished_run_is_a_model_with_a_card(tmp_path, data):
     finished = run(data, tmp_path / "run")
     model = finished.load()
-    assert model.evaluate(data.test) | {"seed": 0} == finished.metrics["test"]
-    assert model.manifest.provenance["data"]["train_sha256"] == data.train.fingerprint()
+    assert model.evaluate(data.test) == finished.metrics.test
+    assert model.manifest.provenance.data.train_sha256 == data.train.fingerprint()
     assert model.manifest.preprocessing.training_range == value_range(data.train)
     assert (tmp_path / "run" / "README.md").read_text().startswith("# bidirectional LSTM 1x4")
 
@@ -256,9 +260,9 @@ def test_the_kept_epoch_is_stated(tmp_path, data):
     lines = read_history(finished.folder / "history.jsonl")
     epochs = [line for line in lines if line["kind"] == "epoch"]
     best = max(epochs, key=lambda e: (e["validation_accuracy"], -e["validation_loss"]))
-    assert finished.metrics["validation"]["epoch"] == best["epoch"]
+    assert finished.metrics.epoch == best["epoch"]
     card = (finished.folder / "README.md").read_text()
-    assert f"Epoch {best['epoch']} was kept" in card
+    assert f"Epoch {best['epoch']} was selected" in card
 
 
 def test_classes_of_one_sequence_leave_nothing_to_validate_on(tmp_path, data):
@@ -360,7 +364,7 @@ def test_data_from_python_are_needed_again(tmp_path, data):
         DataError, match=r"run was trained on data passed from Python; .*\.resume\("
     ):
         go_on(tmp_path / "run")
-    assert go_on(tmp_path / "run", data).metrics["test"]["count"] == 21
+    assert go_on(tmp_path / "run", data).metrics.test.count == 21
 
 
 @pytest.mark.parametrize(
@@ -444,7 +448,7 @@ def test_a_flipped_bit_in_the_checkpoint_is_noticed(stopped):
 def test_the_checkpoint_of_another_run_is_refused(tmp_path, source, stopped):
     run_and_stop(source, tmp_path / "other", after=6, seed=1)
     shutil.copy(RunFolder(tmp_path / "other").checkpoint, RunFolder(stopped).checkpoint)
-    with pytest.raises(CheckpointError, match=r"training\.safetensors is not of the run that conf"):
+    with pytest.raises(CheckpointError, match=r"training\.safetensors does not belong to the conf"):
         go_on(stopped)
 
 
@@ -483,7 +487,7 @@ def test_an_existing_run_is_replaced_only_by_force(tmp_path, data):
 def test_force_drops_the_run_that_it_replaces(tmp_path, data):
     run(data, tmp_path / "run", epochs=2)
     run(data, tmp_path / "run", epochs=1, force=True)
-    assert read_manifest(tmp_path / "run")[0].provenance["training"]["epochs"] == 1
+    assert read_manifest(tmp_path / "run")[0].provenance.training.epochs == 1
     assert [path.name for path in tmp_path.iterdir()] == ["run"]
 
 
@@ -578,7 +582,7 @@ def test_what_a_killed_process_of_the_same_number_left_does_no_harm(tmp_path, da
     for name in (f".new-{os.getpid()}", f".replaced-run-{os.getpid()}"):
         shutil.copytree(tmp_path / "run", tmp_path / name)
     run(data, tmp_path / "run", epochs=2, force=True)
-    assert read_manifest(tmp_path / "run")[0].provenance["training"]["epochs"] == 2
+    assert read_manifest(tmp_path / "run")[0].provenance.training.epochs == 2
 
 
 def test_runs_without_a_folder_are_numbered(tmp_path, data, monkeypatch):
@@ -597,12 +601,8 @@ def test_runs_without_a_folder_are_numbered(tmp_path, data, monkeypatch):
 def test_evaluating_a_run_again_gives_its_own_figures(tmp_path, source, validation_fraction):
     finished = run(source, tmp_path / "run", validation_fraction=validation_fraction)
     metrics = evaluate_splits(finished.load(), finished.folder)
-    for split, figures in finished.metrics.items():
-        if figures is None:
-            assert metrics[split] is None
-        else:
-            assert figures.items() >= metrics[split].items()
-            assert figures["seed"] == 0
+    assert {split: found for split, found in metrics.items() if found} == finished.metrics.splits
+    assert finished.metrics.seed == 0
     assert evaluate_splits(finished.load(), finished.folder, split="test") == {
         "test": metrics["test"]
     }
@@ -610,15 +610,15 @@ def test_evaluating_a_run_again_gives_its_own_figures(tmp_path, source, validati
 
 def test_what_was_held_out_is_known_again_only_in_the_same_data(tmp_path, data):
     manifest = run(data, tmp_path / "run", validation_fraction=0.2).load().manifest
-    splits = labelled_splits(manifest, data)
+    splits = labeled_splits(manifest, data)
     assert (len(splits["train"]), len(splits["validation"])) == (48, 12)
     assert starts(splits["train"]) | starts(splits["validation"]) == starts(data.train)
 
     other = make_dataset(seed=9)
-    assert labelled_splits(manifest, other) == {
+    assert labeled_splits(manifest, other) == {
         "train": other.train, "validation": None, "test": other.test,
     }  # fmt: skip
-    assert labelled_splits(manifest, replace(other, test=None)) == {"data": other.train}
+    assert labeled_splits(manifest, replace(other, test=None)) == {"data": other.train}
 
 
 def test_other_data_in_one_part_are_called_data(tmp_path, data):
@@ -665,7 +665,7 @@ def test_a_model_of_a_table_is_evaluated_on_arrays(tmp_path, data):
     windows = open_dataset(other, DataOptions(window=2)).test
     assert figures == finished.load().evaluate(windows)
     np.savez(other, inputs=np.zeros((4, 2, 2)), labels=[0, 1, 2, 0], classes=["x", "y", "z"])
-    with pytest.raises(DataError, match="have 2 features a step; expected 3, as in training"):
+    with pytest.raises(DataError, match="has 2 features per time step; expected 3, as in training"):
         evaluate_splits(finished.load(), finished.folder, other)
 
 
@@ -673,9 +673,7 @@ def test_a_model_that_does_not_know_its_data_has_to_be_told(tmp_path, data):
     model = run(data, tmp_path / "run").load()
     model.save(tmp_path / "model")
     for folder in (tmp_path / "run", tmp_path / "model"):
-        with pytest.raises(
-            DataError, match="does not say what to evaluate on; expected a data set"
-        ):
+        with pytest.raises(DataError, match="does not name the data that it was trained on"):
             evaluate_splits(model, folder)
 
 
@@ -684,11 +682,8 @@ def test_the_status_says_how_far_a_run_has_come(tmp_path, stopped):
     assert (
         folder.describe_status() == f"unfinished; continue with: bothways train {stopped} --resume"
     )
-    accuracies = [
-        f"{split} {figures['accuracy']:.2%}"
-        for split, figures in go_on(stopped).metrics.items()
-        if figures
-    ]
+    splits = go_on(stopped).metrics.splits
+    accuracies = [f"{split} {found.accuracy:.2%}" for split, found in splits.items()]
     assert folder.describe_status() == f"finished; accuracy: {', '.join(accuracies)}"
     load(stopped).save(tmp_path / "model")
-    assert RunFolder(tmp_path / "model").describe_status() == "a model; no training run beside it"
+    assert RunFolder(tmp_path / "model").describe_status() == "a model without a training run"

@@ -1,11 +1,15 @@
 """Print the metrics of runs, models and comparisons."""
 
 import math
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from dataclasses import astuple
+from typing import TYPE_CHECKING
 
 from bothways.cli.tables import print_table
-from bothways.evaluation.segments import F1_FIGURES
+from bothways.evaluation.evaluate import Calibration
+from bothways.evaluation.metrics import Metrics
+from bothways.training.run_metrics import RunMetrics
+from bothways.training.trainer import EpochDone
 
 if TYPE_CHECKING:  # it imports scikit-learn
     from bothways.model_selection.compare import Comparison, Difference
@@ -14,103 +18,105 @@ _BOUNDS = {
     "least": " (the minimum: the validation split suggests even more confident probabilities)",
     "most": " (the maximum: the validation split suggests even less confident probabilities)",
 }
-_SEGMENT_FIGURES = {
-    f"F1 at {100 * overlap:.0f} %": name for overlap, name in F1_FIGURES.items()
-} | {"edit score": "edit_score"}
+_SEGMENT_NAMES = ("edit score", "F1 at 10 %", "F1 at 25 %", "F1 at 50 %")  # as SegmentMetrics
 
 
-def got(figures: dict[str, Any]) -> str:
+def got(metrics: Metrics) -> str:
     """Return the accuracy in the form that the notebooks print."""
-    return (
-        f"Got {figures['correct']} / {figures['count']} "
-        f"with accuracy {100 * figures['accuracy']:.2f}"
-    )
+    return f"Got {metrics.correct} / {metrics.count} with accuracy {100 * metrics.accuracy:.2f}"
 
 
-def print_run(history: Sequence[dict[str, Any]], metrics: dict[str, Any]) -> None:
+def print_run(epochs: Sequence[EpochDone], metrics: RunMetrics) -> None:
     """Print the epochs of a training run and its final metrics."""
-    epochs = [line for line in history if line["kind"] == "epoch"]
-    has_validation = metrics["validation"] is not None
-    is_ragged = any(line["padding_waste"] > 0 for line in epochs)
+    has_validation = metrics.validation is not None
+    is_ragged = any(epoch.padding_waste > 0 for epoch in epochs)
     columns = ["epoch", "loss", "accuracy", "seconds", "sequences/s"]
     if has_validation:
         columns[3:3] = ["validation loss", "validation accuracy"]
     if is_ragged:
         columns.append("padding")
     rows = []
-    for line in epochs:
+    for epoch in epochs:
         row = [
-            line["epoch"],
-            f"{line['loss']:.4f}",
-            f"{line['accuracy']:.2%}",
-            f"{line['seconds']:.1f}",
-            f"{line['sequences_per_second']:,.0f}",
+            epoch.epoch,
+            f"{epoch.loss:.4f}",
+            f"{epoch.accuracy:.2%}",
+            f"{epoch.seconds:.1f}",
+            f"{epoch.sequences_per_second:,.0f}",
         ]
         if has_validation:
-            row[3:3] = [f"{line['validation_loss']:.4f}", f"{line['validation_accuracy']:.2%}"]
+            row[3:3] = [f"{epoch.validation_loss:.4f}", f"{epoch.validation_accuracy:.2%}"]
         if is_ragged:
-            row.append(f"{line['padding_waste']:.1%}")
+            row.append(f"{epoch.padding_waste:.1%}")
         rows.append(row)
     print_table(columns, rows)
-    if has_validation:
-        print(f"selected epoch {metrics['validation']['epoch']}, the best on the validation split")
-        calibration = metrics["validation"].get("calibration")
-        if calibration is not None:
-            print(
-                f"temperature {calibration['temperature']:.3f}"
-                f"{_BOUNDS.get(calibration.get('bound'), '')}: on validation, log loss "
-                f"{calibration['log_loss_before']:.4f} -> {calibration['log_loss_after']:.4f}, "
-                f"calibration error {calibration['error_before']:.4f} -> "
-                f"{calibration['error_after']:.4f}"
-            )
-    print_accuracies(metrics)
+    if metrics.epoch is not None:
+        print(f"selected epoch {metrics.epoch}, the best on the validation split")
+    if metrics.calibration is not None:
+        print(_describe_calibration(metrics.calibration))
+    print_accuracies(metrics.splits)
 
 
-def print_accuracies(metrics: dict[str, Any]) -> None:
+def _describe_calibration(calibration: Calibration) -> str:
+    bound = _BOUNDS.get(calibration.bound or "", "")
+    return (
+        f"temperature {calibration.temperature:.3f}{bound}: on validation, log loss "
+        f"{calibration.log_loss_before:.4f} -> {calibration.log_loss_after:.4f}, "
+        f"calibration error {calibration.error_before:.4f} -> {calibration.error_after:.4f}"
+    )
+
+
+def print_accuracies(splits: Mapping[str, Metrics]) -> None:
     """Print one line for each split, or a table for labels of time steps."""
-    measured = {split: figures for split, figures in metrics.items() if figures is not None}
-    if any("edit_score" in figures for figures in measured.values()):
+    segments = {split: m.segments for split, m in splits.items() if m.segments is not None}
+    if segments:
         print_table(
-            ["split", "steps", "right", "accuracy", *_SEGMENT_FIGURES],
+            [
+                "split",
+                "steps",
+                "correct",
+                "accuracy",
+                *_SEGMENT_NAMES,
+            ],
             [
                 [
                     split,
-                    f"{figures['count']:,}",
-                    f"{figures['correct']:,}",
-                    f"{figures['accuracy']:.2%}",
-                    *(f"{figures[name]:.3f}" for name in _SEGMENT_FIGURES.values()),
+                    f"{splits[split].count:,}",
+                    f"{splits[split].correct:,}",
+                    f"{splits[split].accuracy:.2%}",
+                    *(f"{value:.3f}" for value in astuple(found)),
                 ]
-                for split, figures in measured.items()
+                for split, found in segments.items()
             ],
         )
         return
-    for split, figures in measured.items():
-        print(f"{split + ':':<12}{got(figures)}")
+    for split, metrics in splits.items():
+        print(f"{split + ':':<12}{got(metrics)}")
 
 
-def print_metrics(split: str, figures: dict[str, Any]) -> None:
+def print_metrics(split: str, metrics: Metrics) -> None:
     """Print all metrics of one split."""
-    print(f"{split}: {got(figures)}" + (" of time steps" if "edit_score" in figures else ""))
+    segments = metrics.segments
+    print(f"{split}: {got(metrics)}" + ("" if segments is None else " of time steps"))
     print(
-        f"balanced accuracy {figures['balanced_accuracy']:.4f}, "
-        f"macro F1 {figures['macro_f1']:.4f}, "
-        f"log loss {figures['log_loss']:.4f}, "
-        f"expected calibration error {figures['expected_calibration_error']:.4f}"
+        f"balanced accuracy {metrics.balanced_accuracy:.4f}, "
+        f"macro F1 {metrics.macro_f1:.4f}, "
+        f"log loss {metrics.log_loss:.4f}, "
+        f"expected calibration error {metrics.expected_calibration_error:.4f}"
     )
-    if "edit_score" in figures:
-        segments = (f"{title} {figures[name]:.4f}" for title, name in _SEGMENT_FIGURES.items())
-        print(f"segments: {', '.join(segments)}")
-    per_class = figures["per_class"]
+    if segments is not None:
+        values = zip(_SEGMENT_NAMES, astuple(segments), strict=True)
+        print(f"segments: {', '.join(f'{name} {value:.4f}' for name, value in values)}")
     print_table(
         ["class", "precision", "recall", "F1", "count"],
         [
-            [name, f"{c['precision']:.4f}", f"{c['recall']:.4f}", f"{c['f1']:.4f}", c["count"]]
-            for name, c in per_class.items()
+            [name, f"{c.precision:.4f}", f"{c.recall:.4f}", f"{c.f1:.4f}", c.count]
+            for name, c in metrics.per_class.items()
         ],
     )
-    matrix = zip(per_class, figures["confusion_matrix"], strict=True)
+    matrix = zip(metrics.per_class, metrics.confusion_matrix, strict=True)
     print_table(
-        ["true \\ predicted", *per_class],
+        ["true \\ predicted", *metrics.per_class],
         [[name, *row] for name, row in matrix],
     )
 

@@ -1,5 +1,5 @@
-"""How good predictions are: metrics, segments and calibration.
+"""Metrics of predictions, segments and calibration.
 
-Here is everything that compares logits with labels. Comparing several models belongs to
-`bothways.model_selection`.
+Everything that compares logits with labels belongs here. The comparison of several models belongs
+to `bothways.model_selection`.
 """

@@ -1,4 +1,4 @@
-"""Probabilities that mean what they say: a temperature for all logits, fitted on held-out data."""
+"""Temperature scaling: calibrated probabilities."""
 
 from typing import Literal
 
@@ -9,15 +9,15 @@ _HALVINGS = 60
 
 
 def fit_temperature(logits: Tensor, labels: Tensor) -> float:
-    """Return the temperature T for which softmax(logits / T) has the least log loss.
+    """Return the temperature T that minimizes the log loss of softmax(logits / T).
 
-    The loss is convex in 1 / T, so its slope is bisected, from 0.1 to 10: a few sequences that are
-    all right would ask for certainty, which they are not enough to justify.
+    The loss is convex in 1 / T, so its derivative is bisected. T is limited to 0.1 to 10: if a few
+    sequences are all correct, the minimum is at T = 0, which so few do not justify.
 
     Parameters
     ----------
     logits : Tensor (count, num_classes)
-        Of data that the net was not trained on.
+        Of held-out data.
     labels : int64 Tensor (count,)
 
     References
@@ -50,7 +50,7 @@ def fit_temperature(logits: Tensor, labels: Tensor) -> float:
 
 
 def bound_of(temperature: float) -> Literal["least", "most"] | None:
-    """Say whether a temperature is the least or the most that `fit_temperature` allows.
+    """Return whether a temperature is a limit of `fit_temperature`: the least, the most or neither.
 
     >>> bound_of(0.1), bound_of(1.82), bound_of(10.0)
     ('least', None, 'most')

@@ -1,8 +1,8 @@
-"""Run a classifier over labelled sequences and measure it."""
+"""Evaluate a classifier on labeled sequences."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
+from dataclasses import dataclass, replace
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -11,23 +11,23 @@ from torch.nn import functional
 from bothways.data.batching import batches_by_length
 from bothways.data.sequences import IGNORED, SequenceBatch, Sequences
 from bothways.evaluation.calibration import bound_of, fit_temperature
-from bothways.evaluation.metrics import Tally, expected_calibration_error, log_loss
+from bothways.evaluation.metrics import Metrics, Tally, expected_calibration_error, log_loss
 from bothways.evaluation.segments import SegmentTally
 from bothways.nn.classifier import SequenceClassifier
 
 BATCH_SIZE = 500
-"""Rows run at once outside training; a row's answer does not depend on it."""
+"""Maximum batch size outside training; the outputs do not depend on it."""
 
 
 BATCH_STEPS = 1 << 15
-"""Steps run at once outside training, unless one row has more: bounds the memory it takes."""
+"""Maximum number of time steps in a batch outside training, unless one sequence has more."""
 
 
 def compute_logits(model: SequenceClassifier, sequences: Sequences) -> Tensor:
     """Return logits (count, num_classes), in the order of `sequences`, on the CPU.
 
-    Where each step has a label: (total_steps, num_classes), the sequences end to end. Runs in eval
-    mode without gradients, and leaves the model in the mode it was in.
+    If each time step has a label: (total_steps, num_classes), the sequences end to end. The model
+    runs in eval mode without gradients; its own mode is restored.
     """
     of_steps = model.config.target == "step"
     starts = sequences.lengths.cumsum(0) - sequences.lengths
@@ -44,7 +44,7 @@ def compute_logits(model: SequenceClassifier, sequences: Sequences) -> Tensor:
 
 
 def accuracy_and_loss(model: SequenceClassifier, sequences: Sequences) -> tuple[float, float]:
-    """Return the fraction that is right of all that has a label, and the mean cross entropy."""
+    """Return the accuracy and the mean cross entropy over all labels that are not ignored."""
     hits = count = 0
     loss = 0.0
     for _, batch, logits in _run(model, sequences):
@@ -61,7 +61,7 @@ def accuracy_and_loss(model: SequenceClassifier, sequences: Sequences) -> tuple[
 def _run(
     model: SequenceClassifier, sequences: Sequences
 ) -> Iterator[tuple[Tensor, SequenceBatch, Tensor]]:
-    """Yield indices, batch, and logits on the CPU, until all sequences have been run."""
+    """Yield indices, batch, and logits on the CPU, until all sequences are done."""
     device = next(model.parameters()).device
     was_training = model.training
     model.eval()
@@ -77,9 +77,16 @@ def _run(
 
 @dataclass(frozen=True)
 class Calibration:
-    """A temperature, and what it did on the validation split: log loss and calibration error.
+    """A temperature and its effect on the validation split.
 
-    `bound` says where the temperature is the least or the most allowed: the best lies beyond.
+    Parameters
+    ----------
+    temperature : float
+    bound : least or most, optional
+        If the temperature is at this limit of the allowed range, and the optimum beyond it.
+    log_loss_before, log_loss_after : float
+    error_before, error_after : float
+        Expected calibration errors.
     """
 
     temperature: float
@@ -90,9 +97,8 @@ class Calibration:
     error_after: float
 
 
-def calibrate(model: SequenceClassifier, validation: Sequences | None) -> Calibration:
+def calibrate(model: SequenceClassifier, validation: Sequences) -> Calibration:
     """Fit the model's temperature on the validation split, in place."""
-    assert validation is not None  # whoever asks for it has checked
     model.temperature.fill_(1.0)
     logits, labels = compute_logits(model, validation), validation.flat_labels()
     logits, labels = logits[labels != IGNORED], labels[labels != IGNORED]
@@ -117,14 +123,17 @@ def evaluate(
     sequences: Sequences,
     classes: Sequence[str],
     on_batch: Callable[[int], None] = lambda rows: None,
-) -> dict[str, Any]:
-    """Measure the model on labelled `sequences`.
+) -> Metrics:
+    """Return the metrics of the model on labeled `sequences`.
 
-    Returns
-    -------
-    dict
-        As `bothways.evaluation.metrics.Tally`. If each step has a label, these are metrics of the
-        labeled steps, and those of `bothways.evaluation.segments.SegmentTally` are added.
+    Parameters
+    ----------
+    model : SequenceClassifier
+    sequences : Sequences, labeled
+    classes : sequence of str
+        The names of the labels.
+    on_batch : callable
+        Called after each batch with the number of its sequences.
     """
     tally, segments = Tally(classes), SegmentTally()
     for indices, batch, logits in _run(model, sequences):
@@ -136,5 +145,7 @@ def evaluate(
             for row, own, counts in zip(probabilities.argmax(axis=-1), labels, known, strict=True):
                 segments.add(own[counts], row[counts])
         on_batch(len(indices))
-    figures = tally.figures()
-    return figures | segments.figures() if model.config.target == "step" else figures
+    metrics = tally.metrics()
+    if model.config.target == "step":
+        return replace(metrics, segments=segments.metrics())
+    return metrics

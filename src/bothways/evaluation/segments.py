@@ -1,4 +1,4 @@
-"""Runs of equal labels in a sequence, and how well predicted runs match true ones.
+"""Segments (runs of equal labels) and how well predicted segments match the true ones.
 
 References
 ----------
@@ -7,18 +7,38 @@ detection", section 4: edit score and F1 at an overlap.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
-F1_FIGURES = {0.10: "segment_f1_10", 0.25: "segment_f1_25", 0.50: "segment_f1_50"}
-"""By the intersection over union from which a predicted segment counts as a true one found."""
+
+@dataclass(frozen=True)
+class SegmentMetrics:
+    """Metrics of segments, from 0 to 1.
+
+    Parameters
+    ----------
+    edit_score : float
+        Mean over sequences, see `edit_score`.
+    segment_f1_10, segment_f1_25, segment_f1_50 : float
+        F1 of all segments, where a predicted segment is correct if its intersection over union with
+        a true one is at least 10, 25 or 50 %.
+    """
+
+    edit_score: float
+    segment_f1_10: float
+    segment_f1_25: float
+    segment_f1_50: float
+
+
+_OVERLAPS = (0.10, 0.25, 0.50)
 
 
 class Segment(NamedTuple):
-    """Steps `start` to `end` (not included) of one label."""
+    """Time steps from `start` to `end` (exclusive) with one label."""
 
     label: int
     start: int
@@ -26,7 +46,7 @@ class Segment(NamedTuple):
 
 
 def segments_of(labels: Array) -> list[Segment]:
-    """Return the runs of equal labels, in order.
+    """Return the segments of integer labels (time,), in order.
 
     Examples
     --------
@@ -44,21 +64,23 @@ def segments_of(labels: Array) -> list[Segment]:
 
 
 def edit_score(true: Sequence[Segment], predicted: Sequence[Segment]) -> float:
-    """Return 1 minus the edit distance of the segments' labels over the longer count: 0 to 1.
+    """Return 1 minus the edit distance of the segments' labels, divided by the larger count.
 
-    It is about their order alone, not about where they begin and end.
+    It depends on the order of the segments only, not on their start and end.
     """
     longer = max(len(true), len(predicted))
     if longer == 0:
         return 1.0
     labels = np.array([segment.label for segment in predicted])
     ahead = np.arange(len(predicted) + 1)
-    costs = ahead.copy()  # of turning the true segments so far into the first n predicted ones
+    costs = (
+        ahead.copy()
+    )  # costs[n]: edits from the true segments so far to the first n predicted ones
     for segment in true:
         kept = costs[:-1] + (labels != segment.label)
         costs += 1
         costs[1:] = np.minimum(costs[1:], kept)
-        costs = np.minimum.accumulate(costs - ahead) + ahead  # what is inserted costs 1 each
+        costs = np.minimum.accumulate(costs - ahead) + ahead  # an insertion costs 1
     return float(1 - costs[-1] / longer)
 
 
@@ -67,12 +89,13 @@ def matches(
 ) -> tuple[int, int, int]:
     """Count true positives, false positives and false negatives.
 
-    A predicted segment is a true positive if, among true ones of its label, the one that it
-    overlaps most is overlapped by at least `overlap` and has not been found before.
+    A predicted segment is a true positive if its largest overlap with a true segment of the same
+    label is at least `overlap`, and no earlier predicted segment has matched that one.
 
     Parameters
     ----------
-    true, predicted : in order, none overlapping another
+    true, predicted : sequence of Segment
+        In order, without overlaps.
     overlap : float
         Intersection over union.
     """
@@ -97,30 +120,26 @@ def matches(
 
 
 class SegmentTally:
-    """Adds up how well segments match, sequence by sequence."""
+    """Accumulates sequences and computes the metrics of their segments."""
 
     def __init__(self) -> None:
         self._edit_scores: list[float] = []
-        self._counts = {overlap: np.zeros(3, np.int64) for overlap in F1_FIGURES}
+        self._counts = {overlap: np.zeros(3, np.int64) for overlap in _OVERLAPS}
 
     def add(self, true_labels: Array, predicted_labels: Array) -> None:
-        """Take a sequence into account: integer arrays (time,), without ignored steps."""
+        """Add a sequence: integer arrays (time,), without ignored time steps."""
         true, predicted = segments_of(true_labels), segments_of(predicted_labels)
         self._edit_scores.append(edit_score(true, predicted))
         for overlap, counts in self._counts.items():
             counts += matches(true, predicted, overlap)
 
-    def figures(self) -> dict[str, float]:
-        """Return what has been found.
+    def metrics(self) -> SegmentMetrics:
+        """Return the metrics of all sequences so far."""
+        return SegmentMetrics(
+            float(np.mean(self._edit_scores)), *(_f1(*c) for c in self._counts.values())
+        )
 
-        Returns
-        -------
-        dict
-            `edit_score`, the mean over sequences, and `segment_f1_10`, `_25` and `_50`, over all
-            segments together, all from 0 to 1.
-        """
-        figures = {"edit_score": float(np.mean(self._edit_scores))}
-        for overlap, (hits, extra, missed) in self._counts.items():
-            total = 2 * hits + extra + missed
-            figures[F1_FIGURES[overlap]] = float(2 * hits / total) if total else 1.0
-        return figures
+
+def _f1(hits: int, extra: int, missed: int) -> float:
+    total = 2 * hits + extra + missed
+    return float(2 * hits / total) if total else 1.0

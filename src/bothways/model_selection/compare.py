@@ -1,8 +1,9 @@
-"""Whether a recurrent net is worth it here, and whether reading both ways helps.
+"""Comparison of recurrent networks with simple baselines, and of directions.
 
-Each candidate is trained on the same parts of the training data and judged on the same rest, split
-anew for each seed; the test part is not looked at. The best net and the best baseline are picked by
-the same figures that the test then compares, so among many candidates its p-values are hopeful.
+In each round, all candidates are trained on the same part of the training data and evaluated on the
+rest; each round has another seed and another split. The test part is not used. The best network and
+the best baseline are selected by the same accuracies that the test compares, so with many
+candidates the p-values are too small.
 """
 
 import math
@@ -12,26 +13,22 @@ from itertools import product
 from typing import Any
 
 import numpy as np
-import torch
 
-from bothways.data.dataset import Dataset, check_values
-from bothways.data.sequences import IGNORED, Sequences
-from bothways.data.splitting import hold_out
+from bothways.data.dataset import Dataset
 from bothways.errors import ConfigError
-from bothways.evaluation.evaluate import compute_logits
+from bothways.evaluation.evaluate import accuracy_and_loss
 from bothways.optional import require
 from bothways.recipes import Recipe, load_recipe
-from bothways.training.manifest_builder import manifest_for
-from bothways.training.run_directory import Request
-from bothways.training.trainer import EpochDone, start_training
+from bothways.training.fit import Plan, fit, prepare
+from bothways.training.trainer import EpochDone, StepDone, Training
 
 HELD_OUT = 0.25
-"""Part of the training data that a round judges on."""
+"""Fraction of the training data that a round evaluates on."""
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """Accuracies of one candidate, one a round."""
+    """A candidate and its accuracy in each round."""
 
     name: str
     is_recurrent: bool
@@ -39,20 +36,28 @@ class Candidate:
 
     @property
     def mean(self) -> float:
-        """Their mean."""
+        """Mean accuracy."""
         return float(np.mean(self.accuracies))
 
     @property
     def deviation(self) -> float:
-        """Their sample standard deviation; 0 of a single one."""
+        """Sample standard deviation of the accuracies; 0 for one round."""
         return float(np.std(self.accuracies, ddof=1)) if len(self.accuracies) > 1 else 0.0
 
 
 @dataclass(frozen=True)
 class Difference:
-    """A paired comparison: how much better `first` is than `second`, with its 95 % interval.
+    """The difference of two candidates, `first` minus `second`.
 
-    `p_value` is two-sided; nan where the rounds have no spread to judge by.
+    Parameters
+    ----------
+    first, second : str
+    mean : float
+        Of the differences in accuracy.
+    low, high : float
+        95 % confidence interval.
+    p_value : float
+        Two-sided; nan if there is only one round or no variance.
     """
 
     first: str
@@ -65,7 +70,7 @@ class Difference:
 
 @dataclass(frozen=True)
 class Comparison:
-    """All candidates, and the two differences asked about, None where there is no such pair."""
+    """All candidates, and the differences of two pairs, None if there is no such pair."""
 
     candidates: list[Candidate]
     recurrent_against_baseline: Difference | None
@@ -81,63 +86,64 @@ def compare(
     on_round: Callable[[int], None] = lambda number: None,
     **settings: Any,
 ) -> Comparison:
-    """Train variants of a recipe, and simple baselines, over several splits and seeds.
+    """Train variants of a recipe, and simple baselines, with several splits and seeds.
 
     Parameters
     ----------
     dataset : Dataset
-        Its training part alone is used.
+        Only its training part is used.
     recipe : str
     vary : dict, optional
-        For each setting, the values to try; all combinations are. Where not given, the recipe as it
-        is and with the other number of directions.
+        The values to try for each setting, in all combinations; default: the recipe with both
+        directions and with the forward direction.
     rounds : int
-        Each with another seed and another split.
+        Number of splits and seeds.
     on_round : callable
-        Told the number of each round that is done, from 1.
+        Called after each round with its number, from 1.
     **settings
-        That all variants share.
+        Settings of all variants.
 
     Raises
     ------
     ConfigError
-        If a setting does not exist.
+        If a setting does not exist, or `dataset` is split by time.
     """
     require("sklearn", extra="sklearn", purpose="baselines")
     from bothways.model_selection.baselines import baselines, one_hot
 
     if dataset.in_time_order:
         raise ConfigError(
-            "by_time leaves one way to split, but each round needs another; expected splits that "
-            "differ. Leave it out."
+            "by_time allows only one split, but each round needs another one; expected random "
+            "splits. Omit it."
         )
     for name in ("seed", "validation_fraction"):
         if name in (vary or {}):
-            raise ConfigError(f"{name} is what the rounds vary; expected others. Leave it out.")
-    settings["validation_fraction"] = HELD_OUT
+            raise ConfigError(f"{name} varies with the rounds; expected other settings. Omit it.")
+    settings |= {"validation_fraction": HELD_OUT, "calibrate": False}
     base = load_recipe(recipe).with_settings(settings, dataset.target)
     variants = _variants(base, vary or {"bidirectional": [True, False]})
-    missing = base.model.get("missing", "refuse") != "refuse"
-    check_values(dataset, missing=missing)
+    training_data = replace(dataset, validation=None, test=None)
     scores: dict[str, list[float]] = {}
     sizes = []
     for number in range(rounds):
-        training, held_out = hold_out(replace(dataset, validation=None), HELD_OUT, number)
+        found, plans = {}, {}
+        for name, variant in variants.items():
+            plan = prepare(training_data, variant.with_settings({"seed": number}))
+            found[name], plans[name] = _accuracy(plan), plan
+        train, held_out = next((plan.train, plan.validation) for plan in plans.values())
         assert held_out is not None  # HELD_OUT is not 0
-        sizes.append(len(held_out) / len(training))
-        split = replace(dataset, train=training, validation=held_out, test=None)
-        found = {name: _accuracy(variant, split, number) for name, variant in variants.items()}
-        sides = [one_hot(part, dataset.categories) for part in (training, held_out)]
+        sizes.append(len(held_out) / len(train))
+        sides = [one_hot(part, dataset.categories) for part in (train, held_out)]
         found |= {name: judge(*sides) for name, judge in baselines(dataset.target).items()}
         for name, accuracy in found.items():
             scores.setdefault(name, []).append(accuracy)
         on_round(number + 1)
     candidates = [Candidate(name, name in variants, found) for name, found in scores.items()]
     ratio = float(np.mean(sizes))
-    nets = [candidate for candidate in candidates if candidate.is_recurrent]
+    networks = [candidate for candidate in candidates if candidate.is_recurrent]
     others = [candidate for candidate in candidates if not candidate.is_recurrent]
-    best = max(nets, key=lambda candidate: candidate.mean)
-    both = _pair_of_directions(best, nets, variants)
+    best = max(networks, key=lambda candidate: candidate.mean)
+    both = _pair_of_directions(best, networks, variants)
     return Comparison(
         candidates,
         paired_difference(best, max(others, key=lambda candidate: candidate.mean), ratio),
@@ -146,14 +152,14 @@ def compare(
 
 
 def paired_difference(first: Candidate, second: Candidate, ratio: float) -> Difference:
-    """Compare two candidates round by round, with the corrected resampled t-test.
+    """Compare two candidates with the corrected resampled t-test.
 
     Parameters
     ----------
     first, second : Candidate
     ratio : float
-        Sequences judged over sequences trained on: training parts of the rounds overlap, and the
-        correction makes up for it.
+        Number of evaluated sequences divided by the number of training sequences. The correction
+        accounts for the overlap of the training parts.
 
     References
     ----------
@@ -183,51 +189,35 @@ def _variants(base: Recipe, vary: Mapping[str, Sequence[Any]]) -> dict[str, Reci
 
 
 def _name(variant: Recipe, chosen: Mapping[str, Any]) -> str:
-    """Say how a variant reads, and what else was varied."""
+    """Return the cell, the directions and the other varied settings."""
     model = variant.model
-    reads = "both ways" if model.get("bidirectional", True) else "forward"
+    reads = "both ways" if model.bidirectional else "forward"
     shown = {k: v for k, v in chosen.items() if k not in ("cell", "bidirectional")}
     more = "".join(f", {name} {value}" for name, value in shown.items())
-    return f"{model.get('cell', 'lstm').upper()} {reads}{more}"
+    return f"{model.cell.upper()} {reads}{more}"
 
 
 def _pair_of_directions(
-    best: Candidate, nets: list[Candidate], variants: Mapping[str, Recipe]
+    best: Candidate, networks: list[Candidate], variants: Mapping[str, Recipe]
 ) -> tuple[Candidate, Candidate] | None:
-    """Return the best net's variant that reads both ways and its twin that reads forward."""
-    by_name = {candidate.name: candidate for candidate in nets}
-    own = variants[best.name]
-    twin = own.with_settings({"bidirectional": not own.model.get("bidirectional", True)})
-    name = next((n for n, variant in variants.items() if variant.model == twin.model), None)
+    """Return the best network and its variant with the other directions, bidirectional first."""
+    by_name = {candidate.name: candidate for candidate in networks}
+    own = variants[best.name].model
+    twin = own.model_copy(update={"bidirectional": not own.bidirectional})
+    name = next((n for n, variant in variants.items() if variant.model == twin), None)
     if name is None:
         return None
     pair = best, by_name[name]
-    return pair if own.model.get("bidirectional", True) else (pair[1], pair[0])
+    return pair if own.bidirectional else (pair[1], pair[0])
 
 
-def _accuracy(variant: Recipe, split: Dataset, seed: int) -> float:
-    """Train one net and return its last epoch's accuracy on the held-out part."""
-    config = variant.training.model_copy(update={"seed": seed, "validation_fraction": 0.0})
-    request = Request(
-        source=None,
-        recipe=variant.name,
-        model=dict(variant.model),
-        training=config,
-        threads=torch.get_num_threads(),
-    )
-    held_out = split.validation
-    assert held_out is not None  # compare has put it there
-    manifest = manifest_for(request, split)
-    training = start_training(manifest.model, config, split.train)
-    for event in training.events():
+def _accuracy(plan: Plan) -> float:
+    """Train a network and return the accuracy of its last epoch on the held-out part."""
+
+    def on_event(training: Training, event: StepDone | EpochDone) -> None:
         if isinstance(event, EpochDone):
-            training.loss()  # stop at once where it is not finite
-    training.model.load_state_dict(training.chosen_weights())
-    return _fraction_right(training.model, held_out)
+            training.loss()  # raises an error if it is not finite
 
-
-def _fraction_right(model: Any, sequences: Sequences) -> float:
-    """Return the accuracy on sequences, or on their steps that have a label."""
-    labels = sequences.flat_labels()
-    right = compute_logits(model, sequences).argmax(dim=1) == labels
-    return float(right.sum() / (labels != IGNORED).sum())
+    fitted = fit(replace(plan, validation=None), on_event)
+    assert plan.validation is not None  # HELD_OUT is not 0
+    return accuracy_and_loss(fitted.classifier, plan.validation)[0]

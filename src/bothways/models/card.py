@@ -1,46 +1,58 @@
-"""The `README.md` of a model folder: what the model is, how good, and how to use it."""
+"""The `README.md` of a model folder: what the model is, its metrics, and how to use it."""
 
-from typing import Any
+from collections.abc import Mapping
 
+from bothways.evaluation.metrics import Metrics
 from bothways.models.manifest import Manifest
 from bothways.nn.pooling import READOUTS
 
 
-def model_card(manifest: Manifest, metrics: dict[str, Any]) -> str:
-    """Return the model card as Markdown."""
+def model_card(
+    manifest: Manifest, metrics: Mapping[str, Metrics] | None = None, epoch: int | None = None
+) -> str:
+    """Return the model card as Markdown.
+
+    Parameters
+    ----------
+    manifest : Manifest
+    metrics : dict of Metrics, optional
+        By split.
+    epoch : int, optional
+        The epoch that was selected on the validation split.
+    """
     model = manifest.model
-    kind, of_each = "sequence classifier", ""
-    if model.target == "step":
-        kind, of_each = "labeller of steps", " for each step"
+    kind = "sequence classifier" if model.target == "sequence" else "labeler of time steps"
     lines = [
         f"# {describe_architecture(manifest)}",
         "",
         f"A {kind} made with bothways: {describe_origin(manifest)}.",
         "",
-        f"- Takes sequences of {model.input_size} features a step"
-        + (f", at most {model.sequence_length} steps." if model.sequence_length else "."),
-        f"- Says one of {len(manifest.classes)} classes{of_each}: {', '.join(manifest.classes)}.",
+        f"- Input: sequences of {model.input_size} features per time step"
+        + (f", at most {model.sequence_length} time steps." if model.sequence_length else "."),
+        f"- Output: one of {len(manifest.classes)} classes for each "
+        f"{'sequence' if model.target == 'sequence' else 'time step'}: "
+        f"{', '.join(manifest.classes)}.",
         *(
-            f"- Knows {feature!r} by {len(names)} names; `model.token_numbers` gives their numbers."
+            f"- Feature {feature!r} has {len(names)} known categories; `model.token_numbers` "
+            "returns their numbers."
             for feature, names in manifest.preprocessing.reading.vocabularies.items()
         ),
-        f"- Reads out {describe_readout(manifest)}.",
+        f"- Readout: {describe_readout(manifest)}.",
         "",
     ]
-    measured = {split: figures for split, figures in metrics.items() if figures is not None}
-    if measured:
+    if metrics:
         lines += [
             f"| split | {model.target}s | accuracy | log loss | calibration error |",
             "|---|---|---|---|---|",
             *(
-                f"| {split} | {figures['count']:,} | {figures['accuracy']:.2%} "
-                f"| {figures['log_loss']:.4f} | {figures['expected_calibration_error']:.4f} |"
-                for split, figures in measured.items()
+                f"| {split} | {found.count:,} | {found.accuracy:.2%} "
+                f"| {found.log_loss:.4f} | {found.expected_calibration_error:.4f} |"
+                for split, found in metrics.items()
             ),
             "",
         ]
-    if "epoch" in measured.get("validation", {}):
-        lines += [f"Epoch {measured['validation']['epoch']} was kept, the best on validation.", ""]
+    if epoch is not None:
+        lines += [f"Epoch {epoch} was selected: it is the best on the validation split.", ""]
     lines += [
         "```python",
         "from bothways import load",
@@ -54,33 +66,33 @@ def model_card(manifest: Manifest, metrics: dict[str, Any]) -> str:
 
 
 def describe_origin(manifest: Manifest) -> str:
-    """Say what the model was trained on, or converted from."""
+    """Return what the model was trained on or converted from."""
     provenance = manifest.provenance
-    if "converted_from" in provenance:
-        return f"converted from {provenance['converted_from']['file']}"
-    if "data" not in provenance:
-        return "of unknown origin"
-    data = provenance["data"]
+    if provenance.converted_from is not None:
+        return f"converted from {provenance.converted_from.file}"
+    if provenance.data is None or provenance.training is None:
+        return "origin unknown"
     return (
-        f"recipe {provenance['recipe']} on {data['name']} ({data['train_count']:,} labelled "
-        f"sequences), seed {provenance['training']['seed']}, {provenance['threads']} threads"
+        f"recipe {provenance.recipe}, trained on {provenance.data.name} "
+        f"({provenance.data.train_count:,} labeled sequences), seed {provenance.training.seed}, "
+        f"{provenance.threads} threads"
     )
 
 
 def describe_readout(manifest: Manifest) -> str:
-    """Say what the linear layer sees, and what `last` means in a bidirectional net."""
+    """Return what the linear layer receives; for bidirectional `last`, with a warning."""
     model = manifest.model
     summary = READOUTS[model.readout].summary
     if model.readout == "last" and model.bidirectional:
         summary += (
-            "; the backward direction has read one step there, the last one only. "
-            "Kept to reproduce the notebooks; readout final uses both directions fully"
+            "; there, the backward direction has processed only the last time step. Kept to "
+            "reproduce the notebooks; readout final uses both directions fully"
         )
     return summary
 
 
 def describe_architecture(manifest: Manifest) -> str:
-    """Return the architecture in a few words: `bidirectional LSTM 2x256, readout last`."""
+    """Return the architecture in a few words, such as bidirectional LSTM 2x256, readout last."""
     model = manifest.model
     direction = "bidirectional" if model.bidirectional else "forward"
     relu = " (relu)" if model.nonlinearity == "relu" else ""

@@ -12,7 +12,7 @@ from torch import Tensor
 from bothways.config import ModelConfig
 from bothways.errors import CheckpointError, ConfigError
 from bothways.kernels.cells import GRU, LSTM, RNN_TANH
-from bothways.models.manifest import Manifest, versions
+from bothways.models.manifest import ConvertedFrom, Manifest, Provenance, versions
 from bothways.models.trained import TrainedModel, trained_model
 from bothways.nn.classifier import SequenceClassifier
 from bothways.storage.atomic import sha256
@@ -80,10 +80,10 @@ def convert(
     manifest = Manifest(
         model=config,
         classes=tuple(classes),
-        provenance={
-            "converted_from": {"file": path.name, "sha256": sha256(path.read_bytes())},
-            "versions": versions(),
-        },
+        provenance=Provenance(
+            converted_from=ConvertedFrom(file=path.name, sha256=sha256(path.read_bytes())),
+            versions=versions(),
+        ),
     )
     return trained_model(classifier.eval(), manifest)
 

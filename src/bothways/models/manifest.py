@@ -1,13 +1,13 @@
-"""What a model is: the content of its `config.json`."""
+"""The content of a model's `config.json`."""
 
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Self
 
 import torch
-from pydantic import Field, model_validator
+from pydantic import ConfigDict, Field, model_serializer, model_validator
 
-from bothways.config import ModelConfig, Settings
+from bothways.config import ModelConfig, Settings, TrainConfig
 from bothways.data.options import DataOptions
 from bothways.errors import CheckpointError, ConfigError
 from bothways.storage.atomic import json_bytes, sha256
@@ -18,16 +18,16 @@ CONFIG_FILE = "config.json"
 
 
 class Preprocessing(Settings):
-    """What the inputs were like in training.
+    """How the inputs were read in training, and their range.
 
     Parameters
     ----------
     features : tuple of str
-        Their names, where they have any; a table to predict from must have these columns.
+        Names of the features, if they have any; tables for prediction need these columns.
     reading : DataOptions
-        How the training data were read, without their splits.
+        How new data are read.
     training_range : tuple of float, optional
-        The smallest and the largest value; inputs beyond them are worth a warning.
+        The smallest and the largest value; inputs far outside raise a warning.
     """
 
     features: tuple[str, ...] = ()
@@ -36,11 +36,66 @@ class Preprocessing(Settings):
 
     @model_validator(mode="after")
     def _set_offsets(self) -> Self:
-        """Models from before offsets existed subtract nothing."""
+        """Subtract nothing in models that are older than offsets."""
         if self.reading.offsets is None:
             reading = self.reading.model_copy(update={"offsets": ()})
             object.__setattr__(self, "reading", reading)
         return self
+
+
+class TrainingData(Settings):
+    """The data that a model was trained on.
+
+    Parameters
+    ----------
+    name : str
+    train_count, test_count : int
+        Sequences.
+    train_sha256, test_sha256 : str, optional
+        Fingerprints, see `Sequences.fingerprint`.
+    """
+
+    name: str
+    train_count: int
+    test_count: int = 0
+    train_sha256: str | None = None
+    test_sha256: str | None = None
+
+
+class ConvertedFrom(Settings):
+    """The checkpoint that a model was converted from."""
+
+    file: str
+    sha256: str
+
+
+class Provenance(Settings):
+    """Where a model comes from. Fields that are None or unset are not saved.
+
+    Parameters
+    ----------
+    recipe : str, optional
+    training : TrainConfig, optional
+    data : TrainingData, optional
+    threads : int, optional
+        Threads of torch in training.
+    versions : dict
+        See `versions`.
+    converted_from : ConvertedFrom, optional
+    """
+
+    model_config = ConfigDict(extra="allow")  # provenance of later versions is kept
+
+    recipe: str | None = None
+    training: TrainConfig | None = None
+    data: TrainingData | None = None
+    threads: int | None = None
+    versions: dict[str, str] = Field(default_factory=dict)
+    converted_from: ConvertedFrom | None = None
+
+    @model_serializer(mode="wrap")
+    def _without_unknown(self, serialize: Any) -> dict[str, Any]:
+        return {name: value for name, value in serialize(self).items() if value not in (None, {})}
 
 
 class Manifest(Settings):
@@ -51,17 +106,16 @@ class Manifest(Settings):
     schema_version : int
     model : ModelConfig
     classes : tuple of str
-        The name of each logit.
+        Names of the classes, in the order of the logits.
     preprocessing : Preprocessing
-    provenance : dict
-        Where the model comes from: recipe, training settings, data, versions.
+    provenance : Provenance
     """
 
     schema_version: int = SCHEMA_VERSION
     model: ModelConfig
     classes: tuple[str, ...]
     preprocessing: Preprocessing = Preprocessing()
-    provenance: dict[str, Any] = Field(default_factory=dict)
+    provenance: Provenance = Provenance()
 
     @model_validator(mode="after")
     def _check_together(self) -> Self:
@@ -78,7 +132,7 @@ class Manifest(Settings):
 
 
 def versions() -> dict[str, str]:
-    """Return the versions that a model's bits may depend on."""
+    """Return the versions of the packages that the weights may depend on."""
     return {"bothways": version("bothways"), "torch": torch.__version__}
 
 
@@ -93,7 +147,7 @@ def read_manifest(folder: Path) -> tuple[Manifest, str]:
     path = folder / CONFIG_FILE
     if not path.exists() and (folder / "checkpoints").is_dir():
         raise CheckpointError(
-            f"{folder} has no {CONFIG_FILE}: its training has not begun. "
+            f"{folder} has no {CONFIG_FILE}: its training has not begun; expected a trained model. "
             f"Run: bothways train {folder} --resume"
         )
     content = read_file(path, JSON_BYTES)

@@ -15,6 +15,7 @@ from bothways.data.value_range import value_range
 from bothways.data.vocabulary import Vocabulary
 from bothways.errors import DataError, ShapeError
 from bothways.evaluation.evaluate import compute_logits, evaluate
+from bothways.evaluation.metrics import Metrics
 from bothways.models.card import model_card
 from bothways.models.checkpoint import MODEL_FILE, load_classifier, save_weights
 from bothways.models.manifest import CONFIG_FILE, Manifest
@@ -94,8 +95,8 @@ class TrainedModel(ABC):
     def predict(self, sequences: Any) -> Any:
         """Return the name of the most probable class. Raises as `predict_proba`."""
 
-    def evaluate(self, sequences: Sequences) -> dict[str, Any]:
-        """Return the metrics on labelled `sequences`; see `bothways.evaluation.evaluate`.
+    def evaluate(self, sequences: Sequences) -> Metrics:
+        """Return the metrics on labeled `sequences`.
 
         Raises
         ------
@@ -121,7 +122,7 @@ class TrainedModel(ABC):
         content = self.manifest.to_bytes()
         write_atomically(folder / CONFIG_FILE, content)
         save_weights(folder / MODEL_FILE, sha256(content), self.classifier.state_dict())
-        write_atomically(folder / "README.md", model_card(self.manifest, {}).encode())
+        write_atomically(folder / "README.md", model_card(self.manifest).encode())
 
     def _names(self, logits: Tensor) -> Names:
         """Return the name of each row's most probable class."""

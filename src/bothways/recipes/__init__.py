@@ -1,81 +1,72 @@
-"""Named settings: the five published recipes and the default, one TOML file each."""
+"""Recipes: named settings, one TOML file each."""
 
 import json
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from typing import Any
 
-from bothways.config import FROM_DATA, ModelConfig, Target, TrainConfig
-from bothways.errors import ConfigError
+from bothways.config import Architecture, Target, TrainConfig
+from bothways.errors import ConfigError, describe_unknown
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """Settings of a model and of its training, under a name.
+    """Named settings of a network and of its training.
 
     Parameters
     ----------
     name, summary : str
-    model : dict
-        Settings of `ModelConfig`; those in `FROM_DATA` come from the data.
+    model : Architecture
     training : TrainConfig
     notebook : str
-        The public notebook that it reproduces, if any.
+        The public notebook that the recipe reproduces, if any.
     published : dict
-        `train_percent` and `test_percent` that its author printed, where there are any.
+        `train_percent` and `test_percent` that its author printed, if any.
     """
 
     name: str
     summary: str
-    model: Mapping[str, Any]
+    model: Architecture
     training: TrainConfig
     notebook: str = ""
     published: Mapping[str, float] = field(default_factory=dict)
 
     def with_settings(self, settings: Mapping[str, Any], target: Target = "sequence") -> "Recipe":
-        """Return the recipe with some settings of its model or training replaced.
+        """Return the recipe with some settings replaced.
 
-        Where steps have labels (`target`), `readout` is step, and there is no stem, which would
-        make sequences shorter, unless `settings` say otherwise.
+        If time steps have labels (`target` step), the default is readout step without a stem, which
+        would shorten the sequences.
 
         Raises
         ------
         ConfigError
             If a setting does not exist, or a value does not fit.
         """
-        architecture = set(ModelConfig.model_fields) - set(FROM_DATA)
         if target == "step":
-            own = {"readout": "step", "stem_channels": None, "stem_stride": 1}
-            settings = {**own, **settings}
+            settings = {"readout": "step", "stem_channels": None, "stem_stride": 1, **settings}
+        known = sorted({*Architecture.model_fields, *TrainConfig.model_fields})
         for name in settings:
-            if name not in architecture and name not in TrainConfig.model_fields:
-                known = sorted(architecture | set(TrainConfig.model_fields))
-                raise ConfigError(
-                    f"setting {name!r} is unknown; expected one of {', '.join(known)}. "
-                    "Check its name."
-                )
-        model = {**self.model, **{k: v for k, v in settings.items() if k in architecture}}
-        training = {
-            **self.training.model_dump(exclude_unset=True),
-            **{k: v for k, v in settings.items() if k not in architecture},
-        }
-        flatten = {"sequence_length": 1} if model.get("readout") == "flatten" else {}
-        ModelConfig(**model, **flatten, input_size=1, num_classes=2)  # refuse bad values now
-        return Recipe(
-            self.name, self.summary, model, TrainConfig(**training), self.notebook, self.published
+            if name not in known:
+                raise ConfigError(describe_unknown("setting", name, known))
+        chosen = {k: v for k, v in settings.items() if k in Architecture.model_fields}
+        others = {k: v for k, v in settings.items() if k in TrainConfig.model_fields}
+        return replace(
+            self,
+            model=Architecture(**{**self.model.model_dump(), **chosen}),
+            training=TrainConfig(**{**self.training.model_dump(), **others}),
         )
 
 
 def load_recipe(name: str) -> Recipe:
-    """Return the recipe called `name`.
+    """Return the recipe `name`.
 
     Raises
     ------
     ConfigError
-        If there is none.
+        If it does not exist.
 
     Examples
     --------
@@ -84,17 +75,14 @@ def load_recipe(name: str) -> Recipe:
     """
     file = _files().get(name)
     if file is None:
-        raise ConfigError(
-            f"recipe {name!r} is unknown; expected one of {', '.join(sorted(_files()))}. "
-            "See: bothways recipes."
-        )
+        raise ConfigError(describe_unknown("recipe", name, sorted(_files())))
     content = tomllib.loads(file.read_text())
-    training = TrainConfig(**content.pop("training"))
-    return Recipe(name=name, training=training, **content)
+    model, training = Architecture(**content.pop("model")), TrainConfig(**content.pop("training"))
+    return Recipe(name=name, model=model, training=training, **content)
 
 
 def all_recipes() -> list[Recipe]:
-    """Return every recipe: the default, then the published ones in the notebooks' order."""
+    """Return all recipes: the default ones, then those of the notebooks, in their order."""
     return sorted((load_recipe(name) for name in _files()), key=lambda recipe: recipe.notebook)
 
 
@@ -104,12 +92,12 @@ def _files() -> dict[str, Traversable]:
 
 
 def parse_settings(assignments: Iterable[str]) -> dict[str, Any]:
-    """Read `name=value` texts; a value is JSON, or else plain text.
+    """Parse `name=value` texts; a value is JSON or plain text.
 
     Raises
     ------
     ConfigError
-        If one has no `=`.
+        If a text has no `=`.
 
     Examples
     --------
@@ -120,7 +108,9 @@ def parse_settings(assignments: Iterable[str]) -> dict[str, Any]:
 
 
 def parse_choices(assignments: Iterable[str]) -> dict[str, list[Any]]:
-    """Read `name=value,value` texts: the values to try for each name. Raises as `parse_settings`.
+    """Parse `name=value,value` texts: the values to try for each setting.
+
+    Raises the errors of `parse_settings`.
 
     Examples
     --------
@@ -136,7 +126,7 @@ def _pairs(assignments: Iterable[str]) -> Iterator[tuple[str, str]]:
         if not equals:
             raise ConfigError(
                 f"setting {assignment!r} has no value; expected name=value, "
-                "for example readout=flatten."
+                "for example readout=flatten. Add a value."
             )
         yield name, text
 

@@ -11,21 +11,19 @@ from sklearn.base import BaseEstimator
 from sklearn.utils import check_array, check_random_state
 from sklearn.utils.validation import validate_data
 
+from bothways.config import Target
 from bothways.data.dataset import Dataset
 from bothways.data.frames import arrays_of_frames, has_frames
 from bothways.data.offsets import find_offsets, subtract_offsets
 from bothways.data.options import DataOptions
 from bothways.data.sequences import Sequences
-from bothways.data.splitting import hold_out
 from bothways.data.summary import axes_warning
 from bothways.errors import ConfigError, DataError, ShapeError
-from bothways.evaluation.evaluate import calibrate
 from bothways.models.trained import TrainedModel, trained_model
-from bothways.recipes import load_recipe
-from bothways.training.manifest_builder import manifest_for
+from bothways.recipes import Recipe, load_recipe
+from bothways.training.fit import fit, prepare
 from bothways.training.progress import make_progress
-from bothways.training.run_directory import Request
-from bothways.training.trainer import EpochDone, start_training
+from bothways.training.trainer import EpochDone, StepDone, Training
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -92,7 +90,7 @@ class RecurrentEstimator(BaseEstimator):  # type: ignore[misc]
         tags.input_tags.allow_nan = missing not in (None, "refuse")
         return tags
 
-    def _request(self, dataset: Dataset) -> Request:
+    def _recipe(self, target: Target) -> Recipe:
         given = {name: getattr(self, name) for name in _SETTINGS}
         chosen = {name: value for name, value in given.items() if value is not None}
         seed = self.random_state
@@ -101,7 +99,7 @@ class RecurrentEstimator(BaseEstimator):  # type: ignore[misc]
         if not (self.class_weight in (None, "balanced") or isinstance(self.class_weight, Mapping)):
             raise ConfigError(
                 f"class_weight is {self.class_weight!r}; expected None, 'balanced' or a dict of "
-                "classes. Fix it."
+                "classes. Correct it."
             )
         if isinstance(self.class_weight, Mapping):
             weights = self.class_weight
@@ -110,21 +108,13 @@ class RecurrentEstimator(BaseEstimator):  # type: ignore[misc]
                 what = f"names {strange[0]!r}" if strange else f"is {dict(weights)}"
                 raise ConfigError(
                     f"class_weight {what}; expected a weight of 0 or more for some of "
-                    f"{', '.join(map(str, self.classes_))}. Fix it."
+                    f"{', '.join(map(str, self.classes_))}. Correct it."
                 )
             chosen["class_weights"] = tuple(float(weights.get(n, 1)) for n in self.classes_)
         elif self.class_weight is not None:
             chosen["class_weights"] = self.class_weight
         settings = chosen | {"seed": int(seed)} | dict(self.settings or {})
-        recipe = load_recipe(self.recipe).with_settings(settings, dataset.target)
-        return Request(
-            source=None,
-            options=DataOptions(axes=self.axes),
-            recipe=self.recipe,
-            model=dict(recipe.model),
-            training=recipe.training,
-            threads=torch.get_num_threads(),
-        )
+        return load_recipe(self.recipe).with_settings(settings, target)
 
     def _weights(self, sample_weight: Any, count: int) -> torch.Tensor | None:
         """Return the weight of each sequence, 1 on average, or None if all are the same."""
@@ -244,27 +234,24 @@ class RecurrentEstimator(BaseEstimator):  # type: ignore[misc]
             ),
             offsets=self._offsets,
         )
-        request = self._request(dataset)
-        manifest = manifest_for(request, dataset)
-        config = request.training
-        training_part, validation = hold_out(dataset, config.validation_fraction, config.seed)
+        recipe = self._recipe(dataset.target)
+        plan = prepare(dataset, recipe, options=DataOptions(axes=self.axes))
         self.history_: list[EpochDone] = []
-        progress = make_progress(config.epochs) if self.verbose else None
-        training = start_training(manifest.model, config, training_part, validation)
-        for event in training.events():
+        progress = make_progress(plan.config.epochs) if self.verbose else None
+
+        def on_event(_: Training, event: StepDone | EpochDone) -> None:
             if isinstance(event, EpochDone):
                 self.history_.append(event)
                 if progress is not None:
                     progress.epoch(event)
             elif progress is not None:
                 progress.step(event)
+
+        fitted = fit(plan, on_event)
         if progress is not None:
             progress.close()
-        training.model.load_state_dict(training.chosen_weights())
-        if manifest.model.calibrate:
-            calibrate(training.model, validation)
-        self.n_iter_ = training.epoch
-        self.model_ = trained_model(training.model.eval(), manifest)
+        self.n_iter_ = fitted.epochs
+        self.model_ = trained_model(fitted.classifier, plan.manifest)
 
 
 def check_given(estimator: RecurrentEstimator, y: Any) -> None:

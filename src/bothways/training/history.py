@@ -1,4 +1,4 @@
-"""`history.jsonl`: one line each N steps and one an epoch, readable while it is written."""
+"""The history of a run, `history.jsonl`; it can be read while it is written."""
 
 import json
 import os
@@ -9,18 +9,19 @@ from typing import Any, Self
 
 from bothways.errors import CheckpointError
 from bothways.storage.reading import read_file
+from bothways.training.trainer import EpochDone
 
 HISTORY_BYTES = 1 << 32
 
 
 class History:
-    """An append-only file of JSON lines that can be cut back to an earlier size.
+    """An append-only file of JSON lines that can be truncated to an earlier size.
 
     Parameters
     ----------
     path : Path
     size : int
-        Bytes to keep: what follows was written after the state that training goes on from.
+        Bytes to keep; later lines were written after the state from which training continues.
     """
 
     def __init__(self, path: Path, size: int = 0) -> None:
@@ -30,12 +31,12 @@ class History:
         self._file.truncate(min(size, os.fstat(self._file.fileno()).st_size))
 
     def write(self, kind: str, facts: Mapping[str, Any]) -> None:
-        """Append one line; readers see it at once."""
+        """Append one line, visible to readers at once."""
         self._file.write(json.dumps({"kind": kind, **facts}).encode() + b"\n")
         self._file.flush()
 
     def synced_size(self) -> int:
-        """Return the size in bytes, all of them safely on the disk."""
+        """Write everything to the disk and return the size in bytes."""
         os.fsync(self._file.fileno())
         return os.fstat(self._file.fileno()).st_size
 
@@ -52,17 +53,17 @@ class History:
 
 
 def check_size(path: Path, size: int) -> None:
-    """Raise CheckpointError if the history is shorter than a checkpoint says."""
+    """Raise CheckpointError if the history is shorter than when the checkpoint was saved."""
     found = path.stat().st_size if path.exists() else 0
     if found < size:
         raise CheckpointError(
-            f"{path} has {found} bytes; expected at least {size}, as the checkpoint says. "
+            f"{path} has {found} bytes; expected at least {size}, according to the checkpoint. "
             "Restore it from a copy."
         )
 
 
 def read_history(path: Path) -> list[dict[str, Any]]:
-    """Return the lines of a history; a last line that is still being written is left out.
+    """Return the lines of a history, without a last line that is incomplete.
 
     Raises
     ------
@@ -71,6 +72,21 @@ def read_history(path: Path) -> list[dict[str, Any]]:
     """
     lines = read_file(path, HISTORY_BYTES).split(b"\n")[:-1] if path.exists() else []
     try:
-        return [json.loads(line) for line in lines]
-    except (ValueError, RecursionError) as error:
+        return [dict(json.loads(line)) for line in lines]
+    except (ValueError, TypeError, RecursionError) as error:
+        raise CheckpointError(f"{path} is damaged: {error}. Restore it from a copy.") from None
+
+
+def read_epochs(path: Path) -> list[EpochDone]:
+    """Return the epochs of a history.
+
+    Raises
+    ------
+    CheckpointError
+        If a line is damaged.
+    """
+    lines = read_history(path)
+    try:
+        return [EpochDone(**line) for line in lines if line.pop("kind") == "epoch"]
+    except (KeyError, TypeError) as error:
         raise CheckpointError(f"{path} is damaged: {error}. Restore it from a copy.") from None

@@ -1,75 +1,65 @@
-"""What a model will be and where it comes from, known before it is trained."""
+"""The manifest of a model that is about to be trained, and the checks of its data and settings."""
 
 from operator import mul
 
-from bothways.config import ModelConfig
+import torch
+
+from bothways.config import Architecture, ModelConfig
 from bothways.data.dataset import Dataset, check_values
 from bothways.data.options import DataOptions
 from bothways.data.sequences import Sequences
-from bothways.data.splitting import hold_out
 from bothways.data.value_range import value_range
 from bothways.errors import ConfigError, DataError
-from bothways.models.manifest import Manifest, Preprocessing, versions
+from bothways.models.manifest import Manifest, Preprocessing, Provenance, TrainingData, versions
 from bothways.nn.size import check_size
-from bothways.training.run_directory import Request
+from bothways.recipes import Recipe
 
 
-def manifest_for(request: Request, dataset: Dataset) -> Manifest:
-    """Return what the model will be, before it is trained.
+def manifest_for(
+    dataset: Dataset,
+    recipe: Recipe,
+    training_part: Sequences,
+    validation: Sequences | None,
+    *,
+    options: DataOptions,
+    threads: int | None = None,
+) -> Manifest:
+    """Return the manifest of a model of `recipe` for `dataset`.
+
+    Parameters
+    ----------
+    dataset : Dataset
+    recipe : Recipe
+    training_part : Sequences, labeled
+        What the model is trained on: `dataset.train` without the validation split.
+    validation : Sequences, labeled, optional
+    options : DataOptions
+        How the dataset was read.
+    threads : int, optional
+        Default: the present number of threads of torch.
 
     Raises
     ------
+    ConfigError
+        If the settings do not fit the data.
     DataError
-        If a sequence holds what no net takes, or is too long for readout `flatten`.
+        If values are not finite, a sequence is too long for readout `flatten`, or fewer than two
+        classes occur.
     """
-    config = request.training
-    missing = request.model.get("missing", "refuse") != "refuse"
-    check_values(dataset, missing=missing)
-    training_part, validation = hold_out(dataset, config.validation_fraction, config.seed)
-    if request.model.get("calibrate") and validation is None:
+    check_values(dataset, missing=recipe.model.accepts_missing)
+    _check_classes(dataset, recipe, training_part)
+    _check_readout(dataset, recipe.model)
+    if recipe.model.calibrate and validation is None:
         raise ConfigError(
-            "calibrate was asked for without a validation split; expected one to fit the "
-            "temperature on, never the test set. Set validation_fraction, 0.1 for example."
+            "calibrate needs a validation split to fit the temperature on, never the test part; "
+            "expected validation_fraction > 0. Set validation_fraction=0.1, for example."
         )
-    counts = training_part.label_counts(len(dataset.classes)).tolist()
-    if sum(count > 0 for count in counts) < 2:
-        raise DataError(
-            f"{dataset.name}: what is trained on has one class; expected at least 2. Label others "
-            "too, or split otherwise."
-        )
-    weights = config.class_weights
-    fits = isinstance(weights, str) or (
-        len(weights) == len(counts) and any(map(mul, weights, counts))
-    )
-    if not fits:
-        raise ConfigError(
-            f"class_weights is {weights}; expected a number for each of "
-            f"{', '.join(dataset.classes)}, not all of them 0. Correct it."
-        )
-    readout = request.model.get("readout", "final")
-    if (readout == "step") != (dataset.target == "step"):
-        raise ConfigError(
-            f"readout is {readout!r} but the labels of {dataset.name} are of {dataset.target}s; "
-            + (
-                "expected 'step'."
-                if dataset.target == "step"
-                else "expected --target step with it."
-            )
-            + " Leave readout out."
-        )
-    flatten = readout == "flatten"
-    if flatten and dataset.test is not None and dataset.test.longest > dataset.train.longest:
-        raise DataError(
-            f"{dataset.name} has a test sequence of {dataset.test.longest} steps but readout "
-            f"'flatten' sees {dataset.train.longest}, the longest in training; expected no longer "
-            "ones. Cut them, or use readout final."
-        )
-    model = ModelConfig(
-        **request.model,
+    model = ModelConfig.for_data(
+        recipe.model,
         input_size=dataset.train.input_size,
-        categories=dataset.categories,
         num_classes=len(dataset.classes),
-        sequence_length=dataset.train.longest if flatten else None,
+        longest=dataset.train.longest,
+        categories=dataset.categories,
     )
     check_size(model)
     return Manifest(
@@ -77,34 +67,70 @@ def manifest_for(request: Request, dataset: Dataset) -> Manifest:
         classes=dataset.classes,
         preprocessing=Preprocessing(
             features=dataset.features,
-            reading=_reading(request.options, dataset),
+            reading=_reading(options, dataset),
             training_range=_range(training_part, model),
         ),
-        provenance={
-            "recipe": request.recipe,
-            "training": config.model_dump(mode="json"),
-            "data": {
-                "name": dataset.name,
-                "train_count": len(dataset.train),
-                "test_count": 0 if dataset.test is None else len(dataset.test),
-                "train_sha256": dataset.train.fingerprint(),
-                "test_sha256": None if dataset.test is None else dataset.test.fingerprint(),
-            },
-            "threads": request.threads,
-            "versions": versions(),
-        },
+        provenance=Provenance(
+            recipe=recipe.name,
+            training=recipe.training,
+            data=TrainingData(
+                name=dataset.name,
+                train_count=len(dataset.train),
+                test_count=0 if dataset.test is None else len(dataset.test),
+                train_sha256=dataset.train.fingerprint(),
+                test_sha256=None if dataset.test is None else dataset.test.fingerprint(),
+            ),
+            threads=torch.get_num_threads() if threads is None else threads,
+            versions=versions(),
+        ),
     )
+
+
+def _check_classes(dataset: Dataset, recipe: Recipe, training_part: Sequences) -> None:
+    counts = training_part.label_counts(len(dataset.classes)).tolist()
+    if sum(count > 0 for count in counts) < 2:
+        raise DataError(
+            f"{dataset.name}: the training part has one class; expected at least 2. Label more "
+            "sequences, or split differently."
+        )
+    weights = recipe.training.class_weights
+    if isinstance(weights, str):
+        return
+    if len(weights) != len(counts) or not any(map(mul, weights, counts)):
+        raise ConfigError(
+            f"class_weights is {weights}; expected one number for each of "
+            f"{', '.join(dataset.classes)}, not all of them 0. Correct the value."
+        )
+
+
+def _check_readout(dataset: Dataset, model: Architecture) -> None:
+    if model.target != dataset.target:
+        rule = "'step'" if dataset.target == "step" else "labels of time steps (--target step)"
+        raise ConfigError(
+            f"readout is {model.readout!r} but the labels of {dataset.name} are of "
+            f"{dataset.target}s; expected {rule}. Omit readout."
+        )
+    if model.readout != "flatten":
+        return
+    limit = dataset.train.longest
+    for part, sequences in dataset.parts.items():
+        if sequences.longest > limit:
+            raise DataError(
+                f"{dataset.name} has a {part} sequence of {sequences.longest} steps but readout "
+                f"'flatten' sees {limit}, the length of the longest training sequence; expected no "
+                "longer ones. Shorten them, or use readout final."
+            )
 
 
 def _range(sequences: Sequences, model: ModelConfig) -> tuple[float, float] | None:
     low, high = value_range(
-        sequences, missing=model.missing != "refuse", features=model.numeric_features
+        sequences, missing=model.accepts_missing, features=model.numeric_features
     )
     return (low, high) if low <= high else None
 
 
 def _reading(options: DataOptions, dataset: Dataset) -> DataOptions:
-    """Return how a model reads new data: the same columns, and what training has determined."""
+    """Return how the model reads new data: the same columns, and what training has determined."""
     return options.for_new_data().model_copy(
         update={
             "features": dataset.features or None,

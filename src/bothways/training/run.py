@@ -1,8 +1,8 @@
-"""A training run: start it, kill it, resume it, and it ends the same.
+"""Training runs: started, interrupted, resumed, always with the same result.
 
-Its folder appears whole, with the request that started it, before data are read; `config.json` is
-final before the first step. All later files are replaced atomically. A run is finished when
-`metrics.json`, its last file, is there.
+The directory of a run appears with its `request.json` before data are read. `config.json` is final
+before the first step; all later files are replaced atomically. A run is finished if `metrics.json`,
+its last file, exists.
 """
 
 import warnings
@@ -12,36 +12,37 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from bothways.data.dataset import Dataset, copies_note, copies_of
 from bothways.data.open import find_source, is_built_in, open_dataset
 from bothways.data.options import DataOptions
 from bothways.data.sequences import Sequences
-from bothways.data.splitting import hold_out
 from bothways.errors import (
     CheckpointError,
     ConfigError,
     DataError,
     TrainingInterrupted,
 )
-from bothways.evaluation.evaluate import calibrate, evaluate
+from bothways.evaluation.evaluate import evaluate
+from bothways.evaluation.metrics import Metrics
 from bothways.kernels.backends import choose_backend
 from bothways.kernels.cells import cell_named
 from bothways.models.card import model_card
 from bothways.models.checkpoint import MODEL_FILE, save_weights
 from bothways.models.manifest import CONFIG_FILE, Manifest, read_manifest
 from bothways.models.trained import TrainedModel, load
-from bothways.nn.classifier import SequenceClassifier
 from bothways.nn.size import file_limit
-from bothways.recipes import load_recipe
+from bothways.recipes import Recipe, load_recipe
 from bothways.storage.atomic import json_bytes, write_atomically
 from bothways.storage.tensors import load_tensors, save_tensors
 from bothways.training.device import choose_device
+from bothways.training.fit import Fitted, Plan, fit, prepare
 from bothways.training.history import History, check_size
-from bothways.training.manifest_builder import manifest_for
 from bothways.training.progress import Progress, make_progress
 from bothways.training.run_directory import Request, RunFolder, create_folder
-from bothways.training.trainer import EpochDone, Training, start_training
+from bothways.training.run_metrics import RunMetrics
+from bothways.training.trainer import EpochDone, StepDone, Training
 
 
 @dataclass(frozen=True)
@@ -51,12 +52,11 @@ class Run:
     Parameters
     ----------
     folder : Path
-    metrics : dict
-        The content of `metrics.json`: `train`, `validation` and `test`, None where there is none.
+    metrics : RunMetrics
     """
 
     folder: Path
-    metrics: dict[str, Any]
+    metrics: RunMetrics
 
     def load(self) -> TrainedModel:
         """Return the trained model."""
@@ -79,22 +79,21 @@ def train(
     Parameters
     ----------
     data : str or Dataset
-        "mnist", the path of a file or folder, or a data set.
+        "mnist", the path of a file or folder, or a dataset.
     recipe : str, optional
-        A name from `bothways recipes`; where not given, default for "mnist" and time-series for
-        anything else.
+        A name that `bothways recipes` lists; default: default for "mnist", time-series otherwise.
     options : DataOptions, optional
-        How to understand and split what the path names.
+        How to read and split a file or folder.
     out : path, optional
-        The run's folder; a new numbered one under `runs/` where not given.
+        The run folder; default: a new numbered one in `runs/`.
     force : bool
-        Replace `out` if it is a run already.
+        Replace an earlier run at `out`.
     progress : Progress, optional
-        Who is told how it goes; bars or lines on standard output where not given.
+        Reports the progress; default: progress bars, or lines if standard output is no terminal.
     should_stop : callable
-        Asked after each step; if true, training saves its state and stops.
+        Called after each step; if it returns True, training saves its state and stops.
     **settings
-        Of `ModelConfig` and `TrainConfig`; they replace the recipe's.
+        Settings of `Architecture` and `TrainConfig` that replace those of the recipe.
 
     Returns
     -------
@@ -102,41 +101,41 @@ def train(
 
     Raises
     ------
-    BothwaysError
-        ConfigError, DataError or BackendError before anything is trained; NonFiniteLossError and
-        TrainingInterrupted during training, with the last good state saved.
+    ConfigError, DataError, BackendError
+        Before anything is trained.
+    NonFiniteLossError, TrainingInterrupted
+        During training; the last finite state is saved.
     OSError
         If the folder cannot be written.
     """
     if isinstance(data, Dataset) and options is not None:
-        raise ConfigError("options were given with a data set; expected a path. Leave them out.")
+        raise ConfigError("options were passed with a dataset; expected a path. Omit the options.")
     if recipe is None:
         recipe = "default" if isinstance(data, str) and is_built_in(data) else "time-series"
     options = options or DataOptions()
     target = data.target if isinstance(data, Dataset) else options.target
     chosen = load_recipe(recipe).with_settings(settings, target)
     device = choose_device(chosen.training)
-    cell = cell_named(chosen.model["cell"], chosen.model.get("nonlinearity", "tanh"))
+    cell = cell_named(chosen.model.cell, chosen.model.nonlinearity)
     choose_backend(chosen.training.backend, cell, device, torch.float32)
-    source = find_source(data) if isinstance(data, str) else None
     request = Request(
-        source=source,
+        source=find_source(data) if isinstance(data, str) else None,
         options=_with_absolute_paths(options),
         recipe=recipe,
-        model=dict(chosen.model),
+        model=chosen.model,
         training=chosen.training,
         threads=torch.get_num_threads(),
     )
     folder = create_folder(None if out is None else Path(out), request, force)
     try:
         dataset = _dataset(request) if isinstance(data, str) else data
-        manifest = manifest_for(request, dataset)
-        write_atomically(folder.path / CONFIG_FILE, manifest.to_bytes())
-    except BaseException:  # Ctrl-C too: nothing has been trained yet, so nothing is lost
+        plan = _plan(request, dataset, device)
+        write_atomically(folder.path / CONFIG_FILE, plan.manifest.to_bytes())
+    except BaseException:  # also Ctrl-C: nothing has been trained yet
         folder.restore_replaced()
         raise
     folder.drop_replaced()
-    return _run(folder, request, dataset, progress, should_stop)
+    return _run(folder, plan, dataset, progress, should_stop)
 
 
 def resume(
@@ -146,16 +145,16 @@ def resume(
     progress: Progress | None = None,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> Run:
-    """Go on with a run from its last saved state; a finished run is left as it is.
+    """Continue a run from its last saved state; a finished run is not changed.
 
-    Ends with the weights, byte for byte, of a run that was never stopped, on the same machine with
-    the same versions and number of threads; a UserWarning says where those have changed.
+    On the same machine, with the same versions and number of threads, the weights are, byte for
+    byte, those of a run that was never interrupted. A UserWarning says what has changed.
 
     Parameters
     ----------
     folder : path
     data : Dataset, optional
-        The same data as before; needed only if they were passed from Python.
+        The same data as before; required if they were passed from Python.
     progress, should_stop
         As in `train`.
 
@@ -164,7 +163,7 @@ def resume(
     CheckpointError
         If the folder is not a run, or a file in it is damaged or was changed.
     DataError
-        If the data are not there, or have changed.
+        If the data are missing or have changed.
     """
     run_folder = RunFolder(Path(folder))
     request = run_folder.read_request()
@@ -172,58 +171,62 @@ def resume(
         return Run(run_folder.path, run_folder.read_metrics())
     if data is None and request.source is None:
         raise DataError(
-            f"{folder} was trained on data passed from Python; expected them again. "
+            f"{folder} was trained on data passed from Python; expected the same data. "
             "Call bothways.resume(folder, data)."
         )
     dataset = data if data is not None else _dataset(request)
     try:
-        manifest = manifest_for(request, dataset)
+        plan = _plan(request, dataset, choose_device(request.training))
     except ConfigError as error:
         raise CheckpointError(f"{run_folder.request} is damaged: {error}") from None
     config = run_folder.path / CONFIG_FILE
     if config.exists():
         before, _ = read_manifest(run_folder.path)
-        _check_unchanged(before, manifest, run_folder, request.source or "the data")
+        _check_unchanged(before, plan.manifest, run_folder, request.source or "the data")
     else:
-        write_atomically(config, manifest.to_bytes())
-    return _run(run_folder, request, dataset, progress, should_stop)
+        write_atomically(config, plan.manifest.to_bytes())
+    return _run(run_folder, plan, dataset, progress, should_stop)
 
 
 def _dataset(request: Request) -> Dataset:
-    missing = request.model.get("missing", "refuse") != "refuse"
-    return open_dataset(str(request.source), request.options, missing=missing)
+    return open_dataset(str(request.source), request.options, missing=request.model.accepts_missing)
+
+
+def _plan(request: Request, dataset: Dataset, device: torch.device) -> Plan:
+    recipe = Recipe(request.recipe, "", request.model, request.training)
+    return prepare(dataset, recipe, options=request.options, device=device, threads=request.threads)
 
 
 def _check_unchanged(before: Manifest, now: Manifest, folder: RunFolder, source: str) -> None:
-    """Refuse to go on with other data or settings; warn if the bits may differ."""
-    known = before.provenance.get("data", {})
-    for part, value in now.provenance["data"].items():
-        if part in known and known[part] != value:
-            raise DataError(
-                f"{source} has changed since {folder.path} was started: its {part} differs. "
-                "Restore the data, or start a new run."
-            )
+    """Raise an error if data or settings have changed, and warn if the weights may differ."""
+    then, current = before.provenance, now.provenance
+    known = {} if then.data is None else then.data.model_dump(exclude_unset=True)
+    found = {} if current.data is None else current.data.model_dump()
+    changed = [part for part, value in known.items() if found.get(part) != value]
     if before.classes != now.classes:
+        changed.append("classes")
+    if changed:
         raise DataError(
-            f"{source} has changed since {folder.path} was started: its classes differ. "
+            f"{source} has changed since {folder.path} was started: its {changed[0]} differs. "
             "Restore the data, or start a new run."
         )
-    versions = {"versions": before.provenance.get("versions")}
-    if before != now.model_copy(update={"provenance": {**now.provenance, **versions}}):
+    same_versions = current.model_copy(update={"versions": then.versions})
+    if before != now.model_copy(update={"provenance": same_versions}):
         raise CheckpointError(
             f"{folder.request} and {folder.path / CONFIG_FILE} disagree: one was changed after "
             "the run was started. Restore both, or start a new run."
         )
-    if before.provenance["versions"] != now.provenance["versions"]:
+    if then.versions != current.versions:
         warnings.warn(
-            f"{folder.path} was started with other versions ({before.provenance['versions']}); "
-            "the weights may differ from those of an unbroken run.",
+            f"{folder.path} was started with other versions ({then.versions}); the weights may "
+            "differ from those of an uninterrupted run.",
             stacklevel=3,
         )
-    if torch.get_num_threads() != now.provenance["threads"]:
+    if torch.get_num_threads() != current.threads:
         warnings.warn(
-            f"{folder.path} was started with {now.provenance['threads']} threads and goes on with "
-            f"{torch.get_num_threads()}; the weights may differ from those of an unbroken run.",
+            f"{folder.path} was started with {current.threads} threads and is continued with "
+            f"{torch.get_num_threads()}; the weights may differ from those of an uninterrupted "
+            "run.",
             stacklevel=3,
         )
 
@@ -236,120 +239,145 @@ def _with_absolute_paths(options: DataOptions) -> DataOptions:
 
 def _run(
     folder: RunFolder,
-    request: Request,
+    plan: Plan,
     dataset: Dataset,
     progress: Progress | None,
     should_stop: Callable[[], bool],
 ) -> Run:
     manifest, config_sha256 = read_manifest(folder.path)
-    config = request.training
-    progress = progress or make_progress(config.epochs)
-    for note in dataset.notes:
+    progress = progress or make_progress(plan.config.epochs)
+    for note in _notes(dataset, plan):
         progress.note(note)
-    for warning in dataset.warnings:
-        progress.note(f"warning: {warning}")
-    training_part, validation = hold_out(dataset, config.validation_fraction, config.seed)
-    if validation is not None and dataset.validation is None:
-        shared = sum(copies_of(validation, training_part))
-        if shared:
-            progress.note(copies_note("validation", shared, drop=False))
-    training = start_training(manifest.model, config, training_part, validation)
-    model = training.model
-    history_size = 0
-    if folder.checkpoint.exists():
-        tensors, facts = load_tensors(
-            folder.checkpoint, limit_bytes=file_limit(manifest.model, copies=8)
-        )
-        if "history_size" not in facts:
-            raise CheckpointError(
-                f"{folder.checkpoint} holds a model, not the state of a training. "
-                "Restore it from a copy."
-            )
-        if facts["config_sha256"] != config_sha256:
-            raise CheckpointError(
-                f"{folder.checkpoint} is not of the run that {CONFIG_FILE} beside it "
-                "describes: its SHA-256 differs. Restore both from a copy."
-            )
-        history_size = facts["history_size"]
-        check_size(folder.history, history_size)
-        training.restore(tensors, facts)
+    state = _read_state(folder, manifest, config_sha256)
+    history_size = 0 if state is None else state[1]["history_size"]
     try:
         with History(folder.history, history_size) as history:
-            _train(folder, config_sha256, training, history, progress, should_stop)
-        model.load_state_dict(training.chosen_weights())
-        calibration = calibrate(model, validation) if manifest.model.calibrate else None
-        splits = {"train": training_part, "validation": validation, "test": dataset.test}
-        metrics = _evaluate(folder, model, manifest, splits, progress, should_stop)
-        if training.best is not None:
-            metrics["validation"]["epoch"] = training.best.epoch
-        if calibration is not None:
-            metrics["validation"]["calibration"] = asdict(calibration)
+            recorder = _Recorder(folder, config_sha256, history, progress, should_stop)
+            fitted = fit(plan, recorder.on_event, state)
+        splits = {"train": plan.train, "validation": plan.validation, "test": dataset.test}
+        measured = _evaluate(folder, fitted, manifest, splits, progress, should_stop)
     finally:
         progress.close()
-    save_weights(folder.path / MODEL_FILE, config_sha256, model.state_dict())
-    write_atomically(folder.path / "README.md", model_card(manifest, metrics).encode())
-    write_atomically(folder.metrics, json_bytes(metrics))
+    metrics = RunMetrics(
+        measured["train"],
+        measured.get("validation"),
+        measured.get("test"),
+        seed=plan.config.seed,
+        epoch=None if fitted.best is None else fitted.best.epoch,
+        calibration=fitted.calibration,
+    )
+    save_weights(folder.path / MODEL_FILE, config_sha256, fitted.classifier.state_dict())
+    card = model_card(manifest, metrics.splits, metrics.epoch)
+    write_atomically(folder.path / "README.md", card.encode())
+    write_atomically(folder.metrics, json_bytes(metrics.to_json()))
     return Run(folder.path, metrics)
 
 
-def _train(
-    folder: RunFolder,
-    config_sha256: str,
-    training: Training,
-    history: History,
-    progress: Progress,
-    should_stop: Callable[[], bool],
-) -> None:
-    """Train to the end, writing history and checkpoints on the way."""
-    config = training.config
+def _notes(dataset: Dataset, plan: Plan) -> list[str]:
+    notes = [*dataset.notes, *(f"warning: {warning}" for warning in dataset.warnings)]
+    if plan.validation is not None and dataset.validation is None:
+        shared = sum(copies_of(plan.validation, plan.train))
+        if shared:
+            notes.append(copies_note("validation", shared, drop=False))
+    return notes
 
-    def save() -> None:
-        tensors, facts = training.state()
-        facts |= {"config_sha256": config_sha256, "history_size": history.synced_size()}
-        save_tensors(folder.checkpoint, tensors, facts)
 
-    for event in training.events():
+def _read_state(
+    folder: RunFolder, manifest: Manifest, config_sha256: str
+) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
+    """Return the last saved state of the training, or None if there is none."""
+    if not folder.checkpoint.exists():
+        return None
+    limit = file_limit(manifest.model, copies=8)
+    tensors, facts = load_tensors(folder.checkpoint, limit_bytes=limit)
+    if "history_size" not in facts:
+        raise CheckpointError(
+            f"{folder.checkpoint} contains a model; expected the state of a training. Restore it "
+            "from a copy."
+        )
+    if facts["config_sha256"] != config_sha256:
+        raise CheckpointError(
+            f"{folder.checkpoint} does not belong to the {CONFIG_FILE} of this run: its SHA-256 "
+            "differs. Restore both from a copy."
+        )
+    check_size(folder.history, facts["history_size"])
+    return tensors, facts
+
+
+class _Recorder:
+    """Writes the history and the checkpoints of a training, and stops it on request."""
+
+    def __init__(
+        self,
+        folder: RunFolder,
+        config_sha256: str,
+        history: History,
+        progress: Progress,
+        should_stop: Callable[[], bool],
+    ) -> None:
+        self._folder = folder
+        self._config_sha256 = config_sha256
+        self._history = history
+        self._progress = progress
+        self._should_stop = should_stop
+
+    def on_event(self, training: Training, event: StepDone | EpochDone) -> None:
+        """Record a step or an epoch.
+
+        Raises
+        ------
+        TrainingInterrupted
+            If the training should stop; its state is saved.
+        """
         if isinstance(event, EpochDone):
-            progress.epoch(event)
-            history.write("epoch", asdict(event))
-            save()
-            save_weights(folder.path / MODEL_FILE, config_sha256, training.chosen_weights())
+            self._progress.epoch(event)
+            self._history.write("epoch", asdict(event))
+            self._save(training)
+            weights = training.chosen_weights()
+            save_weights(self._folder.path / MODEL_FILE, self._config_sha256, weights)
         else:
-            progress.step(event)
-            if event.step % config.log_every == 0 or event.step == event.steps:
-                loss = training.loss()
-                progress.reading(event, loss, training.running_accuracy)
-                history.write(
-                    "step",
-                    {
-                        "epoch": event.epoch,
-                        "step": event.step,
-                        "loss": loss,
-                        "learning_rate": training.learning_rate,
-                    },
-                )
-            if event.step % config.checkpoint_every == 0:
-                save()
-        if should_stop() and not training.finished:
-            save()
-            progress.close()
+            self._record_step(training, event)
+        if self._should_stop() and not training.finished:
+            self._save(training)
+            self._progress.close()
             raise TrainingInterrupted(
-                f"stopped in epoch {training.epoch + 1} after step {training.step}; all is saved. "
-                f"Continue with: bothways train {folder.path} --resume"
+                f"stopped in epoch {training.epoch + 1} after step {training.step}; everything is "
+                f"saved. To continue, run: bothways train {self._folder.path} --resume"
             )
+
+    def _record_step(self, training: Training, event: StepDone) -> None:
+        config = training.config
+        self._progress.step(event)
+        if event.step % config.log_every == 0 or event.step == event.steps:
+            loss = training.loss()
+            self._progress.reading(event, loss, training.running_accuracy)
+            facts = {
+                "epoch": event.epoch,
+                "step": event.step,
+                "loss": loss,
+                "learning_rate": training.learning_rate,
+            }
+            self._history.write("step", facts)
+        if event.step % config.checkpoint_every == 0:
+            self._save(training)
+
+    def _save(self, training: Training) -> None:
+        tensors, facts = training.state()
+        size = self._history.synced_size()
+        facts |= {"config_sha256": self._config_sha256, "history_size": size}
+        save_tensors(self._folder.checkpoint, tensors, facts)
 
 
 def _evaluate(
     folder: RunFolder,
-    model: SequenceClassifier,
+    fitted: Fitted,
     manifest: Manifest,
     splits: Mapping[str, Sequences | None],
     progress: Progress,
     should_stop: Callable[[], bool],
-) -> dict[str, Any]:
-    """Return the content of `metrics.json`: each split measured once, None where there is none."""
-    seed = manifest.provenance["training"]["seed"]
-    metrics: dict[str, Any] = dict.fromkeys(splits)
+) -> dict[str, Metrics]:
+    """Return the metrics of each split that exists."""
+    metrics = {}
     advance: Callable[[int], None]
 
     def on_batch(rows: int) -> None:
@@ -357,14 +385,11 @@ def _evaluate(
         if should_stop():
             raise TrainingInterrupted(
                 "stopped while evaluating; training is complete and saved. "
-                f"Continue with: bothways train {folder.path} --resume"
+                f"To continue, run: bothways train {folder.path} --resume"
             )
 
     for split, sequences in splits.items():
         if sequences is not None:
             advance = progress.evaluating(split, len(sequences))
-            metrics[split] = {
-                **evaluate(model, sequences, manifest.classes, on_batch),
-                "seed": seed,
-            }
+            metrics[split] = evaluate(fitted.classifier, sequences, manifest.classes, on_batch)
     return metrics

@@ -1,44 +1,43 @@
-"""The folder of a training run: its files, and how it comes into being."""
+"""The folder of a training run: its files, and how it is created."""
 
 import shutil
 import uuid
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from pydantic import Field
 
-from bothways.config import Settings, TrainConfig
+from bothways.config import Architecture, Settings, TrainConfig
 from bothways.data.options import DataOptions
 from bothways.errors import CheckpointError, ConfigError
 from bothways.models.manifest import read_manifest
 from bothways.storage.atomic import json_bytes, write_atomically
 from bothways.storage.reading import JSON_BYTES, parse_json, read_file
+from bothways.training.run_metrics import RunMetrics
 
 RUNS = Path("runs")
 
 
 class Request(Settings):
-    """What was asked for: all that a run needs to start again from nothing.
+    """All that is needed to start a run again: the content of `request.json`.
 
     Parameters
     ----------
     source : str, optional
-        A built-in data set, or the absolute path of a file; None for data passed from Python.
+        Name of a built-in dataset, or the absolute path of a file; None for data from Python.
     options : DataOptions
         How the source is read and split.
     recipe : str
-    model : dict
-        Settings of `ModelConfig` that do not come from the data.
+    model : Architecture
     training : TrainConfig
     threads : int
-        torch's threads; the same number gives the same bits.
+        Threads of torch; the weights depend on their number.
     """
 
     source: str | None
     options: DataOptions = DataOptions()
     recipe: str
-    model: dict[str, Any]
+    model: Architecture
     training: TrainConfig
     threads: int = Field(ge=1)
 
@@ -51,7 +50,7 @@ class RunFolder:
     ----------
     path : Path
     replaced : Path, optional
-        Where an earlier run at `path` is put aside until this one has its data.
+        Where an earlier run at `path` is kept until this one has read its data.
     """
 
     path: Path
@@ -59,26 +58,26 @@ class RunFolder:
 
     @property
     def request(self) -> Path:
-        """What was asked for."""
+        """The settings of the run."""
         return self.path / "checkpoints" / "request.json"
 
     @property
     def checkpoint(self) -> Path:
-        """The newest state of the training."""
+        """The last saved state of the training."""
         return self.path / "checkpoints" / "training.safetensors"
 
     @property
     def history(self) -> Path:
-        """A line each N steps and each epoch."""
+        """One JSON line for every `log_every` steps and for each epoch."""
         return self.path / "history.jsonl"
 
     @property
     def metrics(self) -> Path:
-        """The final figures."""
+        """The metrics; the file exists if the run is finished."""
         return self.path / "metrics.json"
 
     def read_request(self) -> Request:
-        """Return what was asked for.
+        """Return the settings of the run.
 
         Raises
         ------
@@ -92,17 +91,17 @@ class RunFolder:
             raise CheckpointError(f"{self.request} is damaged: {error}") from None
 
     def describe_status(self) -> str:
-        """Say how far the run has come; a model folder without a run is just a model."""
+        """Return how far the run has come."""
         if not self.request.exists():
-            return "a model; no training run beside it"
+            return "a model without a training run"
         if not self.metrics.exists():
             return f"unfinished; continue with: bothways train {self.path} --resume"
-        figures = self.read_metrics().items()
-        accuracies = (f"{split} {m['accuracy']:.2%}" for split, m in figures if m is not None)
+        splits = self.read_metrics().splits
+        accuracies = (f"{split} {found.accuracy:.2%}" for split, found in splits.items())
         return f"finished; accuracy: {', '.join(accuracies)}"
 
-    def read_metrics(self) -> dict[str, Any]:
-        """Return the final figures.
+    def read_metrics(self) -> RunMetrics:
+        """Return the metrics.
 
         Raises
         ------
@@ -110,14 +109,17 @@ class RunFolder:
             If the file is damaged.
         """
         try:
-            return dict(parse_json(read_file(self.metrics, JSON_BYTES), self.metrics))
-        except (ValueError, TypeError) as error:
+            return RunMetrics.from_json(
+                parse_json(read_file(self.metrics, JSON_BYTES), self.metrics)
+            )
+        except (ValueError, TypeError, AttributeError) as error:
+            reason = " ".join(str(error).split())
             raise CheckpointError(
-                f"{self.metrics} is damaged: {error}. Delete it and resume the run."
+                f"{self.metrics} is damaged: {reason}. Delete it and resume the run."
             ) from None
 
     def restore_replaced(self) -> None:
-        """Delete this run, and bring back the one that it was to replace."""
+        """Delete this run, and restore the one that it would have replaced."""
         shutil.rmtree(self.path)
         if self.replaced is not None:
             self.replaced.rename(self.path)
@@ -131,15 +133,15 @@ class RunFolder:
 
 
 def create_folder(out: Path | None, request: Request, force: bool) -> RunFolder:
-    """Make a run's folder appear in one step, with the request already in it.
+    """Create a run folder that contains its request, in one step.
 
     Parameters
     ----------
     out : Path, optional
-        A new numbered folder under `runs/` where not given.
+        Default: a new numbered folder in `runs/`.
     request : Request
     force : bool
-        Put aside an earlier run that is at `out`: `RunFolder.restore_replaced` brings it back,
+        Keep an earlier run at `out` aside: `RunFolder.restore_replaced` restores it,
         `RunFolder.drop_replaced` deletes it.
 
     Raises
@@ -175,18 +177,18 @@ def _check_replaceable(out: Path, force: bool) -> None:
         return
     if not force:
         raise ConfigError(
-            f"out folder {out} exists; expected a new one. Choose another, continue it with "
+            f"out folder {out} exists; expected a new one. Choose another, continue the run with "
             "--resume, or replace it with --force."
         )
     if not _is_ours(out):
         raise ConfigError(
             f"out folder {out} is not a run of bothways, so --force does not replace it. "
-            "Choose another."
+            "Choose another folder."
         )
 
 
 def _is_ours(folder: Path) -> bool:
-    """Say whether a folder is a run or a model, so that replacing it was meant."""
+    """Return whether a folder is a run or a model, which --force may replace."""
     if RunFolder(folder).request.exists():
         return True
     try:
@@ -197,7 +199,7 @@ def _is_ours(folder: Path) -> bool:
 
 
 def _rename_to_number(new: Path, parent: Path) -> Path:
-    """Rename `new` to the next free number."""
+    """Rename `new` to the next free number, and return the new path."""
     taken = [int(path.name) for path in parent.iterdir() if path.name.isdecimal()]
     number = max(taken, default=0) + 1
     while True:

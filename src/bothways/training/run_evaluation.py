@@ -1,7 +1,6 @@
-"""Which part of a data set a model was trained on, chosen by, or has never seen."""
+"""Evaluation of a saved model on the splits of its own data, or on other data."""
 
 from pathlib import Path
-from typing import Any
 
 from bothways.data.dataset import Dataset
 from bothways.data.open import find_source, holds_arrays, open_dataset
@@ -10,46 +9,42 @@ from bothways.data.readers.registry import has_columns
 from bothways.data.sequences import Sequences
 from bothways.data.splitting import hold_out
 from bothways.errors import DataError
+from bothways.evaluation.metrics import Metrics
 from bothways.models.manifest import Manifest
 from bothways.models.trained import TrainedModel
 from bothways.training.run_directory import RunFolder
 
 
-def labelled_splits(manifest: Manifest, dataset: Dataset) -> dict[str, Sequences | None]:
-    """Return the dataset's parts as the model of `manifest` knows them.
+def labeled_splits(manifest: Manifest, dataset: Dataset) -> dict[str, Sequences | None]:
+    """Return the parts of a dataset by name, None if a part does not exist.
 
-    Parameters
-    ----------
-    manifest : Manifest
-    dataset : Dataset
-
-    Returns
-    -------
-    dict
-        `train`, `validation` and `test`, None where there is none. `validation` is what was held
-        out of this very training set; another has the parts that it brings, or else is `data`.
+    The dataset that the model was trained on is split as in training: `train`, `validation` and
+    `test`. Another dataset has its own parts or, if it has only one, `data`.
     """
-    training = manifest.provenance.get("training", {})
-    fraction = training.get("validation_fraction", 0)
+    training = manifest.provenance.training
     train_part, validation = dataset.train, dataset.validation
-    if _is_own(manifest, dataset):
-        train_part, validation = hold_out(dataset, fraction, training["seed"])
+    if training is not None and _is_own(manifest, dataset):
+        train_part, validation = hold_out(dataset, training.validation_fraction, training.seed)
     elif len(dataset.parts) == 1:
         return {"data": train_part}
     return {"train": train_part, "validation": validation, "test": dataset.test}
 
 
 def _is_own(manifest: Manifest, dataset: Dataset) -> bool:
-    """Return whether a model was trained on this very data set."""
-    known = manifest.provenance.get("data", {}).get("train_sha256")
-    return known == dataset.train.fingerprint() and (
-        dict(dataset.vocabularies) == manifest.preprocessing.reading.vocabularies
-        and dataset.classes == manifest.classes
+    """Return whether a model was trained on this dataset."""
+    data = manifest.provenance.data
+    return (
+        data is not None
+        and data.train_sha256 == dataset.train.fingerprint()
+        and (
+            dict(dataset.vocabularies) == manifest.preprocessing.reading.vocabularies
+            and dataset.classes == manifest.classes
+        )
     )
 
 
 def _reading_of(manifest: Manifest, source: str) -> DataOptions:
-    """Return how other data are read: as in training, but recordings whole if steps have labels."""
+    """Return how other data are read: as in training, but not cut if steps are labeled."""
     reading = manifest.preprocessing.reading.for_use()
     if holds_arrays(source):
         return reading.without_columns().model_copy(update={"ignore": None})
@@ -58,25 +53,25 @@ def _reading_of(manifest: Manifest, source: str) -> DataOptions:
 
 def evaluate_splits(
     model: TrainedModel, folder: Path, source: str | None = None, split: str = "all"
-) -> dict[str, Any]:
-    """Return the metrics of a model on a data set, split by split.
+) -> dict[str, Metrics | None]:
+    """Return the metrics of a model for each split of a dataset.
 
     Parameters
     ----------
     model : TrainedModel
     folder : Path
-        Its folder; says what it was trained on where `source` is not given.
+        The folder of the model.
     source : str, optional
-        A built-in data set, or the path of a file or folder. What the model was trained on is split
-        as it was then; anything else, that file too if it has changed, is read with the same
+        A built-in dataset, or the path of a file or folder; default: the data of the run. The data
+        of the run are split as in training; other data, or changed data, are read with the same
         columns.
     split : train, validation, test, data or all
-        `data` is other data than the model's that come in one part.
+        `data` is a dataset other than that of the run, without parts.
 
     Returns
     -------
     dict
-        As `metrics.json`, None for a split that is not there; of one split, that one alone.
+        The metrics by split, None if a split does not exist.
 
     Raises
     ------
@@ -87,8 +82,8 @@ def evaluate_splits(
     own = None if request is None else request.source
     if source is None and own is None:
         raise DataError(
-            f"{folder} does not say what to evaluate on; expected a data set. "
-            f"Run: bothways evaluate {folder} mnist, or name a file."
+            f"{folder} does not name the data that it was trained on; expected a dataset. "
+            f"Run: bothways evaluate {folder} DATA"
         )
     dataset = None
     if request is not None and (source is None or find_source(source) == own):
@@ -100,17 +95,19 @@ def evaluate_splits(
     if dataset.classes != model.classes:
         raise DataError(
             f"{source} has classes {', '.join(dataset.classes)}; expected those of the model, "
-            f"{', '.join(model.classes)}, in this order."
+            f"{', '.join(model.classes)}, in this order. Rename or reorder them."
         )
     if dataset.train.input_size != model.manifest.model.input_size:
         raise DataError(
-            f"{source}: the sequences have {dataset.train.input_size} features a step; expected "
-            f"{model.manifest.model.input_size}, as in training."
+            f"{source} has {dataset.train.input_size} features per time step; expected "
+            f"{model.manifest.model.input_size}, as in training. Select the same features."
         )
-    splits = labelled_splits(model.manifest, dataset)
+    splits = labeled_splits(model.manifest, dataset)
     if split != "all":
         if splits.get(split) is None:
             there = ", ".join(name for name, part in splits.items() if part is not None)
-            raise DataError(f"{source} has no split {split!r}; expected {there} or all.")
+            raise DataError(
+                f"{source} has no split {split!r}; expected {there} or all. Choose one."
+            )
         splits = {split: splits[split]}
     return {name: None if part is None else model.evaluate(part) for name, part in splits.items()}

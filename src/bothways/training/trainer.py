@@ -23,7 +23,6 @@ from bothways.errors import NonFiniteLossError
 from bothways.evaluation.evaluate import accuracy_and_loss
 from bothways.nn.classifier import SequenceClassifier
 from bothways.nn.initialization import new_classifier
-from bothways.training.device import choose_device
 from bothways.training.optimizers import learning_rate_at, make_optimizer
 
 _WHAT_TO_TRY = (
@@ -103,7 +102,7 @@ class Training:
     Parameters
     ----------
     model : SequenceClassifier
-        Trained in place, on the device that `config` names.
+        Trained in place, on its device.
     sequences : Sequences, labelled
     config : TrainConfig
     validation : Sequences, labeled, optional
@@ -126,11 +125,11 @@ class Training:
         validation: Sequences | None = None,
         generator: torch.Generator | None = None,
     ) -> None:
-        self.device = choose_device(config)
+        self.device = next(model.parameters()).device
         if generator is None or generator.device != self.device:
             generator = torch.Generator(self.device).manual_seed(config.seed)
         self._generator = generator
-        self.model = model.to(self.device)
+        self.model = model
         self.config = config
         self.epoch = 0
         self.step = 0
@@ -391,14 +390,14 @@ def start_training(
     config: TrainConfig,
     sequences: Sequences,
     validation: Sequences | None = None,
+    device: torch.device | None = None,
 ) -> Training:
-    """Return the training of a new model, all of whose random numbers follow from `config.seed`.
+    """Return the training of a new model; `config.seed` determines all its random numbers.
 
-    Nothing is drawn from torch's default generators, so that trainings in several threads do not
-    disturb each other.
+    Torch's default generators are not used, because all threads of a process share them.
     """
     generator = torch.Generator().manual_seed(config.seed)
     model = new_classifier(model_config, generator, backend=config.backend)
     if model.encoder is not None:
         model.encoder.fit(chunk.steps for chunk in sequences.chunks())
-    return Training(model, sequences, config, validation, generator)
+    return Training(model.to(device), sequences, config, validation, generator)

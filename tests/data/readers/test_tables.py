@@ -448,13 +448,13 @@ def test_a_model_subtracts_at_prediction_what_it_subtracted_in_training(tmp_path
         validation_fraction=0.0,
     )
     model = run.load()
-    assert run.metrics["train"]["accuracy"] == 1
+    assert run.metrics.train.accuracy == 1
     arrays = [own[["x"]].to_numpy() for _, own in frame.groupby("id", sort=False)]
     labels = [own["label"].iloc[0] for _, own in frame.groupby("id", sort=False)]
     assert model.predict(arrays).tolist() == labels
     answers = predict_files(model, [tmp_path / "x.csv"], pytest.fail)
     assert [answer.label for answer in answers] == labels
-    assert evaluate_splits(model, tmp_path / "run")["train"]["accuracy"] == 1
+    assert evaluate_splits(model, tmp_path / "run")["train"].accuracy == 1
 
 
 def test_ordinary_features_are_taken_as_they_are(csv):

@@ -74,7 +74,7 @@ def train(
     """
     from bothways.cli.print_metrics import print_run
     from bothways.recipes import parse_settings
-    from bothways.training.history import read_history
+    from bothways.training.history import read_epochs
     from bothways.training.run import resume
     from bothways.training.run import train as start
     from bothways.training.run_directory import RunFolder
@@ -116,5 +116,5 @@ def train(
                 should_stop=should_stop,
                 **chosen,
             )
-    print_run(read_history(RunFolder(run.folder).history), run.metrics)
+    print_run(read_epochs(RunFolder(run.folder).history), run.metrics)
     print(f"\nsaved in {run.folder}; to use it, run: bothways predict {run.folder} FILE")

@@ -44,11 +44,12 @@ def evaluate(
     use_threads(threads)
     metrics = evaluate_splits(load(model), model, source, split)
     if as_json:
-        print(json.dumps(metrics, indent=2))
+        values = {name: found and found.to_json() for name, found in metrics.items()}
+        print(json.dumps(values, indent=2))
     else:
-        for name, figures in metrics.items():
-            if figures is not None:
-                print_metrics(name, figures)
+        for name, found in metrics.items():
+            if found is not None:
+                print_metrics(name, found)
 
 
 @command(
