@@ -1,4 +1,4 @@
-"""Optional dependencies: imported when they are needed, with the extra to install if missing."""
+"""Optional dependencies, imported when needed; an error names the extra to install."""
 
 from importlib import import_module
 from typing import Any
@@ -16,7 +16,7 @@ def require(module: str, *, extra: str, purpose: str) -> Any:
     extra : str
         The extra of bothways that installs the package.
     purpose : str
-        What needs it, in the plural: "tables".
+        What needs the package, in the plural: "tables", for example.
 
     Raises
     ------

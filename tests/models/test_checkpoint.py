@@ -172,7 +172,7 @@ def leave_run_without_config(folder):
         (add_unknown_setting, "config.json is damaged: setting 'colour' is unknown; .* provenance"),
         (add_unknown_model_setting, "setting 'colour' is unknown; expected one of cell"),
         (swap_weights, "model.safetensors does not fit config.json: .* size mismatch"),
-        (leave_run_unfinished, "first epoch has not ended. Run: bothways train .*model --resume"),
+        (leave_run_unfinished, "first epoch is not complete. Run: bothways train .*model --resume"),
         (leave_run_without_config, "Run: bothways train .*model --resume"),
     ],
 )
@@ -221,7 +221,11 @@ def test_evaluating_goes_with_predicting(model, arrays):
 @pytest.mark.parametrize(
     ("sequences", "error", "message"),
     [
-        (np.zeros((1, 5, 4)), ShapeError, "have 4 features a step; expected 3, as in training"),
+        (
+            np.zeros((1, 5, 4)),
+            ShapeError,
+            "have 4 features per time step; expected 3, as in training",
+        ),
         (np.zeros((5, 3)), DataError, r"inputs has shape \(5, 3\); expected \(count, time, input"),
         (np.zeros((1, 5, 3), np.uint8), DataError, "inputs has dtype uint8; expected floats"),
         (
@@ -241,7 +245,7 @@ def test_sequences_that_do_not_fit_are_refused(model, sequences, error, message)
 @pytest.mark.parametrize("method", ["predict_logits", "predict_proba", "predict"])
 def test_values_on_another_scale_are_warned_of_where_they_are_passed(model, arrays, method):
     with pytest.warns(
-        ScaleWarning, match=r"values from .* to 255, .* trained on -1 to 1"
+        ScaleWarning, match=r"range from .* to 255, .* in training from -1 to 1"
     ) as caught:
         getattr(model, method)([*arrays, np.full((1, 3), 255.0)])
     assert [warning.filename for warning in caught] == [__file__]

@@ -123,7 +123,11 @@ def test_shapes_tell_the_configuration(path):
 @pytest.mark.parametrize(
     ("made_with", "options", "message"),
     [
-        ({}, {}, r"fc\.weight has 4 columns, one step.*expected --readout last, final, mean, max"),
+        (
+            {},
+            {},
+            r"fc\.weight has 4 columns, the outputs of one.*expected --readout last, final, mean",
+        ),
         (
             {"flatten": True},
             {"readout": "last"},
@@ -132,13 +136,13 @@ def test_shapes_tell_the_configuration(path):
         (
             {},
             {"readout": "flatten"},
-            "is 'flatten' but .*one step of outputs; expected one of last",
+            "is 'flatten' but .*the outputs of one step; expected one of last",
         ),
         ({}, {"readout": "attention"}, "is 'attention' but .*expected one of last, final, mean"),
         (
             {"cell": "rnn"},
             {"readout": "last"},
-            "holds an RNN.*expected --nonlinearity tanh or relu",
+            "contains an RNN.*expected --nonlinearity tanh or relu",
         ),
         ({}, {"readout": "last", "nonlinearity": "relu"}, "is 'relu' but cell is 'lstm'"),
         ({}, {"readout": "last", "classes": ["a"]}, r"names 1 classes but fc\.weight has 2 rows"),
@@ -173,7 +177,7 @@ def test_layers_of_another_kind_are_refused(path, made_with, message):
         ({"lstm__weight_ih_l0": None}, "expected one recurrent layer and one linear layer"),
         (
             {"norm__weight": torch.ones(4)},
-            r"holds fc\.bias, .*expected one recurrent layer and one",
+            r"contains fc\.bias, .*expected one recurrent layer and one",
         ),
         ({"gru__weight_ih_l0": torch.ones(4)}, "expected one recurrent layer and one linear layer"),
         ({"fc__weight": None}, r"has no matrix fc\.weight; expected a linear layer"),
@@ -206,7 +210,7 @@ def test_weights_of_another_shape_are_refused(path, changes, message):
 )
 def test_only_named_tensors_are_weights(path, content, kind):
     torch.save(content, path)
-    with pytest.raises(CheckpointError, match=f"holds a {kind}; expected named tensors"):
+    with pytest.raises(CheckpointError, match=f"contains a {kind}; expected named tensors"):
         read_weights(path)
 
 
@@ -244,7 +248,7 @@ def test_the_payload_of_these_tests_is_a_threat(tmp_path, protocol):
 )
 def test_code_in_a_checkpoint_is_not_run(path, tmp_path, save):
     save({"fc.weight": Payload(tmp_path / "created")}, path)
-    with pytest.raises(CheckpointError, match="is damaged or holds more than weights") as error:
+    with pytest.raises(CheckpointError, match="is damaged or contains more than weights") as error:
         convert(path)
     assert not (tmp_path / "created").exists()
     assert "weights_only" not in str(error.value)
@@ -254,14 +258,14 @@ def test_code_in_a_checkpoint_is_not_run(path, tmp_path, save):
 
 def test_a_whole_module_is_not_unpickled(path):
     torch.save(notebook_model(), path)
-    with pytest.raises(CheckpointError, match="is damaged or holds more than weights"):
+    with pytest.raises(CheckpointError, match="is damaged or contains more than weights"):
         convert(path)
 
 
 @pytest.mark.parametrize("content", [b"", b"plain text", b"PK\3\4", b"\x80\x02.", bytes(1000)])
 def test_what_is_no_checkpoint_is_refused(path, content):
     path.write_bytes(content)
-    with pytest.raises(CheckpointError, match="is damaged or holds more than weights") as error:
+    with pytest.raises(CheckpointError, match="is damaged or contains more than weights") as error:
         convert(path)
     assert "weights ()" not in str(error.value)
 
@@ -272,7 +276,7 @@ def test_truncated_checkpoints_are_refused(path, zipped):
     content = path.read_bytes()
     for size in range(0, len(content), 29):
         path.write_bytes(content[:size])
-        with pytest.raises(CheckpointError, match="is damaged or holds more than weights"):
+        with pytest.raises(CheckpointError, match="is damaged or contains more than weights"):
             convert(path, readout="last")
 
 

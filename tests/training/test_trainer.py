@@ -212,8 +212,14 @@ def test_restored_training_goes_on_bit_by_bit(stop_after):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"device": "cuda"}, "device 'cuda' is not available to torch here; expected one of cpu"),
-        ({"precision": "bfloat16", "device": "cpu"}, "precision 'bfloat16' was asked for on cpu"),
+        (
+            {"device": "cuda"},
+            "device 'cuda' is not available to torch on this machine; expected one of cpu",
+        ),
+        (
+            {"precision": "bfloat16", "device": "cpu"},
+            "precision is 'bfloat16' but the device is cpu",
+        ),
     ],
 )
 @pytest.mark.skipif(torch.cuda.is_available(), reason="these are errors only without a GPU")

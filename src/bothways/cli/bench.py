@@ -1,6 +1,6 @@
-"""How fast the compiled engine is on this machine, against torch.nn.
+"""Speed of the compiled engine on this machine, compared with torch.nn.
 
-A quick answer for a shape of one's own; `benchmarks/engine.py` in the repository measures more and
+This is a quick measurement of one shape; `benchmarks/engine.py` in the repository measures many and
 keeps records.
 """
 
@@ -20,13 +20,13 @@ from bothways.kernels.cells import GRU, LSTM, RNN_RELU, RNN_TANH
 from bothways.kernels.compiled.cache import cached_file, entry_address
 from bothways.kernels.compiled.instruction_sets import host_target
 
-_SECONDS = 1.0  # of timing a process
+_SECONDS = 1.0  # measured time of a process
 _LEAST_STEPS = 5
 
 
 @dataclass(frozen=True)
 class BenchShape:
-    """What to time: layers, and a batch of random sequences.
+    """The layers to measure and the shape of their input.
 
     Parameters
     ----------
@@ -35,7 +35,7 @@ class BenchShape:
     hidden_size, num_layers, batch_size, time, input_size : int
     bidirectional : bool
     last : bool
-        Whether only each row's last output is asked for, as readout `last` does.
+        Whether only the last output of each sequence is needed, as for readout `last`.
     """
 
     cell: str = "lstm"
@@ -49,7 +49,7 @@ class BenchShape:
 
 
 def warm() -> dict[str, Path]:
-    """Compile or load the engine for every cell; return where the cache keeps each."""
+    """Compile or load the engine for every cell; return the paths in the cache."""
     target = host_target()
     places = {}
     for cell in (LSTM, GRU, RNN_TANH, RNN_RELU):
@@ -64,16 +64,16 @@ def compare(
     rounds: int = 3,
     progress: Callable[[str], None] = lambda side: None,
 ) -> dict[str, dict[str, float]]:
-    """Time bothways.nn and torch.nn in turns, each in a process of its own.
+    """Measure bothways.nn and torch.nn alternately, each in a new process.
 
     Parameters
     ----------
     shape : BenchShape
     threads : int
     rounds : int
-        Processes a side.
+        Processes per side.
     progress : callable, optional
-        Told each side's name as its turn comes.
+        Called with the name of the side before it is measured.
 
     Returns
     -------
@@ -83,15 +83,15 @@ def compare(
     Raises
     ------
     ConfigError
-        If the shape has a size below 1, or no such cell.
+        If a size is below 1, or the cell is unknown.
     """
     for name in ("hidden_size", "num_layers", "batch_size", "time", "input_size"):
         if getattr(shape, name) < 1:
             raise ConfigError(
-                f"{name} is {getattr(shape, name)}; expected at least 1. Give a larger one."
+                f"{name} is {getattr(shape, name)}; expected at least 1. Correct the value."
             )
     if shape.cell not in ("rnn", "gru", "lstm"):
-        raise ConfigError(f"cell is {shape.cell!r}; expected rnn, gru or lstm. Name one of them.")
+        raise ConfigError(f"cell is {shape.cell!r}; expected rnn, gru or lstm. Choose one.")
     samples: dict[str, list[tuple[float, float]]] = {"bothways.nn": [], "torch.nn": []}
     for _ in range(rounds):
         for side, times in samples.items():

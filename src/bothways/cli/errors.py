@@ -40,7 +40,9 @@ def _usage_errors() -> Iterator[None]:
     try:
         yield
     except TyperException as error:
-        _fail(f"{error.format_message()} See: bothways --help", error.exit_code)
+        context = getattr(error, "ctx", None)
+        command = "bothways" if context is None else context.command_path
+        _fail(f"{error.format_message()} See: {command} --help", error.exit_code)
 
 
 def registrar(

@@ -1,4 +1,4 @@
-"""What a program may do to its own process, and a library import may not."""
+"""Process-wide settings, which a program may change and a library may not."""
 
 import ctypes
 import sys
@@ -8,10 +8,10 @@ _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_MAX = -1, -2, -4
 
 
 def keep_freed_memory() -> None:
-    """Let malloc keep freed memory instead of handing it back to the system.
+    """Make malloc keep freed memory instead of returning it to the operating system.
 
-    By default glibc returns torch's large buffers after each use; the page faults of fetching them
-    again cost a training step up to a third of its time. Does nothing where libc is not glibc.
+    By default, glibc returns torch's large buffers after each use, and the page faults of the next
+    allocation take up to a third of the time of a training step. No effect without glibc.
     """
     if not sys.platform.startswith("linux"):
         return

@@ -1,7 +1,7 @@
-"""Comparing models: variants of a recipe and simple baselines over several splits.
+"""Comparison of models: variants of a recipe and simple baselines, with several splits.
 
-Here are repeated splits, baselines and the statistics of their differences. Metrics of one model
-belong to `bothways.evaluation`.
+Repeated splits, baselines and statistical tests belong here. The metrics of one model belong to
+`bothways.evaluation`.
 """
 
 from bothways.model_selection.compare import compare

@@ -1,8 +1,7 @@
-"""Simple classifiers of sequences, or of their steps, to hold a recurrent net against.
+"""Simple baselines: classifiers of sequences, or of time steps.
 
-Each is a function of the sequences to train on and those to judge, and returns the fraction of the
-latter, or of their labelled steps, that it gets right. scikit-learn and aeon are imported here
-alone.
+Each baseline is a function of the training sequences and of held-out sequences, and returns the
+accuracy on the latter, or on their labeled time steps. This is the only module that imports aeon.
 """
 
 import importlib
@@ -27,33 +26,33 @@ Baseline = Callable[[Sequences, Sequences], float]
 
 
 def majority(training: Sequences, held_out: Sequences) -> float:
-    """Say the most frequent class, always."""
+    """Return the accuracy of the most frequent class."""
     return float((_labels(held_out) == np.bincount(_labels(training)).argmax()).mean())
 
 
 def summary_regression(training: Sequences, held_out: Sequences) -> float:
-    """Multinomial logistic regression on summary statistics of each feature."""
+    """Return the accuracy of logistic regression on summary statistics of each feature."""
     model = make_pipeline(StandardScaler(), _regression())
     model.fit(summaries(training), _labels(training))
     return float(model.score(summaries(held_out), _labels(held_out)))
 
 
 def step_regression(training: Sequences, held_out: Sequences) -> float:
-    """Multinomial logistic regression on each step's own features, blind to the others."""
+    """Return the accuracy of logistic regression on the features of single time steps."""
     model = make_pipeline(SimpleImputer(keep_empty_features=True), StandardScaler(), _regression())
-    model.fit(*_labelled_steps(training))
-    return float(model.score(*_labelled_steps(held_out)))
+    model.fit(*_labeled_steps(training))
+    return float(model.score(*_labeled_steps(held_out)))
 
 
 def mini_rocket(training: Sequences, held_out: Sequences) -> float:
-    """MiniRocket's random convolutions and a ridge classifier, on sequences made equally long.
+    """Return the accuracy of MiniRocket and a ridge classifier, on sequences of equal length.
 
     References
     ----------
     Dempster, Schmidt & Webb 2021, "MiniRocket"; aeon's implementation.
     """
     transformer = importlib.import_module(_MINI_ROCKET).MiniRocket(random_state=0)
-    longest = max(training.longest, held_out.longest, 9)  # the length of its kernels
+    longest = max(training.longest, held_out.longest, 9)  # at least the size of its kernels
     model = make_pipeline(
         transformer,
         StandardScaler(with_mean=False),
@@ -64,7 +63,7 @@ def mini_rocket(training: Sequences, held_out: Sequences) -> float:
 
 
 def baselines(target: Target) -> dict[str, Baseline]:
-    """Return those that can run here, by name, for labels of sequences or of steps."""
+    """Return the available baselines by name, for labels of sequences or of time steps."""
     found: dict[str, Baseline] = {"majority class": majority}
     if target == "step":
         return found | {"logistic regression on single steps": step_regression}
@@ -77,10 +76,10 @@ def baselines(target: Target) -> dict[str, Baseline]:
 
 
 def summaries(sequences: Sequences) -> Array:
-    """Return each sequence's length and six figures of each feature.
+    """Return the length of each sequence and six statistics of each feature.
 
-    These are mean, deviation, least, most, first and last value: float64 (count, 1 + 6 *
-    input_size), feature by feature within each. A missing value takes the feature's mean.
+    These are mean, standard deviation, minimum, maximum, first and last value: float64 (count, 1 +
+    6 * input_size). Missing values are replaced by the mean of the feature in the sequence.
     """
     rows = []
     for values in _each(sequences):
@@ -93,7 +92,7 @@ def summaries(sequences: Sequences) -> Array:
 
 
 def one_hot(sequences: Sequences, categories: Sequence[int]) -> Sequences:
-    """Return the sequences with a feature for each token, in place of its number.
+    """Return the sequences with one-hot categories.
 
     Parameters
     ----------
@@ -109,7 +108,7 @@ def one_hot(sequences: Sequences, categories: Sequence[int]) -> Sequences:
 
 
 def _resampled(sequences: Sequences, length: int) -> Array:
-    """Return the sequences stretched to one length, (count, input_size, length)."""
+    """Return the sequences interpolated to one length, (count, input_size, length)."""
     grid = np.linspace(0, 1, length)
     rows = []
     for values in _each(sequences):
@@ -120,7 +119,7 @@ def _resampled(sequences: Sequences, length: int) -> Array:
 
 
 def _mean(values: Array) -> Array:
-    """Return each feature's mean over what is there, 0 where nothing is."""
+    """Return the mean of each feature without missing values; 0 if all are missing."""
     present = ~np.isnan(values)
     total: Array = np.where(present, values, 0).sum(axis=0) / np.maximum(present.sum(axis=0), 1)
     return total
@@ -135,12 +134,12 @@ def _regression() -> LogisticRegression:
 
 
 def _labels(sequences: Sequences) -> Array:
-    """Return all labels but the ignored ones."""
+    """Return all labels that are not ignored."""
     labels = sequences.flat_labels()
     known: Array = labels[labels != IGNORED].numpy()
     return known
 
 
-def _labelled_steps(sequences: Sequences) -> tuple[Array, Array]:
+def _labeled_steps(sequences: Sequences) -> tuple[Array, Array]:
     known = sequences.flat_labels().numpy() != IGNORED
     return np.concatenate(_each(sequences))[known], _labels(sequences)

@@ -1,7 +1,7 @@
 """A trained model and its folder: saving, loading, predicting, converting.
 
-Here is everything that works with a finished model. How it is trained belongs to
-`bothways.training`; its architecture belongs to `bothways.nn`.
+Everything that works with a trained model belongs here. Training belongs to `bothways.training`,
+and the architecture to `bothways.nn`.
 """
 
 from bothways.models.trained import TrainedClassifier, TrainedLabeler, TrainedModel, load

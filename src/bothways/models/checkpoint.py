@@ -40,7 +40,7 @@ def load_classifier(folder: Path) -> tuple[SequenceClassifier, Manifest]:
     path = folder / MODEL_FILE
     if not path.exists() and (folder / "checkpoints").is_dir():
         raise CheckpointError(
-            f"{folder} has no {MODEL_FILE}: its first epoch has not ended. "
+            f"{folder} has no {MODEL_FILE}: its first epoch is not complete. "
             f"Run: bothways train {folder} --resume"
         )
     try:

@@ -1,4 +1,4 @@
-"""Models from the public notebooks' checkpoints: a recurrent layer and a linear one."""
+"""Convert checkpoints of the public notebooks: a recurrent layer and a linear layer."""
 
 import warnings
 import zipfile
@@ -28,35 +28,35 @@ def convert(
     nonlinearity: str | None = None,
     classes: Sequence[str] | None = None,
 ) -> TrainedModel:
-    """Read a checkpoint that `torch.save(model.state_dict(), path)` made.
+    """Convert a checkpoint that `torch.save(model.state_dict(), path)` wrote.
 
-    Cell, sizes, directions and layers are told by the shapes of the weights; readout `flatten` and
-    its sequence length by the width of the linear layer.
+    The shapes of the weights determine the cell, the sizes, the directions and the layers; the
+    width of the linear layer determines whether the readout is `flatten` and its sequence length.
 
     Parameters
     ----------
     path : path
-        Holds a recurrent layer (`lstm.weight_ih_l0`, …) and a linear one (`fc.weight`, `fc.bias`).
-        Read as weights only: no code in it is run.
+        A file with a recurrent layer (`lstm.weight_ih_l0`, …) and a linear layer (`fc.weight`,
+        `fc.bias`). Only weights are read; code in the file is not executed.
     readout : str, optional
-        Needed where shapes cannot tell.
+        Required if the shapes do not determine it.
     nonlinearity : str, optional
-        Needed for an RNN.
+        Required for an RNN.
     classes : sequence of str, optional
-        "0", "1", … where not given.
+        Default: "0", "1", …
 
     Raises
     ------
     CheckpointError
-        If the file is damaged or holds something else.
+        If the file is damaged or contains something else.
     ConfigError
-        If something is needed that shapes cannot tell, or contradicts them.
+        If a required argument is missing, or contradicts the shapes.
     """
     path = Path(path)
     weights = read_weights(path)
     for name in classes or ():
         if list(classes or ()).count(name) > 1:
-            raise ConfigError(f"classes names {name!r} twice; expected each name once.")
+            raise ConfigError(f"classes names {name!r} twice; expected each name once. Rename one.")
     recurrent, linear = _part_names(weights, path)
     config = _infer_config(weights, recurrent, linear, readout, nonlinearity, path)
     if classes is None:
@@ -64,7 +64,7 @@ def convert(
     if len(classes) != config.num_classes:
         raise ConfigError(
             f"classes names {len(classes)} classes but {linear}.weight has {config.num_classes} "
-            "rows; expected one name for each."
+            "rows; expected one name for each. Correct classes."
         )
     classifier = SequenceClassifier(config)
     renamed = {
@@ -89,12 +89,12 @@ def convert(
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
-    """Return the named tensors in a checkpoint; no code in it is run.
+    """Return the named tensors of a checkpoint, without executing code in it.
 
     Raises
     ------
     CheckpointError
-        If it is damaged or holds anything but named tensors.
+        If it is damaged or contains anything but named tensors.
     """
     try:
         if zipfile.is_zipfile(path):
@@ -107,10 +107,10 @@ def read_weights(path: Path) -> dict[str, Tensor]:
             content: Any = torch.load(path, map_location="cpu", weights_only=True)
     except OSError as error:
         raise CheckpointError(f"{path} cannot be read: {error.strerror or error}.") from None
-    except Exception:  # torch.load raises what it stumbles on, and advises to run the code
+    except Exception:  # torch.load raises many types, and its messages advise to execute code
         raise CheckpointError(
-            f"{path} is damaged or holds more than weights; expected the file of "
-            "torch.save(model.state_dict(), path). Save it so."
+            f"{path} is damaged or contains more than weights; expected the file of "
+            "torch.save(model.state_dict(), path). Save the state_dict."
         ) from None
     is_weights = (
         isinstance(content, Mapping)
@@ -121,20 +121,20 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     )
     if not is_weights:
         raise CheckpointError(
-            f"{path} holds a {type(content).__name__}; expected named tensors, the file of "
-            "torch.save(model.state_dict(), path). Save it so."
+            f"{path} contains a {type(content).__name__}; expected named tensors, the file of "
+            "torch.save(model.state_dict(), path). Save the state_dict."
         )
     return dict(content)
 
 
 def _part_names(weights: Mapping[str, Tensor], path: Path) -> tuple[str, str]:
-    """Return what the recurrent and the linear part are called: `lstm` and `fc`, as a rule."""
+    """Return the names of the recurrent and the linear layer: usually `lstm` and `fc`."""
     first = ".weight_ih_l0"
     recurrent = {name.removesuffix(first) for name in weights if name.endswith(first)}
     rest = {name.rpartition(".")[0] for name in weights if name.rpartition(".")[0] not in recurrent}
     if len(recurrent) != 1 or len(rest) != 1:
         raise CheckpointError(
-            f"{path} holds {', '.join(sorted(weights))}; expected one recurrent layer and one "
+            f"{path} contains {', '.join(sorted(weights))}; expected one recurrent layer and one "
             "linear layer, such as lstm.weight_ih_l0, …, fc.weight, fc.bias."
         )
     linear = rest.pop()
@@ -168,8 +168,8 @@ def _infer_config(
         )
     if cell == "rnn" and nonlinearity is None:
         raise ConfigError(
-            f"{path} holds an RNN, whose nonlinearity shapes cannot tell; expected --nonlinearity "
-            "tanh or relu."
+            f"{path} contains an RNN, and shapes do not determine its nonlinearity; expected "
+            "--nonlinearity tanh or relu. Add it."
         )
     bidirectional = f"{recurrent}.weight_ih_l0_reverse" in weights
     num_layers = sum(
@@ -199,29 +199,29 @@ def _infer_config(
 def _infer_readout(
     width: int, step_width: int, readout: str | None, linear: str
 ) -> tuple[str, int | None]:
-    """Tell the readout by how many steps the linear layer sees at once."""
+    """Return the readout and, for flatten, the sequence length."""
     steps, rest = divmod(width, step_width)
     if rest or not steps:
         raise CheckpointError(
             f"{linear}.weight has {width} columns, not a multiple of the recurrent layer's "
-            f"{step_width} outputs; expected a model that reads them alone."
+            f"{step_width} outputs; expected a linear layer that receives only these."
         )
     if steps > 1:
         if readout not in (None, "flatten"):
             raise ConfigError(
                 f"readout is {readout!r} but {linear}.weight has {width} columns, {steps} steps of "
-                f"{step_width}; expected 'flatten'. Leave --readout out."
+                f"{step_width}; expected 'flatten'. Omit --readout."
             )
         return "flatten", steps
     if readout is None:
         raise ConfigError(
-            f"{linear}.weight has {width} columns, one step of outputs, so shapes cannot tell the "
-            f"readout; expected --readout {', '.join(ONE_STEP_READOUTS)}. The notebooks with such "
-            "a layer use last."
+            f"{linear}.weight has {width} columns, the outputs of one step, so shapes do not "
+            f"determine the readout; expected --readout {', '.join(ONE_STEP_READOUTS)}. The "
+            "notebooks with such a layer use last."
         )
     if readout not in ONE_STEP_READOUTS:
         raise ConfigError(
-            f"readout is {readout!r} but {linear}.weight has {width} columns, one step of outputs; "
-            f"expected one of {', '.join(ONE_STEP_READOUTS)}."
+            f"readout is {readout!r} but {linear}.weight has {width} columns, the outputs of one "
+            f"step; expected one of {', '.join(ONE_STEP_READOUTS)}. Choose one."
         )
     return readout, None

@@ -147,7 +147,7 @@ def read_manifest(folder: Path) -> tuple[Manifest, str]:
     path = folder / CONFIG_FILE
     if not path.exists() and (folder / "checkpoints").is_dir():
         raise CheckpointError(
-            f"{folder} has no {CONFIG_FILE}: its training has not begun; expected a trained model. "
+            f"{folder} has no {CONFIG_FILE}: its training has not begun. "
             f"Run: bothways train {folder} --resume"
         )
     content = read_file(path, JSON_BYTES)

@@ -1,4 +1,4 @@
-"""A trained model in use: sequences in, class names and probabilities out."""
+"""Trained models: from sequences to class names and probabilities."""
 
 import warnings
 from abc import ABC, abstractmethod
@@ -27,11 +27,11 @@ Names = np.ndarray[Any, np.dtype[np.str_]]
 
 
 class ScaleWarning(UserWarning):
-    """Inputs lie far outside the range of values that the model was trained on."""
+    """Inputs are far outside the range of the training data."""
 
 
 class UnknownTokensWarning(UserWarning):
-    """Most tokens of a feature are not in the model's vocabulary."""
+    """Most categories of a feature are not in the vocabulary of the model."""
 
 
 class TrainedModel(ABC):
@@ -47,8 +47,8 @@ class TrainedModel(ABC):
     `sequences` below is a list of float arrays (time_i, input_size), one float array (count, time,
     input_size), a list of data frames, a pandas frame with a two-level index (sequence, time), or a
     `Sequences`. The columns of frames are matched by name. In arrays, categorical features contain
-    the `token_numbers`. Amounts outside the range seen in training by more than its width raise a
-    ScaleWarning, and mostly unknown tokens an UnknownTokensWarning.
+    the `token_numbers`. A ScaleWarning is issued if numeric features exceed the range in training
+    by more than its width, and an UnknownTokensWarning if most categories are unknown.
     """
 
     def __init__(self, classifier: SequenceClassifier, manifest: Manifest) -> None:
@@ -57,29 +57,29 @@ class TrainedModel(ABC):
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """The name of each class, in the order of the probabilities."""
+        """Names of the classes, in the order of the probabilities."""
         return self.manifest.classes
 
     def token_numbers(self, feature: str, names: Any) -> np.ndarray[Any, np.dtype[np.int64]]:
-        """Return the numbers that stand for `names` of a categorical feature, 0 for unknown ones.
+        """Return the numbers of categories of a feature, 0 if unknown.
 
         Raises
         ------
         DataError
-            If the model knows no such feature by names.
+            If the model has no such categorical feature.
         """
         vocabularies = self.manifest.preprocessing.reading.vocabularies
         if feature not in vocabularies:
             raise DataError(
-                f"feature {feature!r} has no vocabulary; expected one of "
-                f"{', '.join(vocabularies) or 'none: all are amounts'}. Check its name."
+                f"feature {feature!r} is not categorical; expected one of "
+                f"{', '.join(vocabularies) or 'none: all features are numeric'}. Check its name."
             )
         vocabulary = Vocabulary(vocabularies[feature], grows=False)
         return vocabulary.numbers(np.asarray(names)).astype(np.int64)
 
     @abstractmethod
     def predict_logits(self, sequences: Any) -> Any:
-        """Return logits, shaped as the probabilities. Raises as `predict_proba`."""
+        """Return logits in the shape of `predict_proba`, which raises the same errors."""
 
     @abstractmethod
     def predict_proba(self, sequences: Any) -> Any:
@@ -88,12 +88,12 @@ class TrainedModel(ABC):
         Raises
         ------
         DataError, ShapeError
-            If `sequences` are not floats, or do not fit the model.
+            If `sequences` are not floats, or do not have the features of the model.
         """
 
     @abstractmethod
     def predict(self, sequences: Any) -> Any:
-        """Return the name of the most probable class. Raises as `predict_proba`."""
+        """Return the most probable class. Raises the errors of `predict_proba`."""
 
     def evaluate(self, sequences: Sequences) -> Metrics:
         """Return the metrics on labeled `sequences`.
@@ -101,7 +101,7 @@ class TrainedModel(ABC):
         Raises
         ------
         DataError, ShapeError
-            As above, and if labels are missing, or of sequences in place of steps.
+            As `predict_proba`; and if labels are missing, or are not those of `target`.
         """
         target = self.manifest.model.target
         if not sequences.is_labelled or sequences.target != target:
@@ -110,7 +110,7 @@ class TrainedModel(ABC):
         return evaluate(self.classifier, self._checked(sequences), self.classes)
 
     def save(self, folder: str | Path) -> None:
-        """Write the model to `folder`, which is made if need be.
+        """Write the model to `folder`, which is created if it does not exist.
 
         Raises
         ------
@@ -125,11 +125,11 @@ class TrainedModel(ABC):
         write_atomically(folder / "README.md", model_card(self.manifest).encode())
 
     def _names(self, logits: Tensor) -> Names:
-        """Return the name of each row's most probable class."""
+        """Return the most probable class of each row."""
         return np.array([self.classes[n] for n in logits.argmax(dim=1).tolist()], dtype=np.str_)
 
     def _sequences(self, data: Any) -> Sequences:
-        """Return sequences of what a user passed, read as in training."""
+        """Return user input as sequences, read as in training."""
         preprocessing = self.manifest.preprocessing
         reading = preprocessing.reading
         if has_frames(data):
@@ -146,8 +146,8 @@ class TrainedModel(ABC):
         expected = self.manifest.model.input_size
         if sequences.input_size != expected:
             raise ShapeError(
-                f"the sequences have {sequences.input_size} features a step; expected {expected}, "
-                "as in training. Check the order of the axes."
+                f"the sequences have {sequences.input_size} features per time step; expected "
+                f"{expected}, as in training. Check the order of the axes."
             )
         known = self.manifest.preprocessing.training_range
         span = 0.0 if known is None else known[1] - known[0]
@@ -157,9 +157,8 @@ class TrainedModel(ABC):
         )
         if known is not None and (low < known[0] - span or high > known[1] + span):
             warnings.warn(
-                f"inputs hold values from {low:g} to {high:g}, but the model was trained on "
-                f"{known[0]:g} to {known[1]:g}; expected the same scale. Scale them as in "
-                "training.",
+                f"inputs range from {low:g} to {high:g}, but those in training from {known[0]:g} "
+                f"to {known[1]:g}; expected the same scale. Scale them as in training.",
                 ScaleWarning,
                 stacklevel=3,
             )
@@ -180,42 +179,42 @@ class TrainedModel(ABC):
                 name = preprocessing.features[feature]
                 known = ", ".join(preprocessing.reading.vocabularies[name][:3])
                 warnings.warn(
-                    f"{unknown:,} of {total:,} values of {name!r} are not among those that the "
-                    f"model was trained on ({known}, …); expected the same names. Spell them so.",
+                    f"{unknown:,} of {total:,} values of {name!r} do not occur in the training "
+                    f"data ({known}, …); expected the same names. Check their spelling.",
                     UnknownTokensWarning,
                     stacklevel=4,
                 )
 
 
 class TrainedClassifier(TrainedModel):
-    """Says the class of each sequence."""
+    """A model that classifies sequences."""
 
     def predict_logits(self, sequences: Any) -> Tensor:
         """Return logits (count, num_classes)."""
         return compute_logits(self.classifier, self._checked(sequences))
 
     def predict_proba(self, sequences: Any) -> Floats:
-        """Return probabilities (count, num_classes); rows add up to 1."""
+        """Return probabilities (count, num_classes); rows sum to 1."""
         return _probabilities(compute_logits(self.classifier, self._checked(sequences)))
 
     def predict(self, sequences: Any) -> Names:
-        """Return the name of each sequence's most probable class, (count,)."""
+        """Return the most probable class of each sequence, (count,)."""
         return self._names(compute_logits(self.classifier, self._checked(sequences)))
 
 
 class TrainedLabeler(TrainedModel):
-    """Says the class of each step of each sequence."""
+    """A model that classifies each time step."""
 
     def predict_logits(self, sequences: Any) -> list[Tensor]:
-        """Return logits, a tensor (time_i, num_classes) a sequence."""
+        """Return logits: one tensor (time_i, num_classes) for each sequence."""
         return self._logits(self._checked(sequences))
 
     def predict_proba(self, sequences: Any) -> list[Floats]:
-        """Return probabilities, an array (time_i, num_classes) a sequence; rows add up to 1."""
+        """Return probabilities: one array (time_i, num_classes) per sequence; rows sum to 1."""
         return [_probabilities(logits) for logits in self._logits(self._checked(sequences))]
 
     def predict(self, sequences: Any) -> list[Names]:
-        """Return the name of each step's most probable class, an array (time_i,) a sequence."""
+        """Return the most probable class of each time step: one array (time_i,) per sequence."""
         return [self._names(logits) for logits in self._logits(self._checked(sequences))]
 
     def _logits(self, sequences: Sequences) -> list[Tensor]:
@@ -228,7 +227,7 @@ def _probabilities(logits: Tensor) -> Floats:
 
 
 def trained_model(classifier: SequenceClassifier, manifest: Manifest) -> TrainedModel:
-    """Return a classifier, or a labeller of steps, as `manifest` says."""
+    """Return a `TrainedClassifier` or a `TrainedLabeler`, depending on the target."""
     kind = TrainedLabeler if manifest.model.target == "step" else TrainedClassifier
     return kind(classifier, manifest)
 

@@ -1,4 +1,4 @@
-"""Reading files that may not be what they seem: only regular files, of limited size."""
+"""Read files from untrusted folders: regular files only, of limited size."""
 
 import json
 import os
@@ -9,19 +9,19 @@ from typing import Any
 from bothways.errors import CheckpointError
 
 JSON_BYTES = 1 << 28
-"""Limit for JSON files; vocabularies of many features are the largest part of one."""
+"""Size limit of JSON files; large ones contain the vocabularies of many features."""
 
 
 def read_file(path: Path, limit_bytes: int) -> bytes:
     """Return the content of a regular file.
 
-    A pipe, a device, or a link to one is refused without waiting for it.
+    Pipes and devices, and links to them, raise an error without blocking.
 
     Parameters
     ----------
     path : Path
     limit_bytes : int
-        A larger file raises an error before it is read.
+        A larger file raises an error and is not read.
 
     Raises
     ------

@@ -25,7 +25,7 @@ _CHECKSUM = "sha256"
 
 
 def save_tensors(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:
-    """Write `tensors` and `facts` to `path`, atomically; the same content gives the same bytes.
+    """Write `tensors` and `facts` to `path` atomically; equal content gives equal bytes.
 
     Raises
     ------
@@ -47,12 +47,12 @@ def load_tensors(
     ----------
     path : Path
     limit_bytes : int
-        Largest size of the file.
+        A larger file raises an error.
 
     Raises
     ------
     CheckpointError
-        If the file is missing, damaged in any bit that matters, or not from bothways.
+        If the file is missing, damaged, or not from bothways.
     """
     content = read_file(path, limit_bytes)
     try:
@@ -65,8 +65,8 @@ def load_tensors(
         ) from None
     if _ENTRY not in metadata:
         raise CheckpointError(
-            f"{path} is a safetensors file, but not one that bothways wrote. "
-            "Expected the file model.safetensors of a bothways model."
+            f"{path} is a safetensors file of another program; expected the model.safetensors of "
+            "a bothways model. Check the path."
         )
     try:
         facts = json.loads(metadata[_ENTRY])
@@ -75,7 +75,7 @@ def load_tensors(
         expected, facts = None, {}
     if set(metadata) != {_ENTRY} or expected != _checksum(tensors, facts):
         raise CheckpointError(
-            f"{path} is damaged: its content does not have the SHA-256 that its header states. "
+            f"{path} is damaged: its content differs from the SHA-256 in its header. "
             "Restore it from a copy."
         )
     return tensors, facts

@@ -38,7 +38,7 @@ def learning_rate_at(config: TrainConfig, step: int, total_steps: int) -> float:
     References
     ----------
     cosine: Loshchilov & Hutter 2017, as `torch.optim.lr_scheduler.CosineAnnealingLR`. one_cycle:
-    Smith & Topin 2018, as `OneCycleLR` with cosine annealing, momentum left alone.
+    Smith & Topin 2018, as `OneCycleLR` with cosine annealing, with constant momentum.
     """
     peak = config.learning_rate
     if config.schedule == "constant":
@@ -53,5 +53,5 @@ def learning_rate_at(config: TrainConfig, step: int, total_steps: int) -> float:
 
 
 def _cosine(start: float, end: float, fraction: float) -> float:
-    """Go from `start` to `end` along half a cosine."""
+    """Interpolate between `start` and `end` along half a cosine."""
     return end + (start - end) * (1 + math.cos(math.pi * fraction)) / 2

@@ -1,4 +1,4 @@
-"""What a person sees while a model trains: bars on a terminal, plain lines elsewhere."""
+"""Progress of a training: bars on a terminal, lines otherwise."""
 
 import sys
 from collections.abc import Callable
@@ -10,29 +10,29 @@ from bothways.training.trainer import EpochDone, StepDone
 
 
 class Progress(Protocol):
-    """Is told what happens in training, as it happens."""
+    """Receives the events of a training."""
 
     def note(self, text: str) -> None:
-        """Take note of something about the data."""
+        """Report a note about the data."""
 
     def step(self, event: StepDone) -> None:
-        """Take note of a step."""
+        """Report a step."""
 
     def reading(self, event: StepDone, loss: float, accuracy: float) -> None:
-        """Take note of this step's loss and the epoch's accuracy so far."""
+        """Report the loss of a step and the accuracy of its epoch so far."""
 
     def epoch(self, event: EpochDone) -> None:
-        """Take note of the end of an epoch."""
+        """Report an epoch."""
 
     def evaluating(self, split: str, count: int) -> Callable[[int], None]:
-        """Take note of an evaluation; the result wants to know the rows of each batch."""
+        """Report an evaluation; the result is called with the number of sequences of each batch."""
 
     def close(self) -> None:
-        """Free the terminal."""
+        """End the output."""
 
 
 class Bars:
-    """A tqdm bar an epoch, with loss, accuracy and sequences a second."""
+    """A tqdm bar for each epoch, with loss, accuracy and sequences per second."""
 
     def __init__(self, epochs: int) -> None:
         self._epochs = epochs
@@ -43,7 +43,7 @@ class Bars:
         tqdm.write(text, file=sys.stdout)
 
     def step(self, event: StepDone) -> None:
-        """Move the bar."""
+        """Advance the bar."""
         if self._bar is None:
             self._bar = tqdm(
                 total=event.sequences,
@@ -61,13 +61,13 @@ class Bars:
             self._bar.set_postfix_str(f"loss {loss:.4f}, accuracy {accuracy:.2%}", refresh=False)
 
     def epoch(self, event: EpochDone) -> None:
-        """Leave the finished bar on the screen, with the epoch's figures."""
+        """Keep the bar of the epoch, with its metrics."""
         if self._bar is not None:
-            self._bar.set_postfix_str(_epoch_figures(event), refresh=True)
+            self._bar.set_postfix_str(_epoch_metrics(event), refresh=True)
         self.close()
 
     def evaluating(self, split: str, count: int) -> Callable[[int], None]:
-        """Show a bar that goes when it is done."""
+        """Show a bar until the evaluation is done."""
         self.close()
         bar = tqdm(total=count, desc=f"Evaluating {split}", leave=False, file=sys.stdout)
         self._bar = bar
@@ -78,14 +78,14 @@ class Bars:
         return on_batch
 
     def close(self) -> None:
-        """End the bar that is shown."""
+        """Close the current bar."""
         if self._bar is not None:
             self._bar.close()
             self._bar = None
 
 
 class Lines:
-    """Lines in the notebooks' style, for logs and pipes."""
+    """Lines as the notebooks print them, for logs and pipes."""
 
     def __init__(self, epochs: int) -> None:
         self._epochs = epochs
@@ -95,10 +95,10 @@ class Lines:
         print(text, flush=True)
 
     def step(self, event: StepDone) -> None:
-        """Say nothing."""
+        """Print nothing."""
 
     def reading(self, event: StepDone, loss: float, accuracy: float) -> None:
-        """Print a line in the notebooks' words."""
+        """Print a line as the notebooks do."""
         print(
             f"Epoch [{event.epoch}/{self._epochs}], Step [{event.step}/{event.steps}], "
             f"Loss: {loss:.4f}",
@@ -106,15 +106,15 @@ class Lines:
         )
 
     def epoch(self, event: EpochDone) -> None:
-        """Print the epoch's figures."""
+        """Print the metrics of the epoch."""
         print(
-            f"Epoch [{event.epoch}/{self._epochs}]: {_epoch_figures(event)}, "
+            f"Epoch [{event.epoch}/{self._epochs}]: {_epoch_metrics(event)}, "
             f"{event.sequences_per_second:,.0f} sequences/s",
             flush=True,
         )
 
     def evaluating(self, split: str, count: int) -> Callable[[int], None]:
-        """Say so."""
+        """Print a line."""
         print(f"Evaluating {split}: {count} sequences", flush=True)
         return lambda rows: None
 
@@ -127,7 +127,7 @@ def make_progress(epochs: int) -> Progress:
     return Bars(epochs) if sys.stdout.isatty() else Lines(epochs)
 
 
-def _epoch_figures(event: EpochDone) -> str:
+def _epoch_metrics(event: EpochDone) -> str:
     figures = [f"loss {event.loss:.4f}", f"accuracy {event.accuracy:.2%}"]
     if event.validation_accuracy is not None:
         figures.append(f"validation {event.validation_accuracy:.2%}")

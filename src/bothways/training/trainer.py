@@ -1,4 +1,4 @@
-"""The training loop: steps and epochs, and a state that can be saved at any step."""
+"""The training loop; its state can be saved and restored at any step."""
 
 import time
 from collections.abc import Iterator
@@ -33,9 +33,18 @@ _WHAT_TO_TRY = (
 
 @dataclass(frozen=True)
 class StepDone:
-    """One step has been taken: the `step`-th of `steps` in `epoch` (both from 1).
+    """A completed step.
 
-    `seen` of `sequences` have been trained on in this epoch.
+    Parameters
+    ----------
+    epoch, step : int
+        From 1.
+    steps : int
+        Steps of an epoch.
+    seen : int
+        Sequences of the epoch so far.
+    sequences : int
+        Sequences of an epoch.
     """
 
     epoch: int
@@ -47,11 +56,22 @@ class StepDone:
 
 @dataclass(frozen=True)
 class EpochDone:
-    """One epoch has ended; the figures are those of the history.
+    """A completed epoch, as in the history.
 
-    `loss` and `accuracy` run over the epoch's own training steps, and are of what has a label,
-    sequences or steps; `seconds` leave validation out; `padding_waste` is the fraction of the steps
-    computed that was padding.
+    Parameters
+    ----------
+    epoch, step : int
+        The epoch, from 1, and its number of steps.
+    loss, accuracy : float
+        Over the training batches of the epoch, while the weights change.
+    learning_rate : float
+        Of the last step.
+    seconds : float
+        Without validation.
+    sequences_per_second : float
+    padding_waste : float
+        Fraction of the computed time steps that are padding.
+    validation_loss, validation_accuracy : float, optional
     """
 
     epoch: int
@@ -77,44 +97,44 @@ class Best:
 
 @dataclass
 class _EpochTotals:
-    """What the running epoch has added up; saved with the state, so that resuming continues it."""
+    """Totals of the current epoch; part of the saved state."""
 
     loss: float = 0.0
     correct: int = 0
-    labelled: int = 0
+    labeled: int = 0
     seen: int = 0
     seconds: float = 0.0
 
 
 @dataclass
 class _Unread:
-    """A step's figures; the first two are still on the device."""
+    """Results of a step that have not been copied from the device."""
 
     loss: Tensor
     hits: Tensor
-    labelled: int
+    labeled: int
     rows: int
 
 
 class Training:
-    """The training of a model, which can be stopped and restored at any step.
+    """The training of a model; its state can be saved and restored at any step.
 
     Parameters
     ----------
     model : SequenceClassifier
         Trained in place, on its device.
-    sequences : Sequences, labelled
+    sequences : Sequences, labeled
     config : TrainConfig
     validation : Sequences, labeled, optional
         Chooses the epoch whose weights `chosen_weights` returns.
     generator : torch.Generator, optional
-        What dropout, jitter and random initial states draw from; default: a new one, seeded with
+        Generator of dropout, jitter and random initial states; default: a new one, seeded with
         `config.seed`. Its state is part of a checkpoint.
 
     Attributes
     ----------
     epoch, step : int
-        Epochs completed, and steps taken in the running one.
+        Completed epochs, and completed steps of the current epoch.
     """
 
     def __init__(
@@ -160,12 +180,12 @@ class Training:
 
     @property
     def steps_per_epoch(self) -> int:
-        """Optimizer steps in an epoch."""
+        """Number of steps in an epoch."""
         return -(-len(self._sequences) // self.config.batch_size)
 
     @property
     def finished(self) -> bool:
-        """Whether all epochs are done, or patience has run out."""
+        """Whether all epochs are done, or `patience` epochs brought no improvement."""
         if self.epoch >= self.config.epochs:
             return True
         if self.config.patience is None or self.best is None:
@@ -174,18 +194,18 @@ class Training:
 
     @property
     def learning_rate(self) -> float:
-        """Learning rate of the last step taken; before the first, that of the first."""
+        """Learning rate of the last completed step, or of the first step."""
         return self._rate_of(max(0, self.epoch * self.steps_per_epoch + self.step - 1))
 
     def events(self) -> Iterator[StepDone | EpochDone]:
-        """Train to the end; yield after each step and, after its last step, each epoch.
+        """Train to the end; yield after each step and each epoch.
 
-        The state may be saved between any two events.
+        The state may be saved after any event.
 
         Raises
         ------
         NonFiniteLossError
-            If a loss was NaN or infinite: when losses are read back, so a little later.
+            If a loss was NaN or infinite; raised when the losses are copied from the device.
         """
         self.model.draw_from(self._generator)
         try:
@@ -205,7 +225,7 @@ class Training:
             self.model.draw_from(None)
 
     def loss(self) -> float:
-        """Return the loss of the last step, reading back all losses since the last call.
+        """Return the loss of the last step, and check all losses since the last call.
 
         Raises
         ------
@@ -217,20 +237,20 @@ class Training:
 
     @property
     def running_accuracy(self) -> float:
-        """Accuracy on the training batches of the running epoch, as far as read back."""
-        return self._totals.correct / max(1, self._totals.labelled)
+        """Accuracy on the training batches of the current epoch, up to the last call of `loss`."""
+        return self._totals.correct / max(1, self._totals.labeled)
 
     def chosen_weights(self) -> dict[str, Tensor]:
-        """Return the weights to keep: the best epoch's, or without validation the last ones."""
+        """Return the weights of the best epoch or, without validation, the last weights."""
         return self._best_weights or self._evaluated_model().state_dict()
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        """Return tensors and facts from which `restore` goes on exactly as this would have.
+        """Return tensors and other values from which `restore` continues the training exactly.
 
         Raises
         ------
         NonFiniteLossError
-            If the loss or a weight has become NaN or infinite: such a state is not worth saving.
+            If the loss or a weight has become NaN or infinite.
         """
         self._read_back()
         tensors = {f"model.{name}": tensor for name, tensor in self.model.state_dict().items()}
@@ -254,7 +274,7 @@ class Training:
         return tensors, facts
 
     def restore(self, tensors: dict[str, Tensor], facts: dict[str, Any]) -> None:
-        """Go to the `state` of an earlier `Training` of the same model, data and config."""
+        """Restore the `state` of a `Training` of the same model, data and config."""
         parts: dict[str, dict[str, Tensor]] = {}
         for name, tensor in tensors.items():
             part, _, rest = name.partition(".")
@@ -275,7 +295,7 @@ class Training:
         self.best = None if facts["best"] is None else Best(**facts["best"])
 
     def _epoch_batches(self) -> list[Tensor]:
-        """Return the running epoch's batches: a function of seed and epoch alone."""
+        """Return the batches of the current epoch, which depend on the seed and the epoch only."""
         generator = torch.Generator().manual_seed(self.config.seed * 1_000_003 + self.epoch)
         lengths, batch_size = self._sequences.lengths, self.config.batch_size
         return shuffled_batches(lengths, batch_size, generator, self._odds)
@@ -285,13 +305,13 @@ class Training:
         config = self.config
         batch = self._sequences.batch(indices)
         assert batch.labels is not None  # a Dataset has checked
-        labelled = int((batch.labels != IGNORED).sum())
+        labeled = int((batch.labels != IGNORED).sum())
         batch = batch.to(self.device)
         for group in self._optimizer.param_groups:
             group["lr"] = self._rate_of(self.epoch * self.steps_per_epoch + self.step)
         with self._autocast():
             logits = self.model(batch.inputs, batch.lengths).float()
-        loss = self._loss(logits, batch) / labelled
+        loss = self._loss(logits, batch) / labeled
         self._optimizer.zero_grad()
         loss.backward()
         if config.gradient_clip is not None:
@@ -300,14 +320,14 @@ class Training:
         if self._average is not None:
             self._average.update_parameters(self.model)
         hits = (logits.detach().argmax(dim=-1) == batch.labels).sum()
-        self._unread.append(_Unread(loss.detach(), hits, labelled, len(indices)))
+        self._unread.append(_Unread(loss.detach(), hits, labeled, len(indices)))
         self._totals.seconds += time.perf_counter() - started
 
     def _loss(self, logits: Tensor, batch: SequenceBatch) -> Tensor:
-        """Return the sum of the cross entropies of all that has a label, each with its weight.
+        """Return the weighted sum of the cross entropies of all labels.
 
-        Weights have the mean 1 over the training set. Divided by the count, not by the weights'
-        sum, the loss lets a batch of heavy rows pull more than one of light rows.
+        The weights have mean 1 over the training part. The caller divides by the number of labels,
+        not by the sum of the weights, so that a batch of heavy sequences counts more.
         """
         assert batch.labels is not None
         labels, smoothing = batch.labels, self.config.label_smoothing
@@ -335,7 +355,7 @@ class Training:
     def _read_back(self) -> None:
         if not self._unread:
             return
-        started = time.perf_counter()  # on a GPU, this is where the steps are waited for
+        started = time.perf_counter()  # a GPU finishes the steps here
         losses = torch.stack([step.loss for step in self._unread]).tolist()
         first = self.step - len(losses)
         for n, loss in enumerate(losses, start=first + 1):
@@ -344,9 +364,9 @@ class Training:
                     f"loss is {loss} in epoch {self.epoch + 1}, step {n}; expected a finite "
                     f"number. {_WHAT_TO_TRY.format(self.config.learning_rate)}"
                 )
-            self._totals.loss += loss  # one by one: the same sum whenever it is read
+            self._totals.loss += loss  # one by one: the sum does not depend on when it is read
         self._totals.correct += int(torch.stack([step.hits for step in self._unread]).sum())
-        self._totals.labelled += sum(step.labelled for step in self._unread)
+        self._totals.labeled += sum(step.labeled for step in self._unread)
         self._totals.seen += sum(step.rows for step in self._unread)
         self._last_loss = losses[-1]
         self._unread.clear()
@@ -370,7 +390,7 @@ class Training:
             epoch=self.epoch,
             step=len(batches),
             loss=totals.loss / len(batches),
-            accuracy=totals.correct / totals.labelled,
+            accuracy=totals.correct / totals.labeled,
             learning_rate=rate,
             seconds=totals.seconds,
             sequences_per_second=totals.seen / totals.seconds,
