@@ -1,21 +1,16 @@
 """Killed at any moment, or short of room, a run that is resumed ends with the same weights."""
 
-import multiprocessing
-import os
 import random
 import re
-import resource
 import shutil
 import signal
 import subprocess
-import sys
 import time
-from functools import partial
 
 import numpy as np
 import pytest
+from commands import run_command, start_command
 
-from bothways.cli.main import app
 from bothways.training.history import read_history
 
 SETTINGS = {
@@ -35,16 +30,10 @@ OPTIONS = ["--threads=1", "--recipe=default", *CHOSEN]
 WEIGHTS_BYTES = 80_000
 CHECKPOINT_BYTES = 4 * WEIGHTS_BYTES  # weights, their average and Adam's two moments
 
-# A child forked from a process that has imported torch starts in a tenth of a second.
-FORKS = multiprocessing.get_context("forkserver")
-FORKS.set_forkserver_preload(
-    ["pytest", "torch._dynamo", "bothways.cli.print_metrics", "bothways.training.run"]
-)
-
 
 @pytest.fixture(scope="module")
 def undisturbed(request, tmp_path_factory):
-    """Return a data set, padded or ragged, and the folder of a run on it that nothing disturbed."""
+    """Return a dataset, padded or ragged, and the folder of an uninterrupted run on it."""
     data = tmp_path_factory.mktemp(request.param) / "data.npz"
     generator = np.random.default_rng(0)
     arrays = {}
@@ -57,33 +46,15 @@ def undisturbed(request, tmp_path_factory):
             arrays[f"{prefix}lengths"] = generator.integers(3, 13, count)
     np.savez(data, **arrays)
     folder = data.with_name("undisturbed")
-    run_command("train", data, "--out", folder, *OPTIONS, check=True)
+    finish(data, folder, data.with_name("log"))
     return data, folder
 
 
-def run_command(*arguments, **options):
-    """Run the command in a process of its own, as a user does."""
-    command = [sys.executable, "-m", "bothways", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, **options)
-
-
-def be_command(arguments, log):
-    """Be the command, in a forked child."""
-    with log.open("wb") as file:
-        os.dup2(file.fileno(), sys.stdout.fileno())
-        os.dup2(file.fileno(), sys.stderr.fileno())
-    app(arguments)
-
-
 def start(data, folder, log):
-    """Start the run in a forked child, or go on with it."""
+    """Start the run in a child process, or resume it."""
     if folder.exists():
-        arguments = ["train", str(folder), "--resume"]
-    else:
-        arguments = ["train", str(data), "--out", str(folder), *OPTIONS]
-    process = FORKS.Process(target=be_command, args=(arguments, log))
-    process.start()
-    return process
+        return start_command("train", folder, "--resume", output=log)
+    return start_command("train", data, "--out", folder, *OPTIONS, output=log)
 
 
 def finish(data, folder, log):
@@ -93,7 +64,7 @@ def finish(data, folder, log):
 
 
 def kill(moment, line, pause, data, folder, log):
-    """Start or go on, kill at the moment after that line of the history; say whether it hit."""
+    """Start or resume, kill at the moment after that line of the history; return if it hit."""
     if moment == "appearance":
         shutil.rmtree(folder, ignore_errors=True)
     checkpoint = folder / "checkpoints" / "training.safetensors.tmp"
@@ -148,10 +119,8 @@ def assert_same_run(folder, expected):
 
 
 @pytest.mark.parametrize("undisturbed", ["padded", "ragged"], indirect=True)
-def test_a_run_killed_again_and_again_ends_the_same(tmp_path, undisturbed):
+def test_a_run_killed_again_and_again_ends_the_same(tmp_path, undisturbed, seed):
     data, expected = undisturbed
-    seed = time.time_ns()
-    print(f"seed of the moments: {seed}")
     chance = random.Random(seed)
     moments = ["write"] * 5 + ["step"] * 7
     chance.shuffle(moments)
@@ -189,15 +158,15 @@ def test_a_full_disk_costs_nothing_once_there_is_room(tmp_path, undisturbed):
 def test_a_checkpoint_that_may_not_grow_costs_nothing_once_it_may(tmp_path, undisturbed):
     data, expected = undisturbed
     size = CHECKPOINT_BYTES + WEIGHTS_BYTES // 2  # the best epoch's weights do not fit as well
-    limit = partial(resource.setrlimit, resource.RLIMIT_FSIZE, (size, size))
-    failed = run_command("train", data, "--out", tmp_path / "run", *OPTIONS, preexec_fn=limit)
+    limit = f"import resource; resource.setrlimit(resource.RLIMIT_FSIZE, ({size}, {size}))"
+    failed = run_command("train", data, "--out", tmp_path / "run", *OPTIONS, before=limit)
     assert_failed_in_one_line(failed, "File too large")
     finish(data, tmp_path / "run", tmp_path / "log")
     assert_same_run(tmp_path / "run", expected)
 
 
 def mount(*arguments):
-    """Say whether `mount` could do it."""
+    """Return whether `mount` succeeded."""
     if shutil.which("mount") is None:
         return False
     return subprocess.run(["mount", *arguments], capture_output=True).returncode == 0

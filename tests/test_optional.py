@@ -5,6 +5,7 @@ import sys
 
 import numpy as np
 import pytest
+from commands import run_command
 
 from bothways.errors import MissingDependencyError
 from bothways.optional import require
@@ -18,37 +19,36 @@ PACKAGES = {
     "polars": None,
     "aeon": None,
 }
-COMMANDS = [
-    "--help",
-    "recipes",
-    "train waves.npz --out new --set epochs=1",
-    "train waves.csv --out new --set epochs=1",
-    "train images --out new --set epochs=1",
-    "inspect waves.npz",
-    "inspect waves.csv",
-    "inspect run",
-    "evaluate run",
-    "predict run waves.npz",
-    "predict run picture.png",
-    "compare waves.npz --rounds 1 --set epochs=1",
-    "bench --warm",
-]
+NEEDS = {
+    "--help": (),
+    "recipes": (),
+    "train waves.npz --out new --set epochs=1": (),
+    "train waves.csv --out new --set epochs=1": ("pyarrow",),
+    "train images --out new --set epochs=1": ("PIL",),
+    "inspect waves.npz": (),
+    "inspect waves.csv": ("pyarrow",),
+    "inspect run": (),
+    "evaluate run": (),
+    "predict run waves.npz": (),
+    "predict pictures picture.png": ("PIL",),
+    "compare waves.npz --rounds 1 --set epochs=1": ("sklearn", "scipy"),
+    "bench --warm": (),
+}
+"""Each command, and the packages without which it cannot work."""
+
 BLOCKED = """
-import sys
 class Blocked:
     def find_spec(self, name, path=None, target=None):
         if name.partition(".")[0] == {package!r}:
             raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
+assert {package!r} not in sys.modules
 sys.meta_path.insert(0, Blocked())
-from bothways.cli.main import main
-sys.argv = ["bothways", *{command!r}.split()]
-main()
 """
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """Return a folder with data of several formats and a trained model."""
+    """Return a folder with data of several formats and two trained models."""
     from PIL import Image
 
     folder = tmp_path_factory.mktemp("optional")
@@ -65,56 +65,49 @@ def folder(tmp_path_factory):
     for n in range(8):
         own = folder / "images" / "ab"[n % 2]
         own.mkdir(parents=True, exist_ok=True)
-        pixels = rng.integers(0, 256, (8, 8)).astype(np.uint8)
+        pixels = rng.integers(0, 256, (28, 28)).astype(np.uint8)
         Image.fromarray(pixels).save(own / f"{n}.png")
-    Image.fromarray(np.full((8, 8), 7, np.uint8)).save(folder / "picture.png")
-    run(folder, None, "train waves.npz --out run --set epochs=1")
+    Image.fromarray(np.eye(28, dtype=np.uint8) * 255).save(folder / "picture.png")
+    for command in ("waves.npz --out run", "images --out pictures"):
+        result = run(folder, None, f"train {command} --set epochs=1")
+        assert result.returncode == 0, result.stderr
     return folder
 
 
 def run(folder, package, command):
-    code = BLOCKED.format(package=package or "no_such_package", command=command)
-    arguments = [sys.executable, "-W", "ignore", "-c", code]
-    return subprocess.run(arguments, cwd=folder, capture_output=True, text=True, timeout=120)
+    before = BLOCKED.format(package=package or "no_such_package")
+    return run_command(*command.split(), folder=folder, before=before)
 
 
-@pytest.mark.parametrize("command", COMMANDS)
-@pytest.mark.parametrize("package", PACKAGES)
-@pytest.mark.slow  # a hundred processes; the commands that do need a package are tested below
-def test_a_command_works_or_names_the_extra(folder, package, command, tmp_path):
-    command = command.replace("--out new", f"--out {tmp_path / 'new'}")
-    result = run(folder, package, command)
-    if result.returncode == 0:
-        return
-    assert result.returncode == 2, result.stderr
+def check(folder, package, command, new):
+    result = run(folder, package, command.replace("--out new", f"--out {new}"))
     assert "Traceback" not in result.stderr
-    if "picture.png" not in command or "not installed" in result.stderr:
-        assert f"pip install 'bothways[{PACKAGES[package]}]'" in result.stderr
-    assert len(result.stderr.strip().splitlines()[-1:]) == 1
+    if package not in NEEDS[command]:
+        assert result.returncode == 0, result.stderr
+    else:
+        assert result.returncode == 2
+        (line,) = [line for line in result.stderr.splitlines() if "not installed" in line]
+        assert f"Run: pip install 'bothways[{PACKAGES[package]}]'" in line
 
 
-MISSING = [
-    ("PIL", "train images --out new"),
-    ("PIL", "predict run picture.png"),
-    ("pyarrow", "train waves.csv --out new"),
-    ("pyarrow", "inspect waves.csv"),
-    ("sklearn", "compare waves.npz"),
-    ("scipy", "compare waves.npz --rounds 2 --set epochs=1"),
+@pytest.mark.parametrize("command", NEEDS)
+@pytest.mark.parametrize("package", PACKAGES)
+@pytest.mark.slow  # a hundred processes
+def test_a_command_works_or_names_the_extra(folder, package, command, tmp_path):
+    check(folder, package, command, tmp_path / "new")
+
+
+NEEDED = [(package, command) for command, packages in NEEDS.items() for package in packages]
+OTHERS = [
+    ("PIL", "inspect waves.csv"),
+    ("pyarrow", "inspect waves.npz"),
+    ("sklearn", "recipes"),
 ]
-WORKING = [("PIL", "inspect waves.csv"), ("pyarrow", "inspect waves.npz"), ("sklearn", "recipes")]
 
 
-@pytest.mark.parametrize(("package", "command"), WORKING)
-def test_what_needs_no_package_works_without_it(folder, package, command):
-    assert run(folder, package, command).returncode == 0
-
-
-@pytest.mark.parametrize(("package", "command"), MISSING)
-def test_what_needs_a_package_says_so_in_one_line(folder, package, command):
-    result = run(folder, package, command)
-    assert result.returncode == 2
-    (line,) = [line for line in result.stderr.splitlines() if "not installed" in line]
-    assert f"Run: pip install 'bothways[{PACKAGES[package]}]'" in line
+@pytest.mark.parametrize(("package", "command"), NEEDED + OTHERS)
+def test_a_command_says_what_it_needs(folder, package, command, tmp_path):
+    check(folder, package, command, tmp_path / "new")
 
 
 def test_the_estimators_name_their_extra(folder):

@@ -2,13 +2,11 @@
 
 import json
 import os
-import shutil
-import subprocess
-import sys
 
 import hypothesis.strategies as st
 import pytest
 import torch
+from commands import run_command
 from hypothesis import HealthCheck, given, settings
 
 from bothways import ModelConfig, SequenceClassifier, TrainedClassifier, load
@@ -136,8 +134,7 @@ def test_only_regular_files_are_read(folder, name, kind):
     else:
         os.mkfifo(folder / "pipe")
         path.symlink_to(folder / "pipe")
-    command = [sys.executable, "-m", "bothways", "inspect", folder]
-    result = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    result = run_command("inspect", folder, timeout=20)
     assert result.returncode == 2
     assert result.stderr.count("\n") == 1
     assert "is not a regular file" in result.stderr
@@ -197,8 +194,7 @@ def test_weight_bytes_are_those_of_the_parameters(cell, bidirectional, options):
 
 def test_the_setting_is_refused_on_the_command_line(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    command = [sys.executable, "-m", "bothways", "train", "mnist", "--set", "hidden_size=100000000"]
-    result = subprocess.run(command, capture_output=True, text=True, timeout=100)
+    result = run_command("train", "mnist", "--set", "hidden_size=100000000")
     assert result.returncode == 2
     assert "hidden_size is 100000000" in result.stderr
     assert result.stderr.count("\n") == 1
@@ -210,8 +206,6 @@ def test_damaged_runs_are_refused_in_one_line(tmp_path, name):
     run = tmp_path / "run"
     (run / "checkpoints").mkdir(parents=True)
     (run / "checkpoints" / name).write_bytes(b"[" * 200_000)
-    command = [sys.executable, "-m", "bothways", "train", run, "--resume"]
-    result = subprocess.run(command, capture_output=True, text=True, timeout=100)
+    result = run_command("train", run, "--resume")
     assert result.returncode == 2
     assert result.stderr.count("\n") == 1
-    shutil.rmtree(run)

@@ -20,7 +20,7 @@ EXPECTED_FAILURES = {
 
 
 @parametrize_with_checks(
-    [RecurrentClassifier(hidden_size=16, num_layers=1, epochs=30)],
+    [RecurrentClassifier(hidden_size=16, num_layers=1, epochs=10, learning_rate=0.01)],
     expected_failed_checks=lambda _: EXPECTED_FAILURES,
 )
 def test_scikit_learns_checks(estimator, check):
@@ -91,8 +91,15 @@ def test_pipeline_grid_search_and_cross_validation():
     boxed[:] = X
     halved = FunctionTransformer(lambda some: [values[::2] for values in some])
     assert cross_val_score(make_pipeline(halved, small(epochs=40)), boxed, y, cv=2).mean() > 0.7
-    search = GridSearchCV(small(), {"cell": ["gru", "rnn"]}, cv=2).fit(boxed, y)
-    assert search.best_params_["cell"] in ("gru", "rnn")
+    grid = {"learning_rate": [1e-6, 0.01], "settings": [{"cell": "rnn"}, {"cell": "lstm"}]}
+    search = GridSearchCV(small(), grid, cv=2).fit(boxed, y)  # the first of equals is the best
+    assert search.best_params_["learning_rate"] == 0.01
+    assert search.best_score_ > 0.9
+    assert search.cv_results_["mean_test_score"][:2].max() < 0.8  # hardly trained
+    best = search.best_estimator_.model_.manifest
+    assert best.model.cell == search.best_params_["settings"]["cell"]
+    assert best.provenance["training"]["learning_rate"] == 0.01
+    assert search.score(*spirals(40, seed=1)) > 0.9
 
 
 def test_clones_and_pickles_and_is_reproducible():
@@ -114,7 +121,20 @@ def test_weights_count():
     assert fitted.score(X, y) > 0.9
     heavy = small(class_weight={"left": 50.0}).fit(X + X, np.r_[y, flipped])
     assert (heavy.predict(X) == "left").all()
-    assert small(class_weight="balanced").fit(X, y).n_iter_ == 15
+
+
+def test_balanced_class_weights_are_those_of_the_frequencies():
+    X, y = spirals(40)
+    X, y = X[:24], y[:24]
+    y[:6] = "up"  # 3 of 12 left, 3 of 12 right
+    counts = {name: int((y == name).sum()) for name in ("left", "right", "up")}
+    weights = {name: 24 / (3 * count) for name, count in counts.items()}
+    balanced, told, plain = (
+        small(epochs=3, class_weight=chosen).fit(X, y).predict_proba(X)
+        for chosen in ("balanced", weights, None)
+    )
+    np.testing.assert_array_equal(balanced, told)
+    assert np.abs(balanced - plain).max() > 0.01
 
 
 def test_progress_is_shown_on_request(capsys):

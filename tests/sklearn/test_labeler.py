@@ -10,7 +10,7 @@ from bothways.errors import ConfigError, DataError, ShapeError
 
 
 def waves(count, seed=0):
-    """Return noisy square waves, labelled high and low, and nothing where they change."""
+    """Return noisy square waves, labeled high and low, and nothing where they change."""
     generator = np.random.default_rng(seed)
     X, y = [], []
     for _ in range(count):
@@ -22,15 +22,15 @@ def waves(count, seed=0):
     return X, y
 
 
-def small_labeller(**settings):
+def small_labeler(**settings):
     return RecurrentLabeler(
         **{"hidden_size": 8, "num_layers": 1, "epochs": 15, "random_state": 0} | settings
     )
 
 
-def test_a_labeller_labels_each_step():
+def test_a_labeler_labels_each_step():
     X, y = waves(40)
-    fitted = small_labeller().fit(X, y)
+    fitted = small_labeler().fit(X, y)
     assert fitted.classes_.tolist() == ["high", "low"]
     others, truth = waves(20, seed=1)
     assert fitted.score(others, truth) > 0.9
@@ -42,56 +42,83 @@ def test_a_labeller_labels_each_step():
     assert fitted.score(others, truth) == pytest.approx(right[known].mean())
 
 
-def test_a_labeller_is_an_estimator(tmp_path):
+def test_a_labeler_is_an_estimator(tmp_path):
     X, y = waves(20)
-    fitted = small_labeller().fit(X, y)
+    fitted = small_labeler().fit(X, y)
     again = clone(fitted).fit(X, y)
     for mine, other in zip(fitted.predict_proba(X), again.predict_proba(X), strict=True):
         np.testing.assert_array_equal(mine, other)
     restored = pickle.loads(pickle.dumps(fitted))
     np.testing.assert_array_equal(restored.predict(X)[3], fitted.predict(X)[3])
-    search = GridSearchCV(small_labeller(epochs=2), {"hidden_size": [2, 4]}, cv=2).fit(X, y)
-    assert search.best_params_["hidden_size"] in (2, 4)
     fitted.model_.save(tmp_path / "model")
     loaded = load(tmp_path / "model")
     np.testing.assert_array_equal(loaded.predict(X)[0], fitted.predict(X)[0])
 
 
+def test_grid_search_finds_the_setting_that_learns():
+    X, y = waves(20)
+    grid = {"learning_rate": [1e-6, 0.01]}  # the first of equals is the best
+    search = GridSearchCV(small_labeler(), grid, cv=2).fit(X, y)
+    assert search.best_params_ == {"learning_rate": 0.01}
+    untrained, trained = search.cv_results_["mean_test_score"]
+    assert untrained < 0.7
+    assert trained == search.best_score_ > 0.9
+    best = search.best_estimator_
+    assert best.model_.manifest.provenance["training"]["learning_rate"] == 0.01
+    assert search.score(*waves(10, seed=1)) == best.score(*waves(10, seed=1)) > 0.9
+
+
 @pytest.mark.parametrize("ignored", [None, "", np.nan, -1])
 def test_ignored_steps_do_not_count(ignored):
+    """Neither in training, where their labels leave no trace, nor in the score."""
     X, y = waves(12)
-    for labels in y:
-        labels[::2] = ignored
-    fitted = small_labeller(epochs=2).fit(X, y)
+    numbers = [np.where(labels == "high", 0, 1) for labels in y]
+    for labels, own in zip(y, numbers, strict=True):
+        own[[label is None for label in labels]] = -1
+        labels[[label is None for label in labels]] = ignored
+        labels[::3] = ignored
+        own[::3] = -1
+    fitted = small_labeler(epochs=2).fit(X, y)
     assert fitted.classes_.tolist() == ["high", "low"]
-    changed = [values.copy() for values in y]
-    for labels in changed:
-        labels[1::4] = ignored
-    assert fitted.score(X, changed) != fitted.score(X, y)
-    numbers = [np.where(labels == "high", 1, 0) for labels in y]
-    for own, labels in zip(numbers, y, strict=True):
-        own[[label not in ("high", "low") for label in labels]] = -1
-    numbered = small_labeller(epochs=2).fit(X, numbers)
+    numbered = small_labeler(epochs=2).fit(X, numbers)
     assert numbered.classes_.tolist() == [0, 1]
+    for mine, other in zip(fitted.predict_proba(X), numbered.predict_proba(X), strict=True):
+        np.testing.assert_array_equal(mine, other)
+    known = np.concatenate(numbers) >= 0
+    right = np.concatenate(numbered.predict(X)) == np.concatenate(numbers)
+    assert fitted.score(X, y) == numbered.score(X, numbers) == right[known].mean()
+    others = [np.where(own < 0, 1, own) for own in numbers]
+    counted = small_labeler(epochs=2).fit(X, others)
+    assert np.abs(counted.predict_proba(X)[0] - numbered.predict_proba(X)[0]).max() > 1e-4
 
 
 def test_weights_of_classes_and_sequences_count_for_steps():
     X, y = waves(20)
     flipped = [np.array([{"high": "low", "low": "high"}.get(n) for n in own]) for own in y]
-    heavy = small_labeller(class_weight={"high": 50.0}).fit(X + X, y + flipped)
+    heavy = small_labeler(class_weight={"high": 50.0}).fit(X + X, y + flipped)
     assert {label for own in heavy.predict(X) for label in own} == {"high"}
     weights = np.r_[np.ones(20), np.full(20, 0.01)]
-    assert small_labeller().fit(X + X, y + flipped, weights).score(X, y) > 0.9
-    assert small_labeller(class_weight="balanced").fit(X, y).score(X, y) > 0.9
+    assert small_labeler().fit(X + X, y + flipped, weights).score(X, y) > 0.9
+    rare = [np.where(np.arange(len(own)) % 4 > 0, own, "rare") for own in y]
+    names, counts = np.unique(
+        [n for n in np.concatenate(rare) if n is not None], return_counts=True
+    )
+    told = dict(zip(names, counts.sum() / (3 * counts), strict=True))
+    balanced, same, plain = (
+        small_labeler(epochs=2, class_weight=chosen).fit(X, rare).predict_proba(X)[0]
+        for chosen in ("balanced", told, None)
+    )
+    np.testing.assert_array_equal(balanced, same)
+    assert np.abs(balanced - plain).max() > 1e-3
 
 
 def test_labels_that_do_not_fit_are_named():
     X, y = waves(6)
     with pytest.raises(ShapeError, match=r"y\[2\] has shape \(3,\) but X\[2\] has"):
-        small_labeller().fit(X, [*y[:2], y[2][:3], *y[3:]])
+        small_labeler().fit(X, [*y[:2], y[2][:3], *y[3:]])
     with pytest.raises(DataError, match="y has 5 entries but X has 6 sequences"):
-        small_labeller().fit(X, y[:5])
+        small_labeler().fit(X, y[:5])
     with pytest.raises(DataError, match="y has no label"):
-        small_labeller().fit(X, [np.full(len(values), -1) for values in X])
+        small_labeler().fit(X, [np.full(len(values), -1) for values in X])
     with pytest.raises(ConfigError, match="readout is 'mean' but the labels of X are of steps"):
-        small_labeller(readout="mean").fit(X, y)
+        small_labeler(readout="mean").fit(X, y)
