@@ -94,6 +94,25 @@ def test_tokens_that_only_the_test_part_has_are_unknown(tmp_path):
     assert int(apart.test.batch([0]).inputs[0, 0, column]) == UNKNOWN
 
 
+def test_reading_renumbers_shared_steps_once(tmp_path, monkeypatch):
+    """The test part that is held out of the training part shares its steps, in one new file."""
+    found = cases(40, rare="refund")
+    path = write(tmp_path / "x.csv", found)
+    calls = []
+    real = Sequences.renumber
+    monkeypatch.setattr(
+        Sequences, "renumber", lambda self, numbers: calls.append(numbers) or real(self, numbers)
+    )
+    lost = False
+    for seed in range(8):
+        calls.clear()
+        dataset = open_dataset(path, DataOptions(**OPTIONS, test_fraction=0.5, split_seed=seed))
+        assert dataset.train.steps is dataset.test.steps
+        lost |= bool(calls)
+        assert len(calls) <= 1
+    assert lost
+
+
 def write_text(folder, found):
     write(folder / "written.csv", found)
     return (folder / "written.csv").read_text()

@@ -77,7 +77,7 @@ class _Collected:
         number = {name: n for n, name in enumerate(classes)}
         numbers = np.array([number.get(label, IGNORED) for label in self._codes], np.int32)
         labels = torch.from_numpy(numbers[np.concatenate(self._labels)])
-        steps, file = self.values.finish()
+        steps, in_file = self.values.finish()
         lengths = torch.tensor(self.values.lengths)
         return Sequences(
             steps,
@@ -86,7 +86,7 @@ class _Collected:
             labels=labels.long() if self._options.target == "sequence" else None,
             step_labels=labels if self._options.target == "step" else None,
             groups=None if groups is None else torch.tensor([groups[g] for g in self.groups]),
-            file=file,
+            in_file=in_file,
         )
 
 

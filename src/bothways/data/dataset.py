@@ -4,6 +4,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import torch
 
@@ -205,12 +206,12 @@ def without_copies(name: str, training: Sequences, held_out: Sequences) -> Seque
 
 
 def with_trained_vocabularies(dataset: Dataset) -> Dataset:
-    """Return the data set with the vocabularies of its training part alone.
+    """Return the dataset with the categories of its training part only.
 
-    Tokens that only other parts have become unknown, as they will be in use: their numbers are
-    changed in the steps, in place, so nobody else may hold these.
+    Categories that occur only in other parts become unknown, as they will be to the model, and the
+    remaining ones are renumbered.
     """
-    kept = {}
+    kept, numbers = {}, {}
     for name, tokens in dataset.vocabularies.items():
         feature = dataset.features.index(name)
         occurs = torch.zeros(len(tokens) + 1, dtype=torch.bool)
@@ -218,9 +219,11 @@ def with_trained_vocabularies(dataset: Dataset) -> Dataset:
             occurs[steps[:, feature].long()] = True
         occurs[UNKNOWN] = False
         if not bool(occurs[1:].all()):
-            renumbered = torch.where(occurs, occurs.cumsum(0), UNKNOWN)
-            stores = {id(part.steps): part for part in dataset.parts.values()}
-            for part in stores.values():
-                part.renumber(feature, renumbered)
+            numbers[feature] = torch.where(occurs, occurs.cumsum(0), UNKNOWN)
         kept[name] = tuple(t for t, kept in zip(tokens, occurs[1:].tolist(), strict=True) if kept)
-    return replace(dataset, vocabularies=kept)
+    parts: dict[str, Any] = {}
+    if numbers:
+        stores = {id(part.steps): part for part in dataset.parts.values()}  # parts may share steps
+        new = {key: part.renumber(numbers).steps for key, part in stores.items()}
+        parts = {n: replace(part, steps=new[id(part.steps)]) for n, part in dataset.parts.items()}
+    return replace(dataset, vocabularies=kept, **parts)

@@ -1,8 +1,4 @@
-"""Where steps are kept while they are read: in memory, or beyond a limit in a file that is mapped.
-
-A mapped tensor is used as any other. What was looked at counts as memory of the process until it
-is released, so whoever reads much says how much: see `StepFile.touch`.
-"""
+"""Store the steps of sequences in memory or, beyond a limit, in a memory-mapped temporary file."""
 
 import mmap
 import os
@@ -17,43 +13,21 @@ from torch import Tensor
 
 from bothways.errors import DataError
 
-RELEASE_BYTES = 1 << 25
-"""So much of a file stays in memory after it was looked at."""
-
 Array = np.ndarray[Any, np.dtype[Any]]
 
 
-class StepFile:
-    """Steps in an unnamed temporary file, mapped into memory; it goes with the process.
+class StepWriter:
+    """Collect the steps of sequences in memory until `spill` moves them to a temporary file.
 
-    Parameters
-    ----------
-    file : binary file
-        float32, row by row.
-    input_size : int
-        Features of a step.
+    The file has no name and is deleted when neither the writer nor its tensor exists any more.
 
     Attributes
     ----------
-    steps : float32 Tensor (total_steps, input_size)
+    lengths : list of int
+        Number of steps of each sequence.
+    held_bytes : int
+        Size of the steps that are in memory.
     """
-
-    def __init__(self, file: IO[bytes], input_size: int) -> None:
-        self._map = mmap.mmap(file.fileno(), 0)
-        self.steps = torch.frombuffer(self._map, dtype=torch.float32).view(-1, input_size)
-        self._touched = 0
-
-    def touch(self, size_bytes: int) -> None:
-        """Take note that so much has been looked at, and let go of it if it is much."""
-        self._touched += size_bytes
-        if self._touched > RELEASE_BYTES:
-            self._touched = 0
-            if hasattr(mmap, "MADV_DONTNEED"):  # the file keeps them
-                self._map.madvise(mmap.MADV_DONTNEED)
-
-
-class StepWriter:
-    """Takes sequences one by one, and keeps them in memory until it is told to `spill`."""
 
     def __init__(self) -> None:
         self._held: list[Array] = []
@@ -63,19 +37,19 @@ class StepWriter:
         self.held_bytes = 0
 
     def append(self, values: Array) -> None:
-        """Take the steps of a sequence, float32 (time, input_size)."""
+        """Add the steps of one sequence, float32 (time, input_size)."""
         self._held.append(values)
         self._input_size = values.shape[1]
         self.lengths.append(len(values))
         self.held_bytes += values.nbytes
 
     def spill(self) -> None:
-        """Move what is held in memory to the end of a temporary file.
+        """Move the steps in memory to the end of the temporary file.
 
         Raises
         ------
         DataError
-            If there is no room for it.
+            If the file cannot be written.
         """
         if not self._held:
             return
@@ -90,25 +64,34 @@ class StepWriter:
                     left = left[self._file.write(left) :]
         except OSError as error:
             raise DataError(
-                f"steps that exceed the memory cannot be kept in {folder}: {error.strerror}; "
-                "expected a folder with room for them all. Name it with TMPDIR, or allow more with "
-                "--memory."
+                f"steps that exceed the memory limit cannot be written to {folder}: "
+                f"{error.strerror}; expected a folder with room for all of them. Set TMPDIR to "
+                "one, or allow more memory with --memory."
             ) from None
         self._held, self.held_bytes = [], 0
 
-    def finish(self) -> tuple[Tensor, StepFile | None]:
-        """Return all steps end to end, and the file they are in unless they are in memory."""
+    def finish(self) -> tuple[Tensor, bool]:
+        """Return all steps.
+
+        Returns
+        -------
+        steps : float32 Tensor (total_steps, input_size)
+        in_file : bool
+            Whether the tensor is mapped from the file. The kernel reads its pages on access and
+            drops them when memory is short, so they need no memory that other processes could use.
+        """
         if self._file is None:
-            return torch.from_numpy(np.concatenate(self._held)), None
+            return torch.from_numpy(np.concatenate(self._held)), False
         self.spill()
-        file = StepFile(self._file, self._input_size)
-        return file.steps, file
+        mapped = mmap.mmap(self._file.fileno(), 0)
+        return torch.frombuffer(mapped, dtype=torch.float32).view(-1, self._input_size), True
 
 
 def roomy_folder() -> str:
-    """Return TMPDIR or, where that is not set, a folder that is not memory itself, as /tmp may be.
+    """Return the folder for temporary files: TMPDIR, or else one that is on a disk.
 
-    TMPDIR is not replaced by another folder where it cannot be written to.
+    /tmp is often in memory, so /var/tmp is preferred. A TMPDIR that cannot be written to is not
+    replaced by another folder.
     """
     roomy = Path("/var/tmp")
     return os.environ.get("TMPDIR") or (str(roomy) if roomy.is_dir() else tempfile.gettempdir())

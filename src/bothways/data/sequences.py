@@ -8,7 +8,7 @@
 """
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, NamedTuple, Self
@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from bothways.config import Target
-from bothways.data.mapped_steps import StepFile
+from bothways.data.mapped_steps import StepWriter
 from bothways.data.validation import checked_floats, checked_labels, checked_offsets
 from bothways.errors import DataError, ShapeError
 from bothways.kernels.lengths import checked_lengths
@@ -89,8 +89,8 @@ class Sequences:
         Sequences of one group, a person's for example, must not be on both sides of a split.
     step_labels : int32 Tensor (total_steps,), optional
         In place of `labels`: a class for each step, or `IGNORED`.
-    file : StepFile, optional
-        Where `steps` are if not in memory.
+    in_file : bool
+        Whether `steps` is mapped from a temporary file; see `bothways.data.mapped_steps`.
 
     See Also
     --------
@@ -104,7 +104,7 @@ class Sequences:
     weights: Tensor | None = None
     groups: Tensor | None = None
     step_labels: Tensor | None = None
-    file: StepFile | None = None
+    in_file: bool = False
 
     @classmethod
     def from_arrays(cls, arrays: Sequence[Any], labels: Any = None) -> Self:
@@ -273,7 +273,6 @@ class Sequences:
         if self._is_table:
             row = starts // longest
             inputs = self.steps.view(-1, longest, self.input_size).index_select(0, row)
-            self._touch(inputs)
             if self.step_labels is not None:
                 labels = self.step_labels.view(-1, longest).index_select(0, row).long()
             return SequenceBatch(inputs, lengths, labels, weights)
@@ -283,7 +282,6 @@ class Sequences:
         rows = rows.masked_fill(is_padding, 0).flatten()
         inputs = self.steps.index_select(0, rows).view(len(starts), longest, -1)
         inputs.masked_fill_(is_padding[:, :, None], 0.0)
-        self._touch(inputs)
         if self.step_labels is not None:
             labels = self.step_labels.index_select(0, rows).long().view_as(is_padding)
             labels.masked_fill_(is_padding, IGNORED)
@@ -292,10 +290,6 @@ class Sequences:
     @property
     def _chunk_steps(self) -> int:
         return max(1, CHUNK_VALUES // self.input_size)
-
-    def _touch(self, looked_at: Tensor) -> None:
-        if self.file is not None:
-            self.file.touch(looked_at.nbytes)
 
     @cached_property
     def _is_table(self) -> bool:
@@ -308,7 +302,6 @@ class Sequences:
         """Yield the steps of each sequence, (time_i, input_size)."""
         for start, length in zip(self.starts.tolist(), self.lengths.tolist(), strict=True):
             yield self.steps[start : start + length]
-            self._touch(self.steps[start : start + length])
 
     def flat_labels(self) -> Tensor:
         """Return the labels of all sequences, or of all their steps end to end, as int64."""
@@ -336,11 +329,36 @@ class Sequences:
             return self.labels.bincount(minlength=num_classes)
         return self.class_counts(num_classes).sum(dim=0)
 
-    def renumber(self, feature: int, numbers: Tensor) -> None:
-        """Replace each value of a feature by `numbers[value]`, in all the steps, in place."""
+    def renumber(self, numbers: Mapping[int, Tensor]) -> Self:
+        """Return sequences whose categorical features have other numbers.
+
+        All of `steps` is converted, including steps of other subsets, so that these can use the
+        new tensor too. Steps in a file are written to a new file, one chunk at a time.
+
+        Parameters
+        ----------
+        numbers : dict
+            For some features, the new number of each old one: int64 Tensor (old numbers,).
+
+        Raises
+        ------
+        DataError
+            If the new file cannot be written.
+        """
+
+        def converted(steps: Tensor) -> Tensor:
+            steps = steps.clone()
+            for feature, new in numbers.items():
+                steps[:, feature] = new[steps[:, feature].long()].to(steps)
+            return steps
+
+        if not self.in_file:
+            return replace(self, steps=converted(self.steps))
+        writer = StepWriter()
         for steps in self.steps.split(self._chunk_steps):
-            steps[:, feature] = numbers[steps[:, feature].long()].to(steps)
-            self._touch(steps)
+            writer.append(converted(steps).numpy())
+            writer.spill()
+        return replace(self, steps=writer.finish()[0])
 
     def chunks(self) -> Iterator[StepChunk]:
         """Yield the steps of all sequences, each once, whole sequences together.
@@ -351,9 +369,7 @@ class Sequences:
             labels = None if self.labels is None else self.labels[rows]
             if self.step_labels is not None:
                 labels = _joined(self.step_labels, own).long()
-            chunk = StepChunk(_joined(self.steps, own), rows, labels)
-            yield chunk
-            self._touch(chunk.steps)
+            yield StepChunk(_joined(self.steps, own), rows, labels)
 
     def _runs(self) -> Iterator[tuple[list[slice], Tensor]]:
         """Yield which steps make a chunk, and the row of each."""
@@ -378,7 +394,6 @@ class Sequences:
                 digest.update(tensor.contiguous().numpy().data)
         for steps in self.steps.split(self._chunk_steps):
             digest.update(steps.contiguous().numpy().data)
-            self._touch(steps)
         return digest.hexdigest()
 
 

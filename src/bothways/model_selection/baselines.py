@@ -104,7 +104,7 @@ def one_hot(sequences: Sequences, categories: Sequence[int]) -> Sequences:
         functional.one_hot(column.long(), count + 1).float() if count else column[:, None]
         for column, count in zip(sequences.steps.T, categories, strict=True)
     ]
-    return replace(sequences, steps=torch.cat(columns, dim=1), file=None)
+    return replace(sequences, steps=torch.cat(columns, dim=1), in_file=False)
 
 
 def _resampled(sequences: Sequences, length: int) -> Array:
