@@ -1,8 +1,8 @@
-"""The engines that run recurrent layers: a reference, torch's operators and compiled code.
+"""Backends that run recurrent layers: a reference, torch's operators and compiled code.
 
-Here are the cells, masks and lengths, the kernel interface, its three implementations and the
-choice between them. Everything is a plain function of time-major tensors; modules with parameters
-belong to `bothways.nn`.
+This package contains the cells, the masks and lengths, the kernel interface, its three
+implementations and the choice between them. Everything is a plain function of time-major tensors.
+Modules with parameters belong to `bothways.nn`.
 """
 
 from bothways.kernels.backends import BACKENDS, Choice, choose_backend

@@ -1,4 +1,4 @@
-"""Engines that run recurrent layers, and the one rule that chooses between them."""
+"""The backends that run recurrent layers, and the choice between them."""
 
 import warnings
 from collections.abc import Sequence
@@ -31,14 +31,14 @@ BACKENDS = ("auto", "compiled", "torch", "reference")
 
 @dataclass(frozen=True)
 class Choice:
-    """The backend that runs, and why.
+    """The backend of a call, and the reason for it.
 
     Parameters
     ----------
     name : str
         One of `BACKENDS`, never "auto".
     reason : str
-        For `bothways inspect`.
+        Shown by `bothways inspect`.
     """
 
     name: str
@@ -46,12 +46,12 @@ class Choice:
 
     @property
     def kernel(self) -> Kernel:
-        """The kernel itself."""
+        """The kernel of this backend."""
         if self.name == "torch":
             return cast(Kernel, torch_backend)
         if self.name == "reference":
             return cast(Kernel, reference)
-        from bothways.kernels import compiled  # only when needed: half a second of imports
+        from bothways.kernels import compiled  # imported when needed: it takes half a second
 
         return cast(Kernel, compiled)
 
@@ -65,10 +65,10 @@ def choose_backend(
     projected: bool = False,
     tensors: Sequence[Tensor] = (),
 ) -> Choice:
-    """Say which backend runs layers of `cell` whose weights have this `device` and `dtype`, now.
+    """Return the backend that runs layers of `cell` at this moment.
 
-    "auto" is the compiled engine wherever it can run, and else torch. The answer depends on what
-    torch is doing at the moment of the call: tracing, `torch.func` and autocast are torch's.
+    "auto" selects the compiled engine if it can run, otherwise torch. The result depends on the
+    current state of torch: inside tracing, `torch.func` or autocast, torch's operators run.
 
     Parameters
     ----------
@@ -77,10 +77,11 @@ def choose_backend(
     cell : Cell
     device : torch.device
     dtype : torch.dtype
+        Of the weights.
     projected : bool
         Whether the hidden state is projected (`proj_size`).
     tensors : sequence of Tensor
-        Inputs and weights of the call, where there is one.
+        Inputs, states and weights of the call, if there is a call.
 
     Raises
     ------
@@ -93,7 +94,7 @@ def choose_backend(
             'Use "auto" to let bothways choose.'
         )
     if requested not in ("auto", "compiled"):
-        return Choice(requested, "asked for by name")
+        return Choice(requested, "requested by name")
     obstacle = _obstacle(device, dtype, projected, tensors) or _compilation_failure(cell)
     if obstacle is None:
         return Choice("compiled", f"machine code for this processor, {dtype} on {device.type}")
@@ -102,25 +103,25 @@ def choose_backend(
             f"backend 'compiled' cannot run: {obstacle}; expected plain float32 tensors on a CPU. "
             'Use backend "auto" or "torch".'
         )
-    return Choice("torch", f"torch's own operators, because {obstacle}")
+    return Choice("torch", f"torch's operators, because {obstacle}")
 
 
 def _obstacle(
     device: torch.device, dtype: torch.dtype, projected: bool, tensors: Sequence[Tensor]
 ) -> str | None:
-    """Return what keeps the compiled engine from running, or None."""
+    """Return why the compiled engine cannot run, or None."""
     if device.type != "cpu":
         return f"the weights are on {device.type}"
     if dtype != torch.float32:
         return f"the weights are {dtype}"
     if projected:
-        return "proj_size is not compiled"
+        return "proj_size is not supported"
     if torch.is_autocast_enabled("cpu"):
-        return "autocast chooses the types"
+        return "autocast is enabled"
     if is_traced():
         return "the layers are being traced or exported"
     if is_transformed():
-        return "torch.func or a dispatch mode watches the operators"
+        return "torch.func or a dispatch mode is active"
     if is_forward_mode():
         return "forward-mode derivatives are being computed"
     return next(filter(None, map(unreadable, tensors)), None)
@@ -128,7 +129,7 @@ def _obstacle(
 
 @cache
 def _compilation_failure(cell: Cell) -> str | None:
-    """Compile or load the engine for `cell`; return why that fails, having warned, or None."""
+    """Compile or load the engine for `cell`; on failure, warn and return the reason, else None."""
     try:
         from bothways.kernels.compiled.cache import entry_address
 
@@ -136,7 +137,7 @@ def _compilation_failure(cell: Cell) -> str | None:
     except Exception as error:
         reason = f"the engine does not compile ({type(error).__name__}: {error})".splitlines()[0]
         warnings.warn(
-            f"{reason}; backend auto goes on with torch's own operators, which are slower",
+            f"{reason}; backend auto uses torch's operators, which are slower",
             RuntimeWarning,
             stacklevel=4,
         )

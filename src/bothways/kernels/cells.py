@@ -1,7 +1,7 @@
-"""What the recurrent cells are: their gates, the order of the gates, and their states.
+"""The recurrent cells: their gates, the order of the gates, and their states.
 
-The one place where gate order is stated. Weights stack the gates along their first axis in this
-order, as `torch.nn` does.
+Gate order is stated in this module only. Weights stack the gates along their first axis in this
+order, as in `torch.nn`.
 """
 
 from dataclasses import dataclass
@@ -16,11 +16,11 @@ class Cell:
     Parameters
     ----------
     mode : str
-        `torch.nn.RNNBase`'s name for it.
+        The `mode` of `torch.nn.RNNBase`.
     gates : tuple of str
         In the order in which `weight_ih` and `weight_hh` stack them.
     states : tuple of str
-        `("h",)`, or `("h", "c")` where the cell carries a separate memory.
+        `("h", "c")` if the cell has a separate memory cell, otherwise `("h",)`.
     """
 
     mode: str
@@ -44,7 +44,7 @@ _BY_NAME = {
 
 
 def cell_named(cell: str, nonlinearity: str = "tanh") -> Cell:
-    """Return the cell that a user names by `cell` and, for an RNN, its `nonlinearity`.
+    """Return the cell of a given name and, for an RNN, `nonlinearity`.
 
     Raises
     ------
@@ -61,5 +61,5 @@ def cell_named(cell: str, nonlinearity: str = "tanh") -> Cell:
     except KeyError:
         raise ConfigError(
             f"cell {cell!r} with nonlinearity {nonlinearity!r} is unknown; expected rnn (tanh or "
-            "relu), gru or lstm (tanh). Leave nonlinearity out for gru and lstm."
+            "relu), gru or lstm (tanh). Omit nonlinearity for gru and lstm."
         ) from None

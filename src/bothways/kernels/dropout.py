@@ -1,4 +1,4 @@
-"""Dropout that can draw from a generator, which `torch.nn.functional.dropout` cannot."""
+"""Dropout with a generator, which `torch.nn.functional.dropout` does not accept."""
 
 import torch
 from torch import Tensor
@@ -13,7 +13,7 @@ def dropout(inputs: Tensor, p: float, generator: torch.Generator | None = None) 
     inputs : Tensor
     p : float, 0 <= p < 1
     generator : torch.Generator, optional
-        Default: torch's default generator. With the same state, both give the same result.
+        Default: torch's default generator. Generators in the same state give the same result.
     """
     if p == 0:
         return inputs

@@ -1,9 +1,9 @@
-"""What every kernel is handed and gives back: the interface behind the recurrent layers.
+"""The interface of all kernels that run recurrent layers.
 
 All tensors are time-major, (time, batch, features). `lengths` is an int64 CPU tensor (batch,), or
-None where every row is as long as the time axis. States are a tuple in the order of
-`cell.states`, each (num_layers * num_directions, batch, size), layer by layer and the forward
-direction first, as in `torch.nn`.
+None if every row is as long as the time axis. States are a tuple in the order of `cell.states`,
+each (num_layers * num_directions, batch, size), layer by layer with the forward direction first, as
+in `torch.nn`.
 """
 
 from collections.abc import Callable
@@ -30,7 +30,7 @@ class DirectionWeights(NamedTuple):
 
     @property
     def tensors(self) -> list[Tensor]:
-        """Those that are there, in torch's order."""
+        """The weights that are not None, in torch's order."""
         return [tensor for tensor in self if tensor is not None]
 
 
@@ -39,17 +39,17 @@ LayerWeights: TypeAlias = tuple[DirectionWeights, ...]  # forward, then backward
 
 @dataclass(frozen=True)
 class Stack:
-    """Recurrent layers as a kernel sees them: plain weights and what connects them.
+    """The layers that a kernel runs: a cell, plain weights and dropout.
 
     Parameters
     ----------
     cell : Cell
     layers : tuple of LayerWeights
-        From the inputs upwards.
+        From the bottom layer to the top layer.
     dropout : float
-        Probability of dropping each output of all layers but the top one; 0 in evaluation.
+        Probability of zeroing an output of any layer below the top one; 0 in evaluation.
     generator : torch.Generator, optional
-        What dropout draws from; default: torch's default generator.
+        Random number generator of dropout; default: torch's default generator.
     """
 
     cell: Cell
@@ -64,28 +64,28 @@ class Stack:
 
     @property
     def num_directions(self) -> int:
-        """1 forward only, 2 both ways."""
+        """2 if bidirectional, otherwise 1."""
         return len(self.layers[0])
 
 
 class Kernel(Protocol):
-    """An engine that runs a whole stack of layers."""
+    """A backend that runs a whole stack of layers."""
 
     def outputs(
         self, stack: Stack, inputs: Tensor, lengths: Tensor | None, initial: States | None
     ) -> tuple[Tensor, States]:
-        """Return the top layer's outputs, zero past each length, and all final states.
+        """Return the outputs of the top layer, and the final states of all layers.
 
-        No initial states are zeros.
+        Outputs at and past `lengths` are zero. If `initial` is None, the initial states are zeros.
         """
 
     def last_outputs(
         self, stack: Stack, inputs: Tensor, lengths: Tensor | None, initial: States | None
     ) -> Tensor:
-        """Return the top layer's outputs at each row's last step, (batch, features).
+        """Return the outputs of the top layer at the last step of each row, (batch, features).
 
-        Every weight gets a gradient, zeros where it had no part, never None: or weight decay
-        would treat it differently than when all outputs are computed.
+        The gradient of a weight that does not affect the result is zeros, not None: optimizers skip
+        weights without a gradient, so weight decay would differ from that with all outputs.
         """
 
 
@@ -97,7 +97,7 @@ RunLayer: TypeAlias = Callable[
 def run_layers(
     run_layer: RunLayer, stack: Stack, inputs: Tensor, lengths: Tensor | None, initial: States
 ) -> tuple[Tensor, States]:
-    """Run `stack` one layer at a time: `run_layer`, dropout, the next."""
+    """Run `stack` one layer at a time, with dropout between the layers."""
     finals = []
     directions = stack.num_directions
     for index, weights in enumerate(stack.layers):
@@ -122,16 +122,16 @@ def zero_states(stack: Stack, inputs: Tensor) -> States:
 
 
 def layer_states(states: States, layer: int, num_directions: int) -> States:
-    """Return one layer's part of `states`, each (num_directions, batch, size)."""
+    """Return the states of one layer, each (num_directions, batch, size)."""
     return tuple(state[layer * num_directions :][:num_directions] for state in states)
 
 
 def direction_states(states: States, direction: int) -> States:
-    """Return one direction's part of a layer's `states`, each (1, batch, size)."""
+    """Return the states of one direction of a layer, each (1, batch, size)."""
     return tuple(state[direction : direction + 1] for state in states)
 
 
 def split_top(stack: Stack) -> tuple[Stack | None, LayerWeights]:
-    """Return the layers below the top one, if any, and the top layer."""
+    """Return the layers below the top one (None if there are none), and the top layer."""
     *lower, top = stack.layers
     return (replace(stack, layers=tuple(lower)) if lower else None), top

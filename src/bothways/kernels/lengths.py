@@ -2,7 +2,7 @@
 
 Lengths are int64 tensors (batch,) on the CPU, as in `torch.nn.utils.rnn.pack_padded_sequence`.
 Other tensors are time-major, (time, batch, features), as in the kernels, unless stated otherwise.
-All masks of padding are made in this module.
+All padding masks are made in this module.
 """
 
 from dataclasses import dataclass
@@ -35,7 +35,7 @@ class Lengths:
 
     @classmethod
     def of(cls, lengths: Any, batch_size: int, time: int) -> "Lengths":
-        """Validate what a user passed as the lengths of a batch.
+        """Return the validated lengths of a batch.
 
         Parameters
         ----------
@@ -52,7 +52,7 @@ class Lengths:
             return lengths
         if lengths is None:
             return cls(torch.full((batch_size,), time), time, True)
-        if is_traced():  # values are unknown then
+        if is_traced():  # the values are unknown during a trace
             return cls(torch.as_tensor(lengths), time, False)
         values = checked_lengths(lengths, batch_size, time)
         return cls(values, time, bool((values == time).all()))
@@ -81,7 +81,7 @@ def valid_steps(lengths: Tensor, time: int, device: torch.device | None = None) 
 def zero_padding(steps: Tensor, lengths: Tensor) -> Tensor:
     """Return `steps` (time, batch, features) with zeros at and past each row's length.
 
-    The padding may hold anything, NaN included: neither values nor gradients get through.
+    The padding may hold any value, including NaN. It affects neither the result nor gradients.
     """
     valid = valid_steps(lengths, steps.shape[0], steps.device)
     return torch.where(valid[:, :, None], steps, 0.0)
@@ -115,9 +115,10 @@ def _select_rows(steps: Tensor, rows: Tensor) -> Tensor:
 
 
 class _Permute(torch.autograd.Function):
-    """Select rows by a permutation that is its own inverse, which makes the gradient a selection.
+    """Select rows by a permutation that is its own inverse.
 
-    The gradient that autograd derives for an index adds rows one by one.
+    The gradient is then a selection too. The gradient that autograd derives for `index_select` adds
+    rows one at a time, which is slower.
     """
 
     @staticmethod
@@ -132,7 +133,7 @@ class _Permute(torch.autograd.Function):
 
 
 def checked_lengths(lengths: Any, batch_size: int, time: int) -> Tensor:
-    """Return lengths as an int64 CPU tensor (batch,), validated for a batch of `time` steps.
+    """Return validated lengths as an int64 CPU tensor (batch,).
 
     Raises
     ------

@@ -1,4 +1,6 @@
-"""The equations in plain torch, as they are written: slow, and the measure of fast code.
+"""Reference implementation of the cells in plain torch, slow and easy to check.
+
+The other kernels are tested against it.
 
 Sources: LSTM, Hochreiter & Schmidhuber 1997 with the forget gate of Gers et al. 2000; projection,
 Sak et al. 2014; GRU, Cho et al. 2014 in the variant of `torch.nn.GRU`, whose reset gate acts after
@@ -37,7 +39,7 @@ def outputs(
 def last_outputs(
     stack: Stack, inputs: Tensor, lengths: Tensor | None, initial: States | None
 ) -> Tensor:
-    """See `Kernel.last_outputs`: by its definition, from all outputs."""
+    """See `Kernel.last_outputs`; computed by selecting from all outputs."""
     all_outputs, _ = outputs(stack, inputs, lengths, initial)
     return all_outputs[-1] if lengths is None else last_steps(all_outputs, lengths)
 
@@ -45,7 +47,7 @@ def last_outputs(
 def _layer(
     cell: Cell, weights: LayerWeights, inputs: Tensor, lengths: Tensor | None, states: States
 ) -> tuple[Tensor, States]:
-    assert lengths is not None  # `outputs` has filled it in
+    assert lengths is not None  # `outputs` always passes lengths
     valid = valid_steps(lengths, inputs.shape[0], inputs.device)[:, :, None]  # (time, batch, 1)
     sides, finals = [], []
     for direction, direction_weights in enumerate(weights):
@@ -66,7 +68,7 @@ def _direction(
     initial: States,
     direction: int,
 ) -> tuple[Tensor, States]:
-    """Run one direction; a row's state stands still where its steps are padding."""
+    """Run one direction; padding leaves the state of a row unchanged."""
     steps = list(range(inputs.shape[0]))
     if direction == 1:
         steps.reverse()
@@ -103,7 +105,7 @@ def _gru_step(weights: DirectionWeights, x: Tensor, states: States) -> States:
 
 
 def _lstm_step(weights: DirectionWeights, x: Tensor, states: States) -> States:
-    """c' = f c + i g; h' = o tanh(c'), projected by W_hr where there is one (Sak et al. 2014)."""
+    """c' = f c + i g; h' = o tanh(c'), projected by W_hr if `proj_size` is set (Sak et al. 2014)."""
     h, c = states
     i, f, g, o = (_from_input(weights, x) + _from_hidden(weights, h)).chunk(4, dim=-1)
     c = torch.sigmoid(f) * c + torch.sigmoid(i) * torch.tanh(g)

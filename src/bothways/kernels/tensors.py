@@ -1,4 +1,4 @@
-"""Which tensors compiled code can read: the one place that knows when memory is not the value."""
+"""Tensors whose memory does not hold their values, which compiled code cannot read directly."""
 
 import torch
 from torch import Tensor
@@ -8,10 +8,10 @@ from bothways.kernels.torch_internals import has_storage, is_functional, is_zero
 
 
 def unreadable(tensor: Tensor) -> str | None:
-    """Return why compiled code can't compute with a tensor, even after `resolved`, or None.
+    """Return why compiled code cannot read a tensor, even after `resolved`, or None.
 
-    Subclasses may give operators another meaning. Sparse, quantized, nested and wrapped tensors
-    have no memory with one float for each element.
+    Subclasses may redefine operators. Sparse, quantized, nested and wrapper tensors have no memory
+    with one float for each element.
     """
     if type(tensor) not in (Tensor, Parameter):
         return f"a tensor is a {type(tensor).__name__}"
@@ -25,9 +25,10 @@ def unreadable(tensor: Tensor) -> str | None:
 
 
 def resolved(tensor: Tensor) -> Tensor:
-    """Return a tensor whose memory holds its values: lazy negation and lazy zeros are carried out.
+    """Return an equal tensor whose memory holds its values.
 
-    Both are differentiable, and return the tensor itself if there is nothing to do.
+    Lazy negation is applied, and zero tensors without memory are allocated. Both are differentiable.
+    A tensor that already holds its values is returned as it is.
     """
     if is_zero_tensor(tensor):
         return tensor.clone()

@@ -1,12 +1,13 @@
-"""The kernel on torch's own operators: oneDNN's and cuDNN's speed, exact on ragged input.
+"""The kernel that calls torch's operators, with exact results for ragged batches.
 
-Packing is exact too, but up to 90 times slower on a CPU (pytorch issue 149194). Here ragged rows
-run padded: the padding is zeroed, the backward direction reads each row reversed within its
-length, so that every row starts at step 0 and its padding comes last, where it can be cut off.
+Packed sequences are exact too, but up to 90 times slower on a CPU (pytorch issue 149194). This
+kernel runs ragged rows padded. The padding is set to zero. The backward direction reads each row
+reversed within its length, so that every row starts at step 0 and its padding comes last, where it
+can be discarded.
 
-An LSTM's final `c` is the one thing that torch shows at the padded end only. It is carried there
-unchanged: an extra input column, 1 in the padding and 0 elsewhere, closes the input and output
-gates and opens the forget gate.
+The final `c` of an LSTM needs more: torch returns it only for the last padded step. An extra input
+column, 1 in the padding and 0 elsewhere, closes the input and output gates and opens the forget
+gate, so that `c` stays unchanged through the padding.
 """
 
 from collections.abc import Callable
@@ -38,8 +39,8 @@ _OPERATORS: dict[Cell, Callable[..., Any]] = {
     LSTM: torch_internals.lstm,
 }
 
-# What the is-padding column adds to a gate: sigmoid(±1e4) is exactly 0 or 1 in every dtype, and
-# its gradient exactly 0.
+# Weights of the is-padding column: sigmoid(±1e4) is exactly 0 or 1 in every dtype, and its gradient
+# is exactly 0.
 _HOLD = {"input": -1e4, "forget": 1e4, "cell": 0.0, "output": -1e4}
 
 
@@ -50,7 +51,7 @@ def outputs(
     if initial is None:
         initial = zero_states(stack, inputs)
     if lengths is None:
-        if stack.dropout > 0 and stack.generator is not None:  # torch's operator takes none
+        if stack.dropout > 0 and stack.generator is not None:  # torch's operator accepts no generator
             return run_layers(_full_layer, stack, inputs, None, initial)
         return _operator(stack.cell, stack.layers, inputs, initial, stack.dropout)
     return run_layers(_ragged_layer, stack, zero_padding(inputs, lengths), lengths, initial)
@@ -59,7 +60,7 @@ def outputs(
 def last_outputs(
     stack: Stack, inputs: Tensor, lengths: Tensor | None, initial: States | None
 ) -> Tensor:
-    """See `Kernel.last_outputs`: the top layer's backward direction runs its one needed step."""
+    """See `Kernel.last_outputs`; the backward direction of the top layer runs one step only."""
     if initial is None:
         initial = zero_states(stack, inputs)
     directions = stack.num_directions
@@ -76,7 +77,7 @@ def last_outputs(
     last_forward = _last(forward, lengths)
     if directions == 1:
         return last_forward
-    # The backward direction starts at the last step, and that is the step that is asked for.
+    # The backward direction starts at the last step, which is the only step that is needed.
     last_input = _last(inputs, lengths)[None]
     backward, _ = _operator(stack.cell, (top[1:],), last_input, direction_states(states, 1))
     return torch.cat([last_forward, backward[0]], dim=-1)
@@ -102,7 +103,7 @@ def _operator(
         layers[0][0].bias_ih is not None,
         len(layers),
         dropout,
-        torch_internals.is_traced() or torch.is_grad_enabled(),  # a trace may be used for both
+        torch_internals.is_traced() or torch.is_grad_enabled(),  # a trace must also work for training
         len(layers[0]) == 2,
         False,  # batch_first
     )
@@ -119,7 +120,7 @@ def _full_layer(
 def _ragged_layer(
     cell: Cell, weights: LayerWeights, inputs: Tensor, lengths: Tensor | None, states: States
 ) -> tuple[Tensor, States]:
-    """Run both directions over rows whose padding is zero."""
+    """Run both directions over ragged rows whose padding is zero."""
     assert lengths is not None  # `outputs` calls this for ragged rows only
     sides, finals = [], []
     for direction, direction_weights in enumerate(weights):
@@ -135,7 +136,7 @@ def _ragged_layer(
 def _ragged_direction(
     cell: Cell, weights: DirectionWeights, inputs: Tensor, lengths: Tensor, initial: States
 ) -> tuple[Tensor, States]:
-    """Run rows that all start at step 0; return outputs (zero past each length), final states."""
+    """Run one direction over rows that start at step 0; return outputs and final states."""
     if cell == LSTM:
         weights, inputs = _hold_memory(weights, inputs, lengths)
     side, (_, *memory) = _operator(cell, ((weights,),), inputs, initial)
@@ -146,7 +147,7 @@ def _ragged_direction(
 def _hold_memory(
     weights: DirectionWeights, inputs: Tensor, lengths: Tensor
 ) -> tuple[DirectionWeights, Tensor]:
-    """Add the is-padding column that carries `c` unchanged through the padding."""
+    """Add the is-padding column, which keeps `c` unchanged through the padding."""
     weight_ih = weights.weight_ih
     hold = weight_ih.new_tensor([_HOLD[gate] for gate in LSTM.gates])
     column = hold.repeat_interleave(len(weight_ih) // len(hold))[:, None]

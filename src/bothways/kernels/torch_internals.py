@@ -1,6 +1,6 @@
 """Private functions of torch, gathered so that a change in torch breaks one file.
 
-`tests/kernels/test_torch_internals.py` checks what each of them means.
+`tests/kernels/test_torch_internals.py` checks the behavior of each function.
 """
 
 from collections.abc import Callable
@@ -40,12 +40,12 @@ def is_graph_kept() -> bool:
 
 
 def has_storage(tensor: Tensor) -> bool:
-    """Return whether a tensor has memory; wrappers such as batched tensors have none."""
+    """Return whether a tensor has memory; wrapper tensors such as batched ones have none."""
     return bool(torch._C._has_storage(tensor))
 
 
 def is_zero_tensor(tensor: Tensor) -> bool:
-    """Return whether a tensor is one of autograd's zeros without memory."""
+    """Return whether a tensor is a zero tensor without memory, as autograd creates them."""
     return bool(cast(Any, tensor)._is_zerotensor())
 
 
@@ -55,7 +55,7 @@ def is_functional(tensor: Tensor) -> bool:
 
 
 def has_hooks(module: torch.nn.Module) -> bool:
-    """Return whether anything is called before or after the forward or backward of a module."""
+    """Return whether a module has forward or backward hooks, its own or global ones."""
     return bool(
         module._forward_hooks
         or module._forward_pre_hooks
