@@ -155,7 +155,7 @@ def test_a_cache_that_cannot_be_written_is_said_and_survived(
     (tmp_path / "file").write_text("in the way")
     monkeypatch.setenv("BOTHWAYS_CACHE", str(tmp_path / "file"))
     assert cache.object_code(LSTM) == b"machine code"
-    assert "cannot be kept in" in capsys.readouterr().err
+    assert "cannot be saved in" in capsys.readouterr().err
 
 
 def test_failed_compilation_warns_once_and_goes_on_with_torch(monkeypatch):
@@ -165,7 +165,7 @@ def test_failed_compilation_warns_once_and_goes_on_with_torch(monkeypatch):
     monkeypatch.setattr(cache, "entry_address", fail)
     backends._compilation_failure.cache_clear()
     layers = bothways.nn.GRU(3, 4)
-    with pytest.warns(RuntimeWarning, match="no such instruction.*goes on with torch"):
+    with pytest.warns(RuntimeWarning, match="no such instruction.*uses torch"):
         assert layers(torch.randn(2, 1, 3))[0].shape == (2, 1, 4)
     layers(torch.randn(2, 1, 3))  # a second warning would be an error here
     assert "no such instruction" in layers.backend_choice.reason

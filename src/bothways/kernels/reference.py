@@ -105,7 +105,7 @@ def _gru_step(weights: DirectionWeights, x: Tensor, states: States) -> States:
 
 
 def _lstm_step(weights: DirectionWeights, x: Tensor, states: States) -> States:
-    """c' = f c + i g; h' = o tanh(c'), projected by W_hr if `proj_size` is set (Sak et al. 2014)."""
+    """c' = f c + i g; h' = o tanh(c'), projected by W_hr if there is one (Sak et al. 2014)."""
     h, c = states
     i, f, g, o = (_from_input(weights, x) + _from_hidden(weights, h)).chunk(4, dim=-1)
     c = torch.sigmoid(f) * c + torch.sigmoid(i) * torch.tanh(g)

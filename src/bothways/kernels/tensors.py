@@ -27,8 +27,8 @@ def unreadable(tensor: Tensor) -> str | None:
 def resolved(tensor: Tensor) -> Tensor:
     """Return an equal tensor whose memory holds its values.
 
-    Lazy negation is applied, and zero tensors without memory are allocated. Both are differentiable.
-    A tensor that already holds its values is returned as it is.
+    Lazy negation is applied, and zero tensors without memory are allocated; both are
+    differentiable. A tensor that already holds its values is returned as it is.
     """
     if is_zero_tensor(tensor):
         return tensor.clone()

@@ -51,7 +51,9 @@ def outputs(
     if initial is None:
         initial = zero_states(stack, inputs)
     if lengths is None:
-        if stack.dropout > 0 and stack.generator is not None:  # torch's operator accepts no generator
+        if (
+            stack.dropout > 0 and stack.generator is not None
+        ):  # torch's operator accepts no generator
             return run_layers(_full_layer, stack, inputs, None, initial)
         return _operator(stack.cell, stack.layers, inputs, initial, stack.dropout)
     return run_layers(_ragged_layer, stack, zero_padding(inputs, lengths), lengths, initial)
@@ -103,7 +105,8 @@ def _operator(
         layers[0][0].bias_ih is not None,
         len(layers),
         dropout,
-        torch_internals.is_traced() or torch.is_grad_enabled(),  # a trace must also work for training
+        torch_internals.is_traced()
+        or torch.is_grad_enabled(),  # a trace must also work for training
         len(layers[0]) == 2,
         False,  # batch_first
     )

@@ -1,7 +1,8 @@
-"""The compiled engine: recurrent layers near the processor's peak, on a CPU in float32.
+"""The compiled engine: recurrent layers as machine code, for float32 on a CPU.
 
-`docs/engine.md` explains it in ten minutes. From here: `plan` lays a call out in memory, `binary`
-compiles and loads the program, `threads` runs it, and `program` is what it runs.
+`docs/engine.md` describes it. `autograd` implements the kernel interface, `layout` places the data
+of a call in memory, `cache` compiles and loads the program, and `threads` runs it. The source of
+the program belongs to `codegen`.
 """
 
 from bothways.kernels.compiled.autograd import last_outputs, outputs

@@ -1,4 +1,4 @@
-"""The kernel: calls of the compiled program, and their place in autograd."""
+"""The kernel on compiled code: calls of the program, and their autograd function."""
 
 import ctypes
 from collections.abc import Sequence
@@ -19,13 +19,13 @@ from bothways.kernels.compiled.layout import Plan, Shape, padded_plan
 from bothways.kernels.compiled.stats import counters
 from bothways.kernels.compiled.structs import (
     BACKWARD,
+    COOPERATIVE_FORWARD,
+    COUNTER_STRIDE,
     FORWARD,
     PACKING_TASKS,
     PREPARE_BACKWARD,
     PREPARE_FORWARD,
     ROW_STEPS,
-    TEAM_FORWARD,
-    TEAM_LINE,
     WEIGHT_GRADIENTS,
     Job,
     Weights,
@@ -37,11 +37,11 @@ from bothways.kernels.interface import DirectionWeights, Stack, States, layer_st
 from bothways.kernels.tensors import resolved, unreadable
 from bothways.kernels.torch_internals import is_graph_kept
 
-# Below so many multiply-adds a second thread costs more than it brings.
-_WORTH_A_THREAD = 200_000
+# Multiply-adds per thread; with less work, another thread costs more time than it saves.
+_MIN_THREAD_WORK = 200_000
 
-# Inference takes a slice of the rows at a time if their scratch memory exceeds this size, and each
-# slice would still have enough rows for every thread.
+# Inference is run in slices of the batch if its scratch memory would exceed this size, as long as a
+# slice still has this many rows for each thread.
 _SLICE_BYTES = 1 << 26
 _SLICE_ROWS = 16
 
@@ -64,7 +64,7 @@ def last_outputs(
 
 @dataclass(frozen=True)
 class Call:
-    """What a call is, apart from its tensors.
+    """The description of a call, apart from its tensors.
 
     Parameters
     ----------
@@ -73,9 +73,9 @@ class Call:
     has_bias : bool
     lengths : int64 Tensor (batch,) or None
     last : bool
-        Whether only the outputs at the last steps are asked for.
+        Whether only the outputs at the last steps are needed.
     has_initial : bool
-        Whether there are initial states.
+        Whether initial states were passed.
     """
 
     cell: Cell
@@ -86,18 +86,18 @@ class Call:
     last: bool
     has_initial: bool
 
-    def split(self, tensors: Sequence[Any]) -> "Parts":
-        """Sort what autograd passes as one sequence: inputs, states, weights, masks."""
+    def split(self, tensors: Sequence[Any]) -> "Operands":
+        """Split the flat sequence that autograd passes into inputs, states and weights."""
         states = len(self.cell.states) if self.has_initial else 0
         weights = self.num_layers * self.num_directions * (4 if self.has_bias else 2)
         end = 1 + states + weights
-        return Parts(tensors[0], tuple(tensors[1 : 1 + states]), list(tensors[1 + states : end]))
+        return Operands(tensors[0], tuple(tensors[1 : 1 + states]), list(tensors[1 + states : end]))
 
     def plan(self, inputs: Tensor, weights: list[Tensor], *, keep: bool, d_inputs: bool) -> Plan:
-        """Return the layout of this call in memory."""
+        """Return the memory layout of this call."""
         time, batch_size, input_size = inputs.shape
         work = sum(weight.numel() for weight in weights if weight.dim() == 2)
-        worth = max(1, work * time * batch_size // _WORTH_A_THREAD)
+        useful_threads = max(1, work * time * batch_size // _MIN_THREAD_WORK)
         shape = Shape(
             cell=self.cell,
             num_layers=self.num_layers,
@@ -106,7 +106,7 @@ class Call:
             hidden_size=weights[1].shape[1],
             time=time,
             batch_size=batch_size,
-            threads=min(torch.get_num_threads(), worth),
+            threads=min(torch.get_num_threads(), useful_threads),
             keep=keep,
             last=self.last,
             initial=self.has_initial,
@@ -116,7 +116,7 @@ class Call:
         return padded_plan(shape) if self.lengths is None else Plan(shape, self.lengths.numpy())
 
 
-class Parts(NamedTuple):
+class Operands(NamedTuple):
     """The tensors of a call, or one value for each of them."""
 
     inputs: Any
@@ -137,60 +137,62 @@ def _run(
         last=last,
         has_initial=initial is not None,
     )
-    parts = call.split(tensors)
-    _check(stack, tensors, parts.weights)
+    operands = call.split(tensors)
+    _check(stack, tensors, operands.weights)
     masks = None
     if stack.dropout > 0 and len(stack.layers) > 1:
         features = stack.num_directions * stack.layers[0][0].weight_hh.shape[1]
-        sides = len(stack.layers) - 1, *inputs.shape[:2], features
-        masks = dropout(inputs.new_ones(sides), stack.dropout, stack.generator)
+        shape = len(stack.layers) - 1, *inputs.shape[:2], features
+        masks = dropout(inputs.new_ones(shape), stack.dropout, stack.generator)
     if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors):
         return _Recurrent.apply(call, masks, *tensors)  # type: ignore[no-untyped-call]
-    return _infer(call, masks, parts)
+    return _infer(call, masks, operands)
 
 
 def _check(stack: Stack, tensors: list[Tensor], weights: list[Tensor]) -> None:
-    """Raise where compiled code would read past a tensor; torch's operators check this too."""
+    """Raise ShapeError if compiled code would read outside a tensor, as torch's operators do."""
     for tensor in tensors:
         if tensor.dtype != torch.float32 or not tensor.is_cpu:
             raise ShapeError(
                 f"a tensor of the call is {tensor.dtype} on {tensor.device}; expected float32 on "
-                "the CPU, as the first weight is. Convert the states and all weights alike."
+                "the CPU, like the first weight. Convert all states and weights to it."
             )
-    sums = len(weights[0])
-    hidden_size = sums // len(stack.cell.gates)
+    gates_size = len(weights[0])
+    hidden_size = gates_size // len(stack.cell.gates)
     input_size = tensors[0].shape[2]
-    a_direction = len(weights) // (len(stack.layers) * stack.num_directions)
+    count = len(weights) // (len(stack.layers) * stack.num_directions)  # of one direction
     for number in range(len(stack.layers)):
-        expected = [(sums, input_size), (sums, hidden_size), (sums,), (sums,)][:a_direction]
+        shapes = [(gates_size, input_size), (gates_size, hidden_size), (gates_size,), (gates_size,)]
+        expected = shapes[:count]
         for direction in range(stack.num_directions):
-            first = (number * stack.num_directions + direction) * a_direction
-            found = [tuple(weight.shape) for weight in weights[first : first + a_direction]]
+            first = (number * stack.num_directions + direction) * count
+            found = [tuple(weight.shape) for weight in weights[first : first + count]]
             if found != expected:
                 raise ShapeError(
                     f"the weights of layer {number} have shapes {found}; expected {expected}. "
-                    "Check what replaced them."
+                    "Check the code that replaced the weights."
                 )
         input_size = stack.num_directions * hidden_size
 
 
 class _Recurrent(torch.autograd.Function):
-    """All layers as one node of the graph.
+    """All layers as one node of the autograd graph.
 
-    What backward needs is in saved tensors, so that checkpointing and the hooks on saved tensors
-    work: the tensors of the call, the dropout masks, and `kept`, the memory of the program.
+    Everything that backward needs is in saved tensors, so that checkpointing and saved-tensor hooks
+    work: the tensors of the call, the dropout masks, and `kept`, the program's kept memory.
     """
 
     @staticmethod
     def forward(ctx: Any, call: Call, masks: Tensor | None, *tensors: Tensor) -> tuple[Tensor, ...]:
         ctx.set_materialize_grads(False)
-        parts = call.split(tensors)
-        plan = call.plan(parts.inputs, parts.weights, keep=True, d_inputs=ctx.needs_input_grad[2])
+        operands = call.split(tensors)
+        inputs, _, weights = operands
+        plan = call.plan(inputs, weights, keep=True, d_inputs=ctx.needs_input_grad[2])
         kept = cached_tensor(plan.kept_bytes)
         ctx.call, ctx.plan = call, plan
         ctx.save_for_backward(kept, masks, *tensors)
-        results = _empty_results(call, plan.shape, parts.inputs)
-        _forward(call, plan, kept.data_ptr(), masks, parts, results)
+        results = _empty_results(call, plan.shape, inputs)
+        _forward(call, plan, kept.data_ptr(), masks, operands, results)
         return results
 
     @staticmethod
@@ -199,53 +201,54 @@ class _Recurrent(torch.autograd.Function):
         if all(gradient is None for gradient in gradients):
             return (None,) * len(ctx.needs_input_grad)
         kept, masks, *tensors = ctx.saved_tensors
-        # With create_graph gradients have gradients; in batches (vmap) they have no memory.
+        # With create_graph, gradients must be differentiable; under vmap they have no memory.
         if torch.is_grad_enabled() or any(g is not None and unreadable(g) for g in gradients):
             found = _differentiable_backward(ctx.call, masks, tensors, wanted, gradients)
         else:
-            # Gradients replace the gates: a graph that is kept needs those once more.
+            # Backward overwrites the gates with gradients, but a retained graph needs them again.
             if is_graph_kept() or kept.data_ptr() % ALIGNMENT:
                 copy = cached_tensor(kept.numel())
                 kept = copy.copy_(kept)
             plain = [None if g is None else resolved(g) for g in gradients]
-            parts = ctx.call.split(tensors)
-            found = _backward(ctx.call, ctx.plan, kept.data_ptr(), masks, parts, wanted, plain)
+            operands = ctx.call.split(tensors)
+            found = _backward(ctx.call, ctx.plan, kept.data_ptr(), masks, operands, wanted, plain)
         return None, None, *found
 
 
-def _infer(call: Call, masks: Tensor | None, parts: Parts) -> tuple[Tensor, ...]:
-    """Run the program without a graph, a slice of the rows at a time if all need much memory."""
-    plan = call.plan(parts.inputs, parts.weights, keep=False, d_inputs=False)
-    results = _empty_results(call, plan.shape, parts.inputs)
+def _infer(call: Call, masks: Tensor | None, operands: Operands) -> tuple[Tensor, ...]:
+    """Run the program without a graph, in slices of the batch if it needs much memory."""
+    plan = call.plan(operands.inputs, operands.weights, keep=False, d_inputs=False)
+    results = _empty_results(call, plan.shape, operands.inputs)
     rows = plan.shape.batch_size
     least = _SLICE_ROWS * plan.shape.threads
     slices = min(-(-plan.rows_bytes // _SLICE_BYTES), rows // least)
     if slices < 2:
-        _forward(call, plan, 0, masks, parts, results)
+        _forward(call, plan, 0, masks, operands, results)
         return results
     size = -(-rows // slices)
     for start in range(0, rows, size):
-        own = slice(start, start + size)
-        lengths = None if call.lengths is None else call.lengths[own]
-        part = Parts(
-            parts.inputs[:, own], tuple(state[:, own] for state in parts.initial), parts.weights
-        )
-        part_call = replace(call, lengths=lengths)
-        part_plan = part_call.plan(part.inputs, part.weights, keep=False, d_inputs=False)
+        chosen = slice(start, start + size)
+        lengths = None if call.lengths is None else call.lengths[chosen]
+        slice_inputs = operands.inputs[:, chosen]
+        slice_initial = tuple(state[:, chosen] for state in operands.initial)
+        slice_operands = Operands(slice_inputs, slice_initial, operands.weights)
+        slice_call = replace(call, lengths=lengths)
+        slice_plan = slice_call.plan(slice_inputs, operands.weights, keep=False, d_inputs=False)
         outputs, *final = results
-        part_final = [state.new_empty(state[:, own].shape) for state in final]
-        part_results = (outputs[own] if call.last else outputs[:, own], *part_final)
-        part_masks = None if masks is None else masks[:, :, own].contiguous()
-        _forward(part_call, part_plan, 0, part_masks, part, part_results)
-        for state, found in zip(final, part_final, strict=True):
-            state[:, own] = found
+        slice_final = [state.new_empty(state[:, chosen].shape) for state in final]
+        slice_results = (outputs[chosen] if call.last else outputs[:, chosen], *slice_final)
+        slice_masks = None if masks is None else masks[:, :, chosen].contiguous()
+        _forward(slice_call, slice_plan, 0, slice_masks, slice_operands, slice_results)
+        for state, found in zip(final, slice_final, strict=True):
+            state[:, chosen] = found
     return results
 
 
 def _empty_results(call: Call, shape: Shape, inputs: Tensor) -> tuple[Tensor, ...]:
-    """Return memory for the outputs, and for the final states unless `call.last`.
+    """Return empty tensors for the outputs and, unless `call.last`, for the final states.
 
-    Outputs have the layout of the inputs, and are no view, so that callers may change them.
+    The outputs have the memory layout of the inputs. They are not a view, so that callers may
+    modify them in place.
     """
     time, batch_size, features = shape.time, shape.batch_size, shape.features
     if call.last:
@@ -253,7 +256,7 @@ def _empty_results(call: Call, shape: Shape, inputs: Tensor) -> tuple[Tensor, ..
     batch_first = inputs.stride(0) < inputs.stride(1)
     steps = (features, time * features) if batch_first else (batch_size * features, features)
     outputs = inputs.new_empty_strided((time, batch_size, features), (*steps, 1))
-    states = (shape.num_runs, batch_size, shape.hidden_size)
+    states = (shape.num_scans, batch_size, shape.hidden_size)
     return outputs, *(inputs.new_empty(states) for _ in call.cell.states)
 
 
@@ -262,19 +265,19 @@ def _forward(
     plan: Plan,
     kept: int,
     masks: Tensor | None,
-    parts: Parts,
+    operands: Operands,
     results: tuple[Tensor, ...],
 ) -> None:
-    """Run the program forward and write `results`, of which outputs may be any strided view."""
+    """Run the program forward and write `results`; the outputs may be any strided view."""
     shape = plan.shape
-    inputs = parts.inputs
+    inputs = operands.inputs
     inputs = inputs if inputs.stride(2) == 1 else inputs.contiguous()
-    weights = [weight.contiguous() for weight in parts.weights]
-    initial = [state.contiguous() for state in parts.initial]
+    weights = [weight.contiguous() for weight in operands.weights]
+    initial = [state.contiguous() for state in operands.initial]
     result, *final = results
     scratch = Workspace(plan.forward_bytes)
-    job, records, _strands = plan.records(kept, scratch.address, backward=False)
-    _fill_weights(records, weights, first="weight_ih")
+    job, weight_records, _scans = plan.records(kept, scratch.address, backward=False)
+    _fill_weights(weight_records, weights, first="weight_ih")
     _fill_steps(job, "inputs", inputs)
     _fill_steps(job, "outputs", result[None] if call.last else result)
     for name, state in zip(("initial_hidden", "initial_cell"), initial, strict=False):
@@ -286,10 +289,10 @@ def _forward(
     run = _Runner(job, plan)
     job.row_steps_counter = ctypes.addressof(job) + ROW_STEPS
     if shape.shares:
-        ctypes.memset(job.team, 0, (1 + shape.shares) * TEAM_LINE)
-        run(TEAM_FORWARD, shape.shares)
+        ctypes.memset(job.stage_counters, 0, (1 + shape.shares) * COUNTER_STRIDE)
+        run(COOPERATIVE_FORWARD, shape.shares)
     else:
-        run(PREPARE_FORWARD, 2 * PACKING_TASKS * shape.num_runs)
+        run(PREPARE_FORWARD, 2 * PACKING_TASKS * shape.num_scans)
         run(FORWARD, len(plan.parts))
     counters.forward += 1
     counters.row_steps += job.row_steps
@@ -301,29 +304,29 @@ def _backward(
     plan: Plan,
     kept: int,
     masks: Tensor | None,
-    parts: Parts,
+    operands: Operands,
     wanted: tuple[bool, ...],
     gradients: list[Tensor | None],
 ) -> list[Tensor | None]:
-    """Run the program backward; return the gradients of a call's tensors, None if not wanted."""
+    """Run the program backward; return the gradients of the operands, None where not wanted."""
     shape = plan.shape
-    inputs, initial, weights = parts
+    inputs, initial, weights = operands
     scratch = Workspace(plan.backward_bytes)
-    job, records, _strands = plan.records(kept, scratch.address, backward=True)
+    job, weight_records, _scans = plan.records(kept, scratch.address, backward=True)
     weights = [weight.contiguous() for weight in weights]
-    _fill_weights(records, weights, first="weight_ih")
+    _fill_weights(weight_records, weights, first="weight_ih")
     d_result, *d_final = gradients
-    hold = []  # what the job has addresses of
+    alive = []  # tensors whose addresses are in the job
     if d_result is not None:
         d_result = d_result if d_result.stride(-1) == 1 else d_result.contiguous()
-        hold.append(d_result)
+        alive.append(d_result)
         _fill_steps(job, "d_outputs", d_result[None] if call.last else d_result)
     for name, gradient in zip(("d_final_hidden", "d_final_cell"), d_final, strict=False):
         if gradient is not None:
-            hold.append(gradient.contiguous())
-            setattr(job, name, hold[-1].data_ptr())
+            alive.append(gradient.contiguous())
+            setattr(job, name, alive[-1].data_ptr())
     d_inputs = None
-    if shape.d_inputs:  # laid out for it, even if this walk through the graph asks for less
+    if shape.d_inputs:  # fixed by the layout, even if this backward pass does not need it
         d_inputs = torch.empty_like(inputs, memory_format=torch.contiguous_format)
         _fill_steps(job, "d_inputs", d_inputs)
     d_initial = [torch.empty_like(s, memory_format=torch.contiguous_format) for s in initial]
@@ -332,22 +335,22 @@ def _backward(
     if masks is not None:
         job.masks = masks.data_ptr()
     run = _Runner(job, plan)
-    run(PREPARE_BACKWARD, 2 * PACKING_TASKS * shape.num_runs)
+    run(PREPARE_BACKWARD, 2 * PACKING_TASKS * shape.num_scans)
     run(BACKWARD, len(plan.parts))
     d_weights: list[Tensor] = []
     if any(call.split(wanted).weights):
         d_weights = [torch.empty_like(weight) for weight in weights]
-        _fill_weights(records, d_weights, first="d_weight_ih")
-        run(WEIGHT_GRADIENTS, plan.blocks * shape.num_runs)
+        _fill_weights(weight_records, d_weights, first="d_weight_ih")
+        run(WEIGHT_GRADIENTS, plan.blocks * shape.num_scans)
     counters.backward += 1
     scratch.release()
-    results = [d_inputs, *d_initial, *d_weights]  # none of the weights', or all
+    results = [d_inputs, *d_initial, *d_weights]  # gradients of all weights, or of none
     pairs = zip_longest(results, wanted)
     return [result if want else None for result, want in pairs]
 
 
 class _Runner:
-    """Runs phases of one job on the program."""
+    """Runs the phases of one job."""
 
     def __init__(self, job: Job, plan: Plan) -> None:
         self._job = job
@@ -361,14 +364,14 @@ class _Runner:
 
 
 def _fill_steps(job: Job, name: str, steps: Tensor) -> None:
-    """Write where `steps` (time, batch, features) lies."""
+    """Write the address and the strides of `steps` (time, batch, features) into a job."""
     setattr(job, name, steps.data_ptr())
     setattr(job, f"{name}_time_step", steps.stride(0))
     setattr(job, f"{name}_row_step", steps.stride(1))
 
 
 def _fill_weights(records: np.ndarray, weights: list[Tensor], *, first: str) -> None:
-    """Write where weights, or their gradients, lie: into field `first` and those after it."""
+    """Write addresses of weights or their gradients into field `first` and the fields after it."""
     table = records.view(np.int64).reshape(len(records), -1)
     column = list(Weights.__annotations__).index(first)
     end = column + len(weights) // len(records)
@@ -384,9 +387,9 @@ def _differentiable_backward(
     wanted: tuple[bool, ...],
     gradients: tuple[Tensor | None, ...],
 ) -> list[Tensor | None]:
-    """Compute the gradients with torch's operators, whose results can be differentiated."""
-    # The program ran without autocast, whatever holds now. Without aliases, gradients would also
-    # flow through the graph that the tensors come from: what depends on another would count twice.
+    """Compute the gradients with torch's operators, so that they are differentiable."""
+    # The forward pass ran without autocast, so this pass does too. The aliases separate the tensors
+    # from the outer graph; otherwise, a tensor that depends on another one would be counted twice.
     with torch.enable_grad(), torch.autocast("cpu", enabled=False):
         aliases = [tensor.view_as(tensor) for tensor in tensors]
         results = _run_on_torch(call, masks, *call.split(aliases))
@@ -407,12 +410,12 @@ def _differentiable_backward(
 def _run_on_torch(
     call: Call, masks: Tensor | None, steps: Tensor, initial: States, weights: list[Tensor]
 ) -> tuple[Tensor, ...]:
-    """Repeat a call on the torch backend, with the dropout it had."""
+    """Repeat a call on the torch backend, with the same dropout masks."""
     count = 4 if call.has_bias else 2
-    sides = [DirectionWeights(*weights[n : n + count]) for n in range(0, len(weights), count)]
+    directions = [DirectionWeights(*weights[n : n + count]) for n in range(0, len(weights), count)]
     finals = []
     for index in range(call.num_layers):
-        layer = tuple(sides[index * call.num_directions :][: call.num_directions])
+        layer = tuple(directions[index * call.num_directions :][: call.num_directions])
         stack = Stack(call.cell, (layer,))
         states = layer_states(initial, index, call.num_directions) if initial else None
         if call.last and index == call.num_layers - 1:

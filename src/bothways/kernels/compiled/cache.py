@@ -1,7 +1,8 @@
-"""Machine code on disk: compiled once for a processor and a version of the source, then loaded.
+"""The disk cache of compiled programs.
 
-The cache's key covers every file that shapes the code, the versions of Numba and llvmlite, and the
-processor. An entry that is missing, damaged or cannot be written costs a compilation, never more.
+The cache key covers all source files that affect the machine code, the versions of Numba and
+llvmlite, and the processor. If an entry is missing or damaged, or cannot be written, the program is
+compiled again.
 """
 
 import hashlib
@@ -21,7 +22,7 @@ from bothways.storage.atomic import write_atomically
 
 _lock = threading.Lock()
 _loaded: dict[Cell, int] = {}
-_engines: list[Any] = []  # own the memory that the addresses point into
+_engines: list[Any] = []  # keep the memory alive that the addresses point to
 
 
 def _after_fork() -> None:
@@ -34,12 +35,12 @@ if hasattr(os, "register_at_fork"):
 
 
 def entry_address(cell: Cell) -> int:
-    """Return the address of the engine for `cell`, from memory, the cache or the compiler.
+    """Return the address of the program for `cell`; load or compile it if necessary.
 
     Raises
     ------
     Exception
-        Whatever Numba or LLVM raise when they cannot compile.
+        Any error that Numba or LLVM raises if compilation fails.
     """
     address = _loaded.get(cell)
     if address is None:
@@ -51,7 +52,7 @@ def entry_address(cell: Cell) -> int:
 
 
 def object_code(cell: Cell) -> bytes:
-    """Return the object file of the engine for `cell` on this machine."""
+    """Return the object file of the program for `cell` on this machine."""
     target = host_target()
     path = cached_file(cell, target)
     data = _read(path)
@@ -62,14 +63,14 @@ def object_code(cell: Cell) -> bytes:
 
 
 def cached_file(cell: Cell, target: Target) -> Path:
-    """Return where the object file lies, or would."""
+    """Return the path of the cached object file, whether it exists or not."""
     parts = [source_digest(), target, version("numba"), version("llvmlite")]
     key = hashlib.sha256(repr(parts).encode()).hexdigest()
     return cache_folder() / f"{cell.mode.lower()}-{key[:32]}.bin"
 
 
 def cache_folder() -> Path:
-    """Return BOTHWAYS_CACHE, or `bothways` in the user's cache folder."""
+    """Return the path in BOTHWAYS_CACHE; default: `bothways` in the user's cache folder."""
     chosen = os.environ.get("BOTHWAYS_CACHE")
     if chosen:
         return Path(chosen)
@@ -84,7 +85,7 @@ def cache_folder() -> Path:
 
 @cache
 def source_digest() -> str:
-    """Return a digest of every file that shapes the machine code."""
+    """Return a digest of all source files that affect the machine code."""
     digest = hashlib.sha256()
     for path in [Path(cells.__file__), *sorted(Path(__file__).parent.rglob("*.py"))]:
         digest.update(path.name.encode())
@@ -93,7 +94,7 @@ def source_digest() -> str:
 
 
 def _read(path: Path) -> bytes | None:
-    """Return an entry's object file, or None if it is not there whole."""
+    """Return the object file of a cache entry, or None if it is missing or damaged."""
     try:
         data = path.read_bytes()
     except OSError:
@@ -108,9 +109,8 @@ def _write(path: Path, code: bytes) -> None:
         write_atomically(path, hashlib.sha256(code).digest() + code, unique=True)
     except OSError as error:
         print(
-            f"bothways: the compiled engine cannot be kept in {path.parent} ({error.strerror}); "
-            "the next process compiles it again. Set BOTHWAYS_CACHE to a folder that can be "
-            "written.",
+            f"bothways: the compiled engine cannot be saved in {path.parent} ({error.strerror}); "
+            "the next process will compile it again. Set BOTHWAYS_CACHE to a writable folder.",
             file=sys.stderr,
         )
 
@@ -136,7 +136,7 @@ def _compile(cell: Cell, target: Target) -> bytes:
 
 
 def _load(code: bytes) -> int:
-    """Link an object file into this process and return the entry point's address."""
+    """Link an object file into this process and return the address of its entry point."""
     import llvmlite.binding as llvm
 
     from bothways.kernels.compiled.compiler import ENTRY

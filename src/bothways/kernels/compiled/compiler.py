@@ -1,8 +1,7 @@
-"""From the engine's source to machine code: Numba writes LLVM IR, LLVM compiles it.
+"""Compilation of the program: Numba generates LLVM IR, and LLVM compiles it to machine code.
 
-The code goes through LLVM directly, not through Numba's own loader: what is loaded from the cache
-then needs neither Numba's import (half a second) nor its compiler, and the same IR can be compiled
-for another processor and looked at.
+Numba's own loader is not used. Loading a cached program therefore does not import Numba, which
+takes half a second, and the IR can be compiled for other processors for inspection.
 """
 
 import re
@@ -13,7 +12,7 @@ from bothways.kernels.compiled.instruction_sets import Target
 
 ENTRY = "bothways_run"
 
-# Numba's own convention: results by pointer, a status returned. The entry point drops both.
+# Numba functions return results through pointers, and a status. The entry point discards both.
 _ENTRY_IR = """
 define void @{entry}(i64 %job) {{
   %result = alloca ptr
@@ -25,13 +24,13 @@ define void @{entry}(i64 %job) {{
 
 
 def compile_program(cell: Cell, target: Target) -> bytes:
-    """Return the object file of the engine for `cell` on `target`; takes seconds."""
+    """Return the object file of the program for `cell` on `target`; takes seconds."""
     machine = _machine(target)
     return bytes(machine.emit_object(_module(cell, target, machine)))
 
 
 def assembly_of(cell: Cell, target: Target) -> str:
-    """Return the engine for `cell` as assembly of `target`, to look at."""
+    """Return the assembly of the program for `cell` on `target`, for inspection."""
     machine = _machine(target)
     return str(machine.emit_assembly(_module(cell, target, machine)))
 
@@ -47,13 +46,13 @@ def _machine(target: Target) -> Any:
 
 
 def _module(cell: Cell, target: Target, machine: Any) -> Any:
-    """Return the optimized module with one visible function, `ENTRY`."""
+    """Return the optimized LLVM module, whose only visible function is `ENTRY`."""
     import llvmlite.binding as llvm
 
     ir = _numba_ir(cell, target)
     function = re.search(r"^define [^@]*@(\S*?3run\S*?)\(", ir, re.MULTILINE)
     if function is None:
-        raise RuntimeError("Numba's IR holds no function of the name run")
+        raise RuntimeError("the LLVM IR of Numba has no function named run")
     ir = re.sub(r'^target (triple|datalayout) = ".*"$', "", ir, flags=re.MULTILINE)
     module = llvm.parse_assembly(ir + _ENTRY_IR.format(entry=ENTRY, function=function[1]))
     module.triple = target.triple
@@ -69,10 +68,10 @@ def _module(cell: Cell, target: Target, machine: Any) -> Any:
 
 
 def _numba_ir(cell: Cell, target: Target) -> str:
-    """Let Numba type and lower the program; the slow part."""
+    """Return the LLVM IR that Numba generates for the program; most of the compile time."""
     from numba.core import config
 
-    # `_module` optimizes the whole at once; Numba's own passes would cost as much time again.
+    # `_module` optimizes the whole program once; Numba's passes would double the time.
     level, config.OPT = config.OPT, type(config.OPT)(0)
     try:
         from bothways.kernels.compiled.codegen.program import make_program

@@ -1,9 +1,9 @@
-"""What a processor's vector instructions offer, and the tile that keeps them busy.
+"""Vector instruction sets, and the size of the register tiles that each of them uses.
 
-A tile is the block of a matrix product that stays in registers. It is as large as the registers
-hold beside one broadcast and one row of the right-hand matrix: larger ones spill, smaller ones
-wait for the latency of a multiply-add. Measured: AVX-512 8x32 and AVX2 6x16 reach 97 to 100 % of
-the peak; 12 rows (AVX-512) and 4x24 (AVX2) spill.
+A tile is a block of a matrix product that stays in registers. It is as large as possible beside one
+broadcast value and one row of the right-hand matrix. Larger tiles spill registers; smaller ones
+wait for the latency of multiply-adds. Measured: AVX-512 8x32 and AVX2 6x16 reach 97 to 100 % of
+peak; 12 rows (AVX-512) and 4x24 (AVX2) spill.
 """
 
 import os
@@ -13,7 +13,7 @@ from functools import cache, cached_property
 
 @dataclass(frozen=True)
 class InstructionSet:
-    """One row of the table.
+    """A vector instruction set and its tile sizes.
 
     Parameters
     ----------
@@ -21,10 +21,10 @@ class InstructionSet:
     lanes : int
         float32 values in a vector register.
     rows : tuple of four int
-        Heights of the tiles, tallest first; any number of rows is a run of the first and at most
-        one of each other.
+        Heights of the tiles, in descending order. A product uses as many tiles of the first height
+        as fit, then at most one of each other height.
     vectors : int
-        Vectors across a tile.
+        Width of a tile in vectors.
     """
 
     name: str
@@ -34,7 +34,7 @@ class InstructionSet:
 
     @property
     def columns(self) -> int:
-        """Width of a tile, and of a panel of packed weights."""
+        """Width of a tile in floats, and of a panel of packed weights."""
         return self.lanes * self.vectors
 
 
@@ -46,7 +46,7 @@ GENERIC = InstructionSet("generic", lanes=4, rows=(4, 3, 2, 1), vectors=2)
 
 @dataclass(frozen=True)
 class Target:
-    """The processor that is compiled for, in LLVM's words."""
+    """A processor to compile for, in the terms of LLVM."""
 
     triple: str
     cpu: str
@@ -54,7 +54,7 @@ class Target:
 
     @cached_property
     def instruction_set(self) -> InstructionSet:
-        """The best row of the table that this processor has."""
+        """The best instruction set that this processor supports."""
         features = set(self.features.split(","))
         if self.triple.startswith(("aarch64", "arm64")):
             return NEON
@@ -67,9 +67,10 @@ class Target:
 
 @cache
 def host_target() -> Target:
-    """Return this machine as a target, or what NUMBA_CPU_NAME and NUMBA_CPU_FEATURES make of it.
+    """Return this machine as a target.
 
-    Both variables are Numba's own; a name without features keeps the host's features, as there.
+    NUMBA_CPU_NAME and NUMBA_CPU_FEATURES override the name and the features, as in Numba. A name
+    without features keeps the features of this machine.
     """
     import llvmlite.binding as llvm
 

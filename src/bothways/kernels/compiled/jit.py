@@ -1,4 +1,4 @@
-"""Numba's decorators as this engine uses them."""
+"""Numba decorators with the options of the compiled engine."""
 
 import inspect
 from collections.abc import Callable
@@ -13,15 +13,15 @@ from bothways.kernels.compiled.structs import dtype_of
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
-# Numbers and addresses are int64 and nothing is raised, so no Python object is ever touched.
+# Integers and addresses are int64 and nothing raises, so compiled code uses no Python objects.
 _OPTIONS = {"error_model": "numpy", "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
 
 
 def compiled(function: Function) -> Function:
-    """Compile a function once, for the types that its annotations name.
+    """Compile a function once, for the types of its annotations.
 
-    These are int (int64, numbers and addresses), float (float32), None and the records. Left to
-    itself, Numba compiles anew for each constant in a call.
+    The types are int (int64, for integers and addresses), float (float32), None and the records.
+    Without a signature, Numba would compile a function again for each constant argument.
     """
     named = inspect.get_annotations(function)
     result = compiled_type(named.pop("return"))
@@ -31,11 +31,11 @@ def compiled(function: Function) -> Function:
 
 @cache
 def compiled_type(annotation: Any) -> Any:
-    """Return the type that compiled code has for an annotation."""
+    """Return the Numba type of an annotation."""
     plain = {int: types.int64, float: types.float32, None: types.void}
     return plain[annotation] if annotation in plain else numba.from_dtype(dtype_of(annotation))
 
 
 def intrinsic(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Make a function that compiled code can call of one that writes LLVM IR."""
+    """Return a function callable from compiled code; `function` returns its type and IR emitter."""
     return numba.extending.intrinsic(function)

@@ -1,8 +1,8 @@
-"""Where everything lies: the records of a call, laid out for one shape of batch.
+"""The memory layout of a call, as records for compiled code.
 
-Places are worked out once a shape, as offsets into two stretches of memory: `kept` lives from
-forward to backward, `scratch` as long as a call. In a training loop a call then only adds two base
-addresses and fills in those of the tensors.
+A layout is computed once for each shape, as offsets into two blocks of memory: `kept` lives from
+forward to backward, and `scratch` for one call. In a training loop, a call only adds the base
+addresses of both blocks and fills in the addresses of the tensors.
 """
 
 from collections.abc import Sequence
@@ -14,51 +14,52 @@ import numpy as np
 from bothways.kernels.cells import GRU, LSTM, Cell
 from bothways.kernels.compiled.instruction_sets import InstructionSet
 from bothways.kernels.compiled.structs import (
+    COUNTER_STRIDE,
     FLOAT_BYTES,
     GRADIENT_DEPTH,
-    STRAND_PLACES,
-    TEAM_LINE,
-    WEIGHTS_PLACES,
+    SCAN_ADDRESSES,
+    WEIGHTS_ADDRESSES,
     Job,
     Part,
-    Strand,
+    Scan,
     Weights,
     dtype_of,
 )
 
-# Rows of a weight gradient that make one task.
+# Rows of a weight gradient that one task computes.
 _GRADIENT_ROWS = 256
-# Rows whose products with the input weights are computed ahead of their steps.
+# Rows whose products with the input weights are computed at once, before their time steps.
 _CHUNK_ROWS = 64
 
-# Multiply-adds of a step that pay for a meeting; for fewer than that, packed weights are faster.
-_WORTH_A_SHARE = 16_000
+# Multiply-adds of a step per thread; with fewer, packed weights on one thread are faster than
+# synchronizing the threads at each step.
+_MIN_SHARE_WORK = 16_000
 
-_REMEMBERED = 16  # pairs of base addresses
-_LINE = 16  # floats in a cache line
-_SCRATCH = 1 << 50  # offsets from here on lie in scratch
-_ZEROS = -1  # the row of zeros
-_NOWHERE = -2
+_MAX_CACHED_RECORDS = 16  # one for each pair of base addresses
+_LINE_FLOATS = 16  # floats in a cache line
+_SCRATCH_BASE = 1 << 50  # offsets from here on are in `scratch`
+_ZERO_ROW = -1  # the address of a row of zeros
+_UNUSED = -2
 
 
 @dataclass(frozen=True)
 class Shape:
-    """All that a layout depends on, but for the lengths of ragged rows.
+    """Everything that a layout depends on, except the lengths of ragged rows.
 
     Parameters
     ----------
     cell : Cell
     num_layers, num_directions, input_size, hidden_size, time, batch_size : int
     threads : int
-        The batch is cut into as many parts, if it has as many rows.
+        The batch is divided into this many parts, or one per row if it has fewer rows.
     keep : bool
         Whether a backward pass may follow.
     last : bool
-        Whether only each row's last output is asked for.
+        Whether only the output at the last step of each row is needed.
     initial : bool
-        Whether there are initial states.
+        Whether initial states were passed.
     d_inputs : bool
-        Whether the gradient of the inputs may be wanted.
+        Whether the gradient of the inputs may be needed.
     instructions : InstructionSet
     """
 
@@ -77,47 +78,47 @@ class Shape:
     instructions: InstructionSet
 
     @property
-    def sums(self) -> int:
-        """Width of all gates."""
+    def gates_size(self) -> int:
+        """Size of all gates of one time step."""
         return len(self.cell.gates) * self.hidden_size
 
     @property
     def features(self) -> int:
-        """Width of a layer's outputs."""
+        """Size of the outputs of a layer at one time step."""
         return self.num_directions * self.hidden_size
 
     @property
     def gates_width(self) -> int:
-        """Step between rows of gates: the last one of few units spills (`strands`)."""
-        return _width(self.sums - self.hidden_size + _lines(self.hidden_size))
+        """Stride between rows of gates; a short last gate may be overwritten up to a whole line."""
+        return _row_stride(self.gates_size - self.hidden_size + _round_to_lines(self.hidden_size))
 
     @property
     def outputs_width(self) -> int:
-        """Step between rows of outputs: the last direction of few units spills."""
-        return _width(self.features - self.hidden_size + _lines(self.hidden_size))
+        """Stride between rows of outputs; a short last direction may exceed its end likewise."""
+        return _row_stride(self.features - self.hidden_size + _round_to_lines(self.hidden_size))
 
     @property
-    def num_runs(self) -> int:
-        """Directions of all layers."""
+    def num_scans(self) -> int:
+        """Number of layers times number of directions."""
         return self.num_layers * self.num_directions
 
     @property
     def shares(self) -> int:
-        """How many threads take each step together; 0 if each has rows of its own."""
+        """Number of threads that share each step; 0 if each thread runs different rows instead."""
         few = self.batch_size == 1 or (self.batch_size < self.threads and not self.keep)
-        work = self.sums * self.hidden_size * self.batch_size
-        if not few or work < _WORTH_A_SHARE:
+        work = self.gates_size * self.hidden_size * self.batch_size
+        if not few or work < _MIN_SHARE_WORK:
             return 0
         blocks = -(-self.hidden_size // self.instructions.lanes)
-        return min(self.threads, blocks, work // _WORTH_A_SHARE)
+        return min(self.threads, blocks, work // _MIN_SHARE_WORK)
 
     def input_size_of(self, layer: int) -> int:
-        """Width of what `layer` reads."""
+        """Return the number of input features of `layer`."""
         return self.features if layer else self.input_size
 
 
 class _Arena:
-    """Hands out offsets, in bytes, of stretches that begin with a cache line."""
+    """Allocates offsets, in bytes, of regions that are aligned to cache lines."""
 
     def __init__(self, start: int) -> None:
         self._start = start
@@ -127,9 +128,9 @@ class _Arena:
     def size_bytes(self) -> int:
         return self._end - self._start
 
-    def take(self, floats: int) -> int:
+    def allocate(self, floats: int) -> int:
         offset = self._end
-        self._end += -(-floats // _LINE) * _LINE * FLOAT_BYTES
+        self._end += -(-floats // _LINE_FLOATS) * _LINE_FLOATS * FLOAT_BYTES
         return offset
 
 
@@ -143,86 +144,96 @@ class Plan:
 
     Attributes
     ----------
-    job : Job, a template
+    job : Job
+        A template without addresses.
     parts : records of `Part`
     kept_bytes, forward_bytes, backward_bytes : int
-        Memory that lives from forward to backward, and of either call.
+        Size of `kept`, and of `scratch` for either pass.
     rows_bytes : int
-        The part of `forward_bytes` that grows with the batch.
+        The part of `forward_bytes` that grows with the batch size.
     blocks : int
-        Tasks that the gradients of one direction's weights make.
+        Number of tasks that compute the weight gradients of one direction.
     """
 
     def __init__(self, shape: Shape, lengths: np.ndarray) -> None:
         self.shape = shape
-        self._integers: list[np.ndarray] = []  # the records hold addresses into them
-        self._zeros = np.zeros(max(shape.sums, shape.features, shape.input_size) + 4 * _LINE, "f4")
-        forward, backward = _Arena(_SCRATCH), _Arena(_SCRATCH)
+        self._integers: list[np.ndarray] = []  # keep the arrays alive that the records point to
+        self._zeros = np.zeros(
+            max(shape.gates_size, shape.features, shape.input_size) + 4 * _LINE_FLOATS, "f4"
+        )
+        forward, backward = _Arena(_SCRATCH_BASE), _Arena(_SCRATCH_BASE)
         kept = _Arena(0) if shape.keep else forward
         num_parts = 1 if shape.shares else min(shape.threads, shape.batch_size)
         self.parts = np.zeros(num_parts, dtype_of(Part))
-        self._strands = np.full((len(self.parts), shape.num_runs), 0, dtype_of(Strand))
-        for part, strands, rows in zip(
-            self.parts, self._strands, _deal(lengths, len(self.parts)), strict=True
+        self._scans = np.full((len(self.parts), shape.num_scans), 0, dtype_of(Scan))
+        for part, scans, rows in zip(
+            self.parts, self._scans, _split_rows(lengths, len(self.parts)), strict=True
         ):
             self._describe_part(part, rows, lengths[rows])
-            self._place_forward(part, strands, kept, forward)
+            self._place_forward(part, scans, kept, forward)
             if shape.keep:
-                self._place_backward(part, strands, backward)
+                self._place_backward(part, scans, backward)
         self.rows_bytes = forward.size_bytes
-        self._team = forward.take((1 + shape.shares) * TEAM_LINE // FLOAT_BYTES) - _SCRATCH
-        self._team_panels_step = shape.instructions.columns * max(shape.input_size, shape.features)
-        self._team_panels = forward.take(self._team_panels_step * shape.shares) - _SCRATCH
+        self._stage_counters = (
+            forward.allocate((1 + shape.shares) * COUNTER_STRIDE // FLOAT_BYTES) - _SCRATCH_BASE
+        )
+        self._share_panels_step = shape.instructions.columns * max(shape.input_size, shape.features)
+        self._share_panels = (
+            forward.allocate(self._share_panels_step * shape.shares) - _SCRATCH_BASE
+        )
         self._forward_weights = self._place_weights(forward, from_inputs=True)
         self._backward_weights = self._place_weights(backward, from_inputs=False)
         blocks = _gradient_blocks(shape)
         self.blocks = len(blocks) - 1
         height = shape.instructions.rows[0]
         self._packed_step = -(-_GRADIENT_ROWS // height) * height * GRADIENT_DEPTH
-        self._packed_rows = backward.take(self._packed_step * shape.threads) - _SCRATCH
+        self._packed_rows = backward.allocate(self._packed_step * shape.threads) - _SCRATCH_BASE
         self.kept_bytes = kept.size_bytes if shape.keep else 0
         self.forward_bytes, self.backward_bytes = forward.size_bytes, backward.size_bytes
         self.job = self._make_job(blocks)
-        self._settled: dict[tuple[int, int, bool], tuple[Job, np.ndarray, np.ndarray]] = {}
+        self._cached_records: dict[tuple[int, int, bool], tuple[Job, np.ndarray, np.ndarray]] = {}
 
     def records(
         self, kept: int, scratch: int, *, backward: bool
     ) -> tuple[Job, np.ndarray, np.ndarray]:
-        """Return a job, its weights and strands, with what these bases make of the offsets.
+        """Return a job, its weights and scans, with offsets replaced by addresses.
 
-        All tensors' addresses are still to be filled in: an earlier call has left its own. The job
-        holds addresses into the other two: keep all three as long as it runs, and `scratch` too,
-        which makes them this call's alone.
+        The caller must fill in the addresses of all tensors; those of an earlier call may remain.
+        The job points to the other two results: keep all three alive while it runs, and do not
+        release `scratch`, so that no other call uses the same records.
         """
         bases = (kept, scratch, backward)
-        settled = self._settled.get(bases)
-        if settled is None:  # a training loop gets the same memory again and again
-            if len(self._settled) >= _REMEMBERED:
-                self._settled.clear()
+        cached = self._cached_records.get(bases)
+        if cached is None:  # a training loop gets the same memory in each step
+            if len(self._cached_records) >= _MAX_CACHED_RECORDS:
+                self._cached_records.clear()
             template = self._backward_weights if backward else self._forward_weights
-            weights = self._settle(template, WEIGHTS_PLACES, kept, scratch)
-            strands = self._settle(self._strands, STRAND_PLACES, kept, scratch)
+            weights = self._with_addresses(template, WEIGHTS_ADDRESSES, kept, scratch)
+            scans = self._with_addresses(self._scans, SCAN_ADDRESSES, kept, scratch)
             job = Job.from_buffer_copy(self.job)
-            job.weights, job.strands = _address(weights), _address(strands)
+            job.weights, job.scans = _address(weights), _address(scans)
             job.packed_rows = scratch + self._packed_rows
-            job.team, job.team_panels = scratch + self._team, scratch + self._team_panels
-            settled = self._settled[bases] = job, weights, strands
-        job, weights, strands = settled
-        return Job.from_buffer_copy(job), weights, strands
+            job.stage_counters, job.share_panels = (
+                scratch + self._stage_counters,
+                scratch + self._share_panels,
+            )
+            cached = self._cached_records[bases] = job, weights, scans
+        job, weights, scans = cached
+        return Job.from_buffer_copy(job), weights, scans
 
-    def _settle(
+    def _with_addresses(
         self, template: np.ndarray, places: Sequence[int], kept: int, scratch: int
     ) -> np.ndarray:
         records = template.copy()
         table = records.view(np.int64).reshape(records.size, -1)
         offsets = table[:, places]
-        addresses = offsets + np.where(offsets >= _SCRATCH, scratch - _SCRATCH, kept)
-        addresses[offsets == _ZEROS] = _address(self._zeros)
-        addresses[offsets == _NOWHERE] = 0
+        addresses = offsets + np.where(offsets >= _SCRATCH_BASE, scratch - _SCRATCH_BASE, kept)
+        addresses[offsets == _ZERO_ROW] = _address(self._zeros)
+        addresses[offsets == _UNUSED] = 0
         table[:, places] = addresses
         return records
 
-    def _integer_address(self, numbers: np.ndarray) -> int:
+    def _store_integers(self, numbers: np.ndarray) -> int:
         numbers = np.ascontiguousarray(numbers, np.int64)
         self._integers.append(numbers)
         return _address(numbers)
@@ -232,95 +243,106 @@ class Plan:
         running = np.searchsorted(-lengths, -np.arange(steps), side="left")  # longer than t
         offsets = np.concatenate([[0], np.cumsum(running)])
         part["rows"] = len(rows)
-        part["row_numbers"] = self._integer_address(rows)
-        part["lengths"] = self._integer_address(lengths)
-        part["offsets"] = self._integer_address(offsets)
+        part["row_numbers"] = self._store_integers(rows)
+        part["lengths"] = self._store_integers(lengths)
+        part["offsets"] = self._store_integers(offsets)
         part["steps"] = steps
         part["total"] = offsets[-1]
 
     def _place_forward(
-        self, part: np.void, strands: np.ndarray, kept: _Arena, forward: _Arena
+        self, part: np.void, scans: np.ndarray, kept: _Arena, forward: _Arena
     ) -> None:
         shape = self.shape
         rows, total = int(part["rows"]), int(part["total"])
-        state_width = _width(shape.hidden_size)
+        state_width = _row_stride(shape.hidden_size)
         gates_width, outputs_width = shape.gates_width, shape.outputs_width
-        inputs, inputs_width = kept.take(total * _width(shape.input_size)), _width(shape.input_size)
-        one_step_offsets = self._integer_address(np.array([0, rows]))
+        inputs, inputs_width = (
+            kept.allocate(total * _row_stride(shape.input_size)),
+            _row_stride(shape.input_size),
+        )
+        one_step_offsets = self._store_integers(np.array([0, rows]))
         for layer in range(shape.num_layers):
             top = layer == shape.num_layers - 1
-            outputs = (forward if top else kept).take(total * outputs_width)
+            outputs = (forward if top else kept).allocate(total * outputs_width)
             for direction in range(shape.num_directions):
-                strand = strands[layer * shape.num_directions + direction]
+                scan = scans[layer * shape.num_directions + direction]
                 one_step = shape.last and layer == shape.num_layers - 1 and direction == 1
                 count = rows if one_step else total
-                strand["one_step"], strand["total"] = one_step, count
-                strand["steps"] = 1 if one_step else part["steps"]
-                strand["offsets"] = one_step_offsets if one_step else part["offsets"]
-                strand["from_end"] = direction
-                strand["inputs"] = kept.take(rows * inputs_width) if one_step else inputs
-                strand["inputs_width"] = inputs_width
-                strand["outputs"] = outputs + FLOAT_BYTES * direction * shape.hidden_size
-                strand["outputs_width"] = outputs_width
+                scan["one_step"], scan["total"] = one_step, count
+                scan["steps"] = 1 if one_step else part["steps"]
+                scan["offsets"] = one_step_offsets if one_step else part["offsets"]
+                scan["is_reverse"] = direction
+                scan["inputs"] = kept.allocate(rows * inputs_width) if one_step else inputs
+                scan["inputs_width"] = inputs_width
+                scan["outputs"] = outputs + FLOAT_BYTES * direction * shape.hidden_size
+                scan["outputs_width"] = outputs_width
                 all_gates = shape.keep or shape.shares
-                held = count if all_gates else min(count, rows + _CHUNK_ROWS)
-                strand["gates"], strand["gates_width"] = kept.take(held * gates_width), gates_width
-                held = count if shape.keep else rows
-                has_memory = shape.cell in (LSTM, GRU)
-                strand["memory"] = kept.take(held * state_width) if has_memory else _NOWHERE
-                strand["before"] = kept.take(held * state_width)
-                strand["hidden"] = forward.take(rows * state_width)
-                strand["cell"] = forward.take(rows * state_width)
-                strand["state_width"] = state_width
-                strand["from_hidden"] = (
-                    forward.take(rows * gates_width) if shape.cell == GRU else _NOWHERE
+                count_kept = count if all_gates else min(count, rows + _CHUNK_ROWS)
+                scan["gates"], scan["gates_width"] = (
+                    kept.allocate(count_kept * gates_width),
+                    gates_width,
                 )
-                strand["from_hidden_width"] = gates_width
+                count_kept = count if shape.keep else rows
+                has_memory = shape.cell in (LSTM, GRU)
+                scan["memory"] = kept.allocate(count_kept * state_width) if has_memory else _UNUSED
+                scan["before"] = kept.allocate(count_kept * state_width)
+                scan["hidden"] = forward.allocate(rows * state_width)
+                scan["cell"] = forward.allocate(rows * state_width)
+                scan["state_width"] = state_width
+                scan["from_hidden"] = (
+                    forward.allocate(rows * gates_width) if shape.cell == GRU else _UNUSED
+                )
+                scan["from_hidden_width"] = gates_width
             inputs, inputs_width = outputs, outputs_width
 
-    def _place_backward(self, part: np.void, strands: np.ndarray, backward: _Arena) -> None:
+    def _place_backward(self, part: np.void, scans: np.ndarray, backward: _Arena) -> None:
         shape = self.shape
         rows, total = int(part["rows"]), int(part["total"])
-        state_width, features_width = _width(shape.hidden_size), shape.outputs_width
-        # The gradients of a layer's outputs and of its inputs, in turns.
-        turns = [backward.take(total * features_width) for _ in range(min(2, shape.num_layers))]
+        state_width, features_width = _row_stride(shape.hidden_size), shape.outputs_width
+        # Gradients of the outputs and of the inputs of a layer; the two buffers alternate.
+        buffers = [
+            backward.allocate(total * features_width) for _ in range(min(2, shape.num_layers))
+        ]
         for layer in range(shape.num_layers):
-            inputs_width = shape.outputs_width if layer else _width(shape.input_size)
+            inputs_width = shape.outputs_width if layer else _row_stride(shape.input_size)
             wanted = layer > 0 or shape.d_inputs
             if layer > 0:
-                d_inputs = turns[(layer - 1) % 2]
+                d_inputs = buffers[(layer - 1) % 2]
             else:
-                d_inputs = backward.take(total * inputs_width) if wanted else _NOWHERE
+                d_inputs = backward.allocate(total * inputs_width) if wanted else _UNUSED
             all_outputs = not (shape.last and layer == shape.num_layers - 1)
             for direction in range(shape.num_directions):
-                strand = strands[layer * shape.num_directions + direction]
+                scan = scans[layer * shape.num_directions + direction]
                 shift = FLOAT_BYTES * direction * shape.hidden_size
-                strand["d_outputs"] = turns[layer % 2] + shift if all_outputs else _ZEROS
-                strand["d_outputs_width"] = features_width if all_outputs else 0
-                strand["d_inputs"] = d_inputs
-                if wanted and strand["one_step"]:
-                    strand["d_inputs"] = backward.take(rows * inputs_width)
-                strand["d_inputs_width"] = inputs_width
-                strand["d_hidden"] = backward.take(rows * state_width)
-                strand["d_cell"] = backward.take(rows * state_width)
-                bias_step = _lines(shape.hidden_size)
-                strand["d_bias"] = backward.take((len(shape.cell.gates) + 1) * bias_step)
-                strand["bias_step"] = bias_step
+                scan["d_outputs"] = buffers[layer % 2] + shift if all_outputs else _ZERO_ROW
+                scan["d_outputs_width"] = features_width if all_outputs else 0
+                scan["d_inputs"] = d_inputs
+                if wanted and scan["one_step"]:
+                    scan["d_inputs"] = backward.allocate(rows * inputs_width)
+                scan["d_inputs_width"] = inputs_width
+                scan["d_hidden"] = backward.allocate(rows * state_width)
+                scan["d_cell"] = backward.allocate(rows * state_width)
+                bias_step = _round_to_lines(shape.hidden_size)
+                scan["d_bias"] = backward.allocate((len(shape.cell.gates) + 1) * bias_step)
+                scan["bias_step"] = bias_step
 
     def _place_weights(self, arena: _Arena, *, from_inputs: bool) -> np.ndarray:
-        """Place the panels: of the transposed weights forward, of the plain ones backward."""
+        """Place the panels of the weights: transposed for forward, plain for backward."""
         shape = self.shape
         panel = shape.instructions.columns
-        weights = np.zeros(shape.num_runs, dtype_of(Weights))
+        weights = np.zeros(shape.num_scans, dtype_of(Weights))
         for run, record in enumerate(weights):
             input_size = shape.input_size_of(run // shape.num_directions)
             record["input_size"] = input_size
-            record["seed_ih"], record["seed_hh"] = arena.take(shape.sums), arena.take(shape.sums)
+            record["addend_ih"], record["addend_hh"] = (
+                arena.allocate(shape.gates_size),
+                arena.allocate(shape.gates_size),
+            )
             for side, size in (("ih", input_size), ("hh", shape.hidden_size)):
-                width, depth = (shape.sums, size) if from_inputs else (size, shape.sums)
+                width, depth = (shape.gates_size, size) if from_inputs else (size, shape.gates_size)
                 packed = not (from_inputs and shape.shares)
                 floats = -(-width // panel) * panel * depth if packed else 0
-                record[f"panels_{side}"] = arena.take(floats)
+                record[f"panels_{side}"] = arena.allocate(floats)
         return weights
 
     def _make_job(self, blocks: np.ndarray) -> Job:
@@ -340,16 +362,16 @@ class Plan:
             batch_size=shape.batch_size,
             input_size=shape.input_size,
             packed_rows_step=self._packed_step,
-            blocks=self._integer_address(blocks),
+            blocks=self._store_integers(blocks),
             num_blocks=self.blocks,
             shares=shape.shares,
-            team_panels_step=self._team_panels_step,
+            share_panels_step=self._share_panels_step,
         )
 
 
 @lru_cache(maxsize=32)
 def padded_plan(shape: Shape) -> Plan:
-    """Return the plan of a batch whose rows are all as long as the time axis."""
+    """Return the layout of a batch without padding."""
     return Plan(shape, np.full(shape.batch_size, shape.time, np.int64))
 
 
@@ -357,39 +379,39 @@ def _address(array: np.ndarray) -> int:
     return int(array.ctypes.data)
 
 
-def _deal(lengths: np.ndarray, num_parts: int) -> list[np.ndarray]:
-    """Deal rows out to parts, longest first and there and back again, so that work is equal."""
+def _split_rows(lengths: np.ndarray, num_parts: int) -> list[np.ndarray]:
+    """Return the rows of each part, in descending order of length, with similar total lengths."""
     if num_parts == 1:
         return [np.argsort(-lengths, kind="stable")]
     if (lengths == lengths[0]).all():
         return np.array_split(np.arange(len(lengths)), num_parts)
     order = np.argsort(-lengths, kind="stable")
     place = np.arange(len(order)) % (2 * num_parts)
-    turn = np.minimum(place, 2 * num_parts - 1 - place)
-    return [order[turn == part] for part in range(num_parts)]
+    part_of_row = np.minimum(place, 2 * num_parts - 1 - place)  # 0, 1, ..., 1, 0, 0, 1, ...
+    return [order[part_of_row == part] for part in range(num_parts)]
 
 
 def _gradient_blocks(shape: Shape) -> np.ndarray:
-    """Cut the rows of a weight gradient into tasks; a GRU's new gate begins one."""
+    """Return the first rows of the tasks of a weight gradient; a GRU's new gate starts a task."""
     hidden_size = shape.hidden_size
-    ends = [2 * hidden_size, 3 * hidden_size] if shape.cell == GRU else [shape.sums]
+    ends = [2 * hidden_size, 3 * hidden_size] if shape.cell == GRU else [shape.gates_size]
     starts: list[int] = []
     begin = 0
     for end in ends:
         starts += range(begin, end, _GRADIENT_ROWS)
         begin = end
-    return np.array([*starts, shape.sums], np.int64)
+    return np.array([*starts, shape.gates_size], np.int64)
 
 
-def _lines(floats: int) -> int:
-    """Round up to whole cache lines, which hold a whole number of vectors."""
-    return -(-floats // _LINE) * _LINE
+def _round_to_lines(floats: int) -> int:
+    """Return a size rounded up to whole cache lines, which contain a whole number of vectors."""
+    return -(-floats // _LINE_FLOATS) * _LINE_FLOATS
 
 
-def _width(floats: int) -> int:
-    """Return the step between rows of a matrix: whole cache lines.
+def _row_stride(floats: int) -> int:
+    """Return the stride between rows of a matrix, in whole cache lines.
 
-    Rows whole kilobytes apart would crowd into few sets of the cache, so those get a line more.
+    Strides of whole kilobytes are extended by a line: such rows would share few sets of the cache.
     """
-    width = _lines(floats)
-    return width + _LINE if width % 256 == 0 else width
+    width = _round_to_lines(floats)
+    return width + _LINE_FLOATS if width % 256 == 0 else width

@@ -1,18 +1,18 @@
-"""What the engine has done in this process, for tests and for the doubtful."""
+"""Counters of the work that the compiled engine has done in this process."""
 
 from dataclasses import dataclass
 
 
 @dataclass
 class Counters:
-    """Counts since the process began, or since `reset`.
+    """Counts since the start of the process or the last `reset`.
 
     Parameters
     ----------
     forward, backward : int
-        Calls, each through all layers.
+        Calls; each runs all layers.
     row_steps : int
-        Steps computed forward, summed over rows, directions and layers. Padding is none.
+        Time steps computed forward, summed over rows, directions and layers, without padding.
     """
 
     forward: int = 0
@@ -20,7 +20,7 @@ class Counters:
     row_steps: int = 0
 
     def reset(self) -> None:
-        """Count from zero again."""
+        """Set all counts to zero."""
         self.forward = self.backward = self.row_steps = 0
 
 

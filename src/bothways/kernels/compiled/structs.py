@@ -1,10 +1,11 @@
-"""What Python tells compiled code: records of int64 numbers and addresses.
+"""Records of int64 numbers and addresses that Python passes to compiled code.
 
-A job is one call of forward or backward. It works on parts of the batch, each a slice of its rows
-that one thread carries through all layers. A strand is one direction of one layer over one part.
+A job is one forward or backward call. It processes parts of the batch; a part is a set of rows that
+one thread runs through all layers. A scan is one direction of one layer over one part.
 
-Rows of a part lie in order of falling length, and its steps are packed: row r of step t is at
-`offsets[t] + r`, and only the rows that are that long exist. Widths and steps count floats.
+The rows of a part are in descending order of length, and its time steps are packed: row r of step t
+is at `offsets[t] + r`, and only rows with that step are stored. Widths and steps are strides in
+floats. Fields without a type in their comment are numbers or addresses of float32 arrays.
 """
 
 import ctypes
@@ -13,34 +14,34 @@ import numpy as np
 
 
 class Record:
-    """int64 fields in the order of a class's annotations; numpy holds arrays of them."""
+    """Base class of records: int64 fields in the order of the annotations, in numpy arrays."""
 
 
 def dtype_of(record: type) -> np.dtype[np.void]:
-    """Return how numpy and compiled code see a record."""
+    """Return the numpy dtype of a record."""
     return np.dtype([(name, np.int64) for name in record.__annotations__])
 
 
 class Job(ctypes.Structure):
-    """One call of forward or backward; filled in anew each time."""
+    """One forward or backward call."""
 
     phase: int
-    next_task: int  # taken one by one by the threads
+    next_task: int  # incremented by each thread that takes a task
     tasks: int
     next_worker: int
-    row_steps: int  # that strands have run forward
-    row_steps_counter: int  # where that is
+    row_steps: int  # computed forward
+    row_steps_counter: int  # address of `row_steps`
     num_parts: int
     num_layers: int
     num_directions: int
     hidden_size: int
-    keep: int  # whether the backward pass will need the gates
-    initial: int  # whether states of zeros before a first step must take part in products
-    last: int  # whether only each row's last output is asked for
+    keep: int  # whether to keep the gates for a backward pass
+    initial: int  # whether products with the state before the first step are computed
+    last: int  # whether only the output at the last step of each row is needed
     parts: int
     weights: int
-    strands: int
-    zeros: int  # a row of zeros as wide as any matrix
+    scans: int
+    zeros: int  # a row of zeros, as long as the longest row
     chunk_rows: int
     time: int
     batch_size: int
@@ -55,7 +56,7 @@ class Job(ctypes.Structure):
     initial_cell: int
     final_hidden: int
     final_cell: int
-    masks: int  # of dropout, (num_layers - 1, time, batch, features); 0 without
+    masks: int  # dropout masks (num_layers - 1, time, batch, features); 0 if none
     d_outputs: int
     d_outputs_time_step: int
     d_outputs_row_step: int
@@ -66,33 +67,33 @@ class Job(ctypes.Structure):
     d_initial_cell: int
     d_final_hidden: int
     d_final_cell: int
-    packed_rows: int  # of the weight gradients, one buffer a worker
+    packed_rows: int  # buffers of the weight gradients, one per worker
     packed_rows_step: int
-    blocks: int  # int64 (num_blocks + 1,): first rows of the tasks that a weight gradient makes
+    blocks: int  # int64 (num_blocks + 1,), first rows of the tasks of a weight gradient
     num_blocks: int
-    shares: int  # of a team's stage, one a member
-    team: int  # how many shares are done; then, a line each, how many times a share was claimed
-    team_panels: int  # one buffer a share
-    team_panels_step: int
+    shares: int  # of a stage of the cooperative forward pass
+    stage_counters: int  # completed shares; then the claims of each share, a cache line apart
+    share_panels: int  # one buffer per share
+    share_panels_step: int
 
 
 Job._fields_ = [(name, ctypes.c_int64) for name in Job.__annotations__]
 
-# Where in a job the threads count, in bytes.
+# Offsets of the atomic counters in a job, in bytes.
 NEXT_TASK, NEXT_WORKER, ROW_STEPS = (
     8 * list(Job.__annotations__).index(name) for name in ("next_task", "next_worker", "row_steps")
 )
 
 
 class Part(Record):
-    """A slice of the rows, that one thread carries through all layers."""
+    """A set of rows that one thread runs through all layers."""
 
-    rows: int  # how many
-    row_numbers: int  # int64 (rows,), their place in the batch
+    rows: int  # number of rows
+    row_numbers: int  # int64 (rows,), indices of the rows in the batch
     lengths: int  # int64 (rows,)
     offsets: int  # int64 (steps + 1,)
     steps: int
-    total: int  # rows of all steps together
+    total: int  # sum of the lengths
 
 
 class Weights(Record):
@@ -101,42 +102,42 @@ class Weights(Record):
     input_size: int
     weight_ih: int
     weight_hh: int
-    bias_ih: int  # 0 without
+    bias_ih: int  # 0 if there are no biases
     bias_hh: int
-    seed_ih: int  # biases as the products begin with them
-    seed_hh: int
+    addend_ih: int  # the biases that are added to the products
+    addend_hh: int
     panels_ih: int
     panels_hh: int
-    d_weight_ih: int  # 0 where not wanted
+    d_weight_ih: int  # gradients; 0 where not needed
     d_weight_hh: int
     d_bias_ih: int
     d_bias_hh: int
 
 
-class Strand(Record):
+class Scan(Record):
     """One direction of one layer over one part."""
 
-    one_step: int  # whether it is the single step that readout `last` needs of it
+    one_step: int  # whether only the step that readout `last` needs is computed
     offsets: int
     steps: int
     total: int
-    from_end: int  # 1 for the backward direction
+    is_reverse: int  # whether this is the backward direction
     inputs: int
     inputs_width: int
     outputs: int
     outputs_width: int
     gates: int
     gates_width: int
-    memory: int
-    before: int
-    hidden: int
-    cell: int
+    memory: int  # what else backward needs of each step; see `codegen.pointwise.Pointwise`
+    before: int  # h before each step
+    hidden: int  # current h
+    cell: int  # current c
     state_width: int  # of the four above
-    from_hidden: int
+    from_hidden: int  # GRU: W_hh h + b_hh of the current step
     from_hidden_width: int
     d_outputs: int
     d_outputs_width: int
-    d_inputs: int  # 0 where not wanted
+    d_inputs: int  # 0 if not needed
     d_inputs_width: int
     d_hidden: int
     d_cell: int
@@ -144,30 +145,32 @@ class Strand(Record):
     bias_step: int
 
 
-# Columns that hold places in memory which a plan lays out.
-STRAND_PLACES = [
-    list(Strand.__annotations__).index(name)
+# Columns of the addresses that `layout` computes.
+SCAN_ADDRESSES = [
+    list(Scan.__annotations__).index(name)
     for name in (
         "inputs", "outputs", "gates", "memory", "before", "hidden", "cell", "from_hidden",
         "d_outputs", "d_inputs", "d_hidden", "d_cell", "d_bias",
     )
 ]  # fmt: skip
-WEIGHTS_PLACES = [
+WEIGHTS_ADDRESSES = [
     list(Weights.__annotations__).index(name)
-    for name in ("seed_ih", "seed_hh", "panels_ih", "panels_hh")
+    for name in ("addend_ih", "addend_hh", "panels_ih", "panels_hh")
 ]
 
-# Steps whose products a weight gradient sums before it goes on to the next: their packed left-hand
-# rows stay in the second-level cache.
+# Packed steps that one product of a weight gradient sums over, so that the packed left-hand matrix
+# stays in the second-level cache.
 GRADIENT_DEPTH = 256
 
-# Packing a weight matrix is this many tasks.
+# Number of tasks that pack one weight matrix.
 PACKING_TASKS = 2
 
 FLOAT_BYTES = 4
 
-# Bytes between counters of threads that would else wait for each other's cache line.
-TEAM_LINE = 64
+# Bytes between the counters of different threads, to avoid false sharing of cache lines.
+COUNTER_STRIDE = 64
 
 # The phases of a job.
-PREPARE_FORWARD, FORWARD, TEAM_FORWARD, PREPARE_BACKWARD, BACKWARD, WEIGHT_GRADIENTS = range(6)
+PREPARE_FORWARD, FORWARD, COOPERATIVE_FORWARD, PREPARE_BACKWARD, BACKWARD, WEIGHT_GRADIENTS = range(
+    6
+)

@@ -1,9 +1,9 @@
-"""Running the compiled program on torch's own threads.
+"""Run the compiled program on the threads of torch.
 
-Where torch's OpenMP is GNU's (its Linux wheels), the program runs as one more of torch's parallel
-regions, on the threads that torch has already made. A pool of our own would fight them for the
-cores: they spin for milliseconds after each of torch's operators. Elsewhere, and in a forked child,
-whose copy of that pool is dead, Python threads do the same work.
+If torch uses GNU OpenMP, as its Linux wheels do, the program runs as a parallel region on torch's
+existing threads. A separate pool would compete with them for the cores, because they spin for
+milliseconds after each operator of torch. Python threads run the program otherwise, and in a forked
+child process, where the threads of the OpenMP pool do not exist.
 """
 
 import ctypes
@@ -32,7 +32,7 @@ if hasattr(os, "register_at_fork"):
 
 
 def run_on_threads(entry: int, job: int, threads: int) -> None:
-    """Call the function at `entry` with the address `job` on up to `threads` threads, and wait."""
+    """Call the function at `entry` with argument `job` on up to `threads` threads, and wait."""
     if threads == 1:
         _Program(entry)(job)
         return
@@ -45,7 +45,7 @@ def run_on_threads(entry: int, job: int, threads: int) -> None:
     try:
         program(job)
     finally:
-        wait(others)  # whatever interrupts us: they write into memory of this call
+        wait(others)  # also if interrupted, because they write to memory of this call
 
 
 def _pool(workers: int) -> ThreadPoolExecutor:
@@ -56,7 +56,7 @@ def _pool(workers: int) -> ThreadPoolExecutor:
 
 @cache
 def _openmp_parallel() -> Callable[[int, int, int, int], None] | None:
-    """Return `GOMP_parallel` of the GNU OpenMP that torch's wheel brings along, if it does."""
+    """Return `GOMP_parallel` of the GNU OpenMP in torch's wheel, or None if it has none."""
     for path in (Path(torch.__file__).parent / "lib").glob("libgomp*.so*"):
         try:
             parallel = ctypes.CDLL(str(path)).GOMP_parallel

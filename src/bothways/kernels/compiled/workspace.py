@@ -1,6 +1,6 @@
-"""A bounded cache of memory: a training step reuses what an earlier one has freed.
+"""A bounded cache of memory blocks, which lets a training step reuse the memory of earlier ones.
 
-Fresh memory costs a page fault for every 4 KiB, up to a third of the time of a training step.
+New memory costs a page fault for every 4 KiB, up to a third of the time of a training step.
 """
 
 import os
@@ -13,67 +13,70 @@ import torch
 from torch import Tensor
 
 ALIGNMENT = 64  # a cache line
-_SMALLEST = 1 << 16  # malloc itself reuses smaller blocks
-_MOST_BLOCKS = 64
-_LEAST_BOUND = 1 << 26  # bytes that may always be cached
-_REMEMBERED = 64  # requests
+_MIN_CACHED_BYTES = 1 << 16  # malloc reuses smaller blocks well
+_MAX_BLOCKS = 64
+_MIN_BOUND_BYTES = 1 << 26  # may always be cached
+_NUM_RECENT = 64  # requests that determine the bound
 
 
 class _Block:
-    """Memory from numpy, and the address of its first whole cache line."""
+    """Memory allocated by numpy, and the address of its first whole cache line."""
 
     def __init__(self, size_bytes: int) -> None:
         self.size_bytes = size_bytes
-        self._memory = np.empty(size_bytes + 2 * ALIGNMENT, np.uint8)  # a vector may overhang
+        self._memory = np.empty(size_bytes + 2 * ALIGNMENT, np.uint8)  # a vector may exceed the end
         start = int(self._memory.ctypes.data)
         self.address = -(-start // ALIGNMENT) * ALIGNMENT
 
 
 class BlockCache:
-    """Free blocks of memory, at most 64 of them and four times the largest recent request.
+    """A cache of free memory blocks.
 
-    A request is rounded up by at most an eighth, so that ragged batches soon find blocks to reuse.
+    It contains at most 64 blocks, and at most 64 MiB or four times the largest recent request.
+    Requests are rounded up by at most an eighth, so that ragged batches of similar size can reuse
+    each other's blocks.
     """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._free: list[_Block] = []  # the one that was freed first comes first
+        self._free: list[_Block] = []  # oldest first
         self._returned: deque[_Block] = deque()
-        self._requests: deque[int] = deque(maxlen=_REMEMBERED)
+        self._requests: deque[int] = deque(maxlen=_NUM_RECENT)
 
     @property
     def free_bytes(self) -> int:
-        """Size of the memory that is cached and unused."""
+        """Total size of the free blocks."""
         return sum(block.size_bytes for block in [*self._free, *self._returned])
 
     def take(self, size_bytes: int) -> _Block:
         """Return a block of at least `size_bytes`."""
         size_bytes = _rounded(size_bytes)
-        if size_bytes >= _SMALLEST:
+        if size_bytes >= _MIN_CACHED_BYTES:
             with self._lock:
                 self._requests.append(size_bytes)
-                self._settle()
+                self._collect()
                 for place in range(len(self._free) - 1, -1, -1):
                     if self._free[place].size_bytes == size_bytes:
                         return self._free.pop(place)
         return _Block(size_bytes)
 
     def give(self, block: _Block) -> None:
-        """Take back a block; the garbage collector may call this at any time, in any thread."""
-        if block.size_bytes < _SMALLEST:
+        """Return a block to the cache; the garbage collector may call this at any time."""
+        if block.size_bytes < _MIN_CACHED_BYTES:
             return
         self._returned.append(block)
-        if self._lock.acquire(blocking=False):  # otherwise the next call settles
+        if self._lock.acquire(blocking=False):  # otherwise the next call collects it
             try:
-                self._settle()
+                self._collect()
             finally:
                 self._lock.release()
 
-    def _settle(self) -> None:
+    def _collect(self) -> None:
+        """Move returned blocks to the free list and drop the oldest ones beyond the bounds."""
         while self._returned:
             self._free.append(self._returned.popleft())
-        bound = max(_LEAST_BOUND, 4 * max(self._requests, default=0))
-        while len(self._free) > _MOST_BLOCKS or sum(b.size_bytes for b in self._free) > bound:
+        bound = max(_MIN_BOUND_BYTES, 4 * max(self._requests, default=0))
+        while len(self._free) > _MAX_BLOCKS or sum(b.size_bytes for b in self._free) > bound:
             del self._free[0]
 
 
@@ -90,7 +93,7 @@ if hasattr(os, "register_at_fork"):
 
 
 class Workspace:
-    """Memory of its holder until it is released or dropped.
+    """A block of memory that returns to the cache when it is released or garbage collected.
 
     Parameters
     ----------
@@ -99,12 +102,12 @@ class Workspace:
     Attributes
     ----------
     address : int
-        A multiple of 64.
+        Address of the memory, a multiple of 64.
 
     Raises
     ------
     MemoryError
-        If there is not enough memory.
+        If the memory cannot be allocated.
     """
 
     _block: _Block | None = None  # also if __init__ fails
@@ -115,7 +118,7 @@ class Workspace:
         self.address = self._block.address
 
     def release(self) -> None:
-        """Give the memory back to the cache; further calls have no effect."""
+        """Return the memory to the cache; further calls have no effect."""
         block, self._block = self._block, None
         if block is not None:
             blocks.give(block)
@@ -125,7 +128,7 @@ class Workspace:
 
     @property
     def __array_interface__(self) -> dict[str, Any]:
-        """The memory as numpy sees it; an array of it keeps this object alive."""
+        """The array interface of numpy; an array made from it keeps this object alive."""
         return {
             "data": (self.address, False),
             "shape": (self.size_bytes,),
@@ -140,6 +143,6 @@ def cached_tensor(size_bytes: int) -> Tensor:
 
 
 def _rounded(size_bytes: int) -> int:
-    """Round up by at most an eighth."""
+    """Return a size rounded up by at most an eighth."""
     step = 1 << max(12, size_bytes.bit_length() - 4)
     return -(-size_bytes // step) * step

@@ -1,5 +1,5 @@
-"""The program that Numba compiles: what the machine code of the engine is generated from.
+"""The source of the program that Numba compiles, for one cell and one instruction set.
 
-Everything here runs inside compiled code, or generates it, for one cell and one instruction set.
-What runs in Python at each call (memory, threads, autograd) belongs to `bothways.kernels.compiled`.
+Functions in this package run in compiled code or generate it. Code that runs in Python at each call
+(memory, threads, autograd) belongs to `bothways.kernels.compiled`.
 """

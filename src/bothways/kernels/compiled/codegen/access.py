@@ -1,10 +1,10 @@
-"""The records of a job as compiled code reads them, and where each lies."""
+"""Access to the records of a job from compiled code."""
 
 from bothways.kernels.compiled.codegen.memory import make_record_at
 from bothways.kernels.compiled.jit import compiled
-from bothways.kernels.compiled.structs import Job, Part, Strand, Weights
+from bothways.kernels.compiled.structs import Job, Part, Scan, Weights
 
-job_at, _part_at, _weights_at, _strand_at = map(make_record_at, (Job, Part, Weights, Strand))
+job_at, _part_at, _weights_at, _scan_at = map(make_record_at, (Job, Part, Weights, Scan))
 
 
 @compiled
@@ -20,7 +20,7 @@ def weights_of(job: Job, layer: int, direction: int) -> Weights:
 
 
 @compiled
-def strand_of(job: Job, part: int, layer: int, direction: int) -> Strand:
-    """Return one direction of one layer over one part."""
+def scan_of(job: Job, part: int, layer: int, direction: int) -> Scan:
+    """Return the scan of one direction of one layer over one part."""
     index = (part * job.num_layers + layer) * job.num_directions + direction
-    return _strand_at(job.strands, index)
+    return _scan_at(job.scans, index)

@@ -1,90 +1,92 @@
-"""Few rows: all threads take each step together, each its share of the hidden units.
+"""The forward pass for very few rows: all threads share each time step.
 
-A single row leaves nothing to deal out, so a call is cut into stages instead: a layer's products
-with its inputs, or one step of one direction. Each stage has a share for each thread, and no thread
-goes on before a stage is complete. The weights of a step are read as torch keeps them: packing them
-would take longer than using them.
+A single row cannot be divided between threads. A call is divided into stages instead: the input
+products of a layer, or one time step of one direction. Each stage is divided into shares of the
+hidden units, one per thread, and a stage starts when the previous one is complete. If a thread is
+late, other threads compute its share. Recurrent weights are read from torch's tensors, because
+packing them would take longer than the products themselves.
 """
 
 from collections.abc import Callable
 
 from bothways.kernels.cells import GRU, Cell
-from bothways.kernels.compiled.codegen.access import part_of, strand_of, weights_of
+from bothways.kernels.compiled.codegen.access import part_of, scan_of, weights_of
 from bothways.kernels.compiled.codegen.direction import rows_with_state, running_rows, time_of
 from bothways.kernels.compiled.codegen.memory import (
-    add_among_threads,
-    claim_among_threads,
+    atomic_add,
+    atomic_claim,
+    atomic_load,
     copy_floats,
     make_all_finite,
-    read_among_threads,
     read_integer,
 )
 from bothways.kernels.compiled.codegen.packing import begin_layer, finish_layer
 from bothways.kernels.compiled.codegen.products import Products
 from bothways.kernels.compiled.codegen.tiles import make_dots
-from bothways.kernels.compiled.codegen.weights import make_fill_seeds
+from bothways.kernels.compiled.codegen.weights import make_fill_addends
 from bothways.kernels.compiled.instruction_sets import InstructionSet
 from bothways.kernels.compiled.jit import compiled
-from bothways.kernels.compiled.structs import FLOAT_BYTES, TEAM_LINE, Job, Strand
+from bothways.kernels.compiled.structs import COUNTER_STRIDE, FLOAT_BYTES, Job, Scan
 
-# What a stage does.
-_TURN, _INPUTS, _STEP = range(3)
-# Looks at the counter, some ten microseconds, before a thread that has not come is stood in for.
-_PATIENCE = 10_000
+# Kinds of stages.
+_LAYER_CHANGE, _INPUTS, _STEP = range(3)
+# Number of reads of the counter, about ten microseconds, before other threads compute a late
+# thread's share.
+_SPIN_LIMIT = 10_000
 
 
-def make_team(
+def make_cooperative_forward(
     cell: Cell,
     instructions: InstructionSet,
     products: Products,
     step_forward: Callable[..., None],
 ) -> Callable[..., None]:
-    """Return team(job, member): a whole forward call, done by every member of the team."""
+    """Return cooperative_forward(job, thread), a whole forward call that each thread executes."""
     lanes, width = instructions.lanes, instructions.columns
     num_gates = len(cell.gates)
     is_gru = cell == GRU
     multiply, pack_transposed = products.multiply, products.pack_transposed
-    fill_seeds = make_fill_seeds(cell)
+    fill_addends = make_fill_addends(cell)
     dots = make_dots(lanes)
     all_finite = make_all_finite(lanes)
 
     @compiled
     def first_unit(job: Job, share: int) -> int:
-        """Return where the hidden units of a share begin: with a vector."""
+        """Return the first hidden unit of a share; shares consist of whole vectors."""
         blocks = (job.hidden_size + lanes - 1) // lanes
         return min(job.hidden_size, blocks * share // job.shares * lanes)
 
     @compiled
     def multiply_inputs(job: Job, layer: int, direction: int, share: int) -> None:
-        """Compute the products of a strand with its inputs, for a share of the hidden units."""
-        strand, weights = strand_of(job, 0, layer, direction), weights_of(job, layer, direction)
+        """Compute the input products of a scan for one share of the hidden units."""
+        scan, weights = scan_of(job, 0, layer, direction), weights_of(job, layer, direction)
         depth = weights.input_size
         hidden_size = job.hidden_size
         if share == 0 and not all_finite(weights.weight_hh, num_gates * hidden_size * hidden_size):
-            job.initial = 1  # NaN times 0 is NaN
-        panel = job.team_panels + FLOAT_BYTES * share * job.team_panels_step
+            job.initial = 1  # products with zeros are not zero: NaN * 0 is NaN
+        panel = job.share_panels + FLOAT_BYTES * share * job.share_panels_step
         for gate in range(num_gates):
             end = gate * hidden_size + first_unit(job, share + 1)
             for column in range(gate * hidden_size + first_unit(job, share), end, width):
                 count = min(width, end - column)
-                fill_seeds(job, weights, column, column + count)
+                fill_addends(job, weights, column, column + count)
                 weight = weights.weight_ih + FLOAT_BYTES * column * depth
                 pack_transposed(panel, weight, count, depth, 0, 1)
                 multiply(
-                    strand.inputs, strand.inputs_width, panel, depth * width,
-                    weights.seed_ih + FLOAT_BYTES * column, 0,
-                    strand.gates + FLOAT_BYTES * column, strand.gates_width,
-                    strand.total, count, depth,
+                    scan.inputs, scan.inputs_width, panel, depth * width,
+                    weights.addend_ih + FLOAT_BYTES * column, 0,
+                    scan.gates + FLOAT_BYTES * column, scan.gates_width,
+                    scan.total, count, depth,
                 )  # fmt: skip
 
     @compiled
-    def hidden_before(job: Job, strand: Strand, index: int, position: int, row: int) -> int:
-        """Return where a row's state before a step is, that nobody writes to meanwhile."""
+    def hidden_before(job: Job, scan: Scan, index: int, position: int, row: int) -> int:
+        """Return the address of a row's h before a step; no thread modifies it during the step."""
         if position > 0:
-            before = time_of(strand, position - 1)
-            if row < running_rows(strand, before):
-                place = read_integer(strand.offsets, before) + row
-                return strand.outputs + FLOAT_BYTES * place * strand.outputs_width
+            before = time_of(scan, position - 1)
+            if row < running_rows(scan, before):
+                place = read_integer(scan.offsets, before) + row
+                return scan.outputs + FLOAT_BYTES * place * scan.outputs_width
         if not job.initial_hidden:
             return job.zeros
         number = index * job.batch_size + read_integer(part_of(job, 0).row_numbers, row)
@@ -92,46 +94,46 @@ def make_team(
 
     @compiled
     def step(job: Job, layer: int, direction: int, position: int, share: int) -> None:
-        """Take a share of the hidden units through one step."""
-        strand, weights = strand_of(job, 0, layer, direction), weights_of(job, layer, direction)
+        """Compute one time step for one share of the hidden units."""
+        scan, weights = scan_of(job, 0, layer, direction), weights_of(job, layer, direction)
         hidden_size = job.hidden_size
         index = layer * job.num_directions + direction
         first, last = first_unit(job, share), first_unit(job, share + 1)
-        t = time_of(strand, position)
-        rows = running_rows(strand, t)
-        stateful = rows_with_state(job, strand, position)
-        begin = read_integer(strand.offsets, t)
-        gates = strand.gates + FLOAT_BYTES * begin * strand.gates_width
-        sums, sums_width = gates, strand.gates_width
+        t = time_of(scan, position)
+        rows = running_rows(scan, t)
+        stateful = rows_with_state(job, scan, position)
+        begin = read_integer(scan.offsets, t)
+        gates = scan.gates + FLOAT_BYTES * begin * scan.gates_width
+        results, result_width = gates, scan.gates_width
         if is_gru:
-            sums, sums_width = strand.from_hidden, strand.from_hidden_width
+            results, result_width = scan.from_hidden, scan.from_hidden_width
         for unit in range(first, last, lanes):
             active = min(lanes, last - unit)
             for gate in range(num_gates):
                 n = gate * hidden_size + unit
                 weight = weights.weight_hh + FLOAT_BYTES * n * hidden_size
                 for row in range(rows):
-                    result = sums + FLOAT_BYTES * (row * sums_width + n)
-                    seed = weights.seed_hh + FLOAT_BYTES * n if is_gru else result
+                    result = results + FLOAT_BYTES * (row * result_width + n)
+                    addend = weights.addend_hh + FLOAT_BYTES * n if is_gru else result
                     if row < stateful:
-                        before = hidden_before(job, strand, index, position, row)
-                        dots(weight, hidden_size, before, seed, result, hidden_size, active)
-                    elif is_gru:  # no state, no product: b_hh alone
-                        copy_floats(result, seed, active)
-        memory = strand.memory
+                        before = hidden_before(job, scan, index, position, row)
+                        dots(weight, hidden_size, before, addend, result, hidden_size, active)
+                    elif is_gru:  # h is zero: b_hh only
+                        copy_floats(result, addend, active)
+        memory = scan.memory
         if job.keep:
-            kept = FLOAT_BYTES * begin * strand.state_width
+            kept = FLOAT_BYTES * begin * scan.state_width
             memory += kept
             for row in range(rows):
-                place = FLOAT_BYTES * (row * strand.state_width + first)
-                copy_floats(strand.before + kept + place, strand.hidden + place, last - first)
-        outputs = strand.outputs + FLOAT_BYTES * begin * strand.outputs_width
-        step_forward(job, strand, gates, memory, outputs, rows, first, last)
+                place = FLOAT_BYTES * (row * scan.state_width + first)
+                copy_floats(scan.before + kept + place, scan.hidden + place, last - first)
+        outputs = scan.outputs + FLOAT_BYTES * begin * scan.outputs_width
+        step_forward(job, scan, gates, memory, outputs, rows, first, last)
         if share == 0:
-            add_among_threads(job.row_steps_counter, rows)
+            atomic_add(job.row_steps_counter, rows)
 
     @compiled
-    def do_share(
+    def run_share(
         job: Job, stage: int, layer: int, direction: int, position: int, share: int
     ) -> None:
         if stage == _STEP:
@@ -146,48 +148,48 @@ def make_team(
                 begin_layer(job, 0, layer)
 
     @compiled
-    def together(
-        job: Job, member: int, number: int, patience: int,
+    def run_stage(
+        job: Job, thread: int, number: int, spin_limit: int,
         stage: int, layer: int, direction: int, position: int,
     ) -> int:  # fmt: skip
-        """Do one's share of the stage of this `number`, and return when all are done.
+        """Run one share of stage `number`, and return when all shares are complete.
 
-        Whoever is not there in time has his share done by others. Returns how long to wait for him
-        next time: not at all, until he shows up.
+        If other threads are late, this thread computes their shares too. Returns the spin limit of
+        the next stage: 0 after a thread was late, until it computes its shares again.
         """
         complete = job.shares * (number + 1)
-        next_patience = _PATIENCE
-        for turn in range(job.shares):
-            if turn > 0:
-                looks = 0
-                while looks < patience and read_among_threads(job.team) < complete:
-                    looks += 1
-                if read_among_threads(job.team) >= complete:
+        next_spin_limit = _SPIN_LIMIT
+        for distance in range(job.shares):
+            if distance > 0:
+                spins = 0
+                while spins < spin_limit and atomic_load(job.stage_counters) < complete:
+                    spins += 1
+                if atomic_load(job.stage_counters) >= complete:
                     break
-            share = (member + turn) % job.shares
-            if claim_among_threads(job.team + TEAM_LINE * (1 + share), number):
-                do_share(job, stage, layer, direction, position, share)
-                add_among_threads(job.team, 1)
-                if turn > 0:
-                    next_patience = 0
-        while read_among_threads(job.team) < complete:
+            share = (thread + distance) % job.shares
+            if atomic_claim(job.stage_counters + COUNTER_STRIDE * (1 + share), number):
+                run_share(job, stage, layer, direction, position, share)
+                atomic_add(job.stage_counters, 1)
+                if distance > 0:
+                    next_spin_limit = 0
+        while atomic_load(job.stage_counters) < complete:
             pass
-        return next_patience
+        return next_spin_limit
 
     @compiled
-    def team(job: Job, member: int) -> None:
+    def cooperative_forward(job: Job, thread: int) -> None:
         number = 0
-        patience = _PATIENCE
+        spin_limit = _SPIN_LIMIT
         for layer in range(job.num_layers):
-            for stage in (_TURN, _INPUTS):
-                patience = together(job, member, number, patience, stage, layer, 0, 0)
+            for stage in (_LAYER_CHANGE, _INPUTS):
+                spin_limit = run_stage(job, thread, number, spin_limit, stage, layer, 0, 0)
                 number += 1
             for direction in range(job.num_directions):
-                for position in range(strand_of(job, 0, layer, direction).steps):
-                    patience = together(
-                        job, member, number, patience, _STEP, layer, direction, position
+                for position in range(scan_of(job, 0, layer, direction).steps):
+                    spin_limit = run_stage(
+                        job, thread, number, spin_limit, _STEP, layer, direction, position
                     )
                     number += 1
-        together(job, member, number, patience, _TURN, job.num_layers, 0, 0)
+        run_stage(job, thread, number, spin_limit, _LAYER_CHANGE, job.num_layers, 0, 0)
 
-    return team
+    return cooperative_forward

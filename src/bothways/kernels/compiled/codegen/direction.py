@@ -1,8 +1,8 @@
-"""One direction of one layer over one part of the batch, forward in time and back again.
+"""One direction of one layer over one part of the batch: forward and backward pass.
 
-All rows whose sequences are still running take a step together. Rows lie in order of falling
-length, so these are always the first ones, and a row's running state stays in its place: whatever
-the direction, the state of a row that has ended, or not begun, is simply not touched.
+All rows that have a time step compute it together. Rows are in descending order of length, so these
+are always the first rows, and the state of a row has a fixed place. The state of a row that has
+ended, or has not started in the backward direction, is not modified.
 """
 
 from collections.abc import Callable
@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from bothways.kernels.cells import GRU, Cell
 from bothways.kernels.compiled.codegen.memory import (
-    add_among_threads,
+    atomic_add,
     copy_floats,
     read_integer,
     zero_floats,
@@ -19,16 +19,16 @@ from bothways.kernels.compiled.codegen.pointwise import make_pointwise
 from bothways.kernels.compiled.codegen.products import Products
 from bothways.kernels.compiled.instruction_sets import InstructionSet
 from bothways.kernels.compiled.jit import compiled
-from bothways.kernels.compiled.structs import FLOAT_BYTES, Job, Strand, Weights
+from bothways.kernels.compiled.structs import FLOAT_BYTES, Job, Scan, Weights
 
 
-class Strands(NamedTuple):
+class Scans(NamedTuple):
     """The functions of one cell.
 
-    step_forward(job, strand, gates, memory, outputs, rows, first, last)
-        Turn the sums of units [first, last) into gates and states; `first` begins a vector.
-    forward(job, strand, weights)
-    backward(job, strand, weights, add_d_inputs)
+    step_forward(job, scan, gates, memory, outputs, rows, first, last)
+        Compute gates and states of units [first, last); `first` is a multiple of the lanes.
+    forward(job, scan, weights)
+    backward(job, scan, weights, add_d_inputs)
     """
 
     step_forward: Callable[..., None]
@@ -37,42 +37,42 @@ class Strands(NamedTuple):
 
 
 @compiled
-def running_rows(strand: Strand, t: int) -> int:
-    """Return how many rows have a step `t`."""
-    return read_integer(strand.offsets, t + 1) - read_integer(strand.offsets, t)
+def running_rows(scan: Scan, t: int) -> int:
+    """Return the number of rows that have a time step `t`."""
+    return read_integer(scan.offsets, t + 1) - read_integer(scan.offsets, t)
 
 
 @compiled
-def time_of(strand: Strand, position: int) -> int:
-    """Return the step that a strand takes as its `position`-th."""
-    return strand.steps - 1 - position if strand.from_end else position
+def time_of(scan: Scan, position: int) -> int:
+    """Return the time step at a position in the order of a scan."""
+    return scan.steps - 1 - position if scan.is_reverse else position
 
 
 @compiled
-def rows_with_state(job: Job, strand: Strand, position: int) -> int:
-    """Return how many rows come to their `position`-th step with a state that may not be zero."""
-    rows = running_rows(strand, time_of(strand, position))
+def rows_with_state(job: Job, scan: Scan, position: int) -> int:
+    """Return how many rows have a state before the step at `position` that may not be zero."""
+    rows = running_rows(scan, time_of(scan, position))
     if job.initial:
         return rows
     if position == 0:
         return 0
-    return min(rows, running_rows(strand, time_of(strand, position - 1)))
+    return min(rows, running_rows(scan, time_of(scan, position - 1)))
 
 
 @compiled
-def _chunk_end(strand: Strand, position: int, limit: int) -> int:
-    """Return the position after the steps from `position` on that have up to `limit` rows."""
-    rows = running_rows(strand, time_of(strand, position))
+def _chunk_end(scan: Scan, position: int, limit: int) -> int:
+    """Return the end of a chunk of steps from `position` on, with up to `limit` rows in total."""
+    rows = running_rows(scan, time_of(scan, position))
     position += 1
-    while position < strand.steps:
-        rows += running_rows(strand, time_of(strand, position))
+    while position < scan.steps:
+        rows += running_rows(scan, time_of(scan, position))
         if rows > limit:
             break
         position += 1
     return position
 
 
-def make_strands(cell: Cell, instructions: InstructionSet, products: Products) -> Strands:
+def make_scans(cell: Cell, instructions: InstructionSet, products: Products) -> Scans:
     """Return the functions for `cell`."""
     lanes, width = instructions.lanes, instructions.columns
     num_gates = len(cell.gates)
@@ -83,28 +83,28 @@ def make_strands(cell: Cell, instructions: InstructionSet, products: Products) -
     cell_forward, cell_backward = pointwise.forward, pointwise.backward
     edge_forward, edge_backward = pointwise_edge.forward, pointwise_edge.backward
 
-    # Layers of fewer units than lanes go without masks, which cost them a quarter of their speed (a
-    # masked store is not forwarded to the load that follows). The spare lanes are garbage: a gate's
-    # spills into the next gate, which is read before and written after; an output's into the other
-    # direction's, which is written later; all others' into the padding that ends their rows.
+    # Layers with fewer units than lanes use no masks, which would cost a quarter of their speed (a
+    # masked store is not forwarded to the next load). The unused lanes contain garbage. Those of a
+    # gate overwrite the next gate, which has been read already and is written next. Those of an
+    # output overwrite the other direction, which is written later. All others are in row padding.
 
     @compiled
     def step_forward(
-        job: Job, strand: Strand, gates: int, memory: int, outputs: int, rows: int,
+        job: Job, scan: Scan, gates: int, memory: int, outputs: int, rows: int,
         first: int, last: int,
     ) -> None:  # fmt: skip
         hidden_size = job.hidden_size
         for row in range(rows):
-            row_gates = gates + FLOAT_BYTES * row * strand.gates_width
-            from_hidden = strand.from_hidden + FLOAT_BYTES * row * strand.from_hidden_width
-            shift = FLOAT_BYTES * row * strand.state_width
-            output = outputs + FLOAT_BYTES * row * strand.outputs_width
+            row_gates = gates + FLOAT_BYTES * row * scan.gates_width
+            from_hidden = scan.from_hidden + FLOAT_BYTES * row * scan.from_hidden_width
+            shift = FLOAT_BYTES * row * scan.state_width
+            output = outputs + FLOAT_BYTES * row * scan.outputs_width
             unit = first
             while unit + lanes <= last or unit == 0:
                 place = FLOAT_BYTES * unit
                 cell_forward(
                     row_gates + place, hidden_size, from_hidden + place, memory + shift + place,
-                    strand.hidden + shift + place, strand.cell + shift + place,
+                    scan.hidden + shift + place, scan.cell + shift + place,
                     output + place, lanes,
                 )  # fmt: skip
                 unit += lanes
@@ -112,131 +112,131 @@ def make_strands(cell: Cell, instructions: InstructionSet, products: Products) -
                 place = FLOAT_BYTES * unit
                 edge_forward(
                     row_gates + place, hidden_size, from_hidden + place, memory + shift + place,
-                    strand.hidden + shift + place, strand.cell + shift + place,
+                    scan.hidden + shift + place, scan.cell + shift + place,
                     output + place, last - unit,
                 )  # fmt: skip
 
     @compiled
-    def forward(job: Job, strand: Strand, weights: Weights) -> None:
+    def forward(job: Job, scan: Scan, weights: Weights) -> None:
         hidden_size = job.hidden_size
-        sums = num_gates * hidden_size
-        gates_step = FLOAT_BYTES * strand.gates_width
+        gates_size = num_gates * hidden_size
+        gates_step = FLOAT_BYTES * scan.gates_width
         position = 0
         row_steps = 0
-        while position < strand.steps:
-            end = _chunk_end(strand, position, job.chunk_rows)
-            first = min(time_of(strand, position), time_of(strand, end - 1))
-            last = max(time_of(strand, position), time_of(strand, end - 1))
-            start = read_integer(strand.offsets, first)
-            count = read_integer(strand.offsets, last + 1) - start
-            # Without a backward pass to come, one chunk's gates are enough.
-            chunk_gates = strand.gates + (gates_step * start if job.keep else 0)
+        while position < scan.steps:
+            end = _chunk_end(scan, position, job.chunk_rows)
+            first = min(time_of(scan, position), time_of(scan, end - 1))
+            last = max(time_of(scan, position), time_of(scan, end - 1))
+            start = read_integer(scan.offsets, first)
+            count = read_integer(scan.offsets, last + 1) - start
+            # Without a backward pass, the gates of one chunk are sufficient.
+            chunk_gates = scan.gates + (gates_step * start if job.keep else 0)
             multiply(
-                strand.inputs + FLOAT_BYTES * start * strand.inputs_width, strand.inputs_width,
-                weights.panels_ih, weights.input_size * width, weights.seed_ih, 0,
-                chunk_gates, strand.gates_width, count, sums, weights.input_size,
+                scan.inputs + FLOAT_BYTES * start * scan.inputs_width, scan.inputs_width,
+                weights.panels_ih, weights.input_size * width, weights.addend_ih, 0,
+                chunk_gates, scan.gates_width, count, gates_size, weights.input_size,
             )  # fmt: skip
             while position < end:
-                t = time_of(strand, position)
-                rows = running_rows(strand, t)
-                stateful = rows_with_state(job, strand, position)
-                begin = read_integer(strand.offsets, t)
+                t = time_of(scan, position)
+                rows = running_rows(scan, t)
+                stateful = rows_with_state(job, scan, position)
+                begin = read_integer(scan.offsets, t)
                 gates = chunk_gates + gates_step * (begin - start)
                 if is_gru:
                     multiply(
-                        strand.hidden, strand.state_width,
-                        weights.panels_hh, hidden_size * width, weights.seed_hh, 0,
-                        strand.from_hidden, strand.from_hidden_width, stateful, sums, hidden_size,
+                        scan.hidden, scan.state_width,
+                        weights.panels_hh, hidden_size * width, weights.addend_hh, 0,
+                        scan.from_hidden, scan.from_hidden_width, stateful, gates_size, hidden_size,
                     )  # fmt: skip
-                    multiply(  # no state, no product: b_hh alone
-                        strand.hidden, strand.state_width,
-                        weights.panels_hh, hidden_size * width, weights.seed_hh, 0,
-                        strand.from_hidden + FLOAT_BYTES * stateful * strand.from_hidden_width,
-                        strand.from_hidden_width, rows - stateful, sums, 0,
+                    multiply(  # h is zero: b_hh only
+                        scan.hidden, scan.state_width,
+                        weights.panels_hh, hidden_size * width, weights.addend_hh, 0,
+                        scan.from_hidden + FLOAT_BYTES * stateful * scan.from_hidden_width,
+                        scan.from_hidden_width, rows - stateful, gates_size, 0,
                     )  # fmt: skip
                 else:
                     multiply(
-                        strand.hidden, strand.state_width,
-                        weights.panels_hh, hidden_size * width, gates, strand.gates_width,
-                        gates, strand.gates_width, stateful, sums, hidden_size,
+                        scan.hidden, scan.state_width,
+                        weights.panels_hh, hidden_size * width, gates, scan.gates_width,
+                        gates, scan.gates_width, stateful, gates_size, hidden_size,
                     )  # fmt: skip
-                memory = strand.memory
+                memory = scan.memory
                 if job.keep:
-                    kept = FLOAT_BYTES * begin * strand.state_width
+                    kept = FLOAT_BYTES * begin * scan.state_width
                     memory += kept
-                    copy_floats(strand.before + kept, strand.hidden, rows * strand.state_width)
-                outputs = strand.outputs + FLOAT_BYTES * begin * strand.outputs_width
-                step_forward(job, strand, gates, memory, outputs, rows, 0, hidden_size)
+                    copy_floats(scan.before + kept, scan.hidden, rows * scan.state_width)
+                outputs = scan.outputs + FLOAT_BYTES * begin * scan.outputs_width
+                step_forward(job, scan, gates, memory, outputs, rows, 0, hidden_size)
                 row_steps += rows
                 position += 1
-        add_among_threads(job.row_steps_counter, row_steps)
+        atomic_add(job.row_steps_counter, row_steps)
 
     @compiled
     def step_backward(
-        job: Job, strand: Strand, gates: int, kept: int, d_outputs: int, rows: int
+        job: Job, scan: Scan, gates: int, kept: int, d_outputs: int, rows: int
     ) -> None:
         hidden_size = job.hidden_size
         for row in range(rows):
-            row_gates = gates + FLOAT_BYTES * row * strand.gates_width
-            d_output = d_outputs + FLOAT_BYTES * row * strand.d_outputs_width
-            shift = FLOAT_BYTES * row * strand.state_width
+            row_gates = gates + FLOAT_BYTES * row * scan.gates_width
+            d_output = d_outputs + FLOAT_BYTES * row * scan.d_outputs_width
+            shift = FLOAT_BYTES * row * scan.state_width
             unit = 0
             while unit + lanes <= hidden_size or unit == 0:
                 place = FLOAT_BYTES * unit
                 cell_backward(
-                    row_gates + place, hidden_size, strand.memory + kept + shift + place,
-                    strand.before + kept + shift + place, d_output + place,
-                    strand.d_hidden + shift + place, strand.d_cell + shift + place,
-                    strand.d_bias + place, strand.bias_step, lanes,
+                    row_gates + place, hidden_size, scan.memory + kept + shift + place,
+                    scan.before + kept + shift + place, d_output + place,
+                    scan.d_hidden + shift + place, scan.d_cell + shift + place,
+                    scan.d_bias + place, scan.bias_step, lanes,
                 )  # fmt: skip
                 unit += lanes
             if unit < hidden_size:
                 place = FLOAT_BYTES * unit
                 edge_backward(
-                    row_gates + place, hidden_size, strand.memory + kept + shift + place,
-                    strand.before + kept + shift + place, d_output + place,
-                    strand.d_hidden + shift + place, strand.d_cell + shift + place,
-                    strand.d_bias + place, strand.bias_step, hidden_size - unit,
+                    row_gates + place, hidden_size, scan.memory + kept + shift + place,
+                    scan.before + kept + shift + place, d_output + place,
+                    scan.d_hidden + shift + place, scan.d_cell + shift + place,
+                    scan.d_bias + place, scan.bias_step, hidden_size - unit,
                 )  # fmt: skip
 
     @compiled
-    def backward(job: Job, strand: Strand, weights: Weights, add_d_inputs: int) -> None:
+    def backward(job: Job, scan: Scan, weights: Weights, add_d_inputs: int) -> None:
         hidden_size = job.hidden_size
-        sums = num_gates * hidden_size
-        panel_step = sums * width
-        zero_floats(strand.d_bias, (num_gates + 1) * strand.bias_step)
-        for position in range(strand.steps - 1, -1, -1):
-            t = time_of(strand, position)
-            begin = read_integer(strand.offsets, t)
-            gates = strand.gates + FLOAT_BYTES * begin * strand.gates_width
-            kept = FLOAT_BYTES * begin * strand.state_width
-            d_outputs = strand.d_outputs + FLOAT_BYTES * begin * strand.d_outputs_width
-            step_backward(job, strand, gates, kept, d_outputs, running_rows(strand, t))
-            stateful = rows_with_state(job, strand, position)
+        gates_size = num_gates * hidden_size
+        panel_step = gates_size * width
+        zero_floats(scan.d_bias, (num_gates + 1) * scan.bias_step)
+        for position in range(scan.steps - 1, -1, -1):
+            t = time_of(scan, position)
+            begin = read_integer(scan.offsets, t)
+            gates = scan.gates + FLOAT_BYTES * begin * scan.gates_width
+            kept = FLOAT_BYTES * begin * scan.state_width
+            d_outputs = scan.d_outputs + FLOAT_BYTES * begin * scan.d_outputs_width
+            step_backward(job, scan, gates, kept, d_outputs, running_rows(scan, t))
+            stateful = rows_with_state(job, scan, position)
             if is_gru:
-                multiply(  # reset and update
-                    gates, strand.gates_width, weights.panels_hh, panel_step,
-                    strand.d_hidden, strand.state_width, strand.d_hidden, strand.state_width,
+                multiply(  # reset and update gates
+                    gates, scan.gates_width, weights.panels_hh, panel_step,
+                    scan.d_hidden, scan.state_width, scan.d_hidden, scan.state_width,
                     stateful, hidden_size, 2 * hidden_size,
                 )  # fmt: skip
-                multiply(  # new: its hidden side stands inside the reset gate
-                    strand.memory + kept, strand.state_width,
+                multiply(  # new gate: r scales its hidden side
+                    scan.memory + kept, scan.state_width,
                     weights.panels_hh + FLOAT_BYTES * 2 * hidden_size * width, panel_step,
-                    strand.d_hidden, strand.state_width, strand.d_hidden, strand.state_width,
+                    scan.d_hidden, scan.state_width, scan.d_hidden, scan.state_width,
                     stateful, hidden_size, hidden_size,
                 )  # fmt: skip
             else:
                 multiply(
-                    gates, strand.gates_width, weights.panels_hh, panel_step, job.zeros, 0,
-                    strand.d_hidden, strand.state_width, stateful, hidden_size, sums,
+                    gates, scan.gates_width, weights.panels_hh, panel_step, job.zeros, 0,
+                    scan.d_hidden, scan.state_width, stateful, hidden_size, gates_size,
                 )  # fmt: skip
-        if strand.d_inputs:
-            seed = strand.d_inputs if add_d_inputs else job.zeros
+        if scan.d_inputs:
+            addend = scan.d_inputs if add_d_inputs else job.zeros
             multiply(
-                strand.gates, strand.gates_width, weights.panels_ih, panel_step,
-                seed, strand.d_inputs_width if add_d_inputs else 0,
-                strand.d_inputs, strand.d_inputs_width,
-                strand.total, weights.input_size, sums,
+                scan.gates, scan.gates_width, weights.panels_ih, panel_step,
+                addend, scan.d_inputs_width if add_d_inputs else 0,
+                scan.d_inputs, scan.d_inputs_width,
+                scan.total, weights.input_size, gates_size,
             )  # fmt: skip
 
-    return Strands(step_forward, forward, backward)
+    return Scans(step_forward, forward, backward)

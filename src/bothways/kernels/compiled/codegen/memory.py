@@ -1,4 +1,4 @@
-"""Reading, writing and moving memory from compiled code, by address."""
+"""Functions that read, write, copy and transpose memory by address, for compiled code."""
 
 from collections.abc import Callable
 from typing import Any
@@ -20,7 +20,7 @@ from bothways.kernels.compiled.structs import FLOAT_BYTES, dtype_of
 
 
 def make_record_at(record_class: type) -> Callable[..., Any]:
-    """Return a view of one record of an array of them: record_at(address, index)."""
+    """Return record_at(address, index), a view of one record of an array."""
     record = compiled_type(record_class)
     size = INT64(dtype_of(record_class).itemsize)
 
@@ -48,10 +48,10 @@ def read_integer(context: Any, address: Any, index: Any) -> Any:
 
 
 @intrinsic
-def add_among_threads(context: Any, counter: Any, number: Any) -> Any:
-    """Add `number` to the int64 at an address, as one step among threads; return it as it was.
+def atomic_add(context: Any, counter: Any, number: Any) -> Any:
+    """Add `number` to the int64 at an address atomically; return the old value.
 
-    A thread that reads the sum also sees what was written before the addition.
+    A thread that reads the new value also sees all writes before the addition.
     """
 
     def emit(_: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> Any:
@@ -62,8 +62,8 @@ def add_among_threads(context: Any, counter: Any, number: Any) -> Any:
 
 
 @intrinsic
-def read_among_threads(context: Any, counter: Any) -> Any:
-    """Return the int64 at an address that other threads add to."""
+def atomic_load(context: Any, counter: Any) -> Any:
+    """Return the int64 at an address, read atomically."""
 
     def emit(_: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> Any:
         place = builder.inttoptr(arguments[0], INT64.as_pointer())
@@ -73,8 +73,8 @@ def read_among_threads(context: Any, counter: Any) -> Any:
 
 
 @intrinsic
-def claim_among_threads(context: Any, counter: Any, expected: Any) -> Any:
-    """Raise the int64 at an address from `expected` by 1; return whether it was us who did."""
+def atomic_claim(context: Any, counter: Any, expected: Any) -> Any:
+    """Increment the int64 at an address atomically if it is `expected`; return whether it was."""
 
     def emit(_: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> Any:
         address, expected = arguments
@@ -132,7 +132,7 @@ def zero_floats(context: Any, result: Any, count: Any) -> Any:
 
 
 def make_copy(width: int) -> Callable[..., None]:
-    """Return a copy of exactly `width` floats: copy(result, source)."""
+    """Return copy(result, source), which copies `width` floats."""
 
     @intrinsic
     def copy(context: Any, result: Any, source: Any) -> Any:
@@ -147,9 +147,9 @@ def make_copy(width: int) -> Callable[..., None]:
 
 
 def make_transpose(lanes: int) -> Callable[..., None]:
-    """Return a transpose of a square of `lanes`: transpose(result, step, source, source_step).
+    """Return transpose(result, step, source, source_step) of a square of `lanes` by `lanes` floats.
 
-    A perfect shuffle of the rows' halves, done log2(lanes) times, is a transpose.
+    Interleaving the two halves of the rows, log2(lanes) times, is a transpose.
     """
     name = f"bothways_transpose_{lanes}"
 
@@ -204,7 +204,7 @@ def make_transpose(lanes: int) -> Callable[..., None]:
 
 
 def make_all_finite(lanes: int) -> Callable[..., Any]:
-    """Return all_finite(values, count): 1 if none of so many floats is NaN or infinite, else 0."""
+    """Return all_finite(values, count), which is 1 if no float is NaN or infinite, else 0."""
     chains = 4
     name = f"bothways_all_finite_{lanes}"
 
@@ -216,13 +216,15 @@ def make_all_finite(lanes: int) -> Callable[..., Any]:
         function.attributes.add("noinline")
         builder = ir.IRBuilder(function.append_basic_block())
         values, count = function.args
-        write = Vectors(builder, lanes)
-        zero = write.constant(0.0)
-        sums = [builder.alloca(write.type) for _ in range(chains)]
+        simd = Vectors(builder, lanes)
+        zero = simd.constant(0.0)
+        sums = [builder.alloca(simd.type) for _ in range(chains)]
         for place in sums:
             builder.store(zero, place)
 
-        def add(load: Vectors, k: Any, place: Any) -> None:  # a number times 0 is 0, others NaN
+        def add(
+            load: Vectors, k: Any, place: Any
+        ) -> None:  # finite * 0 is 0; NaN * 0 and infinity * 0 are NaN
             product = load.fma(load.load(offset(builder, values, k)), zero, builder.load(place))
             builder.store(product, place)
 
@@ -230,12 +232,12 @@ def make_all_finite(lanes: int) -> Callable[..., Any]:
         step = INT64(chains * lanes)
         with cgutils.for_range_slice(builder, INT64(0), whole, step) as (k, _):
             for n, place in enumerate(sums):
-                add(write, builder.add(k, INT64(n * lanes)), place)
+                add(simd, builder.add(k, INT64(n * lanes)), place)
         with cgutils.for_range_slice(builder, whole, count, INT64(lanes)) as (k, _):
             add(Vectors(builder, lanes, builder.sub(count, k)), k, sums[0])
         total = builder.load(sums[0])
         for place in sums[1:]:
-            total = write.add(total, builder.load(place))
+            total = simd.add(total, builder.load(place))
         bits = ir.IntType(lanes)
         numbers = builder.bitcast(builder.fcmp_ordered("ord", total, total), bits)
         finite = builder.icmp_unsigned("==", numbers, bits(2**lanes - 1))

@@ -1,6 +1,6 @@
-"""Between the caller's tensors, padded and in any order, and a part's rows, packed and sorted."""
+"""Copies between the caller's padded tensors and the packed, sorted rows of a part."""
 
-from bothways.kernels.compiled.codegen.access import part_of, strand_of
+from bothways.kernels.compiled.codegen.access import part_of, scan_of
 from bothways.kernels.compiled.codegen.memory import (
     copy_floats,
     read_float,
@@ -21,7 +21,7 @@ def _step_address(tensor: int, time_step: int, row_step: int, t: int, row: int) 
 def gather(
     part: Part, source: int, time_step: int, row_step: int, result: int, width: int, count: int
 ) -> None:
-    """Copy a part's steps out of a tensor of the caller's, packed."""
+    """Copy the time steps of a part from a padded tensor into packed memory."""
     for t in range(part.steps):
         begin = read_integer(part.offsets, t)
         for row in range(read_integer(part.offsets, t + 1) - begin):
@@ -35,7 +35,7 @@ def scatter(
     job: Job, part: Part, source: int, width: int, count: int, result: int, time_step: int,
     row_step: int,
 ) -> None:  # fmt: skip
-    """Copy packed steps into a tensor of the caller's; zeros where a row has ended."""
+    """Copy packed time steps of a part into a padded tensor, with zeros in the padding."""
     for row in range(part.rows):
         number = read_integer(part.row_numbers, row)
         length = read_integer(part.lengths, row)
@@ -49,7 +49,7 @@ def scatter(
 
 @compiled
 def load_rows(part: Part, source: int, row_step: int, result: int, width: int, count: int) -> None:
-    """Copy a part's rows of a tensor of the caller's, (batch, count)."""
+    """Copy the rows of a part from a tensor (batch, count)."""
     for row in range(part.rows):
         place = source + FLOAT_BYTES * read_integer(part.row_numbers, row) * row_step
         copy_floats(result + FLOAT_BYTES * row * width, place, count)
@@ -57,7 +57,7 @@ def load_rows(part: Part, source: int, row_step: int, result: int, width: int, c
 
 @compiled
 def save_rows(part: Part, source: int, width: int, result: int, row_step: int, count: int) -> None:
-    """Copy a part's rows into a tensor of the caller's, (batch, count)."""
+    """Copy the rows of a part into a tensor (batch, count)."""
     for row in range(part.rows):
         place = result + FLOAT_BYTES * read_integer(part.row_numbers, row) * row_step
         copy_floats(place, source + FLOAT_BYTES * row * width, count)
@@ -65,7 +65,7 @@ def save_rows(part: Part, source: int, width: int, result: int, row_step: int, c
 
 @compiled
 def load_state(job: Job, part: Part, tensor: int, index: int, state: int, width: int) -> None:
-    """Copy the state of one direction of one layer from a tensor, or zeros if there is none."""
+    """Copy the state of one direction of one layer from a tensor; zeros if there is no tensor."""
     hidden_size = job.hidden_size
     if tensor:
         place = tensor + FLOAT_BYTES * index * job.batch_size * hidden_size
@@ -76,7 +76,7 @@ def load_state(job: Job, part: Part, tensor: int, index: int, state: int, width:
 
 @compiled
 def save_state(job: Job, part: Part, state: int, width: int, tensor: int, index: int) -> None:
-    """Copy the state of one direction of one layer into a tensor, if there is one."""
+    """Copy the state of one direction of one layer into a tensor, if there is a tensor."""
     hidden_size = job.hidden_size
     if tensor:
         place = tensor + FLOAT_BYTES * index * job.batch_size * hidden_size
@@ -85,13 +85,13 @@ def save_state(job: Job, part: Part, state: int, width: int, tensor: int, index:
 
 @compiled
 def _last_step(part: Part, row: int) -> int:
-    """Return the packed place of a row's last step."""
+    """Return the packed index of the last step of a row."""
     return read_integer(part.offsets, read_integer(part.lengths, row) - 1) + row
 
 
 @compiled
 def gather_last(part: Part, source: int, width: int, result: int) -> None:
-    """Copy each row's last step out of packed steps."""
+    """Copy the last step of each row from packed steps."""
     for row in range(part.rows):
         copy_floats(
             result + FLOAT_BYTES * row * width,
@@ -102,7 +102,7 @@ def gather_last(part: Part, source: int, width: int, result: int) -> None:
 
 @compiled
 def add_last(part: Part, source: int, width: int, result: int) -> None:
-    """Add to each row's last step in packed steps."""
+    """Add one vector per row to the last step of each row in packed steps."""
     for row in range(part.rows):
         place = result + FLOAT_BYTES * _last_step(part, row) * width
         for n in range(width):
@@ -111,8 +111,8 @@ def add_last(part: Part, source: int, width: int, result: int) -> None:
 
 
 @compiled
-def drop(job: Job, part: Part, layer: int, values: int, width: int) -> None:
-    """Multiply packed outputs of `layer`, or their gradients, by its dropout mask."""
+def apply_dropout(job: Job, part: Part, layer: int, values: int, width: int) -> None:
+    """Multiply packed outputs of `layer`, or their gradients, by the dropout mask."""
     features = job.num_directions * job.hidden_size
     for t in range(part.steps):
         begin = read_integer(part.offsets, t)
@@ -127,45 +127,45 @@ def drop(job: Job, part: Part, layer: int, values: int, width: int) -> None:
 
 @compiled
 def begin_layer(job: Job, number: int, layer: int) -> None:
-    """Bring in what the strands of one layer over one part start from."""
+    """Load the inputs and initial states of one layer over one part."""
     part = part_of(job, number)
     for direction in range(job.num_directions):
         index = layer * job.num_directions + direction
-        strand = strand_of(job, number, layer, direction)
+        scan = scan_of(job, number, layer, direction)
         if layer == 0 and direction == 0:
             gather(
                 part, job.inputs, job.inputs_time_step, job.inputs_row_step,
-                strand.inputs, strand.inputs_width, job.input_size,
+                scan.inputs, scan.inputs_width, job.input_size,
             )  # fmt: skip
-        if strand.one_step:
-            below = strand_of(job, number, layer, 0)
-            gather_last(part, below.inputs, strand.inputs_width, strand.inputs)
-        load_state(job, part, job.initial_hidden, index, strand.hidden, strand.state_width)
-        load_state(job, part, job.initial_cell, index, strand.cell, strand.state_width)
+        if scan.one_step:
+            below = scan_of(job, number, layer, 0)
+            gather_last(part, below.inputs, scan.inputs_width, scan.inputs)
+        load_state(job, part, job.initial_hidden, index, scan.hidden, scan.state_width)
+        load_state(job, part, job.initial_cell, index, scan.cell, scan.state_width)
 
 
 @compiled
 def finish_layer(job: Job, number: int, layer: int) -> None:
-    """Hand on what has come out of one layer over one part."""
+    """Save the final states and outputs of one layer over one part, and apply dropout."""
     part = part_of(job, number)
     top = layer == job.num_layers - 1
     for direction in range(job.num_directions):
         index = layer * job.num_directions + direction
-        strand = strand_of(job, number, layer, direction)
-        save_state(job, part, strand.hidden, strand.state_width, job.final_hidden, index)
-        save_state(job, part, strand.cell, strand.state_width, job.final_cell, index)
+        scan = scan_of(job, number, layer, direction)
+        save_state(job, part, scan.hidden, scan.state_width, job.final_hidden, index)
+        save_state(job, part, scan.cell, scan.state_width, job.final_cell, index)
         shift = FLOAT_BYTES * direction * job.hidden_size
         if top and job.last:
-            # A direction's final states are its outputs at each row's last step.
+            # The final h of a direction is its output at the last step of each row.
             save_rows(
-                part, strand.hidden, strand.state_width,
+                part, scan.hidden, scan.state_width,
                 job.outputs + shift, job.outputs_row_step, job.hidden_size,
             )  # fmt: skip
         elif top:
             scatter(
-                job, part, strand.outputs, strand.outputs_width, job.hidden_size,
+                job, part, scan.outputs, scan.outputs_width, job.hidden_size,
                 job.outputs + shift, job.outputs_time_step, job.outputs_row_step,
             )  # fmt: skip
     if not top and job.masks:
-        outputs = strand_of(job, number, layer, 0)
-        drop(job, part, layer, outputs.outputs, outputs.outputs_width)
+        outputs = scan_of(job, number, layer, 0)
+        apply_dropout(job, part, layer, outputs.outputs, outputs.outputs_width)

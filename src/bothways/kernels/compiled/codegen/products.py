@@ -1,8 +1,8 @@
-"""Matrix products made of tiles, and the packing of their operands.
+"""Matrix products computed in tiles, and the packing of their operands.
 
-Weights are packed into panels as wide as a tile: panel p holds columns [p * width, (p + 1) * width)
-of the right-hand matrix, row after row, so that a tile reads them in one stream. The last panel is
-filled up with zeros.
+Weights are packed into panels as wide as a tile: panel p contains columns [p * width, (p + 1) *
+width) of the right-hand matrix, row by row, so that a tile reads contiguous memory. The last panel
+is padded with zeros.
 """
 
 from collections.abc import Callable
@@ -19,26 +19,26 @@ from bothways.kernels.compiled.instruction_sets import InstructionSet
 from bothways.kernels.compiled.jit import compiled
 from bothways.kernels.compiled.structs import FLOAT_BYTES
 
-# Rows of the left-hand matrix that are swept over all panels before the next rows: together with
-# one panel they stay in the second-level cache.
+# Rows of the left-hand matrix that are multiplied by all panels before the next rows; together with
+# one panel, they fit into the second-level cache.
 _BLOCK_ROWS = 64
 
 
 class Products(NamedTuple):
-    """The functions of this file, for one instruction set.
+    """The functions of this module for one instruction set.
 
-    multiply(left, left_step, panels, panel_step, seed, seed_step, result, result_step,
+    multiply(left, left_step, panels, panel_step, addend, addend_step, result, result_step,
              rows, columns, depth)
-        result = seed + left @ right, `right` in panels `panel_step` floats apart.
-    multiply_transposed(left, left_step, right, right_step, seed, seed_step, result, result_step,
-                        rows, columns, depth)
-        result = seed + left^T @ right, where `pack_rows` made `left`, and `right` is plain.
+        result = addend + left @ right, with `right` in panels `panel_step` floats apart.
+    multiply_transposed(left, left_step, right, right_step, addend, addend_step, result,
+                        result_step, rows, columns, depth)
+        result = addend + left^T @ right, with `left` from `pack_rows` and `right` unpacked.
     pack_rows(packed, source, step, rows, depth)
-        Packs the first `rows` columns of a matrix for `multiply_transposed`.
+        Pack the first `rows` columns of a matrix for `multiply_transposed`.
     pack_transposed(panels, weight, rows, depth, first, last)
-        Packs panels [first, last) of the transpose of `weight` (rows, depth).
+        Pack panels [first, last) of the transpose of `weight` (rows, depth).
     pack_plain(panels, weight, depth, columns, first, last)
-        Packs panels [first, last) of `weight` (depth, columns).
+        Pack panels [first, last) of `weight` (depth, columns).
     """
 
     multiply: Callable[..., None]
@@ -49,7 +49,7 @@ class Products(NamedTuple):
 
 
 def make_products(instructions: InstructionSet) -> Products:
-    """Return the products made of `instructions`' tiles."""
+    """Return the products for an instruction set."""
     return Products(
         _make_multiply(instructions),
         _make_multiply_transposed(instructions),
@@ -62,7 +62,7 @@ def make_products(instructions: InstructionSet) -> Products:
 def _make_sweep(
     instructions: InstructionSet, vectors: int, *, packed: bool, masked: bool
 ) -> Callable[..., None]:
-    """Return the product of any number of rows with the columns of one tile."""
+    """Return the product of any number of rows with one panel."""
     tallest, tall, low, lowest = (
         make_tile(instructions, rows, vectors, packed=packed, masked=masked)
         for rows in instructions.rows
@@ -77,8 +77,8 @@ def _make_sweep(
         next_row: int,
         right: int,
         right_step: int,
-        seed: int,
-        seed_step: int,
+        addend: int,
+        addend_step: int,
         result: int,
         result_step: int,
         rows: int,
@@ -89,7 +89,7 @@ def _make_sweep(
         while row + height <= rows:
             tallest(
                 left + FLOAT_BYTES * (row // height) * next_tile, left_step, right, right_step,
-                seed + FLOAT_BYTES * row * seed_step, seed_step,
+                addend + FLOAT_BYTES * row * addend_step, addend_step,
                 result + FLOAT_BYTES * row * result_step, result_step, depth, active,
             )  # fmt: skip
             row += height
@@ -97,21 +97,21 @@ def _make_sweep(
         if row + height_tall <= rows:
             tall(
                 left + FLOAT_BYTES * row * next_row, left_step, right, right_step,
-                seed + FLOAT_BYTES * row * seed_step, seed_step,
+                addend + FLOAT_BYTES * row * addend_step, addend_step,
                 result + FLOAT_BYTES * row * result_step, result_step, depth, active,
             )  # fmt: skip
             row += height_tall
         if row + height_low <= rows:
             low(
                 left + FLOAT_BYTES * row * next_row, left_step, right, right_step,
-                seed + FLOAT_BYTES * row * seed_step, seed_step,
+                addend + FLOAT_BYTES * row * addend_step, addend_step,
                 result + FLOAT_BYTES * row * result_step, result_step, depth, active,
             )  # fmt: skip
             row += height_low
         if row + height_lowest <= rows:
             lowest(
                 left + FLOAT_BYTES * row * next_row, left_step, right, right_step,
-                seed + FLOAT_BYTES * row * seed_step, seed_step,
+                addend + FLOAT_BYTES * row * addend_step, addend_step,
                 result + FLOAT_BYTES * row * result_step, result_step, depth, active,
             )  # fmt: skip
 
@@ -129,8 +129,8 @@ def _make_multiply(instructions: InstructionSet) -> Callable[..., None]:
         left_step: int,
         panels: int,
         panel_step: int,
-        seed: int,
-        seed_step: int,
+        addend: int,
+        addend_step: int,
         result: int,
         result_step: int,
         rows: int,
@@ -142,20 +142,20 @@ def _make_multiply(instructions: InstructionSet) -> Callable[..., None]:
             left_block = left + FLOAT_BYTES * top * left_step
             for column in range(0, columns, width):
                 panel = panels + FLOAT_BYTES * (column // width) * panel_step
-                tile_seed = seed + FLOAT_BYTES * (top * seed_step + column)
+                tile_addend = addend + FLOAT_BYTES * (top * addend_step + column)
                 tile_result = result + FLOAT_BYTES * (top * result_step + column)
                 active = columns - column
                 if active >= width:
                     sweep(
                         left_block, left_step, height * left_step, left_step, panel, width,
-                        tile_seed, seed_step, tile_result, result_step, count, depth, lanes,
+                        tile_addend, addend_step, tile_result, result_step, count, depth, lanes,
                     )  # fmt: skip
                 else:
                     for edge in range(0, active, lanes):
                         sweep_edge(
                             left_block, left_step, height * left_step, left_step,
                             panel + FLOAT_BYTES * edge, width,
-                            tile_seed + FLOAT_BYTES * edge, seed_step,
+                            tile_addend + FLOAT_BYTES * edge, addend_step,
                             tile_result + FLOAT_BYTES * edge, result_step,
                             count, depth, min(lanes, active - edge),
                         )  # fmt: skip
@@ -174,8 +174,8 @@ def _make_multiply_transposed(instructions: InstructionSet) -> Callable[..., Non
         left_step: int,
         right: int,
         right_step: int,
-        seed: int,
-        seed_step: int,
+        addend: int,
+        addend_step: int,
         result: int,
         result_step: int,
         rows: int,
@@ -189,13 +189,13 @@ def _make_multiply_transposed(instructions: InstructionSet) -> Callable[..., Non
             if active >= width:
                 sweep(
                     left, height, left_step, 1, right + shift, right_step,
-                    seed + shift, seed_step, result + shift, result_step, rows, depth, lanes,
+                    addend + shift, addend_step, result + shift, result_step, rows, depth, lanes,
                 )  # fmt: skip
                 column += width
             else:
                 sweep_edge(
                     left, height, left_step, 1, right + shift, right_step,
-                    seed + shift, seed_step, result + shift, result_step, rows, depth,
+                    addend + shift, addend_step, result + shift, result_step, rows, depth,
                     min(lanes, active),
                 )  # fmt: skip
                 column += lanes

@@ -1,21 +1,22 @@
-"""The whole engine for one cell as one compiled function: `run(job)`, called by every thread.
+"""The program for one cell: one compiled function `run(job)`, which every thread calls.
 
-A job has phases; in each, threads take tasks one by one until none is left. Forward and backward,
-a task is a part of the batch through all layers, so that threads meet only where a phase ends; of
-very few rows, forward, it is to be a member of a team that meets after each step.
+A job runs in phases. In each phase, the threads take tasks from a counter until none is left. A
+forward or backward task runs all layers over one part of the batch, so that threads synchronize
+only between phases. For very few rows, the forward pass is cooperative: each task is one thread of
+it, and the threads synchronize after each time step.
 """
 
 from collections.abc import Callable
 
 from bothways.kernels.cells import Cell
-from bothways.kernels.compiled.codegen.access import job_at, part_of, strand_of, weights_of
-from bothways.kernels.compiled.codegen.cooperative import make_team
-from bothways.kernels.compiled.codegen.direction import make_strands
-from bothways.kernels.compiled.codegen.memory import add_among_threads, zero_floats
+from bothways.kernels.compiled.codegen.access import job_at, part_of, scan_of, weights_of
+from bothways.kernels.compiled.codegen.cooperative import make_cooperative_forward
+from bothways.kernels.compiled.codegen.direction import make_scans
+from bothways.kernels.compiled.codegen.memory import atomic_add, zero_floats
 from bothways.kernels.compiled.codegen.packing import (
     add_last,
+    apply_dropout,
     begin_layer,
-    drop,
     finish_layer,
     gather,
     load_rows,
@@ -29,25 +30,25 @@ from bothways.kernels.compiled.instruction_sets import InstructionSet
 from bothways.kernels.compiled.jit import compiled
 from bothways.kernels.compiled.structs import (
     BACKWARD,
+    COOPERATIVE_FORWARD,
     FLOAT_BYTES,
     FORWARD,
     NEXT_TASK,
     NEXT_WORKER,
     PREPARE_BACKWARD,
     PREPARE_FORWARD,
-    TEAM_FORWARD,
     Job,
 )
 
 
 def make_program(cell: Cell, instructions: InstructionSet) -> Callable[[int], None]:
-    """Return the engine for `cell`: a Numba function of the address of a `JOB`."""
+    """Return the program for `cell`: a Numba function of the address of a `Job`."""
     products = make_products(instructions)
-    strands = make_strands(cell, instructions, products)
+    scans = make_scans(cell, instructions, products)
     prepare = make_prepare(cell, instructions, products)
-    team = make_team(cell, instructions, products, strands.step_forward)
-    forward_part = _make_forward_part(strands.forward)
-    backward_part = _make_backward_part(strands.backward)
+    cooperative_forward = make_cooperative_forward(cell, instructions, products, scans.step_forward)
+    forward_part = _make_forward_part(scans.forward)
+    backward_part = _make_backward_part(scans.backward)
     weight_gradient = make_weight_gradient(cell, instructions, products)
 
     @compiled
@@ -56,8 +57,8 @@ def make_program(cell: Cell, instructions: InstructionSet) -> Callable[[int], No
             prepare(job, task)
         elif job.phase == FORWARD:
             forward_part(job, task)
-        elif job.phase == TEAM_FORWARD:
-            team(job, task)
+        elif job.phase == COOPERATIVE_FORWARD:
+            cooperative_forward(job, task)
         elif job.phase == BACKWARD:
             backward_part(job, task)
         else:
@@ -66,9 +67,9 @@ def make_program(cell: Cell, instructions: InstructionSet) -> Callable[[int], No
     @compiled
     def run(address: int) -> None:
         job = job_at(address, 0)
-        worker = add_among_threads(address + NEXT_WORKER, 1)
+        worker = atomic_add(address + NEXT_WORKER, 1)
         while True:
-            task = add_among_threads(address + NEXT_TASK, 1)
+            task = atomic_add(address + NEXT_TASK, 1)
             if task >= job.tasks:
                 break
             run_task(job, task, worker)
@@ -83,8 +84,8 @@ def _make_forward_part(forward: Callable[..., None]) -> Callable[..., None]:
         for layer in range(job.num_layers):
             begin_layer(job, number, layer)
             for direction in range(job.num_directions):
-                strand = strand_of(job, number, layer, direction)
-                forward(job, strand, weights_of(job, layer, direction))
+                scan = scan_of(job, number, layer, direction)
+                forward(job, scan, weights_of(job, layer, direction))
             finish_layer(job, number, layer)
 
     return forward_part
@@ -93,10 +94,10 @@ def _make_forward_part(forward: Callable[..., None]) -> Callable[..., None]:
 def _make_backward_part(backward: Callable[..., None]) -> Callable[..., None]:
     @compiled
     def backward_part(job: Job, number: int) -> None:
-        """Run all layers back over one part: sums' gradients stay where the gates were."""
+        """Run all layers backward over one part; gradients replace the gates in memory."""
         part = part_of(job, number)
         top = job.num_layers - 1
-        highest = strand_of(job, number, top, 0)
+        highest = scan_of(job, number, top, 0)
         if not job.last and not job.d_outputs:  # only final states have gradients
             zero_floats(highest.d_outputs, part.total * highest.d_outputs_width)
         elif not job.last:
@@ -107,28 +108,28 @@ def _make_backward_part(backward: Callable[..., None]) -> Callable[..., None]:
         for layer in range(top, -1, -1):
             for direction in range(job.num_directions):
                 index = layer * job.num_directions + direction
-                strand = strand_of(job, number, layer, direction)
-                width = strand.state_width
+                scan = scan_of(job, number, layer, direction)
+                width = scan.state_width
                 if layer == top and job.last:
                     place = job.d_outputs + FLOAT_BYTES * direction * job.hidden_size
                     load_rows(
                         part, place, job.d_outputs_row_step,
-                        strand.d_hidden, width, job.hidden_size,
+                        scan.d_hidden, width, job.hidden_size,
                     )  # fmt: skip
                 else:
-                    load_state(job, part, job.d_final_hidden, index, strand.d_hidden, width)
-                load_state(job, part, job.d_final_cell, index, strand.d_cell, width)
-                add = direction > 0 and not strand.one_step
-                backward(job, strand, weights_of(job, layer, direction), add)
-                save_state(job, part, strand.d_hidden, width, job.d_initial_hidden, index)
-                save_state(job, part, strand.d_cell, width, job.d_initial_cell, index)
-                if strand.one_step and strand.d_inputs:
-                    all_steps = strand_of(job, number, layer, 0)
-                    add_last(part, strand.d_inputs, strand.d_inputs_width, all_steps.d_inputs)
-            lowest = strand_of(job, number, layer, 0)
+                    load_state(job, part, job.d_final_hidden, index, scan.d_hidden, width)
+                load_state(job, part, job.d_final_cell, index, scan.d_cell, width)
+                add = direction > 0 and not scan.one_step
+                backward(job, scan, weights_of(job, layer, direction), add)
+                save_state(job, part, scan.d_hidden, width, job.d_initial_hidden, index)
+                save_state(job, part, scan.d_cell, width, job.d_initial_cell, index)
+                if scan.one_step and scan.d_inputs:
+                    all_steps = scan_of(job, number, layer, 0)
+                    add_last(part, scan.d_inputs, scan.d_inputs_width, all_steps.d_inputs)
+            lowest = scan_of(job, number, layer, 0)
             if layer > 0:
                 if job.masks:
-                    drop(job, part, layer - 1, lowest.d_inputs, lowest.d_inputs_width)
+                    apply_dropout(job, part, layer - 1, lowest.d_inputs, lowest.d_inputs_width)
             elif job.d_inputs:
                 scatter(
                     job, part, lowest.d_inputs, lowest.d_inputs_width, job.input_size,

@@ -1,14 +1,14 @@
-"""The inner loops of every matrix product, their sums held in registers.
+"""The inner loops of the matrix products, which keep their sums in registers.
 
-A tile is a block of the product of two matrices, one of them packed:
+A tile is a block of the product of two matrices, at least one of them packed:
 
-    result[r, n] = seed[r, n] + sum over k of left[r, k] * right[k, n]
+    result[r, n] = addend[r, n] + sum over k of left[r, k] * right[k, n]
 
-Dots are a few of a vector's products with the rows of a weight as torch keeps it:
+Dots are dot products of a vector with rows of an unpacked weight:
 
-    result[n] = seed[n] + sum over k of weight[n, k] * vector[k]
+    result[n] = addend[n] + sum over k of weight[n, k] * vector[k]
 
-`seed` is the result itself (to add to it), a bias (row step 0), or zeros.
+`addend` is the result itself (to add to it), a bias (with row step 0), or zeros.
 """
 
 from collections.abc import Callable
@@ -43,10 +43,9 @@ def make_tile(
     instructions : InstructionSet
     rows, vectors : int
     packed : bool
-        Whether `left` has its rows side by side, left[r, k] at k * left_step + r; else they follow
-        each other, at r * left_step + k.
+        Whether left[r, k] is at k * left_step + r; otherwise it is at r * left_step + k.
     masked : bool
-        Whether only the first `active` lanes of the last vector exist in `seed` and `result`.
+        Whether only the first `active` lanes of the last vector exist in `addend` and `result`.
     """
     kind = ("packed" if packed else "rows") + ("_masked" if masked else "")
     name = f"bothways_tile_{rows}x{vectors * instructions.lanes}_{kind}"
@@ -58,8 +57,8 @@ def make_tile(
         left_step: Any,
         right: Any,
         right_step: Any,
-        seed: Any,
-        seed_step: Any,
+        addend: Any,
+        addend_step: Any,
         result: Any,
         result_step: Any,
         depth: Any,
@@ -83,20 +82,20 @@ def make_tile(
 def _tile(
     module: ir.Module, name: str, lanes: int, rows: int, vectors: int, packed: bool, masked: bool
 ) -> ir.Function:
-    """Return the tile's function, written into `module` at its first use."""
+    """Return the function of a tile in `module`; generate it at the first use."""
     if name in module.globals:
         return module.globals[name]
     arguments = [FLOAT_POINTER, INT64] * 4 + [INT64, INT64]
     function = ir.Function(module, ir.FunctionType(ir.VoidType(), arguments), name)
     function.linkage = "internal"
     function.attributes.add("noinline")
-    left, left_step, right, right_step, seed, seed_step, result, result_step, depth, active = (
+    left, left_step, right, right_step, addend, addend_step, result, result_step, depth, active = (
         function.args
     )
     for operand in (left, right):
         operand.add_attribute("noalias")
     builder = ir.IRBuilder(function.append_basic_block())
-    write = Vectors(builder, lanes)
+    simd = Vectors(builder, lanes)
     last = Vectors(builder, lanes, active if masked else None)
 
     def at(matrix: Any, step: Any, row: int, vector: int) -> Any:
@@ -104,25 +103,26 @@ def _tile(
         return offset(builder, matrix, start)
 
     def edge(vector: int) -> Vectors:
-        return last if vector == vectors - 1 else write
+        return last if vector == vectors - 1 else simd
 
-    # One sum for each cell, whatever the height: a row's result is the same in every tile.
-    sums = {(r, v): builder.alloca(write.type) for r in range(rows) for v in range(vectors)}
+    # Each element has one sum in tiles of any height, so that a row's result has the same bits in
+    # all of them.
+    sums = {(r, v): builder.alloca(simd.type) for r in range(rows) for v in range(vectors)}
     for (row, vector), total in sums.items():
-        builder.store(edge(vector).load(at(seed, seed_step, row, vector)), total)
+        builder.store(edge(vector).load(at(addend, addend_step, row, vector)), total)
 
     def multiply_add(k: Any) -> None:
         right_row = offset(builder, right, builder.mul(k, right_step))
-        across = [write.load(offset(builder, right_row, v * lanes)) for v in range(vectors)]
+        across = [simd.load(offset(builder, right_row, v * lanes)) for v in range(vectors)]
         for row in range(rows):
             if packed:
                 place = builder.add(builder.mul(k, left_step), INT64(row))
             else:
                 place = builder.add(builder.mul(left_step, INT64(row)), k)
-            down = write.broadcast(offset(builder, left, place))
+            down = simd.broadcast(offset(builder, left, place))
             for vector in range(vectors):
                 total = sums[row, vector]
-                builder.store(write.fma(down, across[vector], builder.load(total)), total)
+                builder.store(simd.fma(down, across[vector], builder.load(total)), total)
 
     whole = builder.and_(depth, INT64(-_UNROLL))
     with cgutils.for_range_slice(builder, INT64(0), whole, INT64(_UNROLL)) as (k, _):
@@ -138,7 +138,7 @@ def _tile(
 
 
 def make_dots(lanes: int) -> Callable[..., None]:
-    """Return dots(weight, step, vector, seed, result, depth, active), callable from compiled code.
+    """Return dots(weight, step, vector, addend, result, depth, active), for compiled code.
 
     `weight` has `active` rows, at most `lanes`, `step` floats apart.
     """
@@ -150,7 +150,7 @@ def make_dots(lanes: int) -> Callable[..., None]:
         weight: Any,
         step: Any,
         vector: Any,
-        seed: Any,
+        addend: Any,
         result: Any,
         depth: Any,
         active: Any,
@@ -168,30 +168,30 @@ def make_dots(lanes: int) -> Callable[..., None]:
 
 
 def _dots(module: ir.Module, name: str, lanes: int) -> ir.Function:
-    """Return the function of `make_dots`, written into `module` at its first use."""
+    """Return the function of `make_dots` in `module`; generate it at the first use."""
     if name in module.globals:
         return module.globals[name]
     arguments = [FLOAT_POINTER, INT64, *[FLOAT_POINTER] * 3, INT64, INT64]
     function = ir.Function(module, ir.FunctionType(ir.VoidType(), arguments), name)
     function.linkage = "internal"
     function.attributes.add("noinline")
-    weight, step, vector, seed, result, depth, active = function.args
+    weight, step, vector, addend, result, depth, active = function.args
     builder = ir.IRBuilder(function.append_basic_block())
-    write = Vectors(builder, lanes)
+    simd = Vectors(builder, lanes)
     whole = builder.and_(depth, INT64(-lanes))
     pairs = builder.and_(depth, INT64(-2 * lanes))
     last_row = builder.sub(active, INT64(1))
 
     def sums_of(rows: range) -> list[Any]:
-        """Return one vector for each row, whose lanes sum up to the row's product."""
+        """Return one vector for each row; the sum of its lanes is the dot product of the row."""
         starts = []
-        for n in rows:  # rows beyond the last repeat it, and are not stored
+        for n in rows:  # rows after the last one repeat it and are not stored
             row = builder.select(builder.icmp_signed("<", INT64(n), active), INT64(n), last_row)
             starts.append(offset(builder, weight, builder.mul(row, step)))
-        sums = [(builder.alloca(write.type), builder.alloca(write.type)) for _ in rows]
+        sums = [(builder.alloca(simd.type), builder.alloca(simd.type)) for _ in rows]
         for chains in sums:
             for place in chains:
-                builder.store(write.constant(0.0), place)
+                builder.store(simd.constant(0.0), place)
 
         def multiply_add(load: Vectors, k: Any, chain: int) -> None:
             across = load.load(offset(builder, vector, k))
@@ -202,33 +202,33 @@ def _dots(module: ir.Module, name: str, lanes: int) -> ir.Function:
                 builder.store(product, chains[chain])
 
         with cgutils.for_range_slice(builder, INT64(0), pairs, INT64(2 * lanes)) as (k, _):
-            multiply_add(write, k, 0)
-            multiply_add(write, builder.add(k, INT64(lanes)), 1)
+            multiply_add(simd, k, 0)
+            multiply_add(simd, builder.add(k, INT64(lanes)), 1)
         with cgutils.for_range_slice(builder, pairs, whole, INT64(lanes)) as (k, _):
-            multiply_add(write, k, 0)
+            multiply_add(simd, k, 0)
         with builder.if_then(builder.icmp_signed("<", whole, depth)):
             multiply_add(Vectors(builder, lanes, builder.sub(depth, whole)), whole, 0)
-        return [write.add(*(builder.load(place) for place in chains)) for chains in sums]
+        return [simd.add(*(builder.load(place) for place in chains)) for chains in sums]
 
     rows = [
         total
         for first in range(0, lanes, _ROWS_OF_DOTS)
         for total in sums_of(range(first, first + _ROWS_OF_DOTS))
     ]
-    # Adding neighbouring lanes of two vectors, log2(lanes) times, leaves a sum in each lane.
+    # Adding adjacent lanes of two vectors, log2(lanes) times, puts one row's sum into each lane.
     even, odd = (
         ir.Constant(ir.VectorType(INT32, lanes), list(range(start, 2 * lanes, 2)))
         for start in (0, 1)
     )
     while len(rows) > 1:
         rows = [
-            write.add(
+            simd.add(
                 builder.shuffle_vector(first, second, even),
                 builder.shuffle_vector(first, second, odd),
             )
             for first, second in zip(rows[::2], rows[1::2], strict=True)
         ]
     edge = Vectors(builder, lanes, active)
-    edge.store(write.add(rows[0], edge.load(seed)), result)
+    edge.store(simd.add(rows[0], edge.load(addend)), result)
     builder.ret_void()
     return function

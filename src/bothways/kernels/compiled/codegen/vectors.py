@@ -1,7 +1,7 @@
-"""A small vocabulary for writing LLVM IR on vectors of float32 lanes.
+"""Generation of LLVM IR for vectors of float32.
 
-Addresses are int64 values in compiled code, offsets count float32 values: one type for every
-matrix, so that one compilation serves all shapes.
+In compiled code, addresses are int64 values and offsets count float32 values. All matrices have the
+same type, so that one compilation serves all shapes.
 """
 
 from collections.abc import Sequence
@@ -15,8 +15,8 @@ FLOAT_POINTER = FLOAT.as_pointer()
 INT64 = ir.IntType(64)
 INT32 = ir.IntType(32)
 
-# Rational tanh of degree 13 over 6 up to |x| = 8, from Eigen and XLA, and exactly 1 beyond: gates
-# that are shut have no slope. Largest error over all float32 numbers: 2.9e-7.
+# Rational tanh of degree 13 over 6 up to |x| = 8, from Eigen and XLA, and exactly 1 beyond, so that
+# saturated gates have gradient 0. Largest error over all float32 numbers: 2.9e-7.
 _TANH_LIMIT = 8.0
 _TANH_ODD = (
     4.89352455891786e-03,
@@ -34,7 +34,7 @@ _TANH_EVEN = (
     1.19825839466702e-06,
 )
 
-# e^-r for |r| <= ln(2) / 2, fitted for the relative error: 4e-9 before rounding.
+# e^-r for |r| <= ln(2) / 2, fitted to minimize the relative error: 4e-9 before rounding.
 _EXP_MINUS = (
     1.0,
     -1.0,
@@ -44,9 +44,9 @@ _EXP_MINUS = (
     -8.368989976e-03,
     1.375115056e-03,
 )
-# Beyond this sigmoid is 1, or below 1e-17; products of two divisors stay far from overflow.
+# Beyond this limit, sigmoid is 1 or less than 1e-17; products of divisors do not overflow.
 _EXP_LIMIT = 40.0
-# Where float32 has sigmoid exactly 1, and exactly 0.
+# Limits beyond which sigmoid is exactly 1 and exactly 0 in float32.
 _SIGMOID_ONE, _SIGMOID_ZERO = 17.0, -88.7
 _LOG2_E = 1.44269504088896341
 _LN2_HIGH, _LN2_LOW = 0.693359375, -2.12194440e-4
@@ -54,14 +54,14 @@ _ROUNDING = 1.5 * 2**23
 
 
 class Vectors:
-    """Writes vector instructions of `lanes` float32 values at a builder's position.
+    """Generate vector instructions for `lanes` float32 values at the position of a builder.
 
     Parameters
     ----------
     builder : llvmlite.ir.IRBuilder
     lanes : int
     active : llvmlite value, int64, optional
-        How many lanes loads and stores touch; all of them if not given.
+        Number of lanes that are loaded and stored; default: all.
     """
 
     def __init__(self, builder: ir.IRBuilder, lanes: int, active: Any = None) -> None:
@@ -71,11 +71,11 @@ class Vectors:
         self._mask = None if active is None else self._first_lanes(active)
 
     def constant(self, value: float) -> Any:
-        """Return a vector with `value` in each lane."""
+        """Return a vector with `value` in all lanes."""
         return ir.Constant(self.type, [float(value)] * self.lanes)
 
     def broadcast(self, address: Any) -> Any:
-        """Load one value into every lane."""
+        """Load one value into all lanes."""
         return self._splat(self.builder.load(address, align=4), self.type)
 
     def load(self, address: Any) -> Any:
@@ -96,7 +96,7 @@ class Vectors:
             self._call("llvm.masked.store", ir.VoidType(), arguments, ".p0")
 
     def fma(self, a: Any, b: Any, c: Any) -> Any:
-        """Return a * b + c, rounded once where the processor can."""
+        """Return a * b + c, rounded once if the processor supports it."""
         return self._call("llvm.fmuladd", self.type, (a, b, c))
 
     def add(self, a: Any, b: Any) -> Any:
@@ -116,7 +116,7 @@ class Vectors:
         return self.builder.fsub(self.constant(1.0), a)
 
     def where(self, relation: str, a: Any, b: Any, then: Any, otherwise: Any) -> Any:
-        """Return `then` in lanes where `a relation b`; a NaN on either side is no relation."""
+        """Return `then` where `a relation b`, else `otherwise`; NaN satisfies no relation."""
         return self.builder.select(self.builder.fcmp_ordered(relation, a, b), then, otherwise)
 
     def reciprocal(self, a: Any) -> Any:
@@ -124,30 +124,30 @@ class Vectors:
         return self.builder.fdiv(self.constant(1.0), a)
 
     def tanh(self, x: Any) -> Any:
-        """Return tanh; NaN stays NaN."""
+        """Return tanh(x); NaN stays NaN."""
         numerator, divisor = self.tanh_fraction(x)
         return self.saturated_tanh(x, self.multiply(numerator, self.reciprocal(divisor)))
 
     def tanh_fraction(self, x: Any) -> tuple[Any, Any]:
-        """Return numerator and divisor of tanh, so that several values can share a division."""
+        """Return numerator and divisor of tanh(x), so that several values can share a division."""
         x = self._clamp(x, _TANH_LIMIT)
         square = self.multiply(x, x)
         numerator = self.multiply(self._polynomial(_TANH_ODD, square), x)
         return numerator, self._polynomial(_TANH_EVEN, square)
 
     def saturated_tanh(self, x: Any, tanh: Any) -> Any:
-        """Return `tanh` of x, made exactly 1 or -1 where x is beyond the fraction's range."""
+        """Return `tanh` of x, set to exactly 1 or -1 outside the range of the fraction."""
         for relation, sign in ((">", 1.0), ("<", -1.0)):
             limit = self.constant(sign * _TANH_LIMIT)
             tanh = self.where(relation, x, limit, self.constant(sign), tanh)
         return tanh
 
     def sigmoid_divisor(self, x: Any) -> Any:
-        """Return 1 + e^-x, the divisor of a sigmoid: small values keep their precision."""
+        """Return 1 + e^-x, the divisor of sigmoid; small sigmoids keep their relative precision."""
         return self.add(self._exp_minus(x), self.constant(1.0))
 
     def saturated_sigmoid(self, x: Any, sigmoid: Any) -> Any:
-        """Return `sigmoid` of x, made exactly 0 or 1, without a slope, where float32 has it so."""
+        """Return `sigmoid` of x, set to exactly 0 or 1 where sigmoid has that value in float32."""
         sigmoid = self.where(">", x, self.constant(_SIGMOID_ONE), self.constant(1.0), sigmoid)
         return self.where("<", x, self.constant(_SIGMOID_ZERO), self.constant(0.0), sigmoid)
 
@@ -155,7 +155,7 @@ class Vectors:
         """Return e^-x as 2^n e^-r; NaN stays NaN."""
         builder = self.builder
         x = self._clamp(x, _EXP_LIMIT)
-        # Adding 1.5 * 2^23 rounds to a whole number and leaves it in the low bits.
+        # Adding 1.5 * 2^23 rounds to an integer, which is then in the low bits.
         shifted = self.fma(x, self.constant(-_LOG2_E), self.constant(_ROUNDING))
         n = self.subtract(shifted, self.constant(_ROUNDING))
         r = self.fma(n, self.constant(_LN2_HIGH), x)
@@ -192,7 +192,7 @@ class Vectors:
         return self.builder.shuffle_vector(first, empty, zeros)
 
     def _call(self, name: str, result: Any, arguments: Sequence[Any], suffix: str = "") -> Any:
-        """Call an LLVM intrinsic by its full name; llvmlite cannot mangle vector types."""
+        """Call an LLVM intrinsic by its full name, because llvmlite cannot mangle vector types."""
         signature = ir.FunctionType(result, [argument.type for argument in arguments])
         full = f"{name}.v{self.lanes}f32{suffix}"
         function = cgutils.get_or_insert_function(self.builder.module, signature, full)
@@ -200,12 +200,12 @@ class Vectors:
 
 
 def pointer(builder: ir.IRBuilder, address: Any) -> Any:
-    """Turn an int64 address into a pointer to float32."""
+    """Return an int64 address as a pointer to float32."""
     return builder.inttoptr(address, FLOAT_POINTER)
 
 
 def offset(builder: ir.IRBuilder, address: Any, floats: Any) -> Any:
-    """Return the pointer `floats` values further on."""
+    """Return the pointer `floats` values after `address`."""
     if isinstance(floats, int):
         floats = INT64(floats)
     return builder.gep(address, [floats])
