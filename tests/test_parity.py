@@ -1,7 +1,7 @@
-"""Every kernel gives torch.nn's outputs, final states and gradients, padded and ragged.
+"""All kernels match the outputs, final states and gradients of torch.nn, padded and ragged.
 
-Tolerances: float64 sums of a few hundred products differ by their order only, so 1e-10 leaves a
-factor of 1e3 above what is seen; float32 likewise with 1e-5 relative to values around 1.
+Tolerances: sums of a few hundred products differ only by their order. In float64, 1e-10 is 1e3
+times the largest observed difference; in float32, 1e-5 for values around 1 is chosen likewise.
 """
 
 import itertools
@@ -24,16 +24,16 @@ CELL_IDS = ["rnn_tanh", "rnn_relu", "gru", "lstm", "lstm_projected"]
 LENGTHS = {"padded": None, "ragged": [3, 7, 1, 7], "shorter_than_time": [2, 5, 5, 1]}
 INPUT_SIZE, HIDDEN_SIZE, TIME, BATCH = 3, 5, 7, 4
 
-# torch's own remark on its own float32 layers with proj_size, once a process.
+# A warning that torch emits once for its own layers with proj_size.
 pytestmark = pytest.mark.filterwarnings("ignore:LSTM with projections is not supported")
 
 cells = pytest.mark.parametrize(("kind", "options"), CELLS, ids=CELL_IDS)
-# The compiled engine is float32 only: test_compiled.py measures it against float64.
+# The compiled engine supports float32 only; kernels/test_compiled.py compares it with float64.
 backends = pytest.mark.parametrize("backend", ["torch", "reference"])
 
 
 def make_pair(kind, options, backend="auto", dtype=torch.float64, **more):
-    """Return our layers and torch's with the same weights."""
+    """Return layers of bothways and of torch with the same weights."""
     torch.manual_seed(0)
     arguments = {"hidden_size": HIDDEN_SIZE, "dtype": dtype, **options, **more}
     theirs = getattr(torch.nn, kind)(INPUT_SIZE, **arguments)
@@ -43,7 +43,7 @@ def make_pair(kind, options, backend="auto", dtype=torch.float64, **more):
 
 
 def make_states(layers, batch_size=BATCH):
-    """Return random initial states as the layers take them, requiring gradients."""
+    """Return random initial states for the layers; they require gradients."""
     count = layers.num_layers * (2 if layers.bidirectional else 1)
     dtype = layers.weight_ih_l0.dtype
     h_0 = torch.randn(
@@ -56,14 +56,14 @@ def make_states(layers, batch_size=BATCH):
 
 
 def flat(result):
-    """Return tensors nested in tuples as one list."""
+    """Return all tensors of nested tuples in one list."""
     if isinstance(result, torch.Tensor):
         return [result]
     return [tensor for part in result for tensor in flat(part)]
 
 
 def run_torch(layers, inputs, states, lengths):
-    """Run torch.nn, through PackedSequence where ragged."""
+    """Run layers of torch.nn; ragged batches are packed."""
     if lengths is None:
         return layers(inputs, states)
     packed = pack_padded_sequence(inputs, lengths, enforce_sorted=False)
@@ -72,7 +72,7 @@ def run_torch(layers, inputs, states, lengths):
 
 
 def gradients(result, sources):
-    """Return the gradients of a fixed random sum of everything in `result`."""
+    """Return the gradients of a fixed random linear combination of all elements of `result`."""
     generator = torch.Generator().manual_seed(1)
     total = sum(
         (t * torch.randn(t.shape, dtype=t.dtype, generator=generator)).sum() for t in flat(result)
@@ -82,18 +82,18 @@ def gradients(result, sources):
 
 def assert_close(ours, theirs, dtype=torch.float64):
     tolerance = TOLERANCE[dtype]
-    for mine, expected in zip(flat(ours), flat(theirs), strict=True):
-        torch.testing.assert_close(mine, expected, atol=tolerance, rtol=tolerance)
+    for actual, expected in zip(flat(ours), flat(theirs), strict=True):
+        torch.testing.assert_close(actual, expected, atol=tolerance, rtol=tolerance)
 
 
 @cells
 @backends
-@pytest.mark.parametrize("bidirectional", [False, True], ids=["forward", "both"])
+@pytest.mark.parametrize("bidirectional", [False, True], ids=["forward", "bidirectional"])
 @pytest.mark.parametrize("num_layers", [1, 2])
 @pytest.mark.parametrize("lengths", LENGTHS.values(), ids=LENGTHS)
 @pytest.mark.parametrize("with_states", [False, True], ids=["zeros", "states"])
 @pytest.mark.pairwise
-def test_results_and_gradients_are_torchs(
+def test_results_and_gradients_match_torch(
     kind, options, backend, bidirectional, num_layers, lengths, with_states
 ):
     ours, theirs = make_pair(
@@ -101,38 +101,36 @@ def test_results_and_gradients_are_torchs(
     )
     inputs = torch.randn(TIME, BATCH, INPUT_SIZE, dtype=torch.float64, requires_grad=True)
     states = make_states(ours) if with_states else None
-    mine = ours(inputs, states, lengths=lengths)
+    actual = ours(inputs, states, lengths=lengths)
     expected = run_torch(theirs, inputs, states, lengths)
-    assert_close(mine, expected)
+    assert_close(actual, expected)
     shared = [inputs, *(flat(states) if with_states else [])]
     assert_close(
-        gradients(mine, [*shared, *ours.parameters()]),
+        gradients(actual, [*shared, *ours.parameters()]),
         gradients(expected, [*shared, *theirs.parameters()]),
     )
 
 
 @cells
 @backends
-@pytest.mark.parametrize("bidirectional", [False, True], ids=["forward", "both"])
+@pytest.mark.parametrize("bidirectional", [False, True], ids=["forward", "bidirectional"])
 @pytest.mark.parametrize("num_layers", [1, 3])
 @pytest.mark.parametrize("lengths", LENGTHS.values(), ids=LENGTHS)
-def test_last_outputs_are_those_of_all_outputs(
-    kind, options, backend, bidirectional, num_layers, lengths
-):
-    """The single step that the top backward direction runs changes no answer and no gradient."""
+def test_last_outputs_match_all_outputs(kind, options, backend, bidirectional, num_layers, lengths):
+    """Running one step of the top backward direction gives the same results and gradients."""
     ours, theirs = make_pair(
         kind, options, backend, bidirectional=bidirectional, num_layers=num_layers
     )
     inputs = torch.randn(TIME, BATCH, INPUT_SIZE, dtype=torch.float64, requires_grad=True)
     states = make_states(ours)
     hx = states if isinstance(states, tuple) else (states,)
-    mine = ours.last_outputs(inputs, hx, lengths=lengths)
+    actual = ours.last_outputs(inputs, hx, lengths=lengths)
     outputs, _ = run_torch(theirs, inputs, states, lengths)
     expected = outputs[torch.tensor(lengths or [TIME] * BATCH) - 1, torch.arange(BATCH)]
-    assert_close(mine, expected)
+    assert_close(actual, expected)
     shared = [inputs, *flat(states)]
     assert_close(
-        gradients(mine, [*shared, *ours.parameters()]),
+        gradients(actual, [*shared, *ours.parameters()]),
         gradients(expected, [*shared, *theirs.parameters()]),
     )
 
@@ -140,7 +138,7 @@ def test_last_outputs_are_those_of_all_outputs(
 @backends
 @pytest.mark.parametrize("lengths", LENGTHS.values(), ids=LENGTHS)
 def test_unneeded_weights_of_last_get_zero_gradients(backend, lengths):
-    """Zeros, never None, or weight decay would skip them."""
+    """The gradients are zeros, not None, because optimizers skip weights without gradients."""
     ours, _ = make_pair("LSTM", {}, backend, bidirectional=True)
     ours.last_outputs(
         torch.randn(TIME, BATCH, INPUT_SIZE, dtype=torch.float64), lengths=lengths
@@ -166,22 +164,22 @@ def test_awkward_sizes_in_float32(kind, options, time, batch_size, hidden_size, 
     )
     lengths = torch.randint(1, time + 1, (batch_size,)) if ragged else None
     inputs = torch.randn(time, batch_size, INPUT_SIZE, requires_grad=True)
-    mine = ours(inputs, lengths=lengths)
+    actual = ours(inputs, lengths=lengths)
     expected = run_torch(theirs, inputs, None, lengths)
-    assert_close(mine, expected, torch.float32)
-    scale = batch_size * time  # gradients are sums over this many steps
-    for own, other in zip(
-        gradients(mine, [inputs, *ours.parameters()]),
+    assert_close(actual, expected, torch.float32)
+    scale = batch_size * time  # number of steps that gradients sum over
+    for left, right in zip(
+        gradients(actual, [inputs, *ours.parameters()]),
         gradients(expected, [inputs, *theirs.parameters()]),
         strict=True,
     ):
-        torch.testing.assert_close(own / scale, other / scale, atol=1e-5, rtol=1e-5)
+        torch.testing.assert_close(left / scale, right / scale, atol=1e-5, rtol=1e-5)
 
 
 @cells
 @pytest.mark.parametrize("last", [False, True], ids=["all", "last"])
 def test_gradcheck(kind, options, last):
-    """Analytic gradients are the numeric ones, for inputs, initial states and weights."""
+    """Analytic and numeric gradients agree for inputs, initial states and weights."""
     ours, _ = make_pair(kind, {**options, "hidden_size": 3}, bidirectional=True)
     inputs = torch.randn(4, 2, INPUT_SIZE, dtype=torch.float64, requires_grad=True)
     states = flat(make_states(ours, batch_size=2))
@@ -198,7 +196,7 @@ def test_gradcheck(kind, options, last):
 
 
 class _Call(torch.nn.Module):
-    """A ragged call of the layers, as a module for functional_call."""
+    """A module that calls the layers on a ragged batch, for functional_call."""
 
     def __init__(self, layers, last):
         super().__init__()
@@ -215,7 +213,7 @@ class _Call(torch.nn.Module):
 @cells
 @backends
 @pytest.mark.parametrize("lengths", [[3, 7, 1, 7], [2, 5, 5, 1]], ids=["ragged", "shorter"])
-def test_nan_in_the_padding_changes_nothing(kind, options, backend, lengths):
+def test_nan_in_the_padding_has_no_effect(kind, options, backend, lengths):
     ours, _ = make_pair(kind, options, backend, bidirectional=True, num_layers=2)
     clean = torch.randn(TIME, BATCH, INPUT_SIZE, dtype=torch.float64)
     dirty = clean.clone()
@@ -225,17 +223,17 @@ def test_nan_in_the_padding_changes_nothing(kind, options, backend, lengths):
     for run in (ours, ours.last_outputs):
         result, expected = run(dirty, lengths=lengths), run(clean, lengths=lengths)
         assert_close(result, expected)
-        for mine, other in zip(
+        for actual, other in zip(
             gradients(result, list(ours.parameters())),
             gradients(expected, list(ours.parameters())),
             strict=True,
         ):
-            assert torch.equal(mine, other)
+            assert torch.equal(actual, other)
 
 
 @pytest.mark.parametrize("kind", ["RNN", "GRU", "LSTM"])
 def test_large_values_agree_on_ragged_input(kind):
-    """The memory hold adds 1e4 to a gate; inputs and states of that size must not open it."""
+    """The is-padding column adds 1e4 to a gate; inputs of that size must not change the gate."""
     ours, theirs = make_pair(kind, {}, bidirectional=True)
     inputs = 1e4 * torch.randn(TIME, BATCH, INPUT_SIZE, dtype=torch.float64)
     assert_close(
@@ -246,16 +244,16 @@ def test_large_values_agree_on_ragged_input(kind):
 
 @pytest.mark.parametrize("kind", ["RNN", "GRU", "LSTM"])
 @pytest.mark.parametrize("training", [True, False], ids=["train", "eval"])
-def test_dropout_draws_as_torch_does(kind, training):
-    """The same seed drops the same outputs on padded input; evaluation drops none."""
+def test_dropout_draws_the_same_random_numbers_as_torch(kind, training):
+    """The same seed drops the same outputs of padded batches; evaluation drops none."""
     ours, theirs = make_pair(kind, {}, num_layers=3, dropout=0.5, bidirectional=True)
     ours.train(training)
     theirs.train(training)
     inputs = torch.randn(TIME, BATCH, INPUT_SIZE, dtype=torch.float64)
     torch.manual_seed(3)
-    mine = ours(inputs)
+    actual = ours(inputs)
     torch.manual_seed(3)
-    assert_close(mine, theirs(inputs))
+    assert_close(actual, theirs(inputs))
 
 
 @backends
@@ -272,7 +270,7 @@ def test_dropout_between_ragged_layers_keeps_the_expected_value(backend):
 
 
 def test_backends_agree_in_every_combination():
-    """The grid above compares each to torch; this compares them to each other in float32."""
+    """The tests above compare each backend with torch; this one compares them in float32."""
     for (kind, options), lengths in itertools.product(CELLS, LENGTHS.values()):
         results = []
         for backend in ("torch", "reference"):

@@ -1,7 +1,7 @@
-"""An answer depends on its sequence alone: not on padding, not on batch-mates.
+"""The logits of a sequence do not depend on padding or on other sequences of the batch.
 
-float64 sums of the same products in another order differ by some 1e-16 a step, so 1e-9 is far
-above rounding and far below any real dependence; one float32 test shows what users see.
+In float64, sums in another order differ by about 1e-16 per step. A tolerance of 1e-9 is far above
+rounding errors and far below a real dependence. One test uses float32, which is the default.
 """
 
 import itertools
@@ -21,7 +21,7 @@ COMBINATIONS = list(itertools.product(CELLS, [False, True], READOUTS))
 combinations = pytest.mark.parametrize(
     ("cell", "bidirectional", "readout"),
     COMBINATIONS,
-    ids=[f"{c[0]}_{c[1]}-{'both' if b else 'forward'}-{r}" for c, b, r in COMBINATIONS],
+    ids=[f"{c[0]}_{c[1]}-{'bidirectional' if b else 'forward'}-{r}" for c, b, r in COMBINATIONS],
 )
 lengths_strategy = st.lists(st.integers(1, LONGEST), min_size=1, max_size=6)
 seeds = st.integers(0, 2**16)
@@ -57,7 +57,7 @@ def padded(sequences, extra, filler):
 
 
 def close(row, expected, tolerance):
-    """Compare a row of a batch with what it is alone; of labels of steps, the padding is cut."""
+    """Compare a row of a batch with the row alone, without the padding of logits per step."""
     row = row[: len(expected)]
     torch.testing.assert_close(row, expected, atol=tolerance, rtol=tolerance)
 
@@ -74,35 +74,35 @@ def alone(classifier, sequence):
     filler=st.sampled_from([0.0, 1e30, float("nan"), float("inf")]),
     seed=seeds,
 )
-def test_same_logits_alone_in_any_batch_under_any_padding(
+def test_logits_do_not_depend_on_the_batch_or_padding(
     cell, bidirectional, readout, lengths, extra, filler, seed
 ):
     classifier = make_classifier(cell, bidirectional, readout)
     sequences = make_sequences(lengths, seed)
     with torch.no_grad():
-        together = classifier(padded(sequences, extra, filler), lengths)
+        batched = classifier(padded(sequences, extra, filler), lengths)
         for row, sequence in enumerate(sequences):
-            close(together[row], alone(classifier, sequence), 1e-9)
+            close(batched[row], alone(classifier, sequence), 1e-9)
 
 
 @combinations
 @settings(max_examples=5, deadline=None)
 @given(lengths=lengths_strategy, seed=seeds)
-def test_gradients_are_the_sum_of_those_alone(cell, bidirectional, readout, lengths, seed):
+def test_gradients_are_the_sum_over_single_sequences(cell, bidirectional, readout, lengths, seed):
     classifier = make_classifier(cell, bidirectional, readout)
     sequences = make_sequences(lengths, seed)
     parameters = list(classifier.parameters())
     logits = classifier(padded(sequences, 2, float("nan")), lengths)
-    if readout == "step":  # in the padding they mean nothing
+    if readout == "step":  # logits in the padding are meaningless
         logits = torch.cat([row[:length] for row, length in zip(logits, lengths, strict=True)])
-    together = logits.sum()
-    apart = sum(alone(classifier, sequence).sum() for sequence in sequences)
-    for mine, expected in zip(
-        torch.autograd.grad(together, parameters),
-        torch.autograd.grad(apart, parameters),
+    batched = logits.sum()
+    separate = sum(alone(classifier, sequence).sum() for sequence in sequences)
+    for actual, expected in zip(
+        torch.autograd.grad(batched, parameters),
+        torch.autograd.grad(separate, parameters),
         strict=True,
     ):
-        torch.testing.assert_close(mine, expected, atol=1e-8, rtol=1e-8)
+        torch.testing.assert_close(actual, expected, atol=1e-8, rtol=1e-8)
 
 
 @combinations
@@ -122,7 +122,7 @@ def test_order_of_rows_does_not_matter(cell, bidirectional, readout, lengths, se
 @settings(max_examples=10, deadline=None)
 @given(lengths=lengths_strategy, seed=seeds)
 def test_reversing_the_input_swaps_the_directions(cell, lengths, seed):
-    """With the two directions' weights swapped, a reversed input gives swapped final states."""
+    """If the weights of both directions are swapped, reversed inputs swap the final states."""
     torch.manual_seed(0)
     layers = make_classifier(cell, True, "final").layers
     sequences = make_sequences(lengths, seed)
@@ -146,13 +146,13 @@ def test_reversing_the_input_swaps_the_directions(cell, lengths, seed):
 
 
 @combinations
-def test_float32_answers_differ_by_rounding_only(cell, bidirectional, readout):
-    """Logits are around 1; float32 sums in another order differ by some 1e-7."""
+def test_float32_logits_differ_by_rounding_only(cell, bidirectional, readout):
+    """Logits are around 1; float32 sums in another order differ by about 1e-7."""
     classifier = make_classifier(cell, bidirectional, readout, torch.float32)
     sequences = Sequences.from_arrays(make_sequences([9, 1, 5, 5, 3], 1, torch.float32))
     with torch.no_grad():
         batch = sequences.batch(torch.arange(5))
-        together = classifier(batch.inputs, batch.lengths)
+        batched = classifier(batch.inputs, batch.lengths)
         for row in range(5):
             single = sequences.batch([row])
-            close(together[row], classifier(single.inputs, single.lengths)[0], 2e-6)
+            close(batched[row], classifier(single.inputs, single.lengths)[0], 2e-6)

@@ -1,7 +1,8 @@
-"""Gradients of calls that depend on each other, and what a graph holds until it is walked.
+"""Gradients of calls that depend on each other, and the memory that a graph keeps for backward.
 
-Tolerance: each derivative amplifies the float32 rounding of the one before it, up to 1e-6 relative
-at the third here; a path through the graph that counts twice changes a gradient by 0.1 and more.
+Tolerance: each derivative amplifies the float32 rounding errors of the previous one, here up to
+1e-6 relative for the third. If a path through the graph is counted twice, gradients change by 0.1
+or more.
 """
 
 import copy
@@ -17,7 +18,7 @@ import bothways.nn
 from bothways.kernels import torch_backend
 from bothways.kernels.compiled.stats import counters
 
-SIZE = 4  # features and hidden units alike, so that a layer can read its own outputs
+SIZE = 4  # of inputs and hidden states, so that a layer can process its outputs again
 
 
 def windows(layer, x):
@@ -50,7 +51,7 @@ def tied_weights(layer, x):
 
 
 def inner_step(layer, x):
-    """One step of gradient descent inside the loss, as in MAML."""
+    """Apply one step of gradient descent inside the loss, as in MAML."""
     names, weights = zip(*layer.named_parameters(), strict=True)
     loss = layer(x[:3])[0].square().sum()
     slopes = torch.autograd.grad(loss, weights, create_graph=True)
@@ -89,10 +90,10 @@ def derivatives(kind, layer, orders):
     return found
 
 
-def assert_close(mine, expected):
+def assert_close(actual, expected):
     largest = max(float(other.detach().abs().max()) for other in expected)
-    for own, other in zip(mine, expected, strict=True):
-        torch.testing.assert_close(own.double(), other, rtol=1e-4, atol=1e-5 * largest)
+    for left, right in zip(actual, expected, strict=True):
+        torch.testing.assert_close(left.double(), right, rtol=1e-4, atol=1e-5 * largest)
 
 
 @cells
@@ -100,13 +101,13 @@ def assert_close(mine, expected):
 def test_derivatives_of_dependent_calls(cell, kind):
     layer = make(cell)
     orders = 3 if kind is not inner_step else 2
-    mine, expected = (derivatives(kind, model, orders) for model in (layer, exact(layer)))
-    for own, other in zip(mine, expected, strict=True):
-        assert_close(own, other)
+    actual, expected = (derivatives(kind, model, orders) for model in (layer, exact(layer)))
+    for left, right in zip(actual, expected, strict=True):
+        assert_close(left, right)
 
 
 @cells
-@pytest.mark.parametrize("bidirectional", [False, True], ids=["forward", "both"])
+@pytest.mark.parametrize("bidirectional", [False, True], ids=["forward", "bidirectional"])
 @pytest.mark.parametrize("lengths", [None, [6, 2]], ids=["padded", "ragged"])
 def test_batched_gradients_of_dependent_calls(cell, bidirectional, lengths):
     layer = make(cell, bidirectional=bidirectional, num_layers=2)
@@ -137,7 +138,7 @@ def test_hooks_run_once_under_create_graph():
 
 
 def test_each_call_is_repeated_once_under_create_graph(monkeypatch):
-    """Through joined graphs the repetitions would double with each step."""
+    """If the graphs were connected, the number of repetitions would double with each step."""
     repeated = []
     original = torch_backend.outputs
 
@@ -151,7 +152,7 @@ def test_each_call_is_repeated_once_under_create_graph(monkeypatch):
     assert len(repeated) == 14
 
 
-def test_a_double_backward_inside_autocast_has_the_precision_of_the_forward_pass():
+def test_double_backward_inside_autocast_has_the_precision_of_the_forward_pass():
     layer = make("lstm")
     x = torch.linspace(-1, 1, 6 * 2 * SIZE).view(6, 2, SIZE).requires_grad_()
     results = []
@@ -163,7 +164,7 @@ def test_a_double_backward_inside_autocast_has_the_precision_of_the_forward_pass
 
 
 def saved_bytes(function):
-    """Return the bytes of all tensors that a function's graph saves, each memory once."""
+    """Return the bytes of all tensors that the graph of a function saves, each storage once."""
     saved = {}
 
     def pack(tensor):
@@ -177,8 +178,8 @@ def saved_bytes(function):
 
 
 @cells
-def test_a_graph_of_single_steps_saves_little_more_than_torchs(cell):
-    """What lives until backward must not be as large as the packed weights."""
+def test_graph_of_single_steps_saves_little_more_memory_than_torch(cell):
+    """Memory kept until backward must not be as large as the packed weights."""
     x = torch.randn(50, 4, 64)
 
     def decode(layer):
@@ -194,8 +195,8 @@ def test_a_graph_of_single_steps_saves_little_more_than_torchs(cell):
 
 
 @cells
-def test_all_that_backward_needs_is_in_saved_tensors(cell):
-    """Hooks may move it elsewhere, as offloading does: the gradients are the same bits."""
+def test_everything_that_backward_needs_is_in_saved_tensors(cell):
+    """If hooks move the saved tensors, as offloading does, gradients have the same bits."""
     layer = make(cell, num_layers=2, bidirectional=True, dropout=0.5)
     x = torch.randn(6, 3, SIZE)
     results = []
@@ -207,12 +208,12 @@ def test_all_that_backward_needs_is_in_saved_tensors(cell):
             total = layer(x)[0].square().sum()
         gc.collect()
         results.append(torch.autograd.grad(total, list(layer.parameters())))
-    for own, other in zip(*results, strict=True):
-        assert torch.equal(own, other)
+    for left, right in zip(*results, strict=True):
+        assert torch.equal(left, right)
 
 
 @cells
-def test_checkpointing_saves_the_inputs_of_a_segment_only(cell):
+def test_checkpointing_saves_only_the_inputs_of_a_segment(cell):
     layer = make(cell, num_layers=2, bidirectional=True, dropout=0.5)
     x = torch.randn(40, 8, SIZE, requires_grad=True)
 
@@ -227,9 +228,9 @@ def test_checkpointing_saves_the_inputs_of_a_segment_only(cell):
     counters.reset()
     total = segments(lambda part: checkpoint(run, part, use_reentrant=False))
     recomputed = torch.autograd.grad(total, [x, *layer.parameters()])
-    assert counters.forward == 8  # each of four segments again, so nothing had been kept
-    for own, other in zip(recomputed, plain, strict=True):
-        torch.testing.assert_close(own, other, rtol=1e-5, atol=1e-5)
+    assert counters.forward == 8  # all four segments are recomputed, so nothing was kept
+    for left, right in zip(recomputed, plain, strict=True):
+        torch.testing.assert_close(left, right, rtol=1e-5, atol=1e-5)
 
 
 PEAK = """
@@ -247,7 +248,7 @@ print(used // 1024)
 """
 
 
-def test_a_large_batch_is_inferred_in_slices():
+def test_inference_of_a_large_batch_runs_in_slices():
     """Outputs are 48 MB; scratch memory for all rows at once would be 1.4 GB."""
     command = [sys.executable, "-c", PEAK]
     result = subprocess.run(command, capture_output=True, text=True, check=True)
@@ -257,7 +258,7 @@ def test_a_large_batch_is_inferred_in_slices():
 @cells
 @pytest.mark.parametrize("last", [False, True], ids=["all", "last"])
 @pytest.mark.parametrize("ragged", [False, True], ids=["padded", "ragged"])
-def test_slices_of_a_batch_give_the_results_of_the_whole(monkeypatch, cell, last, ragged):
+def test_slices_give_the_results_of_the_whole_batch(monkeypatch, cell, last, ragged):
     layer = make(cell, num_layers=2, bidirectional=True)
     inputs = torch.randn(9, 100, SIZE)
     count = 2 if cell == "lstm" else 1
@@ -274,6 +275,6 @@ def test_slices_of_a_batch_give_the_results_of_the_whole(monkeypatch, cell, last
     whole = run()
     counters.reset()
     monkeypatch.setattr("bothways.kernels.compiled.autograd._SLICE_BYTES", 10_000)
-    for own, other in zip(run(), whole, strict=True):
-        assert torch.equal(own, other)
+    for left, right in zip(run(), whole, strict=True):
+        assert torch.equal(left, right)
     assert counters.forward == 6

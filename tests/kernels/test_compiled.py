@@ -1,8 +1,8 @@
-"""The compiled engine gives what float64 gives, as closely as torch's own float32 does.
+"""The results of the compiled engine are as close to float64 as those of torch in float32.
 
-Tolerance: both engines round each of some hundred products and sums, in different orders, so an
-error may be a few times torch's own on the same numbers (8, where 3 is the most seen) beside 2e-6
-of the largest value, which is what rounding once a step leaves after 63 steps.
+Tolerance: both round some hundreds of products and sums, in different orders. The allowed error is
+8 times the error of torch on the same numbers (the largest observed factor is 3), plus 2e-6 of the
+largest value, which is the effect of rounding once per step over 63 steps.
 """
 
 import copy
@@ -101,13 +101,13 @@ def assert_as_close_as_torch(layers, inputs, states=None, lengths=None, last=Fal
     exact = results_and_gradients(on_torch(layers, torch.float64), *arguments)
     torchs = results_and_gradients(on_torch(layers, torch.float32), *arguments)
     ours = results_and_gradients(layers, *arguments)
-    for mine, other, truth in zip(ours, torchs, exact, strict=True):
+    for actual, other, truth in zip(ours, torchs, exact, strict=True):
         allowed = 8 * (other - truth).abs().max() + 2e-6 * truth.abs().max()
-        assert (mine - truth).abs().max() <= allowed
+        assert (actual - truth).abs().max() <= allowed
 
 
 @cells
-@pytest.mark.parametrize("bidirectional", [False, True], ids=["forward", "both"])
+@pytest.mark.parametrize("bidirectional", [False, True], ids=["forward", "bidirectional"])
 @pytest.mark.parametrize("num_layers", [1, 2])
 @pytest.mark.parametrize("ragged", [False, True], ids=["padded", "ragged"])
 @pytest.mark.parametrize("with_states", [False, True], ids=["zeros", "states"])
@@ -130,7 +130,7 @@ def test_results_and_gradients(cell, bidirectional, num_layers, ragged, with_sta
 @pytest.mark.parametrize("with_states", [False, True], ids=["zeros", "states"])
 @pytest.mark.parametrize("last", [False, True], ids=["all", "last"])
 def test_one_sequence_on_two_threads(cell, time, hidden_size, with_states, last):
-    """From 100 units on, the threads take each step together."""
+    """With 100 or more units, the threads share each time step."""
     layers = make(cell, 28, hidden_size, num_layers=2, bidirectional=True, dropout=0.5).eval()
     states = make_states(layers, 1) if with_states else None
     assert_as_close_as_torch(layers, torch.randn(time, 1, 28), states, None, last)
@@ -141,7 +141,7 @@ def test_one_sequence_on_two_threads(cell, time, hidden_size, with_states, last)
 @pytest.mark.parametrize("with_states", [False, True], ids=["zeros", "states"])
 @pytest.mark.parametrize("present", [1, 2, 4])
 def test_fewer_rows_than_threads(monkeypatch, cell, ragged, with_states, present):
-    """Four threads take each step of three rows together, whether or not all of them come."""
+    """Four threads share each time step of three rows, even if some of the threads never start."""
     monkeypatch.setattr(torch, "get_num_threads", lambda: 4)
     start = autograd.run_on_threads
     monkeypatch.setattr(
@@ -156,14 +156,14 @@ def test_fewer_rows_than_threads(monkeypatch, cell, ragged, with_states, present
     plain = on_torch(layers, torch.float32)
     with torch.inference_mode():
         for last in (False, True):
-            mine = run(layers, inputs, states, lengths, last)
+            actual = run(layers, inputs, states, lengths, last)
             expected = run(plain, inputs, states, lengths, last)
-            for own, other in zip(mine, expected, strict=True):
-                torch.testing.assert_close(own, other, atol=2e-6, rtol=1e-5)
+            for left, right in zip(actual, expected, strict=True):
+                torch.testing.assert_close(left, right, atol=2e-6, rtol=1e-5)
 
 
 @cells
-def test_without_bias_and_three_layers_deep(cell, threads):
+def test_three_layers_without_bias(cell, threads):
     layers = make(cell, 6, 20, bias=False, num_layers=3, bidirectional=True)
     assert_as_close_as_torch(layers, torch.randn(11, 50, 6), lengths=torch.randint(1, 12, (50,)))
 
@@ -180,16 +180,16 @@ def test_batch_first_and_strided_inputs(cell):
 
 @cells
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
-def test_nan_and_inf_go_where_torch_lets_them(cell, value):
+def test_nan_and_inf_propagate_as_in_torch(cell, value):
     layers = make(cell, 4, 17, bidirectional=True)
     inputs = torch.randn(6, 3, 4)
     inputs[3, 1, 2] = value
-    mine = run(layers, inputs, None, None, False)
+    actual = run(layers, inputs, None, None, False)
     expected = run(on_torch(layers, torch.float32), inputs, None, None, False)
-    for own, other in zip(mine, expected, strict=True):
-        assert torch.equal(own.isnan(), other.isnan())
-        assert torch.equal(own.isinf(), other.isinf())
-        torch.testing.assert_close(own, other, atol=1e-6, rtol=1e-5, equal_nan=True)
+    for left, right in zip(actual, expected, strict=True):
+        assert torch.equal(left.isnan(), right.isnan())
+        assert torch.equal(left.isinf(), right.isinf())
+        torch.testing.assert_close(left, right, atol=1e-6, rtol=1e-5, equal_nan=True)
 
 
 @cells
@@ -201,7 +201,7 @@ def test_nan_and_inf_go_where_torch_lets_them(cell, value):
 )
 @pytest.mark.pairwise
 def test_nan_and_inf_in_weights_states_and_gradients(cell, value, batch_size, time, place):
-    """Where torch's results and gradients are finite, ours are, and nowhere else."""
+    """Results and gradients are finite exactly where those of torch are."""
     layers = make(cell, 4, 130)
     inputs = torch.randn(time, batch_size, 4)
     direction = torch.randn(time, batch_size, 130)
@@ -220,14 +220,14 @@ def test_nan_and_inf_in_weights_states_and_gradients(cell, value, batch_size, ti
         outputs, _ = model.outputs(inputs, states)
         gradients = torch.autograd.grad(outputs, list(model.parameters()), direction)
         found.append([outputs, *gradients])
-    for own, other in zip(*found, strict=True):
-        assert torch.equal(own.isfinite(), other.isfinite())
+    for left, right in zip(*found, strict=True):
+        assert torch.equal(left.isfinite(), right.isfinite())
 
 
-def test_an_infinite_cell_behind_a_shut_gate_is_nan_as_in_torch():
+def test_infinite_cell_state_times_a_closed_gate_is_nan_as_in_torch():
     layers = make("lstm", 4, 20)
     with torch.no_grad():
-        layers.bias_hh_l0[20:40] = -200  # the forget gate is exactly 0
+        layers.bias_hh_l0[20:40] = -200  # makes the forget gate exactly 0
     states = (torch.zeros(1, 2, 20), torch.full((1, 2, 20), float("inf")))
     for model in (layers, on_torch(layers, torch.float32)):
         assert model.outputs(torch.randn(3, 2, 4), states)[0].isnan().all()
@@ -236,14 +236,14 @@ def test_an_infinite_cell_behind_a_shut_gate_is_nan_as_in_torch():
 @cells
 @pytest.mark.parametrize("scale", [1e4, 1e-39, 1e-30], ids=str)
 def test_extreme_inputs(cell, scale):
-    """1e4 saturates every gate; 1e-39 is denormal."""
+    """1e4 saturates all gates; 1e-39 is denormal."""
     layers = make(cell, 4, 17, num_layers=2, bidirectional=True)
     inputs = scale * torch.randn(6, 3, 4).sign()
     assert_as_close_as_torch(layers, inputs)
 
 
 @cells
-def test_same_bits_at_every_run(cell, threads):
+def test_repeated_runs_give_the_same_bits(cell, threads):
     layers = make(cell, 28, 40, num_layers=2, bidirectional=True)
     inputs, lengths = torch.randn(20, 32, 28), torch.randint(1, 21, (32,))
     first = results_and_gradients(layers, inputs, None, lengths, False)
@@ -254,7 +254,7 @@ def test_same_bits_at_every_run(cell, threads):
 
 @cells
 @pytest.mark.parametrize("hidden_size", [12, 33, 64])
-def test_order_of_rows_changes_no_bit(cell, hidden_size, threads):
+def test_row_order_does_not_change_bits(cell, hidden_size, threads):
     layer = make(cell, 5, hidden_size, num_layers=2, bidirectional=True, batch_first=True)
     for batch_size in (4, 7, 20, 33):
         inputs = torch.randn(batch_size, 9, 5)
@@ -267,7 +267,7 @@ def test_order_of_rows_changes_no_bit(cell, hidden_size, threads):
 
 
 @cells
-def test_inference_gives_the_bits_of_training(cell, threads):
+def test_inference_gives_the_same_bits_as_training(cell, threads):
     layers = make(cell, 9, 40, num_layers=2, bidirectional=True)
     inputs, lengths = torch.randn(30, 12, 9), torch.randint(1, 31, (12,))
     for last in (False, True):
@@ -280,8 +280,8 @@ def test_inference_gives_the_bits_of_training(cell, threads):
 @cells
 @pytest.mark.parametrize(("batch_size", "hidden_size"), [(6, 16), (1, 130)])
 @pytest.mark.usefixtures("two_threads")
-def test_dropout_is_that_of_the_torch_backend_backwards_too(cell, batch_size, hidden_size):
-    """The second derivative's path repeats the call on torch with the same masks."""
+def test_dropout_masks_are_reused_in_the_backward_pass(cell, batch_size, hidden_size):
+    """With create_graph, the call is repeated on torch with the same masks."""
     layers = make(cell, 5, hidden_size, num_layers=3, dropout=0.4, bidirectional=True)
     inputs = torch.randn(7, batch_size, 5, requires_grad=True)
     outputs, _ = layers.outputs(inputs)
@@ -291,8 +291,8 @@ def test_dropout_is_that_of_the_torch_backend_backwards_too(cell, batch_size, hi
     direction = torch.randn_like(outputs)
     plain = torch.autograd.grad(outputs, sources, direction, retain_graph=True)
     through_torch = torch.autograd.grad(outputs, sources, direction, create_graph=True)
-    for mine, expected in zip(plain, through_torch, strict=True):
-        torch.testing.assert_close(mine, expected, atol=1e-5, rtol=1e-4)
+    for actual, expected in zip(plain, through_torch, strict=True):
+        torch.testing.assert_close(actual, expected, atol=1e-5, rtol=1e-4)
     layers.eval()
     assert torch.equal(layers.outputs(inputs)[0], layers.outputs(inputs)[0])
 
@@ -309,16 +309,16 @@ def test_second_derivatives(cell, last):
         (slope,) = torch.autograd.grad(total, steps, create_graph=True)
         return torch.autograd.grad(slope.pow(2).sum(), list(model.parameters()), allow_unused=True)
 
-    for mine, expected in zip(
+    for actual, expected in zip(
         penalty(layers), penalty(on_torch(layers, torch.float64)), strict=True
     ):
         if expected is None:
-            assert mine is None or (mine == 0).all()
+            assert actual is None or (actual == 0).all()
         else:
-            torch.testing.assert_close(mine.double(), expected, atol=1e-4, rtol=1e-3)
+            torch.testing.assert_close(actual.double(), expected, atol=1e-4, rtol=1e-3)
 
 
-def test_a_kept_graph_can_be_walked_again():
+def test_retained_graph_gives_the_same_gradients_again():
     layers = make("gru", 4, 16, num_layers=2, bidirectional=True)
     outputs, _ = layers.outputs(torch.randn(6, 5, 4))
     direction = torch.randn_like(outputs)
@@ -333,7 +333,7 @@ def test_a_kept_graph_can_be_walked_again():
         torch.autograd.grad(outputs, weights, direction)
 
 
-def test_two_graphs_of_one_layer_keep_apart():
+def test_two_graphs_of_one_layer_are_independent():
     layers = make("lstm", 4, 16, bidirectional=True)
     one, other = torch.randn(6, 5, 4), torch.randn(6, 5, 4)
     weights = list(layers.parameters())
@@ -342,14 +342,14 @@ def test_two_graphs_of_one_layer_keep_apart():
     ]
     results = [layers.outputs(inputs)[0].sum() for inputs in (one, other)]
     together = [torch.autograd.grad(result, weights) for result in results]
-    for mine, expected in zip(together, alone, strict=True):
-        assert all(torch.equal(a, b) for a, b in zip(mine, expected, strict=True))
+    for actual, expected in zip(together, alone, strict=True):
+        assert all(torch.equal(a, b) for a, b in zip(actual, expected, strict=True))
     both = torch.autograd.grad(sum(layers.outputs(x)[0].sum() for x in (one, other)), weights)
     for total, a, b in zip(both, *alone, strict=True):
         torch.testing.assert_close(total, a + b, atol=1e-5, rtol=1e-5)
 
 
-def test_weights_changed_in_place_before_backward_are_an_error():
+def test_modifying_weights_in_place_before_backward_raises():
     layers = make("lstm", 4, 16)
     outputs, _ = layers.outputs(torch.randn(6, 5, 4))
     with torch.no_grad():
@@ -358,8 +358,8 @@ def test_weights_changed_in_place_before_backward_are_an_error():
         outputs.sum().backward()
 
 
-def test_weights_changed_through_data_before_backward_give_torchs_answer():
-    """torch keeps the activations of the old weights and multiplies by the new ones."""
+def test_modifying_weights_through_data_before_backward_gives_the_gradients_of_torch():
+    """torch uses the activations of the old weights and multiplies by the new weights."""
     gradients = []
     for backend in ("compiled", "torch"):
         layers = make("lstm", 4, 16, num_layers=2, backend=backend)
@@ -367,12 +367,12 @@ def test_weights_changed_through_data_before_backward_give_torchs_answer():
         outputs, _ = layers.outputs(inputs)
         layers.weight_ih_l1.data.mul_(2)
         gradients.append(torch.autograd.grad(outputs.sum(), list(layers.parameters())))
-    for mine, expected in zip(*gradients, strict=True):
-        torch.testing.assert_close(mine, expected, atol=1e-5, rtol=1e-4)
+    for actual, expected in zip(*gradients, strict=True):
+        torch.testing.assert_close(actual, expected, atol=1e-5, rtol=1e-4)
 
 
 @pytest.mark.parametrize("batch_first", [False, True])
-def test_outputs_are_the_callers_own(batch_first):
+def test_outputs_are_not_modified_by_later_calls(batch_first):
     layers = make("rnn_tanh", 4, 16, batch_first=batch_first)
     first, (h_n,) = layers.outputs(torch.randn(6, 5, 4))
     kept = first.detach().clone(), h_n.detach().clone()
@@ -384,10 +384,10 @@ def test_outputs_are_the_callers_own(batch_first):
     gradients = []
     for model in (layers, twin):
         outputs, _ = model.outputs(inputs)
-        outputs.relu_()  # in place, as a later layer may
+        outputs.relu_()  # in place, as later layers may do
         gradients.append(torch.autograd.grad(outputs.sum(), list(model.parameters())))
-    for mine, expected in zip(*gradients, strict=True):
-        torch.testing.assert_close(mine, expected, atol=1e-5, rtol=1e-5)
+    for actual, expected in zip(*gradients, strict=True):
+        torch.testing.assert_close(actual, expected, atol=1e-5, rtol=1e-5)
 
 
 class _NoGradient(torch.autograd.Function):
@@ -408,7 +408,7 @@ def test_no_gradient_at_all(last):
     assert all(weight.grad is None or (weight.grad == 0).all() for weight in layers.parameters())
 
 
-def test_gradients_in_batches():
+def test_batched_gradients():
     layers = make("gru", 4, 8)
     outputs, _ = layers.outputs(torch.randn(5, 3, 4))
     directions = torch.randn(3, *outputs.shape)
@@ -418,11 +418,11 @@ def test_gradients_in_batches():
     )
     for n, direction in enumerate(directions):
         one = torch.autograd.grad(outputs, weights, direction, retain_graph=True)
-        for mine, expected in zip(batched, one, strict=True):
-            torch.testing.assert_close(mine[n], expected, atol=1e-5, rtol=1e-4)
+        for actual, expected in zip(batched, one, strict=True):
+            torch.testing.assert_close(actual[n], expected, atol=1e-5, rtol=1e-4)
 
 
-def test_no_steps_are_refused():
+def test_input_without_time_steps_raises():
     with pytest.raises(ShapeError, match=r"no steps.*expected at least 1"):
         make("lstm", 4, 8).outputs(torch.zeros(0, 2, 4))
 
@@ -435,12 +435,12 @@ def test_frozen_weights_and_unused_results():
         _, (h_n, _) = model.outputs(torch.linspace(-1, 1, 120).reshape(6, 5, 4))
         h_n[1].sum().backward()
     assert layers.weight_hh_l0.grad is None
-    for mine, expected in zip(layers.parameters(), twin.parameters(), strict=True):
-        if mine.requires_grad:
-            torch.testing.assert_close(mine.grad, expected.grad, atol=1e-6, rtol=1e-5)
+    for actual, expected in zip(layers.parameters(), twin.parameters(), strict=True):
+        if actual.requires_grad:
+            torch.testing.assert_close(actual.grad, expected.grad, atol=1e-6, rtol=1e-5)
 
 
-def test_a_walk_through_the_graph_may_ask_for_less_than_it_could():
+def test_gradients_of_a_subset_of_the_tensors():
     layers = make("gru", 4, 16)
     inputs = torch.randn(6, 5, 4, requires_grad=True)
     outputs, _ = layers.outputs(inputs)
@@ -453,14 +453,14 @@ def test_a_walk_through_the_graph_may_ask_for_less_than_it_could():
     assert all(torch.equal(a, b) for a, b in zip(only_weights, everything[1:], strict=True))
 
 
-def test_an_empty_batch_is_torchs():
+def test_an_empty_batch_runs_on_torch():
     layers = make("lstm", 4, 8, backend="auto")
     outputs, (h_n, _) = layers.outputs(torch.zeros(3, 0, 4))
     assert outputs.shape == (3, 0, 8)
     assert h_n.shape == (1, 0, 8)
 
 
-def test_many_threads_at_once(threads):
+def test_concurrent_calls(threads):
     layers = make("lstm", 8, 24, num_layers=2, bidirectional=True)
     batches = [torch.randn(9, 16, 8) for _ in range(4)]
     weights = list(layers.parameters())
@@ -469,8 +469,8 @@ def test_many_threads_at_once(threads):
 
     def work(number):
         for _ in range(20):
-            mine = torch.autograd.grad(layers.outputs(batches[number])[0].sum(), weights)
-            if not all(torch.equal(a, b) for a, b in zip(mine, expected[number], strict=True)):
+            actual = torch.autograd.grad(layers.outputs(batches[number])[0].sum(), weights)
+            if not all(torch.equal(a, b) for a, b in zip(actual, expected[number], strict=True)):
                 wrong.append(number)
 
     workers = [threading.Thread(target=work, args=(n,)) for n in range(len(batches))]
@@ -483,13 +483,14 @@ def test_many_threads_at_once(threads):
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_after_fork():
-    """A child whose parent has used the engine's threads computes the same, and ends."""
+    """A forked child computes the same results after its parent has used the engine's threads."""
     code = """
 import os, torch, bothways.nn
 torch.manual_seed(0)
 layers = bothways.nn.LSTM(28, 64, num_layers=2, bidirectional=True, backend="compiled")
 inputs = torch.randn(28, 64, 28)
-expected = layers.outputs(inputs)[0].detach().numpy().tobytes()  # torch's own threads hang there
+# Comparing bytes avoids torch's operators, whose threads hang in the child.
+expected = layers.outputs(inputs)[0].detach().numpy().tobytes()
 child = os.fork()
 if child == 0:
     os._exit(0 if layers.outputs(inputs)[0].detach().numpy().tobytes() == expected else 1)
@@ -499,7 +500,7 @@ raise SystemExit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
     assert subprocess.run(command, timeout=60).returncode == 0
 
 
-def test_a_training_step_reuses_the_memory_of_the_one_before():
+def test_training_step_reuses_the_memory_of_the_previous_step():
     layers = make("lstm", 8, 32, bidirectional=True)
     inputs = torch.randn(200, 16, 8)
 
@@ -509,7 +510,7 @@ def test_a_training_step_reuses_the_memory_of_the_one_before():
     step()
     gc.collect()
     before = {block.address for block in workspace.blocks._free}
-    assert len(before) >= 2  # of the forward and the backward pass
+    assert len(before) >= 2  # one for the forward pass, one for the backward pass
     for _ in range(10):
         step()
     assert {block.address for block in workspace.blocks._free} == before
@@ -522,7 +523,7 @@ def test_a_training_step_reuses_the_memory_of_the_one_before():
         ("meta", lambda layers: layers.to("meta")),
     ],
 )
-def test_the_compiled_engine_refuses_what_it_cannot_run(reason, change):
+def test_unsupported_dtypes_and_devices(reason, change):
     layers = change(make("lstm", 4, 8))
     with pytest.raises(BackendError, match=reason):
         _ = layers.backend_choice
@@ -534,7 +535,7 @@ def test_the_compiled_engine_refuses_what_it_cannot_run(reason, change):
 @pytest.mark.filterwarnings("ignore:LSTM with projections is not supported")
 @pytest.mark.filterwarnings("ignore:`torch.jit.trace:DeprecationWarning")
 @pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning")
-def test_torch_takes_what_watches_or_transforms():
+def test_tracing_transforms_and_autocast_run_on_torch():
     projected = bothways.nn.LSTM(4, 8, proj_size=3)
     assert "proj_size" in projected.backend_choice.reason
     layers = make("gru", 4, 8, backend="auto")
@@ -549,14 +550,14 @@ def test_torch_takes_what_watches_or_transforms():
     def loss(weights, steps):
         return torch.func.functional_call(layers, weights, (steps,))[0].sum()
 
-    mine = torch.func.grad(loss)(weights, inputs)
+    actual = torch.func.grad(loss)(weights, inputs)
     expected = torch.autograd.grad(loss(weights, inputs), list(weights.values()))
-    for own, other in zip(mine.values(), expected, strict=True):
-        torch.testing.assert_close(own, other, atol=1e-5, rtol=1e-4)
+    for left, right in zip(actual.values(), expected, strict=True):
+        torch.testing.assert_close(left, right, atol=1e-5, rtol=1e-4)
 
 
 @cells
-def test_counters_show_that_no_padded_step_is_computed(cell):
+def test_padding_is_not_computed(cell):
     layers = make(cell, 4, 8, num_layers=2, bidirectional=True)
     lengths = torch.tensor([5, 2, 4, 1, 1])
     counters.reset()
@@ -564,12 +565,14 @@ def test_counters_show_that_no_padded_step_is_computed(cell):
     assert counters.row_steps == 2 * 2 * int(lengths.sum())
     counters.reset()
     layers.last_outputs(torch.randn(9, 5, 4), lengths=lengths)
-    assert counters.row_steps == 3 * int(lengths.sum()) + len(lengths)  # one step at the top
+    assert counters.row_steps == 3 * int(lengths.sum()) + len(
+        lengths
+    )  # one step in the top backward direction
 
 
-def test_a_default_run_is_compiled_to_its_last_step(monkeypatch):
+def test_default_recipe_runs_every_step_on_the_compiled_engine(monkeypatch):
     def refuse(*_):
-        raise AssertionError("a step went to the torch backend")
+        raise AssertionError("a step ran on the torch backend")
 
     monkeypatch.setattr(torch_backend, "outputs", refuse)
     monkeypatch.setattr(torch_backend, "last_outputs", refuse)
@@ -591,7 +594,7 @@ def test_a_default_run_is_compiled_to_its_last_step(monkeypatch):
 
 
 @pytest.mark.parametrize("wrong", ["double", "shape"])
-def test_weights_that_do_not_fit_are_refused(wrong):
+def test_inconsistent_weights_raise(wrong):
     layers = make("lstm", 4, 8)
     if wrong == "double":
         layers.weight_hh_l0 = torch.nn.Parameter(layers.weight_hh_l0.detach().double())

@@ -1,4 +1,4 @@
-"""Compiling the engine: for this processor and others, and keeping the result on disk."""
+"""Compilation for this and other processors, and the cache on disk."""
 
 import os
 import re
@@ -33,7 +33,7 @@ OLD = Target("x86_64-unknown-linux-gnu", "x86-64", "+sse2")
         (Target("x86_64-pc-windows-msvc", "znver4", "+avx2,+fma,+avx512f"), AVX512),
     ],
 )
-def test_every_processor_has_a_row_in_the_table(target, expected):
+def test_instruction_set_of_each_processor(target, expected):
     assert target.instruction_set is expected
 
 
@@ -53,8 +53,8 @@ def test_assembly_for_other_processors(target, present, absent):
 
 
 @pytest.mark.skipif("+avx2" not in cache.host_target().features, reason="needs AVX2 to run")
-def test_avx2_gives_the_same_answers(tmp_path):
-    """In a process of its own, whose processor is said to have no AVX-512."""
+def test_avx2_gives_the_same_results(tmp_path):
+    """Run in a subprocess that is told that the processor has no AVX-512."""
     code = """
 import torch, bothways.nn
 from bothways.kernels.compiled.instruction_sets import AVX2, host_target
@@ -73,8 +73,8 @@ for hidden_size, batch_size, time in SIZES:
         weights = list(layers.parameters())
         mean = outputs.sum() / batch_size
         results.append([outputs, *states, *torch.autograd.grad(mean, weights)])
-    for mine, expected in zip(*results, strict=True):
-        torch.testing.assert_close(mine, expected, atol=1e-5, rtol=1e-4)
+    for actual, expected in zip(*results, strict=True):
+        torch.testing.assert_close(actual, expected, atol=1e-5, rtol=1e-4)
 """
     environment = os.environ | {
         "NUMBA_CPU_NAME": HASWELL.cpu,
@@ -90,7 +90,7 @@ for hidden_size, batch_size, time in SIZES:
 
 @pytest.fixture
 def compilations(monkeypatch, tmp_path):
-    """An empty cache, and a compiler that counts instead of working."""
+    """Use an empty cache and a fake compiler; return the list of compiled cells."""
     done = []
 
     def compile_program(cell, target):
@@ -115,7 +115,7 @@ def test_compiled_once_then_read_from_disk(compilations, capsys):
     assert compilations == [LSTM, GRU]
 
 
-def test_changed_source_compiles_anew(compilations, monkeypatch):
+def test_changed_source_is_compiled_again(compilations, monkeypatch):
     cache.object_code(LSTM)
     monkeypatch.setattr(cache, "source_digest", lambda: "another")
     cache.object_code(LSTM)
@@ -123,7 +123,7 @@ def test_changed_source_compiles_anew(compilations, monkeypatch):
 
 
 @pytest.mark.parametrize("package", ["numba", "llvmlite"])
-def test_another_compiler_or_processor_has_another_entry(monkeypatch, package):
+def test_other_compilers_and_processors_have_other_cache_entries(monkeypatch, package):
     before = cache.cached_file(LSTM, HASWELL)
     assert cache.cached_file(LSTM, CORTEX) != before
     monkeypatch.setattr(cache, "version", lambda name: "9" if name == package else version(name))
@@ -131,7 +131,7 @@ def test_another_compiler_or_processor_has_another_entry(monkeypatch, package):
 
 
 def test_every_file_of_the_engine_is_in_the_digest(tmp_path, monkeypatch):
-    """Editing a file of intrinsics must not leave old machine code in use."""
+    """A change of any source file invalidates the cached machine code."""
     digests = set()
     monkeypatch.setattr(cache, "__file__", str(tmp_path / "cache.py"))
     for content in ("a = 1", "a = 2"):
@@ -141,7 +141,7 @@ def test_every_file_of_the_engine_is_in_the_digest(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("damage", [b"", b"short", b"\0" * 100])
-def test_damaged_entry_compiles_anew(compilations, damage):
+def test_damaged_cache_entry_is_compiled_again(compilations, damage):
     cache.object_code(LSTM)
     path = cache.cached_file(LSTM, cache.host_target())
     path.write_bytes(damage)
@@ -149,7 +149,7 @@ def test_damaged_entry_compiles_anew(compilations, damage):
     assert len(compilations) == 2
 
 
-def test_a_cache_that_cannot_be_written_is_said_and_survived(
+def test_read_only_cache_is_reported_and_the_program_still_runs(
     compilations, monkeypatch, tmp_path, capsys
 ):
     (tmp_path / "file").write_text("in the way")
@@ -158,7 +158,7 @@ def test_a_cache_that_cannot_be_written_is_said_and_survived(
     assert "cannot be saved in" in capsys.readouterr().err
 
 
-def test_failed_compilation_warns_once_and_goes_on_with_torch(monkeypatch):
+def test_failed_compilation_warns_once_and_falls_back_to_torch(monkeypatch):
     def fail(cell):
         raise RuntimeError("no such instruction")
 
@@ -196,6 +196,6 @@ os._exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
-def test_a_fork_during_the_first_call_of_another_thread():
+def test_fork_during_the_first_call_of_another_thread():
     command = [sys.executable, "-W", "ignore", "-c", FORK]
     assert subprocess.run(command, timeout=100).returncode == 0

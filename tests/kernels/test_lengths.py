@@ -18,7 +18,7 @@ def steps():
     return torch.arange(1.0, 25.0).reshape(4, 3, 2)  # (time, batch, features)
 
 
-def test_valid_steps_mark_what_belongs_to_each_row():
+def test_valid_steps():
     assert valid_steps(LENGTHS, 4).T.int().tolist() == [[1, 1, 1, 0], [1, 0, 0, 0], [1, 1, 1, 1]]
 
 
@@ -33,7 +33,7 @@ def test_zero_padding_stops_values_and_gradients(steps):
     assert torch.equal(steps.grad, valid_steps(LENGTHS, 4)[:, :, None].expand(4, 3, 2).float())
 
 
-def test_last_steps_are_each_rows_own(steps):
+def test_last_steps(steps):
     assert torch.equal(
         last_steps(steps, LENGTHS), torch.stack([steps[2, 0], steps[0, 1], steps[3, 2]])
     )
@@ -72,6 +72,6 @@ def test_checked_lengths_are_int64(lengths):
         ([1, 2, -1], r"lengths\[2\] is -1"),
     ],
 )
-def test_bad_lengths_are_named(lengths, message):
+def test_invalid_lengths(lengths, message):
     with pytest.raises(ShapeError, match=message):
         checked_lengths(lengths, 3, 4)

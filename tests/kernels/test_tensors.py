@@ -1,4 +1,4 @@
-"""Tensors whose memory is not their value are resolved, or computed by torch."""
+"""Tensors whose memory does not hold their values are resolved, or run on torch."""
 
 import subprocess
 import sys
@@ -12,7 +12,7 @@ from bothways.kernels.tensors import resolved, unreadable
 
 
 class Tagged(torch.Tensor):
-    """A subclass without any difference."""
+    """A subclass that changes nothing."""
 
 
 def negated(shape):
@@ -57,7 +57,7 @@ def test_a_resolved_tensor_has_its_values_in_memory(kind):
 
 @ignore_prototypes
 @pytest.mark.parametrize("kind", UNREADABLE)
-def test_other_tensors_are_named(kind):
+def test_unreadable_tensors(kind):
     make, reason = UNREADABLE[kind]
     assert reason in unreadable(make())
 
@@ -65,8 +65,8 @@ def test_other_tensors_are_named(kind):
 @pytest.mark.parametrize("kind", READABLE)
 @pytest.mark.parametrize("place", ["inputs", "state", "weight", "gradient"])
 @pytest.mark.parametrize("cell", ["RNN", "GRU", "LSTM"])
-def test_results_and_gradients_are_torchs(cell, place, kind):
-    """Lazily negated or zero tensors were once read as they lie in memory."""
+def test_results_and_gradients_match_torch(cell, place, kind):
+    """The values of lazily negated and zero tensors are used, not their memory."""
     torch.manual_seed(0)
     ours = getattr(bothways.nn, cell)(3, 4, backend="compiled")
     theirs = getattr(torch.nn, cell)(3, 4)
@@ -83,7 +83,7 @@ def test_results_and_gradients_are_torchs(cell, place, kind):
         values[place] = READABLE[kind](tuple(values[place].shape))
     found = []
     for layer in (ours, theirs):
-        if layer is theirs:  # torch's own LSTM reads the memory of a zero tensor
+        if layer is theirs:  # torch.nn.LSTM reads the memory of a zero tensor
             values = {name: value.clone() for name, value in values.items()}
             swapped = {name: value.detach().clone() for name, value in swapped.items()}
         state = (values["state"], values["state"]) if cell == "LSTM" else values["state"]
@@ -91,11 +91,11 @@ def test_results_and_gradients_are_torchs(cell, place, kind):
         weights = [layer.weight_ih_l0, layer.bias_ih_l0]
         gradients = torch.autograd.grad(outputs, weights, values["gradient"])
         found.append([outputs, *(final if cell == "LSTM" else [final]), *gradients])
-    for own, other in zip(*found, strict=True):
-        torch.testing.assert_close(own, other, rtol=1e-4, atol=1e-5)
+    for left, right in zip(*found, strict=True):
+        torch.testing.assert_close(left, right, rtol=1e-4, atol=1e-5)
 
 
-def test_a_subclass_is_computed_by_torch():
+def test_a_tensor_subclass_runs_on_torch():
     layer = bothways.nn.LSTM(3, 4)
     inputs = torch.randn(5, 2, 3)
     outputs, _ = layer(inputs.as_subclass(Tagged))

@@ -1,4 +1,4 @@
-"""Each private function of torch still means what its name here says."""
+"""Each private function of torch behaves as documented in `torch_internals`."""
 
 import pytest
 import torch

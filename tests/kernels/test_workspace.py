@@ -1,4 +1,4 @@
-"""Memory that calls reuse: bounded, given back, and safe in any thread."""
+"""The memory cache is bounded, frees unused memory and is thread-safe."""
 
 import subprocess
 import sys
@@ -13,7 +13,7 @@ from bothways.kernels.compiled.workspace import BlockCache, Workspace, cached_te
 MB = 1 << 20
 
 
-def test_a_block_is_reused_for_requests_of_about_its_size():
+def test_a_block_is_reused_for_requests_of_similar_size():
     cache = BlockCache()
     block = cache.take(MB)
     cache.give(block)
@@ -31,14 +31,14 @@ def test_a_block_is_at_most_an_eighth_or_a_page_too_large(size_bytes):
 
 
 @pytest.mark.parametrize(("count", "size"), [(1000, MB), (100, 5 * MB), (3000, 1000)])
-def test_what_is_cached_is_bounded(count, size):
+def test_the_cache_is_bounded(count, size):
     cache = BlockCache()
     for block in [cache.take(size) for _ in range(count)]:
         cache.give(block)
     assert cache.free_bytes <= 64 * MB
 
 
-def test_a_large_block_is_given_back_once_it_is_no_longer_asked_for():
+def test_an_unused_large_block_is_freed():
     cache = BlockCache()
     cache.give(cache.take(200 * MB))
     assert cache.free_bytes >= 200 * MB
@@ -47,7 +47,7 @@ def test_a_large_block_is_given_back_once_it_is_no_longer_asked_for():
     assert cache.free_bytes <= 64 * MB
 
 
-def test_the_memory_of_a_tensor_returns_to_the_cache_with_its_last_view(monkeypatch):
+def test_memory_returns_to_the_cache_when_the_last_view_is_freed(monkeypatch):
     cache = BlockCache()
     monkeypatch.setattr(workspace, "blocks", cache)
     tensor = cached_tensor(3 * MB)
@@ -58,7 +58,7 @@ def test_the_memory_of_a_tensor_returns_to_the_cache_with_its_last_view(monkeypa
     assert cache.free_bytes >= 3 * MB
 
 
-def test_a_workspace_without_memory_leaves_nothing_behind():
+def test_failed_allocation():
     """Python reports an exception inside __del__ on stderr, and pytest as a warning."""
     with pytest.raises(MemoryError):
         Workspace(1 << 60)
@@ -104,6 +104,6 @@ os._exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 """
 
 
-def test_a_fork_while_another_thread_holds_the_lock():
+def test_fork_while_another_thread_holds_the_lock():
     command = [sys.executable, "-W", "ignore", "-c", FORK]
     assert subprocess.run(command, timeout=60).returncode == 0

@@ -10,8 +10,8 @@ def make_classifier(**settings):
     return SequenceClassifier(ModelConfig(input_size=3, hidden_size=4, num_classes=2, **settings))
 
 
-def test_logits_are_those_of_the_notebooks_model():
-    """LSTM, last output, linear: as 002 writes it, on the same weights."""
+def test_logits_match_the_model_of_the_notebook():
+    """Notebook 002: an LSTM, its last output and a linear layer, with the same weights."""
     ours = make_classifier(num_layers=2, readout="last").eval()
     lstm = torch.nn.LSTM(3, 4, 2, batch_first=True, bidirectional=True)
     lstm.load_state_dict(ours.layers.state_dict())
@@ -20,7 +20,7 @@ def test_logits_are_those_of_the_notebooks_model():
     torch.testing.assert_close(ours(inputs), expected, atol=1e-6, rtol=1e-6)
 
 
-def test_initial_weights_are_the_notebooks_for_the_same_seed():
+def test_initial_weights_match_the_notebook_for_the_same_seed():
     ours = make_classifier(num_layers=2)
     torch.manual_seed(0)
     lstm, linear = torch.nn.LSTM(3, 4, 2, bidirectional=True), torch.nn.Linear(8, 2)
@@ -54,11 +54,11 @@ def test_dropout_acts_on_the_features_in_training_only():
     ("shape", "lengths", "message"),
     [
         ((5, 3), None, r"inputs has shape \(5, 3\); expected \(batch, time, 3\)"),
-        ((2, 5, 4), None, "4 features a step"),
+        ((2, 5, 4), None, "4 features per step"),
         ((2, 5, 3), [1], r"lengths has shape \(1,\)"),
         ((2, 5, 3), [6, 1], r"lengths\[0\] is 6"),
     ],
 )
-def test_bad_input_is_named(shape, lengths, message):
+def test_invalid_input(shape, lengths, message):
     with pytest.raises(ShapeError, match=message):
         make_classifier()(torch.zeros(shape), lengths)

@@ -1,4 +1,4 @@
-"""The layers stand in for torch.nn's: constructor, state dict, call forms, messages."""
+"""The layers replace those of torch.nn: constructor, state dict, calls and error messages."""
 
 import copy
 import inspect
@@ -11,7 +11,7 @@ from torch.nn.utils.rnn import pack_padded_sequence, pack_sequence, pad_packed_s
 import bothways.nn
 from bothways.errors import BackendError, ConfigError, ShapeError
 
-# torch's own remark on its own float32 layers with proj_size, once a process.
+# A warning that torch emits once for its own layers with proj_size.
 pytestmark = pytest.mark.filterwarnings("ignore:LSTM with projections is not supported")
 
 KINDS = ["RNN", "GRU", "LSTM"]
@@ -31,7 +31,7 @@ def make_torch(kind, *args, **kwargs):
 @each_kind
 @pytest.mark.parametrize("bidirectional", [False, True])
 @pytest.mark.parametrize("bias", [False, True])
-def test_weights_have_torchs_names_order_and_initial_values(kind, bidirectional, bias):
+def test_weights_have_the_names_order_and_initial_values_of_torch(kind, bidirectional, bias):
     options = {"num_layers": 2, "bias": bias, "bidirectional": bidirectional}
     ours, theirs = make(kind, 3, 5, **options), make_torch(kind, 3, 5, **options)
     assert list(ours.state_dict()) == list(theirs.state_dict())
@@ -51,7 +51,7 @@ def test_state_dicts_load_both_ways(kind):
 
 
 @each_kind
-def test_constructor_takes_torchs_arguments_in_torchs_order(kind):
+def test_constructor_has_the_arguments_of_torch_in_the_same_order(kind):
     positional = {
         "RNN": (3, 5, 2, "relu", False, True, 0.0, True),
         "GRU": (3, 5, 2, False, True, 0.0, True),
@@ -63,7 +63,7 @@ def test_constructor_takes_torchs_arguments_in_torchs_order(kind):
     assert repr(ours) == repr(theirs)
 
 
-def test_only_additions_to_torchs_signature_are_keywords():
+def test_only_keywords_are_added_to_the_signatures_of_torch():
     parameters = inspect.signature(bothways.nn.LSTM).parameters
     extra = [name for name in parameters if parameters[name].kind is inspect.Parameter.KEYWORD_ONLY]
     assert extra == ["backend"]
@@ -84,9 +84,9 @@ def test_unbatched_input_and_states(kind, batch_first, bidirectional):
     ours, theirs = make(kind, 3, 5, **options), make_torch(kind, 3, 5, **options)
     state = torch.randn(2 if bidirectional else 1, 5)
     hx = (state, state.flip(0)) if kind == "LSTM" else state
-    mine, expected = ours(torch.ones(6, 3), hx), theirs(torch.ones(6, 3), hx)
-    assert mine[0].shape == expected[0].shape
-    torch.testing.assert_close(mine, expected)
+    actual, expected = ours(torch.ones(6, 3), hx), theirs(torch.ones(6, 3), hx)
+    assert actual[0].shape == expected[0].shape
+    torch.testing.assert_close(actual, expected)
     last = ours.last_outputs(torch.ones(6, 3))
     torch.testing.assert_close(last, theirs(torch.ones(6, 3))[0][-1])
 
@@ -112,7 +112,7 @@ def test_outputs_are_zero_past_each_length(kind):
 @each_kind
 @pytest.mark.parametrize("batch_first", [False, True])
 @pytest.mark.parametrize("enforce_sorted", [False, True])
-def test_packed_sequences_come_back_packed(kind, batch_first, enforce_sorted):
+def test_packed_sequences_return_packed_sequences(kind, batch_first, enforce_sorted):
     lengths = [6, 4, 4, 1] if enforce_sorted else [4, 6, 1, 4]
     options = {"batch_first": batch_first, "bidirectional": True}
     ours, theirs = make(kind, 3, 5, **options), make_torch(kind, 3, 5, **options)
@@ -120,19 +120,19 @@ def test_packed_sequences_come_back_packed(kind, batch_first, enforce_sorted):
     packed = pack_padded_sequence(
         inputs, torch.tensor(lengths), batch_first=batch_first, enforce_sorted=enforce_sorted
     )
-    (mine, my_states), (expected, states) = ours(packed), theirs(packed)
-    torch.testing.assert_close(mine.data, expected.data)
-    assert torch.equal(mine.batch_sizes, expected.batch_sizes)
-    for own, other in (
-        (mine.sorted_indices, expected.sorted_indices),
-        (mine.unsorted_indices, expected.unsorted_indices),
+    (actual, my_states), (expected, states) = ours(packed), theirs(packed)
+    torch.testing.assert_close(actual.data, expected.data)
+    assert torch.equal(actual.batch_sizes, expected.batch_sizes)
+    for left, right in (
+        (actual.sorted_indices, expected.sorted_indices),
+        (actual.unsorted_indices, expected.unsorted_indices),
     ):
-        assert (own is None and other is None) or torch.equal(own, other)
+        assert (left is None and right is None) or torch.equal(left, right)
     torch.testing.assert_close(my_states, states)
-    assert pad_packed_sequence(mine)[1].tolist() == lengths
+    assert pad_packed_sequence(actual)[1].tolist() == lengths
 
 
-def test_packed_sequence_with_lengths_is_refused():
+def test_packed_sequence_with_lengths_raises():
     packed = pack_sequence([torch.ones(2, 3)])
     with pytest.raises(ShapeError, match="Omit lengths"):
         make("GRU", 3, 5)(packed, lengths=[2])
@@ -177,30 +177,30 @@ def test_backend_choice_is_visible():
     ("arguments", "message"),
     [
         ({"input": torch.ones(4)}, "1 axes.*expected 3, or 2"),
-        ({"input": torch.ones(4, 2, 7)}, r"7 features a step.*expected input_size 3"),
+        ({"input": torch.ones(4, 2, 7)}, r"7 features per step.*expected input_size 3"),
         ({"input": torch.ones(4, 2, 3).double()}, r"float64.*Use input.to\(torch.float32\)"),
         ({"input": torch.ones(4, 3), "lengths": [4]}, "unbatched"),
         ({"lengths": [1, 2, 3]}, r"shape \(3,\).*expected \(2,\)"),
         ({"lengths": [4, 9]}, r"lengths\[1\] is 9 but inputs has 4 steps; expected 1..4"),
         ({"lengths": [0, 4]}, r"lengths\[0\] is 0"),
         ({"lengths": [1.0, 2.0]}, "expected integers"),
-        ({"hx": (torch.zeros(1, 2, 5),)}, "hx holds 1 states; expected 2: h_0, c_0"),
+        ({"hx": (torch.zeros(1, 2, 5),)}, "hx has 1 states; expected 2: h_0, c_0"),
         ({"hx": (torch.zeros(1, 2, 5), torch.zeros(1, 3, 5))}, r"c_0 has shape \(1, 3, 5\)"),
         ({"hx": (torch.zeros(2, 2, 5), torch.zeros(1, 2, 5))}, r"h_0 .* expected \(1, 2, 5\)"),
     ],
 )
-def test_bad_calls_say_what_and_how_to_go_on(arguments, message):
+def test_invalid_calls(arguments, message):
     with pytest.raises(ShapeError, match=message):
         make("LSTM", 3, 5)(**{"input": torch.ones(4, 2, 3), **arguments})
 
 
-def test_unknown_backend_is_refused():
+def test_unknown_backend_raises():
     with pytest.raises(
         BackendError, match=r"'fast' is unknown; expected one of auto, compiled, torch"
     ):
         make("LSTM", 3, 5, backend="fast")(torch.ones(1, 1, 3))
 
 
-def test_unknown_nonlinearity_is_refused():
+def test_unknown_nonlinearity_raises():
     with pytest.raises(ConfigError, match="nonlinearity 'sine' is unknown"):
         bothways.nn.RNN(3, 5, nonlinearity="sine")

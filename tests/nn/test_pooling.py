@@ -31,7 +31,7 @@ def inputs():
 
 def features_and_outputs(classifier, inputs):
     outputs, (h_n, *_) = classifier.layers.outputs(inputs, lengths=LENGTHS)
-    h_n = h_n[-classifier.layers.num_directions :]  # of one layer: all of it
+    h_n = h_n[-classifier.layers.num_directions :]  # the top layer
     features = classifier.readout(outputs, h_n, Lengths.of(LENGTHS, 3, 5))
     return features, [row[:length] for row, length in zip(outputs, LENGTHS, strict=True)]
 
@@ -49,20 +49,20 @@ def features_and_outputs(classifier, inputs):
         ),
     ],
 )
-def test_features_are_what_the_name_says(readout, of_one_row, bidirectional, inputs):
+def test_features_of_one_row(readout, of_one_row, bidirectional, inputs):
     classifier = make_classifier(readout, bidirectional)
     features, rows = features_and_outputs(classifier, inputs)
     torch.testing.assert_close(features, torch.stack([of_one_row(row) for row in rows]))
     assert features.shape[1] == classifier.readout.features_size
 
 
-def test_final_takes_each_direction_where_it_ends(inputs):
+def test_final_uses_each_direction_where_it_ends(inputs):
     features, rows = features_and_outputs(make_classifier("final"), inputs)
     expected = torch.stack([torch.cat([row[-1, :4], row[0, 4:]]) for row in rows])
     torch.testing.assert_close(features, expected)
 
 
-def test_final_is_last_in_a_forward_net(inputs):
+def test_final_equals_last_in_a_unidirectional_network(inputs):
     final, _ = features_and_outputs(make_classifier("final", bidirectional=False), inputs)
     last, _ = features_and_outputs(make_classifier("last", bidirectional=False), inputs)
     torch.testing.assert_close(final, last)
@@ -78,8 +78,8 @@ def test_attention_is_a_weighted_mean_of_valid_steps(inputs):
         assert not torch.allclose(feature, row.mean(dim=0))
 
 
-def test_last_of_a_bidirectional_net_has_read_one_step_backwards(inputs):
-    """Changing earlier inputs must not change the backward half of a one-layer net."""
+def test_backward_direction_of_last_has_read_one_step(inputs):
+    """Earlier inputs do not affect the backward features of a network with one layer."""
     classifier = make_classifier("last")
     changed = inputs.clone()
     changed[0, :4] += 1
@@ -89,7 +89,7 @@ def test_last_of_a_bidirectional_net_has_read_one_step_backwards(inputs):
     assert (after[0, :4] != before[0, :4]).all()
 
 
-def test_flatten_refuses_longer_rows_and_ignores_longer_padding():
+def test_flatten_rejects_longer_rows_but_not_longer_padding():
     classifier = make_classifier("flatten")
     long = torch.zeros(2, 8, 3, dtype=torch.float64)
     assert classifier(long, lengths=[6, 2]).shape == (2, 2)

@@ -28,14 +28,14 @@ def sequences():
     return Sequences.from_arrays(arrays, labels=[0, 1, 0])
 
 
-def test_statistics_are_numpys(sequences):
+def test_statistics_match_numpy(sequences):
     mean, scale = statistics_of(sequences)
     steps = sequences.steps.numpy().astype(np.float64)
     np.testing.assert_allclose(mean, steps.mean(axis=0), rtol=1e-6)
     np.testing.assert_allclose(scale, [*steps.std(axis=0)[:2], 1], rtol=1e-5)  # one is constant
 
 
-def test_statistics_are_of_the_subset_alone_and_leave_nan_out(sequences):
+def test_statistics_use_the_subset_only_and_ignore_nan(sequences):
     part = sequences.subset(torch.tensor([1]))
     steps = part.batch([0]).inputs[0].numpy()
     sequences.steps[4, 0] = torch.nan
@@ -44,7 +44,7 @@ def test_statistics_are_of_the_subset_alone_and_leave_nan_out(sequences):
     np.testing.assert_allclose(mean[0], np.delete(steps[:, 0], 1).mean(), rtol=1e-6)
 
 
-def test_jitter_scales_and_shifts_each_feature_of_a_row_in_training_alone():
+def test_jitter_scales_and_shifts_each_feature_of_a_row_in_training_only():
     encoder = FeatureEncoder(config(input_jitter=0.5, missing="mask"))
     inputs = torch.randn(4, 9, 3)
     inputs[1, 2, 0] = torch.nan
@@ -59,7 +59,7 @@ def test_jitter_scales_and_shifts_each_feature_of_a_row_in_training_alone():
     assert SequenceClassifier(config(input_jitter=0.5)).encoder is not None
 
 
-def test_large_offsets_do_not_eat_the_deviation():
+def test_standard_deviation_is_precise_for_large_offsets():
     steps = torch.tensor([[1e6], [1e6 + 1], [1e6 + 2]]).numpy()
     _, scale = statistics_of(Sequences.from_arrays([steps]))
     torch.testing.assert_close(scale, torch.tensor([(2 / 3) ** 0.5]))
@@ -69,7 +69,7 @@ def test_large_offsets_do_not_eat_the_deviation():
     ("missing", "expected"),
     [("mean", [0.0]), ("zero", [-5.0]), ("mask", [0.0, 1.0])],
 )
-def test_what_nan_becomes(missing, expected):
+def test_imputation_of_nan(missing, expected):
     encoder = FeatureEncoder(
         ModelConfig(input_size=1, num_classes=2, standardize=True, missing=missing)
     )
@@ -80,7 +80,7 @@ def test_what_nan_becomes(missing, expected):
     torch.testing.assert_close(encoded[0, 1], torch.tensor([1.0, 0.0][: len(expected)]))
 
 
-def test_scale_and_shift_of_the_data_change_nothing(sequences):
+def test_standardization_removes_scale_and_shift(sequences):
     logits = []
     for factor, shift in ((1.0, 0.0), (1000.0, -7.0)):
         torch.manual_seed(0)

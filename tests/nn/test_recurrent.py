@@ -1,4 +1,4 @@
-"""Layers among other code of PyTorch: type checks, hooks, traces, exported programs."""
+"""Layers in other PyTorch code: type checks, hooks, tracing and export."""
 
 import copy
 import pickle
@@ -12,8 +12,8 @@ from bothways.errors import ShapeError
 
 KINDS = ["RNN", "GRU", "LSTM"]
 kinds = pytest.mark.parametrize("kind", KINDS)
-# torch's own remarks on its tracer and on the oneDNN path of an exported LSTM.
-ignore_torchs_remarks = pytest.mark.filterwarnings(
+# Warnings of torch about its tracer and about the oneDNN path of an exported LSTM.
+ignore_torch_warnings = pytest.mark.filterwarnings(
     "ignore:`torch.jit.trace:DeprecationWarning",
     "ignore::torch.jit.TracerWarning",
     "ignore:.*:FutureWarning",
@@ -26,9 +26,9 @@ def flat(results):
     return [tensor for part in results for tensor in flat(part)]
 
 
-def assert_same(mine, expected):
-    for own, other in zip(flat(mine), flat(expected), strict=True):
-        torch.testing.assert_close(own, other, rtol=1e-5, atol=1e-6)
+def assert_same(actual, expected):
+    for left, right in zip(flat(actual), flat(expected), strict=True):
+        torch.testing.assert_close(left, right, rtol=1e-5, atol=1e-6)
 
 
 @kinds
@@ -46,7 +46,7 @@ def test_a_layer_is_an_instance_of_its_counterpart(kind):
 
 
 @kinds
-def test_code_that_initializes_layers_by_type_finds_them(kind):
+def test_layers_are_found_by_type(kind):
     model = torch.nn.Sequential(getattr(bothways.nn, kind)(3, 4))
     for module in model.modules():
         if isinstance(module, getattr(torch.nn, kind)):
@@ -55,14 +55,14 @@ def test_code_that_initializes_layers_by_type_finds_them(kind):
 
 
 @kinds
-def test_a_deleted_weight_is_named(kind):
+def test_a_deleted_weight_raises(kind):
     layer = getattr(bothways.nn, kind)(3, 4)
     del layer.weight_hh_l0
     with pytest.raises(ShapeError, match=r"weight_hh_l0 of .* is missing; expected a tensor"):
         layer(torch.randn(5, 2, 3))
 
 
-def test_the_last_choice_is_what_ran():
+def test_last_choice_is_the_backend_that_ran():
     class Tagged(torch.Tensor):
         pass
 
@@ -78,9 +78,9 @@ def test_the_last_choice_is_what_ran():
 
 
 @kinds
-@pytest.mark.parametrize("bidirectional", [False, True], ids=["forward", "both"])
-@ignore_torchs_remarks
-def test_a_traced_layer_passes_torchs_check(kind, bidirectional):
+@pytest.mark.parametrize("bidirectional", [False, True], ids=["forward", "bidirectional"])
+@ignore_torch_warnings
+def test_a_traced_layer_passes_the_check_of_torch(kind, bidirectional):
     layer = getattr(bothways.nn, kind)(3, 4, num_layers=2, bidirectional=bidirectional)
     traced = torch.jit.trace(layer, torch.randn(5, 2, 3))
     inputs = torch.randn(7, 3, 3)
@@ -91,7 +91,7 @@ def test_a_traced_layer_passes_torchs_check(kind, bidirectional):
 @kinds
 @pytest.mark.parametrize("strict", [False, True], ids=["lenient", "strict"])
 @pytest.mark.parametrize("ragged", [False, True], ids=["padded", "ragged"])
-@ignore_torchs_remarks
+@ignore_torch_warnings
 def test_an_exported_layer_gives_the_same_results(kind, strict, ragged):
     layer = getattr(bothways.nn, kind)(3, 4, num_layers=2, bidirectional=True, batch_first=True)
     inputs = torch.randn(4, 6, 3)
@@ -106,7 +106,7 @@ def test_an_exported_layer_gives_the_same_results(kind, strict, ragged):
 @pytest.mark.parametrize("readout", ["last", "final", "flatten", "mean", "max", "attention"])
 @pytest.mark.parametrize("strict", [False, True], ids=["lenient", "strict"])
 @pytest.mark.pairwise
-@ignore_torchs_remarks
+@ignore_torch_warnings
 def test_an_exported_classifier_takes_other_batches(cell, readout, strict):
     config = ModelConfig(
         cell=cell,
@@ -130,7 +130,7 @@ def test_an_exported_classifier_takes_other_batches(cell, readout, strict):
 
 
 @pytest.mark.parametrize("readout", ["last", "final", "mean"])
-def test_forward_hooks_fire_and_change_no_result(readout):
+def test_forward_hooks_are_called_and_do_not_change_results(readout):
     torch.manual_seed(0)
     config = ModelConfig(input_size=3, hidden_size=4, num_classes=2, readout=readout)
     model = SequenceClassifier(config)
@@ -162,7 +162,7 @@ def test_an_empty_batch_has_no_logits(readout):
 
 
 @pytest.mark.parametrize("stem", [None, 4])
-def test_the_default_dtype_changes_no_bit(stem):
+def test_the_default_dtype_does_not_change_bits(stem):
     config = ModelConfig(
         input_size=3,
         hidden_size=4,

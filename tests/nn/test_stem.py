@@ -15,7 +15,7 @@ def model(**settings):
 
 @pytest.mark.parametrize("kernel", [1, 3, 7])
 @pytest.mark.parametrize("stride", [1, 2, 3])
-def test_lengths_and_outputs_are_those_of_the_row_alone(kernel, stride):
+def test_lengths_and_outputs_match_those_of_each_row_alone(kernel, stride):
     stem = model(stem_kernel=kernel, stem_stride=stride, stem_layers=2).stem
     lengths = torch.tensor([1, 2, 3, 10, 17, 24])
     inputs = torch.randn(6, 24, 3)
@@ -29,7 +29,7 @@ def test_lengths_and_outputs_are_those_of_the_row_alone(kernel, stride):
         torch.testing.assert_close(outputs[row, :steps], alone[0], atol=1e-6, rtol=1e-5)
 
 
-def test_without_strides_it_is_torchs_convolution():
+def test_without_stride_the_stem_is_a_convolution():
     stem = model(stem_stride=1, stem_layers=1).stem
     inputs = torch.randn(2, 9, 3)
     outputs, _ = stem(inputs, Lengths.of(None, 2, 9))
@@ -38,7 +38,7 @@ def test_without_strides_it_is_torchs_convolution():
 
 
 @pytest.mark.parametrize("readout", ["last", "final", "mean", "max", "attention"])
-def test_logits_depend_on_the_row_alone(readout):
+def test_logits_depend_on_the_row_only(readout):
     classifier = model(readout=readout)
     inputs, lengths = torch.randn(4, 50, 3), torch.tensor([50, 7, 1, 33])
     together = classifier(inputs, lengths)
@@ -47,7 +47,7 @@ def test_logits_depend_on_the_row_alone(readout):
         torch.testing.assert_close(together[row], alone[0], atol=1e-5, rtol=1e-4)
 
 
-def test_settings_that_contradict():
+def test_contradictory_settings():
     with pytest.raises(ConfigError, match="stem_kernel is 4; expected an odd number"):
         model(stem_kernel=4)
     with pytest.raises(ConfigError, match="stem_channels is 5 but readout is 'flatten'"):

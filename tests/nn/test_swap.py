@@ -1,4 +1,4 @@
-"""A plain PyTorch model takes bothways' layers, and goes back: the story of a torch user."""
+"""The layers of a plain PyTorch model can be replaced by those of bothways, and back."""
 
 import torch
 
@@ -6,7 +6,7 @@ import bothways.nn
 
 
 class Tagger(torch.nn.Module):
-    """Whoever wrote this had never heard of bothways."""
+    """A model written for PyTorch only."""
 
     def __init__(self, lstm=torch.nn.LSTM):
         super().__init__()
@@ -30,7 +30,7 @@ def train(model, inputs, labels, steps):
     return losses
 
 
-def test_swap_in_one_line_train_save_and_go_back(tmp_path):
+def test_swap_train_save_and_swap_back(tmp_path):
     torch.manual_seed(0)
     inputs = torch.randn(16, 12, 6)
     labels = inputs.sum(dim=2).cumsum(dim=1).sign().long() + 1
@@ -38,7 +38,7 @@ def test_swap_in_one_line_train_save_and_go_back(tmp_path):
     first = train(old, inputs, labels, 5)
     torch.save(old.state_dict(), tmp_path / "old.pt")
 
-    swapped = Tagger(lstm=bothways.nn.LSTM)  # the one line
+    swapped = Tagger(lstm=bothways.nn.LSTM)  # the only changed line
     swapped.load_state_dict(torch.load(tmp_path / "old.pt", weights_only=True))
     assert swapped.lstm.backend_choice.name == "compiled"
     torch.testing.assert_close(swapped(inputs), old(inputs), atol=1e-6, rtol=1e-5)
@@ -52,5 +52,5 @@ def test_swap_in_one_line_train_save_and_go_back(tmp_path):
     alone = Tagger()
     alone.load_state_dict(torch.load(tmp_path / "old.pt", weights_only=True))
     losses = train(alone, inputs, labels, 40)
-    for mine, expected in zip(second, losses, strict=True):
-        assert abs(mine - expected) < 1e-3
+    for actual, expected in zip(second, losses, strict=True):
+        assert abs(actual - expected) < 1e-3

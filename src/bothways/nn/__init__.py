@@ -1,8 +1,8 @@
 """PyTorch modules: drop-in recurrent layers, and the classifier built from them.
 
-Here are the layers, the preprocessing, the convolutional stem, the pooling and the module that
-joins them. How a layer is computed belongs to `bothways.kernels`; where sequences come from
-belongs to `bothways.data`.
+This package contains the layers, the preprocessing, the convolutional stem, the pooling and the
+classifier that combines them. The computation of a layer belongs to `bothways.kernels`. Reading and
+batching sequences belongs to `bothways.data`.
 """
 
 from bothways.nn.classifier import SequenceClassifier

@@ -85,7 +85,7 @@ class RNN(_HiddenStateLayers, torch.nn.RNN):
         *,
         backend: str = "auto",
     ) -> None:
-        cell_named("rnn", nonlinearity)  # raises an error if there is no such cell
+        cell_named("rnn", nonlinearity)  # raises ConfigError if there is no such cell
         super().__init__(
             input_size,
             hidden_size,

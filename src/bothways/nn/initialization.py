@@ -1,7 +1,7 @@
-"""Initial weights drawn from a generator, the same numbers as torch's own initialization draws.
+"""Initial weights drawn from a generator, with the same values as torch's initialization.
 
 The constructors of `torch.nn` draw from torch's default generator, which all threads of a process
-share: two trainings in two threads would take numbers from each other.
+share. Two trainings in two threads would therefore change each other's random numbers.
 """
 
 import math
@@ -19,7 +19,7 @@ def new_classifier(
 ) -> SequenceClassifier:
     """Return a classifier on the CPU whose weights are drawn from `generator`.
 
-    They are those that `torch.manual_seed` and the constructor give for the same seed.
+    They equal the weights that the constructor draws after `torch.manual_seed` with the same seed.
     """
     with torch.device("meta"):
         classifier = SequenceClassifier(config, backend=backend)
@@ -33,7 +33,7 @@ def new_classifier(
 
 
 def _initialize(module: nn.Module, generator: torch.Generator) -> None:
-    """Initialize a module's own parameters as its `reset_parameters` does."""
+    """Initialize the parameters of a module, without its children, like `reset_parameters`."""
     if isinstance(module, nn.RNNBase):
         bound = 1 / math.sqrt(module.hidden_size)
         for weight in module.parameters():

@@ -32,8 +32,8 @@ class Pooling(nn.Module, ABC):
     summary : str
         What the readout returns, for the model card.
     reads_last_step_only : bool
-        Whether the outputs at the last step of each row are all it needs. The layers can compute
-        them in less time: see `RecurrentLayers.last_outputs`.
+        Whether the readout needs only the outputs at the last step of each row, which the layers
+        can compute in less time: see `RecurrentLayers.last_outputs`.
     features_size : int
         Number of features that `forward` returns.
     """
@@ -53,8 +53,8 @@ class Pooling(nn.Module, ABC):
 class Last(Pooling):
     """The outputs at the last step of each row.
 
-    There, the backward direction of a bidirectional network has read one step only. Many tutorials
-    do this, and it is here to reproduce them; use `Final` to use both directions fully.
+    At that step, the backward direction of a bidirectional network has read one step only. Many
+    tutorials do this, and this readout reproduces them. `Final` uses both directions fully.
     """
 
     summary = "the outputs at the last step"
@@ -154,7 +154,7 @@ class Attention(Pooling):
 
 
 class Step(Pooling):
-    """The outputs at every time step, for one label each."""
+    """The outputs at every time step, for one label per time step."""
 
     summary = "the outputs at each step, for a label each"
 

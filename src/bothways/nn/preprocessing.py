@@ -1,7 +1,7 @@
 """Preprocessing inside the model: imputation, standardization, jitter and embeddings.
 
-The statistics that this needs come from the training part only and are stored with the weights, so
-that training, evaluation and prediction apply them alike.
+The statistics are computed on the training part only and stored with the weights, so that training,
+evaluation and prediction use the same ones.
 """
 
 from collections.abc import Iterable
@@ -60,7 +60,7 @@ class FeatureEncoder(nn.Module):
         return {int(n): cast(TokenEmbedding, tokens) for n, tokens in self.tokens.items()}
 
     def fit(self, chunks: Iterable[Tensor]) -> None:
-        """Learn means, scales and the tokens that occur from the steps of the training part.
+        """Compute means, scales and the known categories from the training part.
 
         Parameters
         ----------
@@ -113,7 +113,7 @@ class FeatureEncoder(nn.Module):
         return self.jitter * drawn
 
     def reset_buffers(self) -> None:
-        """Forget the statistics: means 0, scales 1."""
+        """Reset the statistics: means 0, scales 1."""
         self.mean.zero_()
         self.scale.fill_(1.0)
 
@@ -157,7 +157,7 @@ class TokenEmbedding(nn.Module):
         return vectors
 
     def reset_buffers(self) -> None:
-        """Forget which categories occur."""
+        """Reset the known categories: none is known."""
         self.known.zero_()
 
 

@@ -19,21 +19,21 @@ Steps = TypeVar("Steps", Tensor, PackedSequence)
 class RecurrentLayers(torch.nn.RNNBase):
     """Base class of `bothways.nn.RNN`, `GRU` and `LSTM`.
 
-    Each of them derives from its counterpart in `torch.nn` too, which makes the parameters.
+    Each of them is also a subclass of its counterpart in `torch.nn`, which creates the parameters.
 
     Parameters
     ----------
     *arguments, **options
-        Those of the counterpart in `torch.nn`.
+        Arguments of the counterpart in `torch.nn`.
     backend : str
-        Which kernel runs: one of `bothways.kernels.BACKENDS`.
+        One of `bothways.kernels.BACKENDS`.
 
     Attributes
     ----------
     last_choice : Choice or None
-        The kernel that ran the last call, and why.
+        The backend that ran the last call, and the reason for it.
     generator : torch.Generator or None
-        What dropout draws from; None for torch's default generator.
+        Random number generator of dropout; None for torch's default generator.
     """
 
     last_choice: Choice | None = None
@@ -46,7 +46,7 @@ class RecurrentLayers(torch.nn.RNNBase):
 
     @property
     def cell(self) -> Cell:
-        """The gates and states of these layers."""
+        """The cell of these layers, with its gates and states."""
         return CELLS[self.mode]
 
     @property
@@ -56,12 +56,12 @@ class RecurrentLayers(torch.nn.RNNBase):
 
     @property
     def output_size(self) -> int:
-        """Features of the outputs at one time step, of both directions."""
+        """Number of output features at one time step, over both directions."""
         return (self.proj_size or self.hidden_size) * self.num_directions
 
     @property
     def backend_choice(self) -> Choice:
-        """Which kernel runs a call with plain tensors now, and why."""
+        """The backend that would run a call with plain tensors now, and the reason for it."""
         return self._choose(self._current_weights())
 
     def _choose(self, tensors: list[Tensor]) -> Choice:
@@ -75,7 +75,7 @@ class RecurrentLayers(torch.nn.RNNBase):
         )
 
     def _current_weights(self) -> list[Tensor]:
-        """Return all weights in torch's order; parametrizations may replace parameters."""
+        """Return all weights in torch's order; parametrizations may have replaced parameters."""
         return [self._weight(name) for name in self._weight_names]
 
     def _weight(self, name: str) -> Tensor:
@@ -85,14 +85,14 @@ class RecurrentLayers(torch.nn.RNNBase):
         if weight is None:
             raise ShapeError(
                 f"{name} of {type(self).__name__} is missing; expected a tensor. Assign it again, "
-                "or build the layer anew."
+                "or create a new layer."
             )
         return cast(Tensor, weight)
 
     def outputs(
         self, input: Tensor, hx: States | None = None, *, lengths: Any = None
     ) -> tuple[Tensor, States]:
-        """Run all time steps, like `forward`, with the states always in a tuple.
+        """Run all time steps like `forward`, but with states always in a tuple.
 
         Parameters
         ----------
@@ -125,10 +125,10 @@ class RecurrentLayers(torch.nn.RNNBase):
     def last_outputs(
         self, input: Tensor, hx: States | None = None, *, lengths: Any = None
     ) -> Tensor:
-        """Return the outputs at the last step of each row, and compute only what they need.
+        """Return the outputs at the last step of each row, without computing unneeded steps.
 
-        The backward direction of the top layer has read one step there, so it runs one step only.
-        The gradients are those of selecting the step from `outputs`.
+        At that step, the backward direction of the top layer has read one step only, so only one
+        step of it is run. The gradients equal those of selecting the step from `outputs`.
 
         Parameters
         ----------
@@ -161,7 +161,7 @@ class RecurrentLayers(torch.nn.RNNBase):
         time, batch_size, _ = steps.shape
         if time == 0:
             raise ShapeError(
-                f"input has no steps, shape {tuple(input.shape)}; expected at least 1. Leave out "
+                f"input has no steps, shape {tuple(input.shape)}; expected at least 1. Remove "
                 "empty sequences."
             )
         checked = Lengths.of(lengths, batch_size, time)
@@ -180,11 +180,11 @@ class RecurrentLayers(torch.nn.RNNBase):
         if input.dim() == 2 and lengths is not None:
             raise ShapeError(
                 "lengths was passed with unbatched input; expected a batch. "
-                "Cut the sequence instead, or add a batch axis."
+                "Truncate the sequence instead, or add a batch axis."
             )
         if input.shape[-1] != self.input_size:
             raise ShapeError(
-                f"input has {input.shape[-1]} features a step, shape {tuple(input.shape)}; "
+                f"input has {input.shape[-1]} features per step, shape {tuple(input.shape)}; "
                 f"expected input_size {self.input_size}. Check the order of the axes."
             )
         if input.dtype != weight.dtype and not torch.is_autocast_enabled(input.device.type):
@@ -203,7 +203,7 @@ class RecurrentLayers(torch.nn.RNNBase):
             hx = tuple(state[:, None] for state in hx)
         if len(hx) != len(shapes):
             raise ShapeError(
-                f"hx holds {len(hx)} states; expected {len(shapes)}: "
+                f"hx has {len(hx)} states; expected {len(shapes)}: "
                 f"{', '.join(f'{name}_0' for name in self.cell.states)}. Pass a tuple of them."
             )
         for name, state, shape in zip(self.cell.states, hx, shapes, strict=True):
@@ -230,12 +230,12 @@ class RecurrentLayers(torch.nn.RNNBase):
         return Stack(self.cell, layers, dropout, self.generator)
 
     def run(self, input: Steps, hx: States | None, lengths: Any) -> tuple[Steps, States]:
-        """Run `outputs`, for a tensor or a PackedSequence; return outputs of the same kind."""
+        """Run `outputs` on a tensor or a PackedSequence; return outputs of the same type."""
         if not isinstance(input, PackedSequence):
             return self.outputs(input, hx, lengths=lengths)
         if lengths is not None:
             raise ShapeError(
-                "lengths was passed with a PackedSequence, which contains its own; expected one of "
+                "lengths was passed with a PackedSequence, which already has lengths; expected one of "
                 "them. Omit lengths."
             )
         padded, packed_lengths = pad_packed_sequence(input, batch_first=self.batch_first)

@@ -1,4 +1,4 @@
-"""How much memory the weights of a model take, known before anything is allocated."""
+"""The memory size of the weights of a model, computed before they are allocated."""
 
 import os
 
@@ -11,7 +11,7 @@ _SLACK_BYTES = 1 << 24  # buffers, and the header of a file
 
 
 def weight_bytes(config: ModelConfig) -> int:
-    """Return the size of all parameters of a `SequenceClassifier`, apart from attention."""
+    """Return the size of all parameters of a `SequenceClassifier`, except those of attention."""
     directions = 2 if config.bidirectional else 1
     hidden = config.hidden_size
     gates = len(cell_named(config.cell, config.nonlinearity).gates)
@@ -42,15 +42,15 @@ def file_limit(config: ModelConfig, copies: int = 1) -> int:
 
 
 def check_size(config: ModelConfig) -> None:
-    """Raise ConfigError if the weights alone take more than the memory of this machine."""
+    """Raise ConfigError if the weights exceed the memory of this machine."""
     needed = weight_bytes(config)
     try:
-        there = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+        available = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     except (AttributeError, ValueError, OSError):  # not on Windows
-        there = 1 << 46
-    if needed > there:
+        available = 1 << 46
+    if needed > available:
         raise ConfigError(
             f"hidden_size is {config.hidden_size} with num_layers {config.num_layers}: the weights "
-            f"take {needed:,} bytes; expected at most the memory of this machine, {there:,}. "
+            f"take {needed:,} bytes; expected at most the memory of this machine, {available:,}. "
             "Choose a smaller model."
         )
