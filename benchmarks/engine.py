@@ -1,13 +1,13 @@
-"""Time the layers, and the training step around them, against torch, onnxruntime and OpenVINO.
+"""Benchmark the layers and the training step against torch, onnxruntime and OpenVINO.
 
-    python benchmarks/engine.py                                    # all anew
-    python benchmarks/engine.py --case bilstm-256 --work train     # one line anew, the rest kept
-    python benchmarks/engine.py --page                             # the page from the record alone
+    python benchmarks/engine.py                                    # measure all cases
+    python benchmarks/engine.py --case bilstm-256 --work train     # measure one case, keep the rest
+    python benchmarks/engine.py --page                             # only write the page again
 
-First the parity gate: from the same weights, each side must give the same outputs, and bothways
-the same gradients, as torch in float64. Then each side runs in a process of its own in its default
-environment, alternating A B C A B C. The record goes to benchmarks/records/, the tables to
-docs/engine-speed.md. Needs what `pip install -e .[benchmark]` brings. Close other work before.
+The parity gate comes first: with the same weights, the outputs of all sides and the gradients of
+bothways must match torch in float64. Then each side runs in a separate process in its default
+environment, alternating A B C A B C. The record is written to benchmarks/records/, the tables to
+docs/engine-speed.md. Requires `pip install -e .[benchmark]`. Close other programs first.
 """
 
 import argparse
@@ -38,7 +38,7 @@ PAGE = HERE.parent / "docs" / "engine-speed.md"
 
 
 def measure(case: Case, work: str, rounds: int, machine: dict[str, Any], options: list[str]) -> Any:
-    """Alternate the sides; return the samples (microseconds, or megabytes) and what they say."""
+    """Alternate the sides; return the samples (microseconds or megabytes) and the comparison."""
     samples: dict[str, list[list[float]]] = {side: [] for side in SIDES[work]}
     peaks = []
     for _ in range(1 if work == "memory" else rounds):
@@ -64,7 +64,7 @@ def measure(case: Case, work: str, rounds: int, machine: dict[str, Any], options
 
 
 def compare(case: Case, work: str, samples: dict[str, list[list[float]]]) -> list[dict[str, Any]]:
-    """Return the ratio to each other side: the median over the rounds, and their range."""
+    """Return the ratio to each other side: the median and the range over the rounds."""
     medians = {side: [median(one) for one in processes] for side, processes in samples.items()}
     ours = medians.pop("bothways")
     if work == "infer":
@@ -83,7 +83,7 @@ def compare(case: Case, work: str, samples: dict[str, list[list[float]]]) -> lis
 
 
 def _child(*command: str, environment: dict[str, str] | None = None) -> Any:
-    """Run a program of this folder and return the JSON that it prints."""
+    """Run a script of this folder and return the JSON that it prints."""
     program = [sys.executable, str(HERE / command[0]), *command[1:]]
     whole = os.environ | (environment or {})
     done = subprocess.run(program, check=True, stdout=subprocess.PIPE, env=whole)
@@ -98,8 +98,8 @@ def main() -> None:
     parser.add_argument("--case", action="append", choices=names, help="may be repeated")
     parser.add_argument("--work", action="append", choices=list(SIDES), help="may be repeated")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--quick", action="store_true", help="few iterations: a trial")
-    parser.add_argument("--page", action="store_true", help="only write the page anew")
+    parser.add_argument("--quick", action="store_true", help="few iterations, for a trial run")
+    parser.add_argument("--page", action="store_true", help="only write the page again")
     parser.add_argument("--side", choices=[*SIDES["infer"], "parity"], help="one side, as JSON")
     parser.add_argument("--backend", default="compiled", help=argparse.SUPPRESS)
     parser.add_argument("--threads", type=int, default=2, help=argparse.SUPPRESS)
@@ -123,8 +123,8 @@ def main() -> None:
 
 
 def run_case(case: Case, works: list[str], arguments: argparse.Namespace) -> None:
-    """Pass the parity gate, measure, and put the results into the record."""
-    from machine import describe_machine  # loads torch, which not every side has to
+    """Check parity, measure, and write the results to the record."""
+    from machine import describe_machine  # imports torch, which some sides do not need
 
     machine = describe_machine()
     machine |= {name: version(name) for name in ("numba", *RUNTIMES)}
@@ -136,7 +136,7 @@ def run_case(case: Case, works: list[str], arguments: argparse.Namespace) -> Non
     if red:
         raise SystemExit(
             f"{case.name}: {', '.join(red)} differs from torch in float64 by more than "
-            f"{TOLERANCE:g}; expected the same results. Nothing was timed."
+            f"{TOLERANCE:g}; expected the same results. No times were measured."
         )
     for work in works:
         result = measure(
@@ -148,14 +148,14 @@ def run_case(case: Case, works: list[str], arguments: argparse.Namespace) -> Non
 
 
 def keep(case: Case, work: str, result: dict[str, Any]) -> None:
-    """Replace one result in the record; the others stay, and so do the texts on its limits."""
+    """Replace one result in the record, and keep all others and the notes on its limits."""
     record: dict[str, Any] = json.loads(RECORD.read_text()) if RECORD.exists() else {"cases": {}}
     before = record["cases"].get(case.name, {"limits": {}, "work": {}})
     before["work"][work] = result
     after = record["cases"] | {case.name: before}
     order = [known.name for known in CASES if known.name in after]
     text = json.dumps({"tolerance": TOLERANCE, "cases": {n: after[n] for n in order}}, indent=1)
-    # Samples on one line each.
+    # Write each list of samples on one line.
     text = re.sub(r"\[[\d\s.,-]+\]", lambda found: re.sub(r"\s+", "", found[0]), text)
     RECORD.write_text(text + "\n")
 

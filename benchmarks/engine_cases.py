@@ -1,4 +1,4 @@
-"""The named shapes of the engine benchmark: their weights, data, work in FLOPs, and targets."""
+"""The named shapes of the engine benchmark: weights, data, FLOPs and targets."""
 
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -14,22 +14,22 @@ NUM_CLASSES = 10
 
 @dataclass(frozen=True)
 class Case:
-    """One shape, and how many times faster than `torch.nn` it is to be.
+    """One shape, and its target speedup over `torch.nn`.
 
     Parameters
     ----------
     kind : str
-        The layers' name in `torch.nn`.
+        Class of the layers in `torch.nn`.
     target : float
-        Of the layers' forward and backward pass.
-    readout : all, last or (of a whole step) flatten
-        Which outputs are asked for.
+        Target speedup of the forward and backward pass of the layers.
+    readout : all, last or (for a whole training step) flatten
+        Which outputs are needed.
     shortest : int, optional
-        Rows are ragged, their lengths log-uniform from here to `time`.
+        If set, rows are ragged, with log-uniform lengths from `shortest` to `time`.
     step : flatten or last, optional
-        Readout of the whole training step, where that is measured too.
+        If set, the whole training step is measured too, with this readout.
     alone : bool
-        Whether the latency of one sequence alone is measured too, and training with AVX2.
+        Whether the latency of a single sequence and training with AVX2 are measured too.
     """
 
     name: str
@@ -50,7 +50,7 @@ class Case:
 
     @property
     def title(self) -> str:
-        """The shape in words."""
+        """The title of the shape."""
         steps = f"T={self.time}"
         if self.shortest is not None:
             steps = f"lengths {self.shortest}..{self.time}"
@@ -62,7 +62,7 @@ class Case:
 
     @property
     def works(self) -> list[str]:
-        """What is measured of this shape."""
+        """The kinds of work that are measured for this shape."""
         avx2, latency = ["train-avx2"] * self.alone, ["latency"] * self.alone
         return ["train", *avx2, "infer", *["step"] * bool(self.step), *latency, "memory"]
 
@@ -71,14 +71,14 @@ class Case:
         return 2 if self.bidirectional else 1
 
     def shape(self, work: str) -> "Case":
-        """Return what `work` is measured on: itself but for a step's readout and a single row."""
+        """Return the shape for `work`; the step has another readout, latency a single row."""
         if work == "step" and self.step is not None:
             return replace(self, readout=self.step)
         return replace(self, batch_size=1, readout="last") if work == "latency" else self
 
     @cached_property
     def lengths(self) -> Array:
-        """Steps of each row, int64 (batch,)."""
+        """Number of steps of each row, int64 (batch,)."""
         if self.shortest is None:
             return np.full(self.batch_size, self.time)
         low, high = np.log(self.shortest), np.log(self.time + 1)
@@ -91,14 +91,14 @@ class Case:
         return np.random.default_rng(1).random(shape, dtype=np.float32)
 
     def output_gradient(self) -> Array:
-        """Return what the backward pass starts from, float32, shaped as the outputs asked for."""
+        """Return the gradient of the outputs, float32, with their shape."""
         width = self.num_directions * self.hidden_size
         steps = () if self.readout == "last" else (self.lengths.max(),)
         shape = (*steps, self.batch_size, width)
         return np.random.default_rng(2).standard_normal(shape, dtype=np.float32)
 
     def weights(self) -> dict[str, Array]:
-        """Return weights as `torch.nn` names, shapes and draws them."""
+        """Return weights with the names, shapes and distribution of `torch.nn`."""
         generator = np.random.default_rng(3)
         bound, rows = self.hidden_size**-0.5, GATES[self.kind] * self.hidden_size
         weights = {}
@@ -112,7 +112,7 @@ class Case:
         return weights
 
     def targets(self, work: str) -> dict[str, float]:
-        """Return how many times faster than each other side `work` is to be."""
+        """Return the target speedups of `work` over the other sides."""
         if work == "train":
             return {"torch": self.target}
         if work == "step" and self.step_target is not None:
@@ -125,10 +125,10 @@ class Case:
         return {}
 
     def flops(self, work: str) -> tuple[float, float]:
-        """Return the matrix products' FLOPs in full, and without the steps nobody asked for.
+        """Return the FLOPs of all matrix products, and those without unneeded steps.
 
-        A training step counts as three forward passes. With readout `last`, the top layer's
-        backward direction needs one step a row.
+        A training step counts as three forward passes. With readout `last`, the backward direction
+        of the top layer needs one step per row.
         """
         hidden, row_steps = self.hidden_size, int(self.lengths.sum())
         full = 0.0

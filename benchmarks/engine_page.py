@@ -1,4 +1,4 @@
-"""The page docs/engine-speed.md, from the record alone."""
+"""Generation of the page docs/engine-speed.md from the record."""
 
 from statistics import median
 from typing import Any
@@ -14,19 +14,20 @@ TITLES = {
     "memory": "Memory",
 }
 NOTES = {
-    "train": "From the same weights and inputs; the inputs need no gradient. torch's ragged rows "
-    "are a PackedSequence, packed beforehand.",
-    "train-avx2": "The same, with Numba, torch, oneDNN and MKL told that the processor has AVX2 at "
-    "most. The peak is the one above: this processor takes two cycles for an AVX-512 instruction.",
-    "infer": "In torch's inference mode; onnxruntime and OpenVINO on an ONNX graph of the same "
-    "weights, in float32, on as many threads as torch. Their times are of padded rows with "
-    "`sequence_lens` where rows are ragged.",
-    "step": "bothways: `Training` with its model, loss and fused Adam, gathering of the batch "
-    "included. torch: a plain script with Adam, its batch ready in memory. GFLOP/s are the "
-    "layers' FLOPs over the time of the whole step; beside them, what the layers alone reach.",
-    "latency": "Batch 1, 28 steps, the outputs at the last step; medians (p50).",
-    "memory": "Growth of a fresh process, in MB: the first step, of one row and one step, loads "
-    "the engine's code; then the peak of 10 training steps above that.",
+    "train": "All sides use the same weights and inputs; the inputs require no gradient. Ragged "
+    "rows are passed to torch as a PackedSequence, packed in advance.",
+    "train-avx2": "The same measurement with Numba, torch, oneDNN and MKL limited to AVX2. The "
+    "peak is the one above: this processor takes two cycles for an AVX-512 instruction.",
+    "infer": "torch's inference mode. onnxruntime and OpenVINO run an ONNX graph with the same "
+    "weights in float32, on as many threads as torch. They run ragged rows padded, with "
+    "`sequence_lens`.",
+    "step": "bothways: `Training` with its model, loss and fused Adam, including the gathering of "
+    "the batch. torch: a plain script with Adam, with the batch already in memory. GFLOP/s are the "
+    "FLOPs of the layers divided by the time of the whole step; the last column shows the layers "
+    "alone.",
+    "latency": "Batch size 1, 28 steps, outputs at the last step; medians (p50).",
+    "memory": "Memory growth of a new process, in MB. Loading: the first call, with one row and "
+    "one time step, which loads the code. 10 steps: the peak of 10 training steps above that.",
 }
 
 
@@ -37,19 +38,19 @@ def page(record: dict[str, Any]) -> str:
     lines = ["# Speed of the engine", ""]
     peak = max(best for result in results for best in result["peak_gflops"])
     if any(result["quick"] for result in results):
-        lines += ["**Holds quick trials: not a measurement.**", ""]
+        lines += ["**Contains results of quick trials, which are not measurements.**", ""]
     lines += [
-        "The recurrent layers against `torch.nn` as installed, and against torch with malloc tuned "
-        "to keep freed memory (`bothways.cli.process.keep_freed_memory`). Each side runs in a "
-        "process of its own in its default environment, the sides alternating. A time is the "
-        "median over the processes' medians, with (minimum to maximum); a ratio above 1 means that "
-        "bothways is faster, and is the median over the rounds.",
+        "This page compares the recurrent layers with `torch.nn` as installed, and with torch "
+        "when malloc is tuned to keep freed memory (`bothways.cli.process.keep_freed_memory`). "
+        "Each side runs in separate processes in its default environment, and the sides "
+        "alternate. A time is the median over the processes' medians, with (minimum to "
+        "maximum). A ratio is the median over the rounds; above 1, bothways is faster.",
         "",
-        "GFLOP/s count the matrix products, a training step as three forward passes; of peak: of "
-        "the fused multiply-adds that all cores do out of registers, the best of many repeats in "
-        "the same rounds. With readout `last`, the top layer's backward direction has to run one "
-        "step only: the first figure counts the full computation all the same, the second what was "
-        "executed.",
+        "GFLOP/s count the matrix products only; a training step counts as three forward "
+        "passes. The peak is the rate of fused multiply-adds on registers on all cores, the "
+        "best of many repeats in the same rounds. With readout `last`, the backward direction "
+        "of the top layer runs one step only: the first figure counts the full computation, the "
+        "second the steps that were executed.",
         "",
     ]
     for work, title in TITLES.items():
@@ -70,12 +71,12 @@ def page(record: dict[str, Any]) -> str:
         f"Machine: {'; '.join(sorted(machines))}; a shared virtual machine. Peak: "
         f"{peak:,.0f} GFLOP/s.",
         "",
-        "Before anything was timed, outputs and every gradient agreed with torch in float64: the "
-        f"largest error of bothways was {worst:.1e} of a tensor's largest value, "
-        f"{record['tolerance']:g} allowed.",
+        "Before the measurements, outputs and all gradients were compared with torch in float64. "
+        f"The largest error of bothways was {worst:.1e} of the largest value of a tensor; "
+        f"{record['tolerance']:g} is allowed.",
         "",
-        "Raw samples: [benchmarks/records/engine.json](../benchmarks/records/engine.json). Made by "
-        "`python benchmarks/engine.py`.",
+        "Raw samples: [benchmarks/records/engine.json](../benchmarks/records/engine.json). This "
+        "page is generated by `python benchmarks/engine.py`.",
         "",
     ]
     return "\n".join(lines)
@@ -93,7 +94,7 @@ def _table(work: str, cases: dict[str, Any], peak: float) -> list[str]:
 
 
 def _row(work: str, case: dict[str, Any], peak: float) -> dict[str, str]:
-    """Return the cells of a line, by their column's title: ratios first."""
+    """Return the cells of a row by column title, ratios first."""
     result = case["work"][work]
     samples, lines = result["samples"], {line["against"]: line for line in result["lines"]}
     row = {"against torch": _ratio(lines["torch"]), "target": _target(lines["torch"])}
@@ -149,7 +150,7 @@ def _milliseconds(processes: list[list[float]]) -> str:
 
 
 def _efficiency(result: Result, peak: float) -> tuple[str, str]:
-    """Return bothways' GFLOP/s and its percentage of peak; both twice where steps are skipped."""
+    """Return GFLOP/s and percentage of peak of bothways; two figures if steps are skipped."""
     seconds = median(median(one) for one in result["samples"]["bothways"]) / 1e6
     rates = [flops / seconds / 1e9 for flops in dict.fromkeys(result["flops"])]
     return (
@@ -159,7 +160,7 @@ def _efficiency(result: Result, peak: float) -> tuple[str, str]:
 
 
 def _missed(work: str, cases: dict[str, Any], peak: float) -> list[str]:
-    """Return a list of the cases that miss a target, each with what limits it."""
+    """Return a list of the cases that miss a target, with the reasons."""
     items = []
     for case in cases.values():
         result = case["work"][work]
@@ -175,6 +176,6 @@ def _missed(work: str, cases: dict[str, Any], peak: float) -> list[str]:
         if work in ("train", "infer"):
             seconds = median(median(one) for one in result["samples"]["bothways"]) / 1e6
             at_peak = of_torch["ratio"] * seconds * peak * 1e9 / result["flops"][1]
-            text += f" At 100 % of this machine's peak it would be {at_peak:.2f} against torch."
+            text += f" At 100 % of this machine's peak, it would be {at_peak:.2f} against torch."
         items.append(f"{text} {case['limits'].get(work, '')}".rstrip())
     return [*items, ""] if items else []

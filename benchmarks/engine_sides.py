@@ -1,7 +1,7 @@
-"""The sides of the engine benchmark: what is timed, and the gate that they compute the same.
+"""The sides of the engine benchmark: the timed calls, and the parity gate.
 
-Each side runs in a process of its own and imports only what it runs on, so most imports are where
-they are used. Inputs and weights are `Case`'s arrays on every side.
+Each side runs in a separate process and imports only the packages that it needs, so most imports
+are inside functions. All sides use the inputs and weights of `Case`.
 """
 
 import time
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from torch.nn import Module
 
 Call: TypeAlias = Callable[[], Any]
-"""One iteration of what is timed."""
+"""One timed iteration."""
 
 RUNTIMES = ("onnxruntime", "openvino")
 SIDES = {
@@ -31,7 +31,7 @@ SIDES = {
     "latency": ("bothways", "torch", "torch-tuned", *RUNTIMES),
     "memory": ("bothways", "torch"),
 }
-# What says to numba, torch, oneDNN and MKL that a processor has nothing above AVX2.
+# Limits Numba, torch, oneDNN and MKL to AVX2.
 AVX2_ENVIRONMENT = {
     "NUMBA_CPU_NAME": "haswell",
     "NUMBA_CPU_FEATURES": "+sse4.2,+popcnt,+avx,+avx2,+fma,+bmi,+bmi2,+lzcnt,+f16c,-avx512f",
@@ -40,9 +40,10 @@ AVX2_ENVIRONMENT = {
     "MKL_ENABLE_INSTRUCTIONS": "AVX2",
 }
 
-# Largest difference from float64 over the largest value, of each tensor. Float32 rounds to 6e-8;
-# sums over up to 1000 steps of 64 rows bring torch itself to 3e-6 on these shapes, and another
-# order or tanh may lose a few times that. A wrong step, row or gate is off by 1e-2 and more.
+# Allowed difference from float64, relative to the largest value of each tensor. Float32 rounds to
+# 6e-8. With sums over up to 1000 steps of 64 rows, torch has errors of 3e-6 on these shapes, and
+# another order of sums or another tanh a few times that. A wrong step, row or gate changes values
+# by 1e-2 or more.
 TOLERANCE = 1e-5
 
 DATASET_BATCHES = 50
@@ -53,7 +54,7 @@ PATIENCE = 15.0  # seconds
 def run_side(
     side: str, case: Case, work: str, backend: str, threads: int, quick: bool
 ) -> list[float]:
-    """Return the seconds of each iteration after the warm-up; of `memory`, see `_memory_growth`."""
+    """Return the seconds of each iteration after the warm-up; for `memory`, megabytes."""
     if side == "torch-tuned":
         from bothways.cli.process import keep_freed_memory
 
@@ -77,7 +78,7 @@ def run_side(
 
 
 def _seconds(call: Call, quick: bool) -> list[float]:
-    """Time `call` for about 1.5 s, at least 15 times; keep quantiles where there were many."""
+    """Time `call` for about 1.5 s, at least 15 times; return quantiles of many samples."""
     budget, least = (0.2, 3) if quick else (1.5, 15)
     _repeat(call, 2, budget / 3)  # warm-up
     samples = _repeat(call, least, budget)
@@ -88,7 +89,7 @@ def _seconds(call: Call, quick: bool) -> list[float]:
 
 
 def _repeat(call: Call, least: int, budget: float) -> list[float]:
-    """Return the seconds of each call; of very slow ones, fewer than `least`."""
+    """Return the seconds of each call; very slow calls are made fewer than `least` times."""
     samples: list[float] = []
     total = 0.0
     while total < budget or len(samples) < (least if total < PATIENCE else min(3, least)):
@@ -100,9 +101,10 @@ def _repeat(call: Call, least: int, budget: float) -> list[float]:
 
 
 def _memory_growth(first: Call, step: Call) -> list[float]:
-    """Return megabytes: that `first`, a step of one row, adds; and the peak of 10 steps above it.
+    """Return the memory growth of `first`, and the peak of 10 calls of `step` above it, in MB.
 
-    The former is mostly the engine's own code. The peak is set back in between.
+    The growth of `first`, a step with one row, is mostly the code of the engine. The peak is reset
+    in between.
     """
     before = _status_megabytes("VmRSS")
     first()
@@ -119,9 +121,9 @@ def _status_megabytes(field: str) -> float:
 
 
 def _layers(side: str, case: Case, backend: str, inputs: "Tensor") -> tuple["Module", Call]:
-    """Return a side's layers and a call that runs them over `inputs`, which set the dtype.
+    """Return the layers of a side, and a call that runs them over `inputs` in their dtype.
 
-    torch's ragged rows are packed beforehand, and its call returns them packed.
+    For torch, ragged rows are packed in advance, and the call returns packed outputs.
     """
     import torch
     from torch.nn.utils.rnn import pack_padded_sequence
@@ -149,7 +151,7 @@ def _layers(side: str, case: Case, backend: str, inputs: "Tensor") -> tuple["Mod
 
 
 def _training(side: str, case: Case, backend: str) -> Call:
-    """Return a call of the layers' forward and backward pass; the inputs need no gradient."""
+    """Return a call of the forward and backward pass; the inputs require no gradient."""
     import torch
     from torch.nn.utils.rnn import pack_padded_sequence
 
@@ -171,7 +173,7 @@ def _training(side: str, case: Case, backend: str) -> Call:
 
 
 def _plain_step(case: Case) -> Call:
-    """Return a call of a plain PyTorch script's training step, its batch ready in memory."""
+    """Return a call of the training step of a plain script, with the batch in memory."""
     import torch
     from torch import nn
 
@@ -208,7 +210,7 @@ def _plain_step(case: Case) -> Call:
 
 
 def _our_step(case: Case, backend: str) -> Call:
-    """Return a call of `Training`'s next step, with the gathering of its batch."""
+    """Return a call of the next step of `Training`, including the gathering of its batch."""
     import torch
 
     from bothways import ModelConfig, SequenceClassifier, Sequences, TrainConfig
@@ -238,7 +240,7 @@ def _our_step(case: Case, backend: str) -> Call:
 
 
 def _runtime(side: str, case: Case, threads: int) -> Call:
-    """Return a call of a runtime on the case's ONNX graph, without copies of its buffers."""
+    """Return a call of a runtime on the ONNX graph of a case, without copies of buffers."""
     given: dict[str, Array] = {"inputs": case.inputs()}
     if case.shortest is not None:
         given["lengths"] = case.lengths.astype("int32")
@@ -276,9 +278,10 @@ def _runtime(side: str, case: Case, threads: int) -> Call:
 
 
 def parity_errors(case: Case, backend: str, threads: int) -> dict[str, float]:
-    """Return each side's largest error against torch in float64; see TOLERANCE.
+    """Return the largest error of each side against torch in float64; see TOLERANCE.
 
-    Outputs and every gradient, with and without the inputs'; of the runtimes, outputs.
+    Outputs and all gradients are compared, with and without gradients of the inputs. For the
+    runtimes, outputs are compared.
     """
     import torch
 
@@ -324,7 +327,7 @@ def _padded(outputs: Any) -> "Tensor":
 def _gradients(
     side: str, case: Case, backend: str, dtype: Any, with_inputs: bool
 ) -> dict[str, "Tensor"]:
-    """Return outputs and gradients of a side, by name."""
+    """Return the outputs and gradients of a side by name."""
     import torch
 
     inputs = torch.from_numpy(case.inputs()).to(dtype).requires_grad_(with_inputs)

@@ -1,4 +1,4 @@
-"""What a record must say of the machine it was made on."""
+"""Description of the machine on which a record was made."""
 
 import os
 import platform
@@ -9,7 +9,7 @@ import torch
 
 
 def describe_machine() -> dict[str, object]:
-    """Return processor, cores, torch's threads, and versions."""
+    """Return the processor, the number of cores, torch's threads and the versions."""
     return {
         "processor": _processor(),
         "cores": os.cpu_count(),

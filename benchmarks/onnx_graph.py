@@ -1,18 +1,19 @@
-"""A case as an ONNX graph, for the runtimes that the engine is measured against."""
+"""Conversion of a benchmark case to an ONNX graph, for onnxruntime and OpenVINO."""
 
 from importlib import import_module
 
 import numpy as np
 from engine_cases import GATES, Array, Case
 
-# Where ONNX's gates stand in torch's order: LSTM i,o,f,c in i,f,g,o; GRU z,r,h in r,z,n.
+# Indices of ONNX's gates in torch's order: LSTM i,o,f,c in i,f,g,o; GRU z,r,h in r,z,n.
 _ORDER = {"RNN": (0,), "GRU": (1, 0, 2), "LSTM": (0, 3, 1, 2)}
 
 
 def onnx_model(case: Case) -> bytes:
-    """Return a model from `inputs` (and `lengths`, int32, if the rows differ) to `outputs`.
+    """Return a serialized ONNX model of `inputs`, and int32 `lengths` if rows are ragged.
 
-    Time-major; `outputs` as the case asks for them: all steps, or the last one.
+    Its tensors are time-major. Its `outputs` are those of all steps, or of the last step if the
+    case has readout `last`.
     """
     onnx = import_module("onnx")
     helper, float32 = onnx.helper, onnx.TensorProto.FLOAT
@@ -72,6 +73,6 @@ def onnx_model(case: Case) -> bytes:
 
 
 def _ordered(kind: str, array: Array) -> Array:
-    """Return `array`, whose first axis stacks the gates, with them in ONNX's order."""
+    """Return `array`, whose first axis stacks the gates, with the gates in ONNX's order."""
     gates = np.split(array, GATES[kind])
     return np.concatenate([gates[gate] for gate in _ORDER[kind]])

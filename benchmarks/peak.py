@@ -1,4 +1,4 @@
-"""What the machine's cores can do at most: float32 fused multiply-adds out of registers.
+"""Measure the peak rate of float32 fused multiply-adds on registers.
 
 python benchmarks/peak.py 2    # GFLOP/s on two threads at once
 """
@@ -10,13 +10,13 @@ from concurrent.futures import ThreadPoolExecutor
 from importlib import import_module
 from typing import Any
 
-CHAINS = 12  # independent accumulators: latency times throughput of the widest units, and some
+CHAINS = 12  # independent accumulators; more than latency times throughput of the widest units
 ROUNDS = 200_000  # a few milliseconds
 REPEATS = 60
 
 
 def peak_gflops(threads: int) -> float:
-    """Return the best of many short repeats, all threads together."""
+    """Return the peak of all threads together, the best of many short repeats."""
     llvm: Any = import_module("llvmlite.binding")
     llvm.initialize_native_target()
     llvm.initialize_native_asmprinter()
@@ -45,7 +45,7 @@ def peak_gflops(threads: int) -> float:
 
 
 def _kernel(lanes: int) -> str:
-    """Return LLVM IR of `void kernel(int64 rounds, float *result)`: x = x * a + b in each chain."""
+    """Return the LLVM IR of `void kernel(int64 rounds, float *result)`: x = x * a + b."""
     vector, chains = f"<{lanes} x float>", range(CHAINS)
 
     def constant(value: float) -> str:

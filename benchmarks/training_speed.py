@@ -1,12 +1,12 @@
-"""Time each published recipe against the same model as a plain PyTorch script.
+"""Benchmark each published recipe against a plain PyTorch script with the same model.
 
-    python benchmarks/training_speed.py                        # all anew
-    python benchmarks/training_speed.py --recipe lstm-flatten  # more samples of one, added
+    python benchmarks/training_speed.py                        # measure everything again
+    python benchmarks/training_speed.py --recipe lstm-flatten  # add samples of one recipe
 
-First the parity gate: from the same weights, both sides must compute the same loss and gradients
-on the same batch. Then each side trains some steps in a process of its own, alternating A B A B;
-the ratio is of the median sequences a second. The record goes to benchmarks/records/, the table to
-docs/training-speed.md. Close other work before.
+The parity gate comes first: with the same weights, both sides must compute the same loss and
+gradients on the same batch. Then each side trains some steps in a separate process, alternating
+A B A B; the ratio is that of the median sequences per second. The record is written to
+benchmarks/records/, the table to docs/training-speed.md. Close other programs first.
 """
 
 import argparse
@@ -36,7 +36,7 @@ WARM_UP = 10
 
 
 class PlainModel(nn.Module):
-    """The notebooks' model: `lstm`, `fc`, and the last output or all of them."""
+    """The model of the notebooks: an LSTM and a linear layer on the last or all outputs."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
@@ -58,7 +58,7 @@ class PlainModel(nn.Module):
 
 
 class Digits(TorchDataset[tuple[Tensor, Tensor]]):
-    """One digit at a time, scaled as it is asked for, as torchvision's MNIST with ToTensor."""
+    """MNIST digits that are scaled on access, like torchvision's MNIST with ToTensor."""
 
     def __init__(self) -> None:
         train = open_dataset("mnist").train
@@ -78,7 +78,7 @@ def config_of(recipe: Recipe) -> ModelConfig:
 
 
 def plain_seconds(recipe: Recipe, steps: int) -> float:
-    """Train as the notebooks do; return the seconds of the steps after the warm-up."""
+    """Train like the notebooks; return the seconds of the steps after the warm-up."""
     torch.manual_seed(0)
     model = PlainModel(config_of(recipe))
     optimizer = torch.optim.Adam(model.parameters(), lr=recipe.training.learning_rate)
@@ -98,7 +98,7 @@ def plain_seconds(recipe: Recipe, steps: int) -> float:
 
 
 def our_seconds(recipe: Recipe, steps: int) -> float:
-    """Train as `bothways train` does; return the seconds of the steps after the warm-up."""
+    """Train like `bothways train`; return the seconds of the steps after the warm-up."""
     keep_freed_memory()
     torch.manual_seed(0)
     model = SequenceClassifier(config_of(recipe))
@@ -115,9 +115,9 @@ def our_seconds(recipe: Recipe, steps: int) -> float:
 
 
 def check_parity(recipe: Recipe) -> None:
-    """Raise if the two sides do not compute the same loss and gradients from the same weights.
+    """Raise AssertionError if both sides differ in loss or gradients with the same weights.
 
-    Tolerance: float32 sums over 64 sequences of 28 steps, in another order.
+    Tolerance: float32 sums over 64 sequences of 28 steps in another order.
     """
     torch.manual_seed(0)
     plain = PlainModel(config_of(recipe))
@@ -136,7 +136,7 @@ def check_parity(recipe: Recipe) -> None:
 
 
 def measure(recipe: Recipe, steps: int, rounds: int) -> dict[str, Any]:
-    """Alternate the two sides, each in a process of its own."""
+    """Alternate both sides in separate processes; return the samples."""
     samples: dict[str, list[float]] = {"plain": [], "bothways": []}
     for _ in range(rounds):
         for side in samples:
@@ -152,11 +152,12 @@ def page(record: dict[str, Any]) -> str:
     lines = [
         "# Training speed against plain PyTorch",
         "",
-        "Sequences a second while training on MNIST: each published recipe as a plain PyTorch "
-        "script with a DataLoader, and with bothways; each side in a process of its own in its "
-        "default environment, alternating, medians with (minimum to maximum).",
+        "Sequences per second while training on MNIST: each published recipe as a plain PyTorch "
+        "script with a DataLoader, and with bothways. Each side runs in separate processes in its "
+        "default environment, and the sides alternate. Figures are medians with (minimum to "
+        "maximum).",
         "",
-        "| recipe | samples a side | plain PyTorch | bothways | ratio |",
+        "| recipe | samples per side | plain PyTorch | bothways | ratio |",
         "|---|---|---|---|---|",
     ]
     for case in record["cases"]:
@@ -172,7 +173,7 @@ def page(record: dict[str, Any]) -> str:
         f"torch {machine['torch']}; a shared virtual machine. Raw samples: "
         "[benchmarks/records/training_speed.json](../benchmarks/records/training_speed.json).",
         "",
-        "Made by `python benchmarks/training_speed.py`.",
+        "This page is generated by `python benchmarks/training_speed.py`.",
         "",
     ]
     return "\n".join(lines)
@@ -180,7 +181,9 @@ def page(record: dict[str, Any]) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--side", choices=["plain", "bothways"], help="one side only, in seconds")
+    parser.add_argument(
+        "--side", choices=["plain", "bothways"], help="run one side and print seconds"
+    )
     parser.add_argument("--recipe")
     parser.add_argument("--steps", type=int)
     parser.add_argument("--rounds", type=int, default=5)

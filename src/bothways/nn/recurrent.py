@@ -235,8 +235,8 @@ class RecurrentLayers(torch.nn.RNNBase):
             return self.outputs(input, hx, lengths=lengths)
         if lengths is not None:
             raise ShapeError(
-                "lengths was passed with a PackedSequence, which already has lengths; expected one of "
-                "them. Omit lengths."
+                "lengths was passed with a PackedSequence, which already has lengths; expected one "
+                "of them. Omit lengths."
             )
         padded, packed_lengths = pad_packed_sequence(input, batch_first=self.batch_first)
         outputs, states = self.outputs(padded, hx, lengths=packed_lengths)
