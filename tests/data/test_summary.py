@@ -6,7 +6,6 @@ import pytest
 import torch
 
 from bothways import Dataset, Sequences
-from bothways.data.dataset import mind_copies
 from bothways.data.open import open_dataset
 from bothways.data.options import DataOptions
 from bothways.data.summary import inspect_dataset, length_histogram
@@ -41,25 +40,13 @@ def test_histogram_covers_every_length():
     assert (histogram[0][0], histogram[-1][1]) == (int(lengths.min()), int(lengths.max()))
 
 
-def test_zeros_and_copies():
+def test_zeros_and_duplicates():
     arrays = noise(4)
     arrays[1] = np.zeros((6, 2))
     arrays[3] = arrays[2]
     found = warnings_of(dataset(arrays, [0, 1, 0, 1]))
     assert "1 of the train sequences are all zeros" in found
     assert "1 of the train sequences occur more than once" in found
-
-
-def test_copies_of_held_out_sequences_are_counted_or_dropped():
-    arrays = noise(4)
-    test = Sequences.from_arrays([arrays[0], *noise(1)], [0, 1])
-    data = dataset(arrays, [0, 1, 0, 1], test)
-    counted = mind_copies(data)
-    assert counted.notes[0].startswith("1 of the test sequences are in the training part too")
-    assert len(counted.train) == 4
-    dropped = mind_copies(replace(data, drop_copies=True))
-    assert len(dropped.train) == 3
-    assert mind_copies(dropped).notes == dropped.notes
 
 
 def test_swapped_axes_constant_missing_and_leaking_features():

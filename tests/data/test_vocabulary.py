@@ -143,7 +143,7 @@ def test_an_event_log_from_table_to_predictions(tmp_path):
         arrays.append(np.stack([numbers, amounts], axis=1).astype(np.float32))
     assert model.predict(arrays).tolist() == labels
     with pytest.raises(
-        DataError, match="feature 'amount' has no vocabulary; expected one of event"
+        DataError, match="feature 'amount' is not categorical; expected one of event"
     ):
         model.token_numbers("amount", ["x"])
     strange = [np.c_[np.zeros(4), np.ones(4)].astype(np.float32)]

@@ -1,15 +1,62 @@
-"""The order of training: epochs cut into batches of like length, and what classes weigh."""
+"""Batches: their content, their order in training and evaluation, and the weights of classes."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Self
 
 import torch
 from torch import Tensor
+
+IGNORED = -1
+"""The label of a step that is ignored in losses and metrics."""
 
 POOL_BATCHES = 32
 """Batches sorted together."""
 
 LENGTH_NOISE = 0.1
 """How much longer a sequence may seem when it is sorted."""
+
+
+@dataclass(frozen=True)
+class SequenceBatch:
+    """A padded batch.
+
+    Parameters
+    ----------
+    inputs : Tensor (batch, time, input_size)
+        Zero at and past the length of a row.
+    lengths : int64 Tensor (batch,), on the CPU
+    """
+
+    inputs: Tensor
+    lengths: Tensor
+
+    def to(self, device: torch.device) -> Self:
+        """Return the batch with all tensors but the lengths, which stay on the CPU, on `device`."""
+        moved = {
+            name: tensor.to(device, non_blocking=True)
+            for name, tensor in vars(self).items()
+            if name != "lengths" and tensor is not None
+        }
+        return replace(self, **moved)
+
+
+@dataclass(frozen=True)
+class LabeledBatch(SequenceBatch):
+    """A padded batch with labels.
+
+    Parameters
+    ----------
+    inputs, lengths : Tensor
+        See `SequenceBatch`.
+    labels : int64 Tensor (batch,) or, with a label per step, (batch, time)
+        `IGNORED` in padding and at ignored steps.
+    weights : float32 Tensor (batch,), optional
+        Weights of the rows in the loss; default: all equal.
+    """
+
+    labels: Tensor
+    weights: Tensor | None = None
 
 
 def shuffled_batches(
@@ -81,10 +128,10 @@ def balanced_weights(counts: Tensor) -> Tensor:
     >>> balanced_weights(torch.tensor([3, 0, 1])).tolist()
     [0.6666666865348816, 0.0, 2.0]
     """
-    return normalised_weights(counts, (1 / counts.to(torch.float32)).masked_fill(counts == 0, 0.0))
+    return normalized_weights(counts, (1 / counts.to(torch.float32)).masked_fill(counts == 0, 0.0))
 
 
-def normalised_weights(counts: Tensor, weights: Tensor) -> Tensor:
+def normalized_weights(counts: Tensor, weights: Tensor) -> Tensor:
     """Return the classes' weights, scaled so that their mean over labels is 1."""
     return weights * int(counts.sum()) / (counts * weights).sum()
 

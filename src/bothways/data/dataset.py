@@ -1,6 +1,5 @@
 """A labelled data set: training and test sequences, and the names of the classes."""
 
-import hashlib
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -9,8 +8,8 @@ from typing import Any
 import torch
 
 from bothways.config import Target
-from bothways.data.sequences import Sequences
-from bothways.data.value_range import check_finite
+from bothways.data.sequences import LabeledSequences, as_labeled
+from bothways.data.validation import check_finite
 from bothways.data.vocabulary import UNKNOWN
 from bothways.errors import DataError
 
@@ -55,10 +54,10 @@ class Dataset:
     """
 
     name: str
-    train: Sequences
-    test: Sequences | None
+    train: LabeledSequences
+    test: LabeledSequences | None
     classes: tuple[str, ...]
-    validation: Sequences | None = None
+    validation: LabeledSequences | None = None
     features: tuple[str, ...] = ()
     vocabularies: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     offsets: tuple[float, ...] = ()
@@ -85,21 +84,16 @@ class Dataset:
             raise DataError(
                 f"{self.name}: classes has {name!r} twice; expected each name once. Rename one."
             )
+        target = as_labeled(self.train, f"{self.name}: the train sequences").target
         for part, sequences in self.parts.items():
-            if not sequences.is_labelled:
-                raise DataError(f"{self.name}: the {part} sequences have no labels. Add them.")
-            if sequences.target != self.target:
-                raise DataError(
-                    f"{self.name}: the {part} labels are of {sequences.target}s; expected labels "
-                    f"of {self.target}s, as in training."
-                )
+            as_labeled(sequences, f"{self.name}: the {part} sequences", target)
             if sequences.largest_label >= len(self.classes):
                 raise DataError(
                     f"{self.name}: a {part} label is {sequences.largest_label} but there are "
                     f"{len(self.classes)} classes; expected 0..{len(self.classes) - 1}. "
                     "Name every class."
                 )
-            empty = sequences.without_labels
+            empty = sequences.fully_ignored
             if len(empty):
                 raise DataError(
                     f"{self.name}: no step of the {part} sequence {int(empty[0])} has a "
@@ -124,7 +118,7 @@ class Dataset:
         return tuple(len(self.vocabularies.get(name, ())) for name in self.features)
 
     @property
-    def parts(self) -> dict[str, Sequences]:
+    def parts(self) -> dict[str, LabeledSequences]:
         """The parts that are there."""
         named = {"train": self.train, "validation": self.validation, "test": self.test}
         return {name: sequences for name, sequences in named.items() if sequences is not None}
@@ -138,10 +132,13 @@ def check_values(dataset: Dataset, *, missing: bool = False) -> None:
     for part, sequences in dataset.parts.items():
         name = "inputs" if part == "train" else f"{part}_inputs"
         check_finite(
-            sequences, f"{dataset.name}[{name}]", missing=missing, features=dataset.features
+            sequences.chunks(),
+            f"{dataset.name}[{name}]",
+            missing=missing,
+            features=dataset.features,
         )
         for feature, count in enumerate(dataset.categories):
-            for steps, _, _ in sequences.chunks() if count else ():
+            for steps, _ in sequences.chunks() if count else ():
                 numbers = steps[:, feature]
                 wrong = ~((numbers >= 0) & (numbers <= count) & (numbers == numbers.round()))
                 if bool(wrong.any()):
@@ -150,59 +147,6 @@ def check_values(dataset: Dataset, *, missing: bool = False) -> None:
                         f"{dataset.features[feature]!r}; expected the number of a token, 0 to "
                         f"{count}. Number them as in vocabularies."
                     )
-
-
-def content_digests(sequences: Sequences) -> list[bytes]:
-    """Return a digest of each sequence's values."""
-    return [
-        hashlib.blake2b(values.numpy().tobytes(), digest_size=16).digest()
-        for values in sequences.rows()
-    ]
-
-
-def copies_of(sequences: Sequences, others: Sequences) -> list[bool]:
-    """Return which of the sequences are among the others too, value for value."""
-    known = set(content_digests(others))
-    return [digest in known for digest in content_digests(sequences)]
-
-
-def mind_copies(dataset: Dataset) -> Dataset:
-    """Note how many held-out sequences are in the training part too, value for value, or drop them.
-
-    What is dropped are the copies in the training part.
-
-    Raises
-    ------
-    DataError
-        If nothing is left to train on.
-    """
-    train, notes = dataset.train, []
-    for part in ("validation", "test"):
-        held_out = dataset.parts.get(part)
-        shared = 0 if held_out is None else sum(copies_of(held_out, dataset.train))
-        if held_out is not None and shared:
-            notes.append(copies_note(part, shared, drop=dataset.drop_copies))
-            if dataset.drop_copies:
-                train = without_copies(dataset.name, train, held_out)
-    return replace(dataset, train=train, notes=(*dataset.notes, *notes)) if notes else dataset
-
-
-def copies_note(part: str, count: int, *, drop: bool) -> str:
-    """Say that sequences of a held-out part are in the training part too."""
-    return f"{count:,} of the {part} sequences are in the training part too, value for value: " + (
-        "dropped there" if drop else "the figures will be too good"
-    )
-
-
-def without_copies(name: str, training: Sequences, held_out: Sequences) -> Sequences:
-    """Return the training sequences that are not held out too; `name` is for messages."""
-    kept = [n for n, copied in enumerate(copies_of(training, held_out)) if not copied]
-    if not kept:
-        raise DataError(
-            f"{name}: all training sequences are held out too, value for value; expected others. "
-            "Leave --drop-copies out, or split otherwise."
-        )
-    return training.subset(torch.tensor(kept))
 
 
 def with_trained_vocabularies(dataset: Dataset) -> Dataset:
@@ -215,7 +159,7 @@ def with_trained_vocabularies(dataset: Dataset) -> Dataset:
     for name, tokens in dataset.vocabularies.items():
         feature = dataset.features.index(name)
         occurs = torch.zeros(len(tokens) + 1, dtype=torch.bool)
-        for steps, _, _ in dataset.train.chunks():
+        for steps, _ in dataset.train.chunks():
             occurs[steps[:, feature].long()] = True
         occurs[UNKNOWN] = False
         if not bool(occurs[1:].all()):

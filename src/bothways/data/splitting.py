@@ -5,12 +5,15 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from bothways.data.dataset import Dataset, without_copies
-from bothways.data.sequences import Sequences
+from bothways.data.dataset import Dataset
+from bothways.data.duplicates import without_duplicates
+from bothways.data.sequences import LabeledSequences
 from bothways.errors import DataError
 
 
-def hold_out(dataset: Dataset, fraction: float, seed: int) -> tuple[Sequences, Sequences | None]:
+def hold_out(
+    dataset: Dataset, fraction: float, seed: int
+) -> tuple[LabeledSequences, LabeledSequences | None]:
     """Return the part to train on and the validation split: the data's own, or held out now.
 
     Raises
@@ -29,7 +32,7 @@ def hold_out(dataset: Dataset, fraction: float, seed: int) -> tuple[Sequences, S
         )
     train, validation = sequences.subset(training), sequences.subset(held_out)
     if dataset.drop_copies:
-        train = without_copies(dataset.name, train, validation)
+        train = without_duplicates(dataset.name, train, validation)
     return train, validation
 
 
@@ -67,13 +70,13 @@ def _held_out_rows(dataset: Dataset, fraction: float, seed: int) -> tuple[Tensor
     sequences = dataset.train
     if dataset.in_time_order:
         return _latest(sequences, fraction)
-    if sequences.groups is None and sequences.labels is not None:
+    if sequences.groups is None and sequences.target == "sequence":
         return stratified_split(sequences.labels, fraction, seed)
     groups = torch.arange(len(sequences)) if sequences.groups is None else sequences.groups
     return group_split(sequences.class_counts(len(dataset.classes)), groups, fraction, seed)
 
 
-def _latest(sequences: Sequences, fraction: float) -> tuple[Tensor, Tensor]:
+def _latest(sequences: LabeledSequences, fraction: float) -> tuple[Tensor, Tensor]:
     """Split rows that are in time order; groups go by their first row, and stay whole."""
     count = min(len(sequences) - 1, max(1, round(fraction * len(sequences))))
     rows = torch.arange(len(sequences))

@@ -5,9 +5,11 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from bothways.data.dataset import Dataset, content_digests
+from bothways.data.batching import IGNORED
+from bothways.data.dataset import Dataset
+from bothways.data.duplicates import content_digests
 from bothways.data.record import Record, Source
-from bothways.data.sequences import IGNORED, Sequences
+from bothways.data.sequences import LabeledSequences, Sequences
 
 _HISTOGRAM_BINS = 8
 _SHOWN = 3  # names or rows that a warning lists
@@ -117,7 +119,7 @@ def length_histogram(lengths: torch.Tensor) -> list[tuple[int, int, int]]:
     return [(s, min(s + width - 1, high), n) for s, n in zip(starts, counts, strict=True)]
 
 
-def _part(sequences: Sequences, classes: tuple[str, ...]) -> PartSummary:
+def _part(sequences: LabeledSequences, classes: tuple[str, ...]) -> PartSummary:
     counts = sequences.label_counts(len(classes)).tolist()
     return PartSummary(
         count=len(sequences),
@@ -130,7 +132,7 @@ def _features(dataset: Dataset) -> list[FeatureSummary]:
     size = dataset.train.input_size
     low, high = torch.full((size,), torch.inf), torch.full((size,), -torch.inf)
     missing, total = torch.zeros(size, dtype=torch.float32), 0
-    for steps, _, _ in dataset.train.chunks():
+    for steps, _ in dataset.train.chunks():
         absent = steps.isnan()
         low = torch.minimum(low, steps.masked_fill(absent, torch.inf).amin(dim=0))
         high = torch.maximum(high, steps.masked_fill(absent, -torch.inf).amax(dim=0))
@@ -159,7 +161,7 @@ def _content_warnings(dataset: Dataset) -> list[str]:
 
 def _group_warnings(dataset: Dataset) -> list[str]:
     sequences = dataset.train
-    if sequences.groups is None or sequences.labels is None:
+    if sequences.groups is None or sequences.target == "step":
         return []
     pairs = torch.stack([sequences.groups, sequences.labels]).unique(dim=1)
     groups = sequences.groups.unique()
@@ -191,7 +193,7 @@ def _rising_warnings(dataset: Dataset, features: list[FeatureSummary]) -> list[s
     """Warn of features that rise from each time step to the next, as row numbers and times do."""
     rising = torch.ones(dataset.train.input_size, dtype=torch.bool)
     compared = 0
-    for steps, rows, _ in dataset.train.chunks():
+    for steps, rows in dataset.train.chunks():
         inside = rows[1:] == rows[:-1]
         rising &= (steps.diff(dim=0)[inside] > 0).all(dim=0)
         compared += int(inside.sum())
@@ -209,8 +211,7 @@ def _leak_warnings(dataset: Dataset, features: list[FeatureSummary]) -> list[str
     sequences = dataset.train
     shape = len(dataset.classes), sequences.input_size
     low, high = torch.full(shape, torch.inf), torch.full(shape, -torch.inf)
-    for steps, _, labels in sequences.chunks():
-        assert labels is not None  # Dataset has checked
+    for steps, labels in sequences.labeled_chunks():
         for label in labels[labels != IGNORED].unique().tolist():
             values = steps[labels == label]
             low[label] = torch.minimum(low[label], values.amin(dim=0))
