@@ -147,7 +147,7 @@ def test_an_event_log_from_table_to_predictions(tmp_path):
     ):
         model.token_numbers("amount", ["x"])
     strange = [np.c_[np.zeros(4), np.ones(4)].astype(np.float32)]
-    with pytest.warns(UnknownTokensWarning, match="4 of 4 values of 'event' are not among those"):
+    with pytest.warns(UnknownTokensWarning, match="4 of 4 values of 'event' do not occur in"):
         model.predict(strange)
 
 
