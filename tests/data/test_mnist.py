@@ -1,4 +1,4 @@
-"""The shipped digits are the published ones; splits of labelled data."""
+"""The included digits are the published ones; splits of labeled data."""
 
 import gzip
 import sys
@@ -139,7 +139,7 @@ def test_a_dataset_needs_no_test_part():
         (
             sequences([0, 1]),
             sequences([0, 1], input_size=4),
-            "the test sequences have 4 features a step; expected 3 as in training",
+            "the test sequences have 4 features per step; expected 3, as in the training part",
         ),
     ],
 )

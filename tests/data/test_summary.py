@@ -45,8 +45,8 @@ def test_zeros_and_duplicates():
     arrays[1] = np.zeros((6, 2))
     arrays[3] = arrays[2]
     found = warnings_of(dataset(arrays, [0, 1, 0, 1]))
-    assert "1 of the train sequences are all zeros" in found
-    assert "1 of the train sequences occur more than once" in found
+    assert "the train part has 1 sequence of zeros only" in found
+    assert "the train part has 1 duplicate sequence." in found
 
 
 def test_swapped_axes_constant_missing_and_leaking_features():
@@ -57,8 +57,8 @@ def test_swapped_axes_constant_missing_and_leaking_features():
         values[:, 2] = n % 2
         values[0, 3] = np.nan
     found = warnings_of(dataset(arrays, [0, 1, 0, 1], features=("x", "same", "leak", "gap")))
-    assert "leak gives the class away" in found
-    assert "same never changes" in found
+    assert "leak has a single value in each class" in found
+    assert "same is constant" in found
     assert "missing in gap (16.7%)" in found
 
 
@@ -101,8 +101,8 @@ def series(tmp_path, ending, repeated):
 def test_repeated_time_stamps_are_counted_while_reading(tmp_path, ending, place):
     path = series(tmp_path, ending, {2, 5})
     expected = [
-        f"2 of the sequences hold a time stamp more than once, first {place}: are two recordings "
-        "under one name?"
+        f"repeated time stamps in 2 sequences, first in {place}: check whether two recordings have "
+        "the same name."
     ]
     for options in (DataOptions(), DataOptions(test_fraction=0.3), DataOptions(window=2)):
         data = open_dataset(path, options)
@@ -118,4 +118,4 @@ def test_repeated_time_stamps_in_the_test_file_count_too(tmp_path):
     text = (tmp_path / "other.jsonl").read_text().replace('"sequence": "', '"sequence": "other-')
     (tmp_path / "other.jsonl").write_text(text)
     (warning,) = open_dataset(train, DataOptions(test=test)).warnings
-    assert warning.startswith("1 of the sequences")
+    assert warning.startswith("repeated time stamps in 1 sequence,")

@@ -178,7 +178,7 @@ def test_values_must_be_numbers_of_tokens():
     for wrong in (3, -1, 0.5):
         with pytest.raises(DataError, match=r"holds .* in 'event'; expected .* 0 to 2"):
             check_values(dataset([1, wrong]))
-    with pytest.raises(DataError, match="vocabularies has 'event', which is none of the features"):
+    with pytest.raises(DataError, match="vocabularies has 'event', which is not a feature"):
         dataset([1, 2], features=())
 
 

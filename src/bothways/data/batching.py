@@ -11,10 +11,10 @@ IGNORED = -1
 """The label of a step that is ignored in losses and metrics."""
 
 POOL_BATCHES = 32
-"""Batches sorted together."""
+"""Number of batches whose sequences are sorted by length together."""
 
 LENGTH_NOISE = 0.1
-"""How much longer a sequence may seem when it is sorted."""
+"""Largest relative error of the lengths by which sequences are sorted."""
 
 
 @dataclass(frozen=True)
@@ -65,12 +65,12 @@ def shuffled_batches(
     generator: torch.Generator,
     odds: Tensor | None = None,
 ) -> list[Tensor]:
-    """Return an epoch's batches: in random order, rows of like length together.
+    """Return the batches of one epoch in random order, each with sequences of similar length.
 
-    The order is drawn anew each epoch. Where lengths differ, each `POOL_BATCHES` batches' worth of
-    the shuffled sequences is sorted by length, give or take `LENGTH_NOISE`, and cut into batches,
-    which are shuffled again: so little of a batch is padding, and batch-mates change every epoch
-    even where all sequences fit in one pool.
+    The sequences are shuffled. If their lengths differ, the sequences of each `POOL_BATCHES`
+    batches are sorted by length with a random error, divided into batches, and the batches are
+    shuffled. Batches then have little padding, and the random error (`LENGTH_NOISE`) makes them
+    differ between epochs even if all sequences are sorted together.
 
     Parameters
     ----------
@@ -79,11 +79,13 @@ def shuffled_batches(
     generator : torch.Generator
         Source of the order, on the CPU.
     odds : float Tensor (count,), optional
-        Draw as many sequences with replacement, in proportion to these; each once where not given.
+        Draw `count` sequences with replacement, with these relative probabilities; default: each
+        sequence once.
 
     Returns
     -------
-    list of int64 Tensor (batch_size,); one of them may be smaller
+    list of int64 Tensor (batch_size,)
+        One of them may be smaller.
     """
     if odds is None:
         order = torch.randperm(len(lengths), generator=generator)
@@ -100,10 +102,10 @@ def shuffled_batches(
 
 
 def batches_by_length(lengths: Tensor, batch_size: int, batch_steps: int) -> Iterator[Tensor]:
-    """Yield the indices of all sequences in batches, the shortest first: for evaluation.
+    """Yield the indices of all sequences in batches for evaluation, the shortest first.
 
-    A batch has at most `batch_size` rows and, unless one row has more, `batch_steps` steps with its
-    padding.
+    A batch has at most `batch_size` rows. It has at most `batch_steps` steps, including padding,
+    unless a single row has more.
     """
     order = lengths.argsort(stable=True)
     first = 0
@@ -116,12 +118,12 @@ def batches_by_length(lengths: Tensor, batch_size: int, batch_steps: int) -> Ite
 
 
 def balanced_weights(counts: Tensor) -> Tensor:
-    """Return a weight for each class, so that all weigh the same and the mean over labels is 1.
+    """Return class weights that balance the classes; their mean over all labels is 1.
 
     Parameters
     ----------
     counts : int64 Tensor (num_classes,)
-        How often each class occurs; one that does not has weight 0.
+        The number of labels of each class. A class without labels gets the weight 0.
 
     Examples
     --------
@@ -132,7 +134,7 @@ def balanced_weights(counts: Tensor) -> Tensor:
 
 
 def normalized_weights(counts: Tensor, weights: Tensor) -> Tensor:
-    """Return the classes' weights, scaled so that their mean over labels is 1."""
+    """Return class weights, scaled so that their mean over all labels is 1."""
     return weights * int(counts.sum()) / (counts * weights).sum()
 
 

@@ -129,7 +129,7 @@ def test_bytes_are_scaled(path):
         ({"lengths": np.ones(4)}, r"lengths\S* has dtype .*float64; expected integers"),
         ({**TEST, "test_lengths": np.array([5, 9])}, r"test_lengths\S* is 9 but .* 5 steps"),
         ({"classes": np.array(["a", "b"])}, "a train label is 2 but there are 2 classes"),
-        ({**TEST, "test_inputs": INPUTS[:2, :, :2]}, "have 2 features a step; expected 3"),
+        ({**TEST, "test_inputs": INPUTS[:2, :, :2]}, "have 2 features per step; expected 3"),
         (
             {"labels": NAMES, "classes": np.array(["wave", "tap"])},
             r"\[labels\] holds 'circle', which is not in classes wave, tap",
