@@ -91,6 +91,9 @@ class Sequences(RaggedSteps):
     def from_padded(
         inputs: Any, lengths: Any = None, *, labels: ClassNumbers
     ) -> "LabeledSequences": ...
+    @overload
+    @staticmethod
+    def from_padded(inputs: Any, lengths: Any, labels: ClassNumbers) -> "LabeledSequences": ...
     @staticmethod
     def from_padded(
         inputs: Any, lengths: Any = None, labels: ClassNumbers | None = None
