@@ -62,7 +62,6 @@ class Digits(TorchDataset[tuple[Tensor, Tensor]]):
 
     def __init__(self) -> None:
         train = open_dataset("mnist").train
-        assert train.labels is not None
         self.pixels = (train.steps * 255).round().to(torch.uint8).view(-1, 28, 28)
         self.labels = train.labels
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from bothways.data.dataset import copies_of
+from bothways.data.duplicates import is_duplicate
 from bothways.data.open import open_dataset
 from bothways.data.options import DataOptions
 from bothways.data.splitting import group_split, hold_out
@@ -217,11 +217,11 @@ def test_copies_in_the_validation_split_are_dropped_from_training(tmp_path):
     again = [record | {"sequence": f"again{n}"} for n, record in enumerate(records)]
     path = write(tmp_path / "x.jsonl", records + again)
     whole = hold_out(open_dataset(path), 0.3, seed=0)
-    assert sum(copies_of(whole[1], whole[0])) > 0
+    assert sum(is_duplicate(whole[1], whole[0])) > 0
     clean = hold_out(open_dataset(path, DataOptions(drop_copies=True)), 0.3, seed=0)
-    assert sum(copies_of(clean[1], clean[0])) == 0
+    assert sum(is_duplicate(clean[1], clean[0])) == 0
     assert len(clean[0]) < len(whole[0])
     others = [record | {"sequence": f"other{n}"} for n, record in enumerate(records)]
     both = write(tmp_path / "y.jsonl", others)
-    with pytest.raises(DataError, match="all training sequences are held out too"):
+    with pytest.raises(DataError, match="all training sequences are also in a held-out part"):
         open_dataset(path, DataOptions(test=both, drop_copies=True))

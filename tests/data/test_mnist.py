@@ -1,4 +1,4 @@
-"""The shipped digits are the published ones; splits of labelled data."""
+"""The included digits are the published ones; splits of labeled data."""
 
 import gzip
 import sys
@@ -11,7 +11,7 @@ from bothways.data.builtin.mnist import mnist
 from bothways.data.dataset import Dataset
 from bothways.data.sequences import Sequences
 from bothways.data.splitting import stratified_split
-from bothways.data.value_range import value_range
+from bothways.data.validation import value_range
 from bothways.errors import DataError
 
 TRAIN_COUNTS = [5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949]
@@ -38,7 +38,7 @@ def test_each_digit_is_28_rows_of_28_pixels(digits, part, count):
     sequences = getattr(digits, part)
     assert (len(sequences), sequences.input_size) == (count, 28)
     assert set(sequences.lengths.tolist()) == {28}
-    assert value_range(sequences) == (0, 1)
+    assert value_range(sequences.chunks()) == (0, 1)
 
 
 def test_pixels_have_the_known_mean_and_deviation(digits):
@@ -139,7 +139,7 @@ def test_a_dataset_needs_no_test_part():
         (
             sequences([0, 1]),
             sequences([0, 1], input_size=4),
-            "the test sequences have 4 features a step; expected 3 as in training",
+            "the test sequences have 4 features per step; expected 3, as in the training part",
         ),
     ],
 )

@@ -1,8 +1,10 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
-from bothways.data.sequences import Sequences
+from bothways.data.sequences import LabeledSequences, Sequences, as_labeled
 from bothways.errors import DataError, ShapeError
 
 
@@ -94,19 +96,24 @@ def test_bad_padded_input_is_named(inputs, lengths, error, message):
         Sequences.from_padded(inputs, lengths)
 
 
+STEP_LABELS = [[0, 1, 2], [1], [2, 2, 0, -1], [-1, -1]]
+
+
 @pytest.mark.parametrize("chunk_values", [1, 8, 1000])
 @pytest.mark.parametrize("indices", [[0, 1, 2, 3], [3, 0], [2, 1, 3]])
 def test_chunks_hold_each_step_once_with_its_row_and_label(
     ragged, monkeypatch, chunk_values, indices
 ):
-    monkeypatch.setattr("bothways.data.sequences.CHUNK_VALUES", chunk_values)
-    for labelled in (ragged, ragged.with_step_labels([[0, 1, 2], [1], [2, 2, 0, -1], [0, -1]])):
-        subset = labelled.subset(torch.tensor(indices))
+    monkeypatch.setattr("bothways.data.ragged.CHUNK_VALUES", chunk_values)
+    for labeled in (ragged, ragged.with_step_labels(STEP_LABELS)):
+        subset = labeled.subset(torch.tensor(indices))
         chunks = list(subset.chunks())
         rows = torch.cat([chunk.rows for chunk in chunks])
+        steps, labels_of_steps = map(torch.cat, zip(*subset.labeled_chunks(), strict=True))
+        assert torch.equal(steps, torch.cat([chunk.steps for chunk in chunks]))
         for row, own in enumerate(subset.rows()):
             assert torch.equal(torch.cat([c.steps[c.rows == row] for c in chunks]), own)
-            labels = torch.cat([c.labels[c.rows == row] for c in chunks])
+            labels = labels_of_steps[rows == row]
             batch = subset.batch([row])
             expected = batch.labels if subset.target == "sequence" else batch.labels[0]
             assert torch.equal(labels, expected.expand(len(own)))
@@ -114,3 +121,53 @@ def test_chunks_hold_each_step_once_with_its_row_and_label(
         for chunk in chunks:
             first = int(subset.lengths[chunk.rows[0]]) * subset.input_size
             assert chunk.steps.numel() <= chunk_values + first
+
+
+def test_labels_are_in_the_type(ragged):
+    plain = Sequences(ragged.steps, ragged.starts, ragged.lengths)
+    assert isinstance(ragged, LabeledSequences)
+    assert not isinstance(plain, LabeledSequences)
+    assert not hasattr(plain.batch([0]), "labels")
+    assert as_labeled(ragged, "x") is ragged
+    steps = plain.with_step_labels(STEP_LABELS)
+    with pytest.raises(DataError, match="x have no labels; expected labels of sequences or steps"):
+        as_labeled(plain, "x")
+    with pytest.raises(DataError, match="x have labels of steps; expected labels of sequences"):
+        as_labeled(steps, "x", "sequence")
+    with pytest.raises(DataError, match="x have labels of sequences; expected labels of steps"):
+        as_labeled(ragged, "x", "step")
+
+
+def test_weights_and_groups_go_with_their_sequences(ragged):
+    weighted = ragged.with_labels([2, 1, 0, 2], weights=torch.tensor([1.0, 2.0, 3.0, 4.0]))
+    weighted = replace(weighted, groups=torch.tensor([5, 6, 7, 8]))
+    subset = weighted.subset(torch.tensor([3, 1]))
+    assert subset.groups.tolist() == [8, 6]
+    batch = subset.batch([1, 0])
+    assert (batch.labels.tolist(), batch.weights.tolist()) == ([1, 2], [2.0, 4.0])
+
+
+def test_counts_of_classes(ragged):
+    steps = ragged.with_step_labels(STEP_LABELS)
+    assert ragged.class_counts(4).tolist() == [
+        [1, 0, 0, 0],
+        [0, 1, 0, 0],
+        [0, 0, 1, 0],
+        [1, 0, 0, 0],
+    ]
+    assert ragged.label_counts(4).tolist() == [2, 1, 1, 0]
+    assert steps.class_counts(3).tolist() == [[1, 1, 1], [0, 1, 0], [1, 0, 2], [0, 0, 0]]
+    assert steps.label_counts(3).tolist() == [2, 2, 3]
+    assert steps.subset(torch.tensor([3, 0])).flat_labels().tolist() == [-1, -1, 0, 1, 2]
+    assert (steps.largest_label, steps.fully_ignored.tolist()) == (2, [3])
+    assert steps.subset(torch.tensor([3, 0])).fully_ignored.tolist() == [0]
+    assert ragged.fully_ignored.tolist() == []
+
+
+def test_fingerprints_are_those_of_earlier_versions(ragged):
+    """Models remember them, to know their training data again."""
+    plain = Sequences(ragged.steps, ragged.starts, ragged.lengths)
+    grouped = replace(ragged, groups=torch.tensor([1, 1, 0, 0]))
+    steps = grouped.with_step_labels(STEP_LABELS)
+    found = [sequences.fingerprint()[:16] for sequences in (plain, ragged, grouped, steps)]
+    assert found == ["6cd906327d47ab92", "ad04f136e7fe54c9", "dd99c7c34e429d97", "ff364040a9008b78"]

@@ -6,7 +6,6 @@ import pytest
 import torch
 
 from bothways import Dataset, Sequences
-from bothways.data.dataset import mind_copies
 from bothways.data.open import open_dataset
 from bothways.data.options import DataOptions
 from bothways.data.summary import inspect_dataset, length_histogram
@@ -41,25 +40,13 @@ def test_histogram_covers_every_length():
     assert (histogram[0][0], histogram[-1][1]) == (int(lengths.min()), int(lengths.max()))
 
 
-def test_zeros_and_copies():
+def test_zeros_and_duplicates():
     arrays = noise(4)
     arrays[1] = np.zeros((6, 2))
     arrays[3] = arrays[2]
     found = warnings_of(dataset(arrays, [0, 1, 0, 1]))
-    assert "1 of the train sequences are all zeros" in found
-    assert "1 of the train sequences occur more than once" in found
-
-
-def test_copies_of_held_out_sequences_are_counted_or_dropped():
-    arrays = noise(4)
-    test = Sequences.from_arrays([arrays[0], *noise(1)], [0, 1])
-    data = dataset(arrays, [0, 1, 0, 1], test)
-    counted = mind_copies(data)
-    assert counted.notes[0].startswith("1 of the test sequences are in the training part too")
-    assert len(counted.train) == 4
-    dropped = mind_copies(replace(data, drop_copies=True))
-    assert len(dropped.train) == 3
-    assert mind_copies(dropped).notes == dropped.notes
+    assert "the train part has 1 sequence of zeros only" in found
+    assert "the train part has 1 duplicate sequence." in found
 
 
 def test_swapped_axes_constant_missing_and_leaking_features():
@@ -70,8 +57,8 @@ def test_swapped_axes_constant_missing_and_leaking_features():
         values[:, 2] = n % 2
         values[0, 3] = np.nan
     found = warnings_of(dataset(arrays, [0, 1, 0, 1], features=("x", "same", "leak", "gap")))
-    assert "leak gives the class away" in found
-    assert "same never changes" in found
+    assert "leak has a single value in each class" in found
+    assert "same is constant" in found
     assert "missing in gap (16.7%)" in found
 
 
@@ -114,8 +101,8 @@ def series(tmp_path, ending, repeated):
 def test_repeated_time_stamps_are_counted_while_reading(tmp_path, ending, place):
     path = series(tmp_path, ending, {2, 5})
     expected = [
-        f"2 of the sequences hold a time stamp more than once, first {place}: are two recordings "
-        "under one name?"
+        f"repeated time stamps in 2 sequences, first in {place}: check whether two recordings have "
+        "the same name."
     ]
     for options in (DataOptions(), DataOptions(test_fraction=0.3), DataOptions(window=2)):
         data = open_dataset(path, options)
@@ -131,4 +118,4 @@ def test_repeated_time_stamps_in_the_test_file_count_too(tmp_path):
     text = (tmp_path / "other.jsonl").read_text().replace('"sequence": "', '"sequence": "other-')
     (tmp_path / "other.jsonl").write_text(text)
     (warning,) = open_dataset(train, DataOptions(test=test)).warnings
-    assert warning.startswith("1 of the sequences")
+    assert warning.startswith("repeated time stamps in 1 sequence,")

@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from bothways import Sequences
-from bothways.data.validation import PrecisionWarning
-from bothways.errors import ShapeError
+from bothways.data.validation import PrecisionWarning, check_finite, value_range
+from bothways.errors import DataError, ShapeError
 
 SIGNAL = np.random.default_rng(0).standard_normal((4, 50, 2))
 
@@ -45,3 +45,38 @@ def test_missing_and_infinite_values_are_no_reason_to_warn():
 def test_offsets_rise_to_the_number_of_steps():
     with pytest.raises(ShapeError, match=r"whole numbers .* that rise from 0 to 200"):
         Sequences.from_flat(SIGNAL.reshape(200, 2), [0, 50, 50, 200])
+
+
+def test_value_range_is_of_the_subset_only():
+    arrays = [np.full((length, 2), length, np.float32) for length in (3, 1, 4, 2)]
+    ragged = Sequences.from_arrays(arrays)
+    assert value_range(ragged.chunks()) == (1.0, 4.0)
+    assert value_range(ragged.subset(torch.tensor([0, 3])).chunks()) == (2.0, 3.0)
+
+
+def test_value_range_is_of_some_features_and_without_missing_values():
+    values = [np.array([[1.0, 9.0], [np.nan, 8.0]], np.float32)]
+    chunks = Sequences.from_arrays(values).chunks
+    assert value_range(chunks(), missing=True) == (1.0, 9.0)
+    assert value_range(chunks(), missing=True, features=[0]) == (1.0, 1.0)
+    assert value_range(chunks(), features=[1]) == (8.0, 9.0)
+    assert value_range(chunks(), features=[]) == (float("inf"), -float("inf"))
+
+
+@pytest.mark.parametrize("chunk_values", [1, 100])
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+def test_a_value_that_is_not_finite_is_named(value, chunk_values, monkeypatch):
+    monkeypatch.setattr("bothways.data.ragged.CHUNK_VALUES", chunk_values)
+    sequences = Sequences.from_arrays([np.zeros((2, 2)), np.array([[0.0, 0.0], [0.0, value]])])
+    message = rf"sequences\[1\] holds {value} at step 1, feature 1"
+    for missing in {False, value == value}:
+        with pytest.raises(DataError, match=message):
+            value_range(sequences.chunks(), missing=missing)
+    with pytest.raises(DataError, match=r"x\[6\] holds .* at step 1, b; expected finite"):
+        check_finite(sequences.chunks(), "x", first=5, features=["a", "b"])
+
+
+def test_the_warning_points_to_the_caller():
+    with pytest.warns(PrecisionWarning) as caught:
+        Sequences.from_padded(1.7e9 + SIGNAL)
+    assert caught[0].filename == __file__

@@ -143,11 +143,11 @@ def test_an_event_log_from_table_to_predictions(tmp_path):
         arrays.append(np.stack([numbers, amounts], axis=1).astype(np.float32))
     assert model.predict(arrays).tolist() == labels
     with pytest.raises(
-        DataError, match="feature 'amount' has no vocabulary; expected one of event"
+        DataError, match="feature 'amount' is not categorical; expected one of event"
     ):
         model.token_numbers("amount", ["x"])
     strange = [np.c_[np.zeros(4), np.ones(4)].astype(np.float32)]
-    with pytest.warns(UnknownTokensWarning, match="4 of 4 values of 'event' are not among those"):
+    with pytest.warns(UnknownTokensWarning, match="4 of 4 values of 'event' do not occur in"):
         model.predict(strange)
 
 
@@ -178,7 +178,7 @@ def test_values_must_be_numbers_of_tokens():
     for wrong in (3, -1, 0.5):
         with pytest.raises(DataError, match=r"holds .* in 'event'; expected .* 0 to 2"):
             check_values(dataset([1, wrong]))
-    with pytest.raises(DataError, match="vocabularies has 'event', which is none of the features"):
+    with pytest.raises(DataError, match="vocabularies has 'event', which is not a feature"):
         dataset([1, 2], features=())
 
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from bothways import ModelConfig, SequenceClassifier, Sequences
-from bothways.data.sequences import IGNORED
+from bothways.data.batching import IGNORED
 from bothways.evaluation import evaluate as evaluation
 from bothways.evaluation.evaluate import BATCH_SIZE, compute_logits, evaluate
 from bothways.evaluation.segments import SegmentTally

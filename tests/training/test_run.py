@@ -15,7 +15,7 @@ from bothways.data.open import open_dataset
 from bothways.data.options import DataOptions
 from bothways.data.sequences import Sequences
 from bothways.data.splitting import hold_out
-from bothways.data.value_range import value_range
+from bothways.data.validation import value_range
 from bothways.errors import CheckpointError, ConfigError, DataError, TrainingInterrupted
 from bothways.models.manifest import read_manifest
 from bothways.models.trained import load
@@ -158,7 +158,7 @@ def test_a_finished_run_is_a_model_with_a_card(tmp_path, data):
     model = finished.load()
     assert model.evaluate(data.test) == finished.metrics.test
     assert model.manifest.provenance.data.train_sha256 == data.train.fingerprint()
-    assert model.manifest.preprocessing.training_range == value_range(data.train)
+    assert model.manifest.preprocessing.training_range == value_range(data.train.chunks())
     assert (tmp_path / "run" / "README.md").read_text().startswith("# bidirectional LSTM 1x4")
 
 
@@ -248,7 +248,7 @@ def test_nan_is_refused_in_every_part_of_the_data(tmp_path, data, part):
     sequences = getattr(data, part)
     steps = sequences.steps.clone()
     steps[int(sequences.starts[7]) + 1] = float("nan")
-    damaged = Sequences(steps, sequences.starts, sequences.lengths, sequences.labels)
+    damaged = replace(sequences, steps=steps)
     prefix = "test_" if part == "test" else ""
     message = rf"\[{prefix}inputs\]\[7\] holds (nan|inf|-inf) at step 1"
     with pytest.raises(DataError, match=message):

@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from bothways import DataOptions, Dataset, RecurrentLabeler, Sequences, open_dataset, train
+from bothways.data.batching import IGNORED
 from bothways.data.readers.labelled import read_npz
-from bothways.data.sequences import IGNORED
 from bothways.data.splitting import hold_out
 from bothways.data.summary import inspect_dataset
 from bothways.errors import ConfigError, DataError, ShapeError, TrainingInterrupted

@@ -1,15 +1,62 @@
-"""The order of training: epochs cut into batches of like length, and what classes weigh."""
+"""Batches: their content, their order in training and evaluation, and the weights of classes."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Self
 
 import torch
 from torch import Tensor
 
+IGNORED = -1
+"""The label of a step that is ignored in losses and metrics."""
+
 POOL_BATCHES = 32
-"""Batches sorted together."""
+"""Number of batches whose sequences are sorted by length together."""
 
 LENGTH_NOISE = 0.1
-"""How much longer a sequence may seem when it is sorted."""
+"""Largest relative error of the lengths by which sequences are sorted."""
+
+
+@dataclass(frozen=True)
+class SequenceBatch:
+    """A padded batch.
+
+    Parameters
+    ----------
+    inputs : Tensor (batch, time, input_size)
+        Zero at and past the length of a row.
+    lengths : int64 Tensor (batch,), on the CPU
+    """
+
+    inputs: Tensor
+    lengths: Tensor
+
+    def to(self, device: torch.device) -> Self:
+        """Return the batch with all tensors but the lengths, which stay on the CPU, on `device`."""
+        moved = {
+            name: tensor.to(device, non_blocking=True)
+            for name, tensor in vars(self).items()
+            if name != "lengths" and tensor is not None
+        }
+        return replace(self, **moved)
+
+
+@dataclass(frozen=True)
+class LabeledBatch(SequenceBatch):
+    """A padded batch with labels.
+
+    Parameters
+    ----------
+    inputs, lengths : Tensor
+        See `SequenceBatch`.
+    labels : int64 Tensor (batch,) or, with a label per step, (batch, time)
+        `IGNORED` in padding and at ignored steps.
+    weights : float32 Tensor (batch,), optional
+        Weights of the rows in the loss; default: all equal.
+    """
+
+    labels: Tensor
+    weights: Tensor | None = None
 
 
 def shuffled_batches(
@@ -18,12 +65,12 @@ def shuffled_batches(
     generator: torch.Generator,
     odds: Tensor | None = None,
 ) -> list[Tensor]:
-    """Return an epoch's batches: in random order, rows of like length together.
+    """Return the batches of one epoch in random order, each with sequences of similar length.
 
-    The order is drawn anew each epoch. Where lengths differ, each `POOL_BATCHES` batches' worth of
-    the shuffled sequences is sorted by length, give or take `LENGTH_NOISE`, and cut into batches,
-    which are shuffled again: so little of a batch is padding, and batch-mates change every epoch
-    even where all sequences fit in one pool.
+    The sequences are shuffled. If their lengths differ, the sequences of each `POOL_BATCHES`
+    batches are sorted by length with a random error, divided into batches, and the batches are
+    shuffled. Batches then have little padding, and the random error (`LENGTH_NOISE`) makes them
+    differ between epochs even if all sequences are sorted together.
 
     Parameters
     ----------
@@ -32,11 +79,13 @@ def shuffled_batches(
     generator : torch.Generator
         Source of the order, on the CPU.
     odds : float Tensor (count,), optional
-        Draw as many sequences with replacement, in proportion to these; each once where not given.
+        Draw `count` sequences with replacement, with these relative probabilities; default: each
+        sequence once.
 
     Returns
     -------
-    list of int64 Tensor (batch_size,); one of them may be smaller
+    list of int64 Tensor (batch_size,)
+        One of them may be smaller.
     """
     if odds is None:
         order = torch.randperm(len(lengths), generator=generator)
@@ -53,10 +102,10 @@ def shuffled_batches(
 
 
 def batches_by_length(lengths: Tensor, batch_size: int, batch_steps: int) -> Iterator[Tensor]:
-    """Yield the indices of all sequences in batches, the shortest first: for evaluation.
+    """Yield the indices of all sequences in batches for evaluation, the shortest first.
 
-    A batch has at most `batch_size` rows and, unless one row has more, `batch_steps` steps with its
-    padding.
+    A batch has at most `batch_size` rows. It has at most `batch_steps` steps, including padding,
+    unless a single row has more.
     """
     order = lengths.argsort(stable=True)
     first = 0
@@ -69,23 +118,23 @@ def batches_by_length(lengths: Tensor, batch_size: int, batch_steps: int) -> Ite
 
 
 def balanced_weights(counts: Tensor) -> Tensor:
-    """Return a weight for each class, so that all weigh the same and the mean over labels is 1.
+    """Return class weights that balance the classes; their mean over all labels is 1.
 
     Parameters
     ----------
     counts : int64 Tensor (num_classes,)
-        How often each class occurs; one that does not has weight 0.
+        The number of labels of each class. A class without labels gets the weight 0.
 
     Examples
     --------
     >>> balanced_weights(torch.tensor([3, 0, 1])).tolist()
     [0.6666666865348816, 0.0, 2.0]
     """
-    return normalised_weights(counts, (1 / counts.to(torch.float32)).masked_fill(counts == 0, 0.0))
+    return normalized_weights(counts, (1 / counts.to(torch.float32)).masked_fill(counts == 0, 0.0))
 
 
-def normalised_weights(counts: Tensor, weights: Tensor) -> Tensor:
-    """Return the classes' weights, scaled so that their mean over labels is 1."""
+def normalized_weights(counts: Tensor, weights: Tensor) -> Tensor:
+    """Return class weights, scaled so that their mean over all labels is 1."""
     return weights * int(counts.sum()) / (counts * weights).sum()
 
 

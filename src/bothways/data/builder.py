@@ -8,14 +8,15 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from bothways.data.batching import IGNORED
 from bothways.data.dataset import Dataset, with_trained_vocabularies
-from bothways.data.mapped_steps import StepWriter
 from bothways.data.offsets import find_offsets, subtract_offsets, unresolved_features
 from bothways.data.options import DataOptions
 from bothways.data.record import PARTS, Array, Part, Record, Source
-from bothways.data.sequences import IGNORED, Sequences
+from bothways.data.sequences import LabeledSequences
 from bothways.data.splitting import with_test_part
 from bothways.errors import DataError
+from bothways.storage.mapped_steps import StepWriter
 
 _SAMPLE_VALUES = 1 << 18  # read before it is decided what to subtract from features
 
@@ -72,19 +73,19 @@ class _Collected:
     def _is_ignored(self, label: str) -> bool:
         return self._options.target == "step" and label in ("", self._options.ignore)
 
-    def sequences(self, classes: Sequence[str], groups: dict[str, int] | None) -> Sequences:
+    def sequences(self, classes: Sequence[str], groups: dict[str, int] | None) -> LabeledSequences:
         """Return them with numbered labels and groups."""
         number = {name: n for n, name in enumerate(classes)}
         numbers = np.array([number.get(label, IGNORED) for label in self._codes], np.int32)
         labels = torch.from_numpy(numbers[np.concatenate(self._labels)])
         steps, in_file = self.values.finish()
         lengths = torch.tensor(self.values.lengths)
-        return Sequences(
+        return LabeledSequences(
             steps,
             starts=lengths.cumsum(0) - lengths,
             lengths=lengths,
-            labels=labels.long() if self._options.target == "sequence" else None,
-            step_labels=labels if self._options.target == "step" else None,
+            labels=labels.long() if self._options.target == "sequence" else labels,
+            target=self._options.target,
             groups=None if groups is None else torch.tensor([groups[g] for g in self.groups]),
             in_file=in_file,
         )
@@ -208,7 +209,7 @@ def _check_other(
 
 def _numbered(
     path: Path, parts: Mapping[Part, _Collected], names: tuple[str, ...]
-) -> dict[Part, Sequences]:
+) -> dict[Part, LabeledSequences]:
     """Return the parts that hold something, with class numbers, and groups if any repeats."""
     unknown = [n for part in parts.values() for n in part.classes if n not in names]
     if unknown:

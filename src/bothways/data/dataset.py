@@ -1,6 +1,5 @@
-"""A labelled data set: training and test sequences, and the names of the classes."""
+"""Labeled datasets: training, validation and test sequences, and the names of the classes."""
 
-import hashlib
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -9,56 +8,56 @@ from typing import Any
 import torch
 
 from bothways.config import Target
-from bothways.data.sequences import Sequences
-from bothways.data.value_range import check_finite
+from bothways.data.sequences import LabeledSequences, as_labeled
+from bothways.data.validation import check_finite
 from bothways.data.vocabulary import UNKNOWN
 from bothways.errors import DataError
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """Labelled sequences to train on and, where there are any, to test on.
+    """Labeled sequences for training and, optionally, for validation and test.
 
     Parameters
     ----------
     name : str
-        "mnist", or the file's name.
-    train : Sequences, labelled
-    test : Sequences, labelled, optional
+        For messages and records: "mnist", or the name of the file.
+    train : LabeledSequences
+    test : LabeledSequences, optional
     classes : tuple of str
-        The name of each label.
-    validation : Sequences, labelled, optional
-        To choose by; where there is none, `hold_out` takes some of the training part.
+        The name of each class number.
+    validation : LabeledSequences, optional
+        Used to select the model; default: `hold_out` takes a fraction of the training part.
     features : tuple of str
-        The name of each feature, where they have names.
+        The names of the features, or () if they have none.
     vocabularies : dict
-        The tokens of each categorical feature, by its name, in the order of their numbers from 1;
-        0 stands for any other.
+        For each categorical feature, its categories in the order of their numbers, which start
+        at 1. Number 0 is any other category.
     offsets : tuple of float
-        What was subtracted from each feature, in float64, before it was rounded to float32; empty
-        if nothing was. See `bothways.data.offsets`.
+        What was subtracted from each feature in float64 before it was rounded to float32, or ()
+        for nothing. See `bothways.data.offsets`.
     drop_copies : bool
-        Whether training sequences that are held out too are to be dropped.
+        Whether training sequences that are also in a held-out part are dropped.
     in_time_order : bool
-        Whether the training part is sorted by time, and its latest sequences are to be held out.
+        Whether the training part is sorted by time; its latest sequences are then held out.
     notes : tuple of str
-        What was guessed about the file, for the user to check.
+        Guesses about the file, for the user to check.
     warnings : tuple of str
-        What reading found that may spoil a model, for `inspect_dataset` to say.
+        Problems found while reading, reported by `inspect_dataset`.
 
     Raises
     ------
     DataError
-        If there are fewer than two classes, or two of one name, labels are missing, one
-        has no class, no step of a sequence has a label, a vocabulary is of no feature, or parts
-        differ in `input_size` or in what has a label.
+        If there are fewer than two classes, two classes have one name, labels are missing, a
+        label has no class, all steps of a sequence are ignored, a vocabulary belongs to no feature,
+        or parts differ in `input_size` or `target`.
     """
 
     name: str
-    train: Sequences
-    test: Sequences | None
+    train: LabeledSequences
+    test: LabeledSequences | None
     classes: tuple[str, ...]
-    validation: Sequences | None = None
+    validation: LabeledSequences | None = None
     features: tuple[str, ...] = ()
     vocabularies: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     offsets: tuple[float, ...] = ()
@@ -71,138 +70,93 @@ class Dataset:
         if len(self.classes) < 2:
             raise DataError(
                 f"{self.name} has {len(self.classes)} class{'es' * (len(self.classes) != 1)}, "
-                f"{', '.join(self.classes) or 'none'}; expected at least 2. Label other sequences "
-                "too."
+                f"{', '.join(self.classes) or 'none'}; expected at least 2. Add sequences "
+                "of other classes."
             )
         for name in self.vocabularies:
             if name not in self.features:
                 raise DataError(
-                    f"{self.name}: vocabularies has {name!r}, which is none of the features "
-                    f"{', '.join(self.features) or '(no names)'}. Name the features."
+                    f"{self.name}: vocabularies has {name!r}, which is not a feature; expected "
+                    f"some of {', '.join(self.features) or '(no names)'}. Name the features."
                 )
         name, times = Counter(self.classes).most_common(1)[0]
         if times > 1:
             raise DataError(
                 f"{self.name}: classes has {name!r} twice; expected each name once. Rename one."
             )
+        target = as_labeled(self.train, f"{self.name}: the train sequences").target
         for part, sequences in self.parts.items():
-            if not sequences.is_labelled:
-                raise DataError(f"{self.name}: the {part} sequences have no labels. Add them.")
-            if sequences.target != self.target:
-                raise DataError(
-                    f"{self.name}: the {part} labels are of {sequences.target}s; expected labels "
-                    f"of {self.target}s, as in training."
-                )
+            as_labeled(sequences, f"{self.name}: the {part} sequences", target)
             if sequences.largest_label >= len(self.classes):
                 raise DataError(
                     f"{self.name}: a {part} label is {sequences.largest_label} but there are "
                     f"{len(self.classes)} classes; expected 0..{len(self.classes) - 1}. "
-                    "Name every class."
+                    "Add the missing names."
                 )
-            empty = sequences.without_labels
+            empty = sequences.fully_ignored
             if len(empty):
                 raise DataError(
-                    f"{self.name}: no step of the {part} sequence {int(empty[0])} has a "
-                    "label; expected one at least. Leave the sequence out."
+                    f"{self.name}: all steps of {part} sequence {int(empty[0])} are ignored; "
+                    "expected at least one label. Remove the sequence."
                 )
             if sequences.input_size != self.train.input_size:
                 raise DataError(
-                    f"{self.name}: the {part} sequences have {sequences.input_size} features a "
-                    f"step; expected {self.train.input_size} as in training."
+                    f"{self.name}: the {part} sequences have {sequences.input_size} features per "
+                    f"step; expected {self.train.input_size}, as in the training part. Check the "
+                    "columns, or the order of the axes."
                 )
 
     @property
     def target(self) -> Target:
-        """What has a label: a sequence, or a step."""
+        """What has a label: each sequence or each step."""
         return self.train.target
 
     @property
     def categories(self) -> tuple[int, ...]:
-        """For each feature, how many tokens it may be, 0 where it is an amount; () if all are."""
+        """The number of categories of each feature, 0 if it is numeric; () if all are numeric."""
         if not self.vocabularies:
             return ()
         return tuple(len(self.vocabularies.get(name, ())) for name in self.features)
 
     @property
-    def parts(self) -> dict[str, Sequences]:
-        """The parts that are there."""
+    def parts(self) -> dict[str, LabeledSequences]:
+        """The parts of the dataset that exist, by name."""
         named = {"train": self.train, "validation": self.validation, "test": self.test}
         return {name: sequences for name, sequences in named.items() if sequences is not None}
 
 
 def check_values(dataset: Dataset, *, missing: bool = False) -> None:
-    """Raise DataError if a sequence holds what no net takes.
+    """Raise an error for values that a model cannot process.
 
-    That is infinity, NaN unless `missing` is allowed for, or a number that stands for no token.
+    Parameters
+    ----------
+    dataset : Dataset
+    missing : bool
+        Whether NaN is allowed.
+
+    Raises
+    ------
+    DataError
+        If a value is infinite, NaN without `missing`, or not the number of a category.
     """
     for part, sequences in dataset.parts.items():
         name = "inputs" if part == "train" else f"{part}_inputs"
         check_finite(
-            sequences, f"{dataset.name}[{name}]", missing=missing, features=dataset.features
+            sequences.chunks(),
+            f"{dataset.name}[{name}]",
+            missing=missing,
+            features=dataset.features,
         )
         for feature, count in enumerate(dataset.categories):
-            for steps, _, _ in sequences.chunks() if count else ():
+            for steps, _ in sequences.chunks() if count else ():
                 numbers = steps[:, feature]
                 wrong = ~((numbers >= 0) & (numbers <= count) & (numbers == numbers.round()))
                 if bool(wrong.any()):
                     raise DataError(
                         f"{dataset.name}[{name}] holds {float(numbers[wrong][0]):g} in "
-                        f"{dataset.features[feature]!r}; expected the number of a token, 0 to "
-                        f"{count}. Number them as in vocabularies."
+                        f"{dataset.features[feature]!r}; expected the number of a category, "
+                        f"0 to {count}. Number the categories as in vocabularies."
                     )
-
-
-def content_digests(sequences: Sequences) -> list[bytes]:
-    """Return a digest of each sequence's values."""
-    return [
-        hashlib.blake2b(values.numpy().tobytes(), digest_size=16).digest()
-        for values in sequences.rows()
-    ]
-
-
-def copies_of(sequences: Sequences, others: Sequences) -> list[bool]:
-    """Return which of the sequences are among the others too, value for value."""
-    known = set(content_digests(others))
-    return [digest in known for digest in content_digests(sequences)]
-
-
-def mind_copies(dataset: Dataset) -> Dataset:
-    """Note how many held-out sequences are in the training part too, value for value, or drop them.
-
-    What is dropped are the copies in the training part.
-
-    Raises
-    ------
-    DataError
-        If nothing is left to train on.
-    """
-    train, notes = dataset.train, []
-    for part in ("validation", "test"):
-        held_out = dataset.parts.get(part)
-        shared = 0 if held_out is None else sum(copies_of(held_out, dataset.train))
-        if held_out is not None and shared:
-            notes.append(copies_note(part, shared, drop=dataset.drop_copies))
-            if dataset.drop_copies:
-                train = without_copies(dataset.name, train, held_out)
-    return replace(dataset, train=train, notes=(*dataset.notes, *notes)) if notes else dataset
-
-
-def copies_note(part: str, count: int, *, drop: bool) -> str:
-    """Say that sequences of a held-out part are in the training part too."""
-    return f"{count:,} of the {part} sequences are in the training part too, value for value: " + (
-        "dropped there" if drop else "the figures will be too good"
-    )
-
-
-def without_copies(name: str, training: Sequences, held_out: Sequences) -> Sequences:
-    """Return the training sequences that are not held out too; `name` is for messages."""
-    kept = [n for n, copied in enumerate(copies_of(training, held_out)) if not copied]
-    if not kept:
-        raise DataError(
-            f"{name}: all training sequences are held out too, value for value; expected others. "
-            "Leave --drop-copies out, or split otherwise."
-        )
-    return training.subset(torch.tensor(kept))
 
 
 def with_trained_vocabularies(dataset: Dataset) -> Dataset:
@@ -215,7 +169,7 @@ def with_trained_vocabularies(dataset: Dataset) -> Dataset:
     for name, tokens in dataset.vocabularies.items():
         feature = dataset.features.index(name)
         occurs = torch.zeros(len(tokens) + 1, dtype=torch.bool)
-        for steps, _, _ in dataset.train.chunks():
+        for steps, _ in dataset.train.chunks():
             occurs[steps[:, feature].long()] = True
         occurs[UNKNOWN] = False
         if not bool(occurs[1:].all()):

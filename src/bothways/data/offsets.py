@@ -59,7 +59,7 @@ def _offset(column: Array) -> float:
 def unresolved_features(values: Array, offsets: tuple[float, ...]) -> list[int]:
     """Return the features most of whose changes are lost in float32 in spite of the offsets.
 
-    Each sequence may have a large constant of its own, for example.
+    For example, each sequence may have a different large constant.
 
     Parameters
     ----------

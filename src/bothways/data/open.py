@@ -6,7 +6,8 @@ from pathlib import Path
 
 from bothways.data.builder import collect
 from bothways.data.builtin.mnist import mnist
-from bothways.data.dataset import Dataset, check_values, copies_note, copies_of, mind_copies
+from bothways.data.dataset import Dataset, check_values
+from bothways.data.duplicates import report_duplicates
 from bothways.data.options import DataOptions
 from bothways.data.readers.labelled import as_source, read_idx, read_npy, read_npz
 from bothways.data.readers.registry import (
@@ -29,8 +30,6 @@ __all__ = [
     "Piece",
     "check_readable",
     "check_values",
-    "copies_note",
-    "copies_of",
     "find_source",
     "has_columns",
     "hold_out",
@@ -111,7 +110,7 @@ def open_dataset(
             dataset = _array_reader(path)(path, options)
             dataset = replace(dataset, warnings=_swapped_axes(dataset))
             dataset = with_test_part(dataset, options.test_fraction, options.split_seed)
-            return mind_copies(replace(dataset, drop_copies=options.drop_copies))
+            return report_duplicates(replace(dataset, drop_copies=options.drop_copies))
     repeated = RepeatedTimes()
     main = repeated.watch(_source_of(path, options))
     named: dict[Part, str | None]
@@ -127,7 +126,7 @@ def open_dataset(
 
     dataset = collect(path.name, path, main, options, others, open_other, classes, missing=missing)
     dataset = replace(dataset, warnings=(*repeated.warnings, *_swapped_axes(dataset)))
-    return mind_copies(replace(dataset, drop_copies=options.drop_copies))
+    return report_duplicates(replace(dataset, drop_copies=options.drop_copies))
 
 
 def _swapped_axes(dataset: Dataset) -> tuple[str, ...]:

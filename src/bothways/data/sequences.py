@@ -1,4 +1,4 @@
-"""Sequences of different lengths: stored end to end, padded into batches here and nowhere else.
+"""Sequences of different lengths, concatenated in one tensor and padded only in batches.
 
 >>> import numpy as np
 >>> sequences = Sequences.from_arrays([np.ones((3, 2)), np.ones((5, 2))], labels=[0, 1])
@@ -8,398 +8,348 @@
 """
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
-from typing import Any, NamedTuple, Self
+from typing import Any, Self, overload
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from bothways.config import Target
-from bothways.data.mapped_steps import StepWriter
-from bothways.data.validation import checked_floats, checked_labels, checked_offsets
+from bothways.data.batching import IGNORED, LabeledBatch, SequenceBatch
+from bothways.data.ragged import RaggedSteps, concatenated
+from bothways.data.validation import (
+    checked_arrays,
+    checked_flat,
+    checked_labels,
+    checked_padded,
+)
 from bothways.errors import DataError, ShapeError
-from bothways.kernels.lengths import checked_lengths
 
-IGNORED = -1
-"""The label of a step that counts for nothing."""
-
-CHUNK_VALUES = 1 << 20
-"""Values looked at together where all of them are looked at."""
-
-
-@dataclass(frozen=True)
-class SequenceBatch:
-    """A padded batch.
-
-    Parameters
-    ----------
-    inputs : Tensor (batch, time, input_size)
-        Steps at or past a row's length are padding.
-    lengths : int64 Tensor (batch,), on the CPU
-    labels : int64 Tensor (batch,) or, one a step, (batch, time), optional
-        `IGNORED` in padding and at steps that count for nothing.
-    weights : float32 Tensor (batch,), optional
-        What each row counts in the loss; all the same where not given.
-    """
-
-    inputs: Tensor
-    lengths: Tensor
-    labels: Tensor | None = None
-    weights: Tensor | None = None
-
-    def to(self, device: torch.device) -> "SequenceBatch":
-        """Return the batch with all but the lengths, which stay on the CPU, on `device`."""
-        labels, weights = (
-            None if tensor is None else tensor.to(device, non_blocking=True)
-            for tensor in (self.labels, self.weights)
-        )
-        inputs = self.inputs.to(device, non_blocking=True)
-        return SequenceBatch(inputs, self.lengths, labels, weights)
-
-
-class StepChunk(NamedTuple):
-    """Steps looked at together.
-
-    `steps` float32 (some, input_size); `rows` int64 (some,), which sequence each is of; `labels`
-    int64 (some,), each step's, or its sequence's; None where there are none.
-    """
-
-    steps: Tensor
-    rows: Tensor
-    labels: Tensor | None
+ClassNumbers = Tensor | np.ndarray[Any, np.dtype[Any]] | Sequence[int]
 
 
 @dataclass(frozen=True, eq=False)
-class Sequences:
-    """Sequences held end to end in one tensor, so that one gather makes a batch.
+class Sequences(RaggedSteps):
+    """Sequences concatenated in one tensor.
 
     Parameters
     ----------
     steps : float32 Tensor (total_steps, input_size)
     starts, lengths : int64 Tensor (count,)
         Sequence n is `steps[starts[n] : starts[n] + lengths[n]]`.
-    labels : int64 Tensor (count,), optional
-        A class for each sequence.
-    weights : float32 Tensor (count,), optional
-        What each sequence counts in the loss.
-    groups : int64 Tensor (count,), optional
-        Sequences of one group, a person's for example, must not be on both sides of a split.
-    step_labels : int32 Tensor (total_steps,), optional
-        In place of `labels`: a class for each step, or `IGNORED`.
     in_file : bool
-        Whether `steps` is mapped from a temporary file; see `bothways.data.mapped_steps`.
+        Whether `steps` is mapped from a temporary file; see `bothways.storage.mapped_steps`.
+    groups : int64 Tensor (count,), optional
+        Sequences of one group, for example of one person, are kept on one side of a split.
 
     See Also
     --------
-    from_arrays, from_padded, from_flat : build one from what you have.
+    from_arrays, from_padded, from_flat : Create sequences from arrays.
+    LabeledSequences : Sequences with labels.
     """
 
-    steps: Tensor
-    starts: Tensor
-    lengths: Tensor
-    labels: Tensor | None = None
-    weights: Tensor | None = None
     groups: Tensor | None = None
-    step_labels: Tensor | None = None
-    in_file: bool = False
 
-    @classmethod
-    def from_arrays(cls, arrays: Sequence[Any], labels: Any = None) -> Self:
-        """Take a list of arrays (time_i, input_size), one a sequence.
+    @overload
+    @staticmethod
+    def from_arrays(arrays: Sequence[Any], labels: None = None) -> "Sequences": ...
+    @overload
+    @staticmethod
+    def from_arrays(arrays: Sequence[Any], labels: ClassNumbers) -> "LabeledSequences": ...
+    @staticmethod
+    def from_arrays(arrays: Sequence[Any], labels: ClassNumbers | None = None) -> "Sequences":
+        """Create sequences from a list of arrays.
 
-        Raises
-        ------
-        DataError
-            If an array is empty or not 2-D, has another number of features than the first, is
-            not of floats, or a label is not a class number.
-        ShapeError
-            If there is not one label for each.
-        """
-        rows = [checked_floats(array, f"sequences[{n}]") for n, array in enumerate(arrays)]
-        if not rows:
-            raise DataError("sequences is empty; expected at least one. Pass a list of arrays.")
-        for n, row in enumerate(rows):
-            if row.ndim != 2 or not len(row) or row.shape[1] != rows[0].shape[-1]:
-                raise DataError(
-                    f"sequences[{n}] has shape {row.shape}; expected (time, "
-                    f"{rows[0].shape[-1]}), time at least 1. Drop or mend it."
-                )
-        lengths = torch.tensor([len(row) for row in rows])
-        starts = lengths.cumsum(0) - lengths
-        steps = torch.from_numpy(np.concatenate(rows))
-        return cls(steps, starts, lengths, _labels_or_none(labels, len(rows)))
+        Parameters
+        ----------
+        arrays : list of float arrays (time_i, input_size)
+        labels : integer array (count,), optional
+            The class number of each sequence.
 
-    @classmethod
-    def from_padded(cls, inputs: Any, lengths: Any = None, labels: Any = None) -> Self:
-        """Take one array (count, time, input_size) and the lengths of its rows.
+        Returns
+        -------
+        LabeledSequences, or Sequences without `labels`
 
         Raises
         ------
         DataError
-            If `inputs` is not 3-D or not of floats, or `labels` do not fit it.
+            If an array is empty or not 2-D, has another number of features than the first, does
+            not hold floats, or a label is not a class number.
         ShapeError
-            If `lengths` do not fit it.
+            If there is not one label for each sequence.
         """
-        array = checked_floats(inputs, "inputs")
-        if array.ndim != 3 or 0 in array.shape:
-            raise DataError(
-                f"inputs has shape {array.shape}; expected (count, time, input_size), none of "
-                "them 0. Reshape it."
-            )
-        count, time, input_size = array.shape
-        if lengths is None:
-            checked = torch.full((count,), time)
-            steps = torch.from_numpy(array).reshape(count * time, input_size)
-        else:
-            checked = checked_lengths(lengths, count, time)
-            steps = torch.from_numpy(array)[torch.arange(time) < checked[:, None]]
-        starts = checked.cumsum(0) - checked
-        return cls(steps, starts, checked, _labels_or_none(labels, count))
+        sequences = Sequences(*checked_arrays(arrays))
+        return sequences if labels is None else sequences.with_labels(labels)
 
-    @classmethod
-    def from_flat(cls, values: Any, offsets: Any, labels: Any = None) -> Self:
-        """Take all steps end to end (total_steps, input_size), and where each sequence begins.
+    @overload
+    @staticmethod
+    def from_padded(inputs: Any, lengths: Any = None, labels: None = None) -> "Sequences": ...
+    @overload
+    @staticmethod
+    def from_padded(
+        inputs: Any, lengths: Any = None, *, labels: ClassNumbers
+    ) -> "LabeledSequences": ...
+    @overload
+    @staticmethod
+    def from_padded(inputs: Any, lengths: Any, labels: ClassNumbers) -> "LabeledSequences": ...
+    @staticmethod
+    def from_padded(
+        inputs: Any, lengths: Any = None, labels: ClassNumbers | None = None
+    ) -> "Sequences":
+        """Create sequences from a padded array.
 
-        `offsets` (count + 1,) ends with the total; sequence n goes from offsets[n] to the next.
+        Parameters
+        ----------
+        inputs : float array (count, time, input_size)
+        lengths : integer array (count,), optional
+            Default: no row is padded.
+        labels : integer array (count,), optional
+            The class number of each sequence.
+
+        Returns
+        -------
+        LabeledSequences, or Sequences without `labels`
 
         Raises
         ------
         DataError
-            If `values` is not 2-D or not of floats, or a label is not a class number.
+            If `inputs` is not 3-D or does not hold floats, or a label is not a class number.
         ShapeError
-            If `offsets` do not rise from 0 to its end, or there is not one label for each.
+            If there is not one length or label for each row, or a length exceeds `time`.
         """
-        array = checked_floats(values, "values")
-        if array.ndim != 2 or 0 in array.shape:
-            raise DataError(
-                f"values has shape {array.shape}; expected (total_steps, input_size), none of them "
-                "0. Reshape it."
-            )
-        edges = checked_offsets(offsets, len(array))
-        lengths = edges[1:] - edges[:-1]
-        return cls(
-            torch.from_numpy(array), edges[:-1], lengths, _labels_or_none(labels, len(lengths))
-        )
+        sequences = Sequences(*checked_padded(inputs, lengths))
+        return sequences if labels is None else sequences.with_labels(labels)
 
-    def __len__(self) -> int:
-        return len(self.lengths)
+    @overload
+    @staticmethod
+    def from_flat(values: Any, offsets: Any, labels: None = None) -> "Sequences": ...
+    @overload
+    @staticmethod
+    def from_flat(values: Any, offsets: Any, labels: ClassNumbers) -> "LabeledSequences": ...
+    @staticmethod
+    def from_flat(values: Any, offsets: Any, labels: ClassNumbers | None = None) -> "Sequences":
+        """Create sequences from concatenated steps.
 
-    @property
-    def input_size(self) -> int:
-        """Features of one step."""
-        return self.steps.shape[1]
+        Parameters
+        ----------
+        values : float array (total_steps, input_size)
+        offsets : integer array (count + 1,)
+            Sequence n is `values[offsets[n] : offsets[n + 1]]`.
+        labels : integer array (count,), optional
+            The class number of each sequence.
 
-    @property
-    def longest(self) -> int:
-        """Steps of the longest sequence."""
-        return int(self.lengths.max())
+        Returns
+        -------
+        LabeledSequences, or Sequences without `labels`
 
-    @property
-    def is_ragged(self) -> bool:
-        """Whether lengths differ."""
-        return bool((self.lengths != self.lengths[0]).any())
+        Raises
+        ------
+        DataError
+            If `values` is not 2-D or does not hold floats, or a label is not a class number.
+        ShapeError
+            If `offsets` does not rise from 0 to `total_steps`, or there is not one label for each
+            sequence.
+        """
+        sequences = Sequences(*checked_flat(values, offsets))
+        return sequences if labels is None else sequences.with_labels(labels)
 
-    @property
-    def target(self) -> Target:
-        """What has a label: a sequence, or a step."""
-        return "sequence" if self.step_labels is None else "step"
+    def with_labels(
+        self, labels: ClassNumbers, weights: Tensor | None = None
+    ) -> "LabeledSequences":
+        """Return the same sequences with a class number for each.
 
-    @property
-    def largest_label(self) -> int:
-        """The largest class number."""
-        labels = self.labels if self.step_labels is None else self.step_labels
-        return -1 if labels is None else int(labels.max())
+        Parameters
+        ----------
+        labels : integer array (count,)
+        weights : float32 Tensor (count,), optional
+            Weights of the sequences in the loss.
 
-    @property
-    def is_labelled(self) -> bool:
-        """Whether there are labels, of sequences or of steps."""
-        return self.labels is not None or self.step_labels is not None
+        Raises
+        ------
+        ShapeError
+            If there is not one label for each sequence.
+        DataError
+            If a label is not a class number.
+        """
+        numbers = checked_labels(labels, len(self), "sequences")
+        return self._labeled(numbers, "sequence", weights)
 
-    @property
-    def without_labels(self) -> Tensor:
-        """Which sequences have steps with labels, but `IGNORED` ones alone: int64 (some,)."""
-        if self.step_labels is None:
-            return torch.empty(0, dtype=torch.int64)
-        return (self.class_counts(self.largest_label + 1).sum(dim=1) == 0).nonzero()[:, 0]
-
-    def with_step_labels(self, labels: Sequence[Any]) -> Self:
+    def with_step_labels(self, labels: Sequence[Any]) -> "LabeledSequences":
         """Return the same sequences with a class number, or `IGNORED`, for each step.
 
         Parameters
         ----------
-        labels : list of integer arrays (time_i,), one a sequence
+        labels : list of integer arrays (time_i,)
 
         Raises
         ------
         ShapeError
             If there is not one label for each step.
         DataError
-            If one is neither a class number nor `IGNORED`.
+            If a label is neither a class number nor `IGNORED`.
         """
         if len(labels) != len(self):
             raise ShapeError(
                 f"labels has {len(labels)} entries but there are {len(self)} sequences; expected "
-                "an array (time,) for each. Pass them all."
+                "an array (time,) for each. Pass all of them."
             )
-        of_steps = torch.full((len(self.steps),), IGNORED, dtype=torch.int32)
-        starts, lengths = self.starts.tolist(), self.lengths.tolist()
-        for n, (start, length, own) in enumerate(zip(starts, lengths, labels, strict=True)):
-            numbers = checked_labels(own, length, "steps", f"labels[{n}]", least=IGNORED)
-            of_steps[start : start + length] = numbers.int()
-        return replace(self, labels=None, step_labels=of_steps)
+        numbers = torch.full((len(self.steps),), IGNORED, dtype=torch.int32)
+        for n, (part, own) in enumerate(zip(self.slices(), labels, strict=True)):
+            length = part.stop - part.start
+            numbers[part] = checked_labels(own, length, "steps", f"labels[{n}]", IGNORED).int()
+        return self._labeled(numbers, "step")
+
+    def _labeled(
+        self, labels: Tensor, target: Target, weights: Tensor | None = None
+    ) -> "LabeledSequences":
+        return LabeledSequences(
+            self.steps,
+            self.starts,
+            self.lengths,
+            self.in_file,
+            self.groups,
+            labels=labels,
+            target=target,
+            weights=weights,
+        )
 
     def subset(self, indices: Tensor) -> Self:
-        """Return the sequences at `indices`; they share the steps with this one."""
-        labels, weights, groups = (
-            None if tensor is None else tensor[indices]
-            for tensor in (self.labels, self.weights, self.groups)
-        )
+        """Return the sequences at `indices`; they share `steps` with this object."""
+        groups = None if self.groups is None else self.groups[indices]
         starts, lengths = self.starts[indices], self.lengths[indices]
-        return replace(
-            self, starts=starts, lengths=lengths, labels=labels, weights=weights, groups=groups
-        )
+        return replace(self, starts=starts, lengths=lengths, groups=groups)
 
     def batch(self, indices: Tensor | Sequence[int]) -> SequenceBatch:
-        """Gather the sequences at `indices`, padded with zeros to the longest of them."""
+        """Return the sequences at `indices` as a batch, padded with zeros to the longest."""
         indices = torch.as_tensor(indices)
-        starts, lengths = self.starts[indices], self.lengths[indices]
-        labels, weights = (
-            None if tensor is None else tensor[indices] for tensor in (self.labels, self.weights)
-        )
-        longest = int(lengths.max())
-        if self._is_table:
-            row = starts // longest
-            inputs = self.steps.view(-1, longest, self.input_size).index_select(0, row)
-            if self.step_labels is not None:
-                labels = self.step_labels.view(-1, longest).index_select(0, row).long()
-            return SequenceBatch(inputs, lengths, labels, weights)
-        position = torch.arange(longest)
-        rows = starts[:, None] + position  # (batch, time)
-        is_padding = position >= lengths[:, None]
-        rows = rows.masked_fill(is_padding, 0).flatten()
-        inputs = self.steps.index_select(0, rows).view(len(starts), longest, -1)
-        inputs.masked_fill_(is_padding[:, :, None], 0.0)
-        if self.step_labels is not None:
-            labels = self.step_labels.index_select(0, rows).long().view_as(is_padding)
-            labels.masked_fill_(is_padding, IGNORED)
-        return SequenceBatch(inputs, lengths, labels, weights)
+        return SequenceBatch(self.padded(self.steps, indices, 0.0), self.lengths[indices])
+
+    def fingerprint(self) -> str:
+        """Return the SHA-256 of lengths, labels, groups and steps."""
+        digest = hashlib.sha256(repr(tuple(self.steps.shape)).encode())
+        for tensor in self._small_tensors():
+            if tensor is not None:
+                digest.update(tensor.contiguous().numpy().data)
+        for steps in self.steps.split(self.chunk_steps):
+            digest.update(steps.contiguous().numpy().data)
+        return digest.hexdigest()
+
+    def _small_tensors(self) -> list[Tensor | None]:
+        """Return all tensors but the steps, in the order of the fingerprint."""
+        return [self.starts, self.lengths, self.groups]
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class LabeledSequences(Sequences):
+    """Sequences with labels, either of the sequences or of their steps.
+
+    Parameters
+    ----------
+    labels : int64 Tensor (count,) or int32 Tensor (total_steps,)
+        The class number of each sequence or, if `target` is "step", of each row of `steps`, or
+        `IGNORED`.
+    target : sequence or step
+        What the labels belong to.
+    weights : float32 Tensor (count,), optional
+        Weights of the sequences in the loss.
+
+    See Also
+    --------
+    Sequences : The other parameters, which stand before these.
+    """
+
+    labels: Tensor
+    target: Target = "sequence"
+    weights: Tensor | None = None
 
     @property
-    def _chunk_steps(self) -> int:
-        return max(1, CHUNK_VALUES // self.input_size)
+    def largest_label(self) -> int:
+        """The largest class number."""
+        return int(self.labels.max())
 
-    @cached_property
-    def _is_table(self) -> bool:
-        """Whether the steps are a table with a row for each sequence, of one length: no padding."""
-        longest = self.longest
-        aligned = len(self.steps) % longest == 0 and not bool((self.starts % longest).any())
-        return aligned and not self.is_ragged
+    @property
+    def fully_ignored(self) -> Tensor:
+        """Indices of the sequences all of whose steps are ignored, int64 (some,)."""
+        return (self.class_counts(self.largest_label + 1).sum(dim=1) == 0).nonzero()[:, 0]
 
-    def rows(self) -> Iterator[Tensor]:
-        """Yield the steps of each sequence, (time_i, input_size)."""
-        for start, length in zip(self.starts.tolist(), self.lengths.tolist(), strict=True):
-            yield self.steps[start : start + length]
+    def subset(self, indices: Tensor) -> Self:
+        """Return the sequences at `indices`; they share `steps` with this object."""
+        labels = self.labels if self.target == "step" else self.labels[indices]
+        weights = None if self.weights is None else self.weights[indices]
+        return replace(super().subset(indices), labels=labels, weights=weights)
+
+    def batch(self, indices: Tensor | Sequence[int]) -> LabeledBatch:
+        """Return the sequences at `indices` as a batch, padded with zeros to the longest."""
+        indices = torch.as_tensor(indices)
+        plain = super().batch(indices)
+        weights = None if self.weights is None else self.weights[indices]
+        return LabeledBatch(plain.inputs, plain.lengths, self.batch_labels(indices), weights)
+
+    def batch_labels(self, indices: Tensor) -> Tensor:
+        """Return the labels of a batch, int64 (batch,) or (batch, time)."""
+        if self.target == "sequence":
+            return self.labels[indices]
+        return self.padded(self.labels, indices, IGNORED).long()
+
+    def labeled_chunks(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield the steps of each chunk, and their labels, int64 (chunk_steps,)."""
+        for parts, rows in self.chunk_slices():
+            is_step = self.target == "step"
+            labels = concatenated(self.labels, parts).long() if is_step else self.labels[rows]
+            yield concatenated(self.steps, parts), labels
 
     def flat_labels(self) -> Tensor:
-        """Return the labels of all sequences, or of all their steps end to end, as int64."""
-        if self.step_labels is None:
-            assert self.labels is not None  # whoever asks has checked
+        """Return the labels of all sequences, or of all their steps concatenated, as int64."""
+        if self.target == "sequence":
             return self.labels
-        own = zip(self.starts.tolist(), self.lengths.tolist(), strict=True)
-        return torch.cat([self.step_labels[start : start + length] for start, length in own]).long()
+        return torch.cat([self.labels[part] for part in self.slices()]).long()
 
     def class_counts(self, num_classes: int) -> Tensor:
-        """Return how often each sequence, or its steps, has each class: int64 (count, classes)."""
-        if self.labels is not None:
+        """Return the number of labels of each class, int64 (count, num_classes)."""
+        if self.target == "sequence":
             return torch.nn.functional.one_hot(self.labels, num_classes)
-        assert self.step_labels is not None  # whoever asks has checked
         counts = torch.zeros(len(self) * num_classes, dtype=torch.int64)
-        for own, rows in self._runs():
-            labels = _joined(self.step_labels, own)
+        for parts, rows in self.chunk_slices():
+            labels = concatenated(self.labels, parts)
             places = (rows * num_classes + labels)[labels != IGNORED]
             counts.index_add_(0, places, torch.ones_like(places))
         return counts.view(len(self), num_classes)
 
     def label_counts(self, num_classes: int) -> Tensor:
-        """Return how often each class occurs among all of them: int64 (num_classes,)."""
-        if self.labels is not None:
+        """Return the number of labels of each class in all sequences, int64 (num_classes,)."""
+        if self.target == "sequence":
             return self.labels.bincount(minlength=num_classes)
         return self.class_counts(num_classes).sum(dim=0)
 
-    def renumber(self, numbers: Mapping[int, Tensor]) -> Self:
-        """Return sequences whose categorical features have other numbers.
-
-        All of `steps` is converted, including steps of other subsets, so that these can use the
-        new tensor too. Steps in a file are written to a new file, one chunk at a time.
-
-        Parameters
-        ----------
-        numbers : dict
-            For some features, the new number of each old one: int64 Tensor (old numbers,).
-
-        Raises
-        ------
-        DataError
-            If the new file cannot be written.
-        """
-
-        def converted(steps: Tensor) -> Tensor:
-            steps = steps.clone()
-            for feature, new in numbers.items():
-                steps[:, feature] = new[steps[:, feature].long()].to(steps)
-            return steps
-
-        if not self.in_file:
-            return replace(self, steps=converted(self.steps))
-        writer = StepWriter()
-        for steps in self.steps.split(self._chunk_steps):
-            writer.append(converted(steps).numpy())
-            writer.spill()
-        return replace(self, steps=writer.finish()[0])
-
-    def chunks(self) -> Iterator[StepChunk]:
-        """Yield the steps of all sequences, each once, whole sequences together.
-
-        A chunk has at most `CHUNK_VALUES` beside those of its first sequence.
-        """
-        for own, rows in self._runs():
-            labels = None if self.labels is None else self.labels[rows]
-            if self.step_labels is not None:
-                labels = _joined(self.step_labels, own).long()
-            yield StepChunk(_joined(self.steps, own), rows, labels)
-
-    def _runs(self) -> Iterator[tuple[list[slice], Tensor]]:
-        """Yield which steps make a chunk, and the row of each."""
-        order = self.starts.argsort()
-        ends = self.lengths[order].cumsum(0)
-        for rows in order.split(torch.bincount((ends - 1) // self._chunk_steps).tolist()):
-            if not len(rows):
-                continue
-            starts, lengths = self.starts[rows], self.lengths[rows]
-            first, last = int(starts[0]), int(starts[-1] + lengths[-1])
-            own = [slice(first, last)]
-            if last - first > int(lengths.sum()):  # steps of another subset lie between
-                bounds = zip(starts.tolist(), lengths.tolist(), strict=True)
-                own = [slice(start, start + length) for start, length in bounds]
-            yield own, rows.repeat_interleave(lengths)
-
-    def fingerprint(self) -> str:
-        """Return the SHA-256 of lengths, labels, groups and steps, to tell if data have changed."""
-        digest = hashlib.sha256(repr(tuple(self.steps.shape)).encode())
-        for tensor in (self.starts, self.lengths, self.labels, self.groups, self.step_labels):
-            if tensor is not None:
-                digest.update(tensor.contiguous().numpy().data)
-        for steps in self.steps.split(self._chunk_steps):
-            digest.update(steps.contiguous().numpy().data)
-        return digest.hexdigest()
+    def _small_tensors(self) -> list[Tensor | None]:
+        if self.target == "sequence":
+            return [self.starts, self.lengths, self.labels, self.groups]
+        return [self.starts, self.lengths, self.groups, self.labels]
 
 
-def _labels_or_none(labels: Any, count: int) -> Tensor | None:
-    return None if labels is None else checked_labels(labels, count, "sequences")
+def as_labeled(sequences: Sequences, name: str, target: Target | None = None) -> LabeledSequences:
+    """Return sequences that a user passed, if they have labels.
 
+    Parameters
+    ----------
+    sequences : Sequences
+    name : str
+        For messages: "the sequences".
+    target : sequence or step, optional
+        What the labels must belong to; default: either.
 
-def _joined(steps: Tensor, parts: list[slice]) -> Tensor:
-    return steps[parts[0]] if len(parts) == 1 else torch.cat([steps[part] for part in parts])
+    Raises
+    ------
+    DataError
+        If they have no labels, or other ones.
+    """
+    expected = "sequences or steps" if target is None else f"{target}s"
+    if not isinstance(sequences, LabeledSequences):
+        raise DataError(f"{name} have no labels; expected labels of {expected}. Add them.")
+    if target not in (None, sequences.target):
+        raise DataError(
+            f"{name} have labels of {sequences.target}s; expected labels of {expected}. Add them."
+        )
+    return sequences

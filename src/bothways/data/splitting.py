@@ -1,22 +1,39 @@
-"""Which sequences are held out: by class, by group, or by time."""
+"""Split datasets: stratified by class, by group, or by time."""
 
 from dataclasses import replace
 
 import torch
 from torch import Tensor
 
-from bothways.data.dataset import Dataset, without_copies
-from bothways.data.sequences import Sequences
+from bothways.data.dataset import Dataset
+from bothways.data.duplicates import without_duplicates
+from bothways.data.sequences import LabeledSequences
 from bothways.errors import DataError
 
 
-def hold_out(dataset: Dataset, fraction: float, seed: int) -> tuple[Sequences, Sequences | None]:
-    """Return the part to train on and the validation split: the data's own, or held out now.
+def hold_out(
+    dataset: Dataset, fraction: float, seed: int
+) -> tuple[LabeledSequences, LabeledSequences | None]:
+    """Return the training part and the validation part of a dataset.
+
+    Parameters
+    ----------
+    dataset : Dataset
+        If it has a validation part, that part is returned.
+    fraction : float
+        Otherwise, the fraction of the training part that is held out; 0 for none.
+    seed : int
+        Seed of the split.
+
+    Returns
+    -------
+    train : LabeledSequences
+    validation : LabeledSequences or None
 
     Raises
     ------
     DataError
-        If nothing can be held out, for no class has two sequences, or two groups.
+        If nothing can be held out, because no class has two sequences or groups.
     """
     sequences = dataset.train
     if dataset.validation is not None or not fraction:
@@ -25,56 +42,64 @@ def hold_out(dataset: Dataset, fraction: float, seed: int) -> tuple[Sequences, S
     if not len(held_out):
         raise DataError(
             f"{dataset.name}: no class has two sequences, so none can be held out for validation; "
-            "expected more. Set validation_fraction=0."
+            "expected more sequences. Set validation_fraction=0."
         )
     train, validation = sequences.subset(training), sequences.subset(held_out)
     if dataset.drop_copies:
-        train = without_copies(dataset.name, train, validation)
+        train = without_duplicates(dataset.name, train, validation)
     return train, validation
 
 
 def with_test_part(dataset: Dataset, fraction: float, seed: int) -> Dataset:
-    """Return the data set with a test part held out of its training part, unless `fraction` is 0.
+    """Return the dataset with a test part held out of its training part.
+
+    Parameters
+    ----------
+    dataset : Dataset
+    fraction : float
+        The fraction of the training part that is held out; 0 returns the dataset unchanged.
+    seed : int
+        Seed of the split.
 
     Raises
     ------
     DataError
-        If there is a test part already, or nothing can be held out.
+        If the dataset already has a test part, or nothing can be held out.
     """
     if not fraction:
         return dataset
     if dataset.test is not None:
         raise DataError(
-            f"{dataset.name} has a test part already; expected none with --test {fraction:g}. "
-            "Leave --test out."
+            f"{dataset.name} already has a test part; expected none with --test {fraction:g}. "
+            "Omit --test."
         )
     rest, held_out = _held_out_rows(dataset, fraction, seed)
     if not len(held_out):
         raise DataError(
             f"{dataset.name}: no class has two sequences or groups, so none can be held out for "
-            "the test; expected more. Leave --test out."
+            "the test; expected more sequences. Omit --test."
         )
     train, test = dataset.train.subset(rest), dataset.train.subset(held_out)
     return replace(dataset, train=train, test=test)
 
 
 def _held_out_rows(dataset: Dataset, fraction: float, seed: int) -> tuple[Tensor, Tensor]:
-    """Return the rows of the training part to keep and those to hold out, each sorted.
+    """Return the indices of the training sequences to keep and to hold out, both sorted.
 
-    In time order the last rows are held out, or the groups that begin last; else whole groups, if
-    there are any; else any rows. Groups and rows are chosen so that each class gives its fraction.
+    If the dataset is in time order, the last sequences or the groups that begin last are held out.
+    Otherwise the split is random, stratified by class, and does not divide groups.
     """
     sequences = dataset.train
     if dataset.in_time_order:
         return _latest(sequences, fraction)
-    if sequences.groups is None and sequences.labels is not None:
+    if sequences.groups is None and sequences.target == "sequence":
         return stratified_split(sequences.labels, fraction, seed)
     groups = torch.arange(len(sequences)) if sequences.groups is None else sequences.groups
     return group_split(sequences.class_counts(len(dataset.classes)), groups, fraction, seed)
 
 
-def _latest(sequences: Sequences, fraction: float) -> tuple[Tensor, Tensor]:
-    """Split rows that are in time order; groups go by their first row, and stay whole."""
+def _latest(sequences: LabeledSequences, fraction: float) -> tuple[Tensor, Tensor]:
+    """Split sequences that are in time order; a group is at the time of its first sequence."""
     count = min(len(sequences) - 1, max(1, round(fraction * len(sequences))))
     rows = torch.arange(len(sequences))
     if sequences.groups is None:
@@ -82,7 +107,7 @@ def _latest(sequences: Sequences, fraction: float) -> tuple[Tensor, Tensor]:
     numbers, of_row = sequences.groups.unique(return_inverse=True)
     begins = torch.full((len(numbers),), len(rows)).scatter_reduce(0, of_row, rows, "amin")
     held_out = torch.zeros(len(numbers), dtype=torch.bool)
-    for group in begins.argsort(descending=True)[:-1].tolist():  # one is left to train on
+    for group in begins.argsort(descending=True)[:-1].tolist():  # one group remains for training
         if int(held_out[of_row].sum()) >= count:
             break
         held_out[group] = True
@@ -92,17 +117,22 @@ def _latest(sequences: Sequences, fraction: float) -> tuple[Tensor, Tensor]:
 def group_split(
     class_counts: Tensor, groups: Tensor, fraction: float, seed: int
 ) -> tuple[Tensor, Tensor]:
-    """Return the rows to keep and those held out: whole groups, in random order.
+    """Return the indices to keep and to hold out, both sorted, without dividing groups.
 
-    A group is held out if that brings the classes' held-out counts nearer to their fraction.
+    Groups are visited in random order. A group is held out if the held-out counts of the classes
+    are then nearer to `fraction` of their totals.
 
     Parameters
     ----------
     class_counts : int64 Tensor (count, num_classes)
-        See `Sequences.class_counts`.
+        See `LabeledSequences.class_counts`.
     groups : int64 Tensor (count,)
     fraction : float
     seed : int
+
+    Returns
+    -------
+    kept, held_out : int64 Tensor (some,)
     """
     generator = torch.Generator().manual_seed(seed)
     numbers = groups.unique()
@@ -114,24 +144,29 @@ def group_split(
         if (lacking - counts[group]).abs().sum() < lacking.abs().sum():
             held_out[group] = True
             lacking = lacking - counts[group]
-    if not bool(held_out.any()) and len(numbers) > 1:  # all groups are large: the least bad
+    if not bool(held_out.any()) and len(numbers) > 1:  # all groups are too large: the nearest
         costs = (lacking - counts[numbers]).abs().sum(dim=1)
         held_out[numbers[costs.argmin()]] = True
-    if bool(held_out[numbers].all()):  # one is left to train on, the smallest
+    if bool(held_out[numbers].all()):  # the smallest remains for training
         held_out[numbers[counts[numbers].sum(dim=1).argmin()]] = False
     rows = held_out[groups]
     return (~rows).nonzero()[:, 0], rows.nonzero()[:, 0]
 
 
 def stratified_split(labels: Tensor, fraction: float, seed: int) -> tuple[Tensor, Tensor]:
-    """Return the indices to train on and those held out, each sorted.
+    """Return the indices to keep and to hold out, both sorted.
 
     Parameters
     ----------
     labels : int64 Tensor (count,)
     fraction : float
-        Part of each class that is held out, rounded; at least one where the class has two.
+        Fraction of each class that is held out, rounded; at least one sequence of each class that
+        has two.
     seed : int
+
+    Returns
+    -------
+    kept, held_out : int64 Tensor (some,)
     """
     generator = torch.Generator().manual_seed(seed)
     held_out = torch.zeros(len(labels), dtype=torch.bool)

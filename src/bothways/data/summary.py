@@ -1,23 +1,33 @@
-"""What a data set holds, and what in it would spoil a model: for `bothways inspect`."""
+"""Summarize a dataset and warn of problems in it, for `bothways inspect`."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import torch
 
-from bothways.data.dataset import Dataset, content_digests
+from bothways.data.batching import IGNORED
+from bothways.data.dataset import Dataset
+from bothways.data.duplicates import content_digests
 from bothways.data.record import Record, Source
-from bothways.data.sequences import IGNORED, Sequences
+from bothways.data.sequences import LabeledSequences, Sequences
 
 _HISTOGRAM_BINS = 8
-_SHOWN = 3  # names or rows that a warning lists
+_SHOWN = 3  # names that a warning lists
 
 
 @dataclass(frozen=True)
 class FeatureSummary:
-    """A feature of the training part: its range, and the fraction of steps where it is missing.
+    """A feature of the training part.
 
-    `tokens` are the names that it may be, if it is categorical.
+    Parameters
+    ----------
+    name : str
+    low, high : float
+        The smallest and the largest value.
+    missing : float
+        The fraction of steps where the value is missing.
+    tokens : tuple of str
+        The categories of a categorical feature.
     """
 
     name: str
@@ -28,16 +38,22 @@ class FeatureSummary:
 
     @property
     def is_constant(self) -> bool:
-        """Whether it says nothing."""
+        """Whether all values are equal."""
         return not self.low < self.high
 
 
 @dataclass(frozen=True)
 class PartSummary:
-    """One part: how many sequences, how many of each class, and of each length.
+    """A part of a dataset.
 
-    `per_class` counts steps where each has a label. `histogram` is a list of (shortest, longest,
-    count).
+    Parameters
+    ----------
+    count : int
+        Number of sequences.
+    per_class : dict
+        Number of labels of each class.
+    histogram : list of (shortest, longest, count)
+        Number of sequences by length.
     """
 
     count: int
@@ -47,7 +63,15 @@ class PartSummary:
 
 @dataclass(frozen=True)
 class Inspection:
-    """All that is worth knowing before training; `warnings` are sentences, the worst first."""
+    """The summary of a dataset.
+
+    Parameters
+    ----------
+    parts : dict of PartSummary
+    features : list of FeatureSummary
+    warnings : list of str
+        The most serious first.
+    """
 
     parts: dict[str, PartSummary]
     features: list[FeatureSummary]
@@ -55,14 +79,14 @@ class Inspection:
 
 
 class RepeatedTimes:
-    """Counts the sequences that hold a time stamp more than once, while they are read."""
+    """Count sequences with repeated time stamps while they are read."""
 
     def __init__(self) -> None:
         self._count = 0
         self._first = ""
 
     def watch(self, source: Source) -> Source:
-        """Return the same source, whose sequences are counted as they pass."""
+        """Return the same source with records that are counted as they are read."""
         return replace(source, records=self._watched(source.records))
 
     def _watched(self, records: Iterator[Record]) -> Iterator[Record]:
@@ -75,17 +99,17 @@ class RepeatedTimes:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What to say of those read so far."""
+        """Warnings about the sequences read so far."""
         if not self._count:
             return ()
         return (
-            f"{self._count:,} of the sequences hold a time stamp more than once, first "
-            f"{self._first}: are two recordings under one name?",
+            f"repeated time stamps in {self._count:,} sequence{'s' * (self._count != 1)}, first in "
+            f"{self._first}: check whether two recordings have the same name.",
         )
 
 
 def inspect_dataset(dataset: Dataset) -> Inspection:
-    """Look at every sequence of a data set."""
+    """Return the summary of a dataset; all sequences are read."""
     features = _features(dataset)
     parts = {name: _part(part, dataset.classes) for name, part in dataset.parts.items()}
     return Inspection(
@@ -105,7 +129,7 @@ def inspect_dataset(dataset: Dataset) -> Inspection:
 
 
 def length_histogram(lengths: torch.Tensor) -> list[tuple[int, int, int]]:
-    """Return (shortest, longest, count) for bins of equal width, or one bin if all are as long.
+    """Return (shortest, longest, count) for bins of equal width, or one bin for equal lengths.
 
     >>> length_histogram(torch.tensor([7, 7, 9, 22]))[0]
     (7, 8, 2)
@@ -117,7 +141,7 @@ def length_histogram(lengths: torch.Tensor) -> list[tuple[int, int, int]]:
     return [(s, min(s + width - 1, high), n) for s, n in zip(starts, counts, strict=True)]
 
 
-def _part(sequences: Sequences, classes: tuple[str, ...]) -> PartSummary:
+def _part(sequences: LabeledSequences, classes: tuple[str, ...]) -> PartSummary:
     counts = sequences.label_counts(len(classes)).tolist()
     return PartSummary(
         count=len(sequences),
@@ -130,7 +154,7 @@ def _features(dataset: Dataset) -> list[FeatureSummary]:
     size = dataset.train.input_size
     low, high = torch.full((size,), torch.inf), torch.full((size,), -torch.inf)
     missing, total = torch.zeros(size, dtype=torch.float32), 0
-    for steps, _, _ in dataset.train.chunks():
+    for steps, _ in dataset.train.chunks():
         absent = steps.isnan()
         low = torch.minimum(low, steps.masked_fill(absent, torch.inf).amin(dim=0))
         high = torch.maximum(high, steps.masked_fill(absent, -torch.inf).amax(dim=0))
@@ -145,28 +169,33 @@ def _features(dataset: Dataset) -> list[FeatureSummary]:
 
 
 def _content_warnings(dataset: Dataset) -> list[str]:
-    """Warn of sequences that are all zero, or occur twice in a part."""
+    """Warn of sequences of zeros, and of duplicates within a part."""
     warnings = []
     for part, sequences in dataset.parts.items():
         zeros = sum(not bool(values.any()) for values in sequences.rows())
         if zeros:
-            warnings.append(f"{zeros:,} of the {part} sequences are all zeros; drop or mend them.")
+            warnings.append(
+                f"the {part} part has {zeros:,} sequence{'s' * (zeros != 1)} of zeros only: fix or "
+                "drop them."
+            )
         repeated = len(sequences) - len(set(content_digests(sequences)))
         if repeated:
-            warnings.append(f"{repeated:,} of the {part} sequences occur more than once.")
+            warnings.append(
+                f"the {part} part has {repeated:,} duplicate sequence{'s' * (repeated != 1)}."
+            )
     return warnings
 
 
 def _group_warnings(dataset: Dataset) -> list[str]:
     sequences = dataset.train
-    if sequences.groups is None or sequences.labels is None:
+    if sequences.groups is None or sequences.target == "step":
         return []
     pairs = torch.stack([sequences.groups, sequences.labels]).unique(dim=1)
     groups = sequences.groups.unique()
     if pairs.shape[1] == len(groups) < len(sequences):
         return [
-            f"each of the {len(groups):,} groups has sequences of one class only: a net can learn "
-            "to know the group in place of the class. Hold out whole groups."
+            f"each of the {len(groups):,} groups has sequences of one class only: a model may "
+            "recognize the group instead of the class."
         ]
     return []
 
@@ -191,7 +220,7 @@ def _rising_warnings(dataset: Dataset, features: list[FeatureSummary]) -> list[s
     """Warn of features that rise from each time step to the next, as row numbers and times do."""
     rising = torch.ones(dataset.train.input_size, dtype=torch.bool)
     compared = 0
-    for steps, rows, _ in dataset.train.chunks():
+    for steps, rows in dataset.train.chunks():
         inside = rows[1:] == rows[:-1]
         rising &= (steps.diff(dim=0)[inside] > 0).all(dim=0)
         compared += int(inside.sum())
@@ -205,12 +234,11 @@ def _rising_warnings(dataset: Dataset, features: list[FeatureSummary]) -> list[s
 
 
 def _leak_warnings(dataset: Dataset, features: list[FeatureSummary]) -> list[str]:
-    """Warn of a feature that is one value in each class, and another in each other one."""
+    """Warn of features with a single value in each class, different from the other classes."""
     sequences = dataset.train
     shape = len(dataset.classes), sequences.input_size
     low, high = torch.full(shape, torch.inf), torch.full(shape, -torch.inf)
-    for steps, _, labels in sequences.chunks():
-        assert labels is not None  # Dataset has checked
+    for steps, labels in sequences.labeled_chunks():
         for label in labels[labels != IGNORED].unique().tolist():
             values = steps[labels == label]
             low[label] = torch.minimum(low[label], values.amin(dim=0))
@@ -224,19 +252,20 @@ def _leak_warnings(dataset: Dataset, features: list[FeatureSummary]) -> list[str
             leaks.append(feature.name)
     if not leaks:
         return []
-    return [f"{_some(leaks)} gives the class away: one value a class. Leave it out."]
+    return [
+        f"{_some(leaks)} has a single value in each class, which reveals the class: exclude it."
+    ]
 
 
 def _feature_warnings(features: list[FeatureSummary]) -> list[str]:
     warnings = []
     constant = [feature.name for feature in features if feature.is_constant]
     if constant:
-        warnings.append(f"{_some(constant)} never changes and says nothing.")
+        warnings.append(f"{_some(constant)} is constant and carries no information.")
     missing = [f"{f.name} ({f.missing:.1%})" for f in features if f.missing]
     if missing:
         warnings.append(
-            f"values are missing in {_some(missing)}; say what they become with --missing mean, "
-            "zero or mask."
+            f"values are missing in {_some(missing)}: set --missing to mean, zero or mask."
         )
     return warnings
 
@@ -248,12 +277,12 @@ def _class_warnings(dataset: Dataset, per_class: dict[str, int]) -> list[str]:
     warnings = []
     if absent:
         warnings.append(
-            f"no training {dataset.target} has the class {_some(absent)}: it cannot be learnt."
+            f"no training {dataset.target} has the class {_some(absent)}: it cannot be learned."
         )
     if max(present) >= 10 * min(present):
         warnings.append(
-            f"the largest class has {max(present):,} {what} and the smallest "
-            f"{min(present):,}; look at balanced accuracy, and try --set class_weights=balanced."
+            f"the largest class has {max(present):,} {what} and the smallest {min(present):,}: "
+            "use balanced accuracy, and try --set class_weights=balanced."
         )
     return warnings
 

@@ -1,6 +1,7 @@
-"""Validate the arrays that users pass, and convert them to the dtypes that bothways works with."""
+"""Validate arrays and their values, and convert them to the dtypes that bothways works with."""
 
 import warnings
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ from torch import Tensor
 
 from bothways.data.offsets import unresolved_features
 from bothways.errors import DataError, ShapeError
+from bothways.kernels.lengths import checked_lengths
 
 
 class PrecisionWarning(UserWarning):
@@ -54,8 +56,77 @@ def _warn_of_lost_changes(values: np.ndarray[Any, np.dtype[np.float64]], name: s
             f"{features}; expected values of which 7 digits are enough. Subtract a constant first, "
             "the mean of the training data for example.",
             PrecisionWarning,
-            stacklevel=4,
+            stacklevel=5,
         )
+
+
+def checked_arrays(arrays: Sequence[Any]) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the steps, starts and lengths of a list of arrays (time_i, input_size).
+
+    Raises
+    ------
+    DataError
+        If the list is empty, or an array is empty, not 2-D, of another number of features than the
+        first, or does not hold floats.
+    """
+    rows = [checked_floats(array, f"sequences[{n}]") for n, array in enumerate(arrays)]
+    if not rows:
+        raise DataError("sequences is empty; expected at least one. Pass a list of arrays.")
+    for n, row in enumerate(rows):
+        if row.ndim != 2 or not len(row) or row.shape[1] != rows[0].shape[-1]:
+            raise DataError(
+                f"sequences[{n}] has shape {row.shape}; expected (time, {rows[0].shape[-1]}) with "
+                "at least 1 time step. Fix or remove the array."
+            )
+    lengths = torch.tensor([len(row) for row in rows])
+    return torch.from_numpy(np.concatenate(rows)), lengths.cumsum(0) - lengths, lengths
+
+
+def checked_padded(inputs: Any, lengths: Any) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the steps, starts and lengths of an array (count, time, input_size).
+
+    Raises
+    ------
+    DataError
+        If `inputs` is not 3-D, is empty or does not hold floats.
+    ShapeError
+        If there is not one length in 1..time for each row.
+    """
+    array = checked_floats(inputs, "inputs")
+    if array.ndim != 3 or 0 in array.shape:
+        raise DataError(
+            f"inputs has shape {array.shape}; expected (count, time, input_size), none of them 0. "
+            "Reshape the array."
+        )
+    count, time, input_size = array.shape
+    padded = torch.from_numpy(array)
+    if lengths is None:
+        checked = torch.full((count,), time)
+        steps = padded.reshape(count * time, input_size)
+    else:
+        checked = checked_lengths(lengths, count, time)
+        steps = padded[torch.arange(time) < checked[:, None]]
+    return steps, checked.cumsum(0) - checked, checked
+
+
+def checked_flat(values: Any, offsets: Any) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the steps, starts and lengths of concatenated steps (total_steps, input_size).
+
+    Raises
+    ------
+    DataError
+        If `values` is not 2-D, is empty or does not hold floats.
+    ShapeError
+        If `offsets` does not rise strictly from 0 to `total_steps`.
+    """
+    array = checked_floats(values, "values")
+    if array.ndim != 2 or 0 in array.shape:
+        raise DataError(
+            f"values has shape {array.shape}; expected (total_steps, input_size), none of them 0. "
+            "Reshape the array."
+        )
+    bounds = checked_offsets(offsets, len(array))
+    return torch.from_numpy(array), bounds[:-1], bounds[1:] - bounds[:-1]
 
 
 def checked_labels(
@@ -113,3 +184,92 @@ def checked_offsets(offsets: Any, total_steps: int) -> Tensor:
         )
     checked: Tensor = torch.from_numpy(bounds.astype(np.int64))
     return checked
+
+
+def check_finite(
+    chunks: Iterable[tuple[Tensor, Tensor]],
+    name: str,
+    first: int = 0,
+    *,
+    missing: bool = False,
+    features: Sequence[str] = (),
+) -> None:
+    """Raise an error for the first value that is infinite, or NaN unless values may be missing.
+
+    Parameters
+    ----------
+    chunks : iterable of StepChunk
+        From `Sequences.chunks`.
+    name : str
+        Name of the sequences, for messages.
+    first : int
+        Number of the first sequence, for messages.
+    missing : bool
+        Whether NaN is allowed.
+    features : sequence of str
+        Names of the features, for messages.
+
+    Raises
+    ------
+    DataError
+        If there is such a value; the message names its sequence, step and feature.
+    """
+    for steps, rows in chunks:
+        bad = steps.isinf() if missing else ~steps.isfinite()
+        if bool(bad.any()):
+            place, feature = bad.nonzero()[0].tolist()
+            value, row = float(steps[place, feature]), int(rows[place])
+            step = place - int((rows == row).nonzero()[0])
+            what = features[feature] if features else f"feature {feature}"
+            advice = ", or set missing=mean" if value != value else ""
+            raise DataError(
+                f"{name}[{first + row}] holds {value} at step {step}, {what}; expected finite "
+                f"numbers. Fix or drop the sequence{advice}."
+            )
+
+
+def value_range(
+    chunks: Iterable[tuple[Tensor, Tensor]],
+    name: str = "sequences",
+    *,
+    missing: bool = False,
+    features: Sequence[int] | None = None,
+) -> tuple[float, float]:
+    """Return the smallest and the largest value.
+
+    Parameters
+    ----------
+    chunks : iterable of StepChunk
+        From `Sequences.chunks`.
+    name : str
+        Name of the sequences, for messages.
+    missing : bool
+        Whether NaN is allowed; it is ignored.
+    features : sequence of int, optional
+        The features to use; default: all.
+
+    Returns
+    -------
+    low, high : float
+        Infinity and its negative if there are no values.
+
+    Raises
+    ------
+    DataError
+        If a value is infinite, or NaN without `missing`.
+    """
+    low, high = float("inf"), -float("inf")
+    for steps, rows in chunks:
+        chosen = steps
+        if features is not None and len(features) < steps.shape[1]:
+            chosen = steps[:, features]
+        absent = chosen.isnan()
+        if bool(absent.any()):
+            if not missing:
+                check_finite([(steps, rows)], name)
+            chosen = chosen[~absent]
+        if chosen.numel():
+            low, high = min(low, float(chosen.min())), max(high, float(chosen.max()))
+        if max(-low, high) == float("inf") and low <= high:
+            check_finite([(steps, rows)], name, missing=missing)
+    return low, high

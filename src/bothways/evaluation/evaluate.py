@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from bothways.data.batching import batches_by_length
-from bothways.data.sequences import IGNORED, SequenceBatch, Sequences
+from bothways.data.batching import IGNORED, batches_by_length
+from bothways.data.sequences import LabeledSequences, Sequences
 from bothways.evaluation.calibration import bound_of, fit_temperature
 from bothways.evaluation.metrics import Metrics, Tally, expected_calibration_error, log_loss
 from bothways.evaluation.segments import SegmentTally
@@ -33,23 +33,24 @@ def compute_logits(model: SequenceClassifier, sequences: Sequences) -> Tensor:
     starts = sequences.lengths.cumsum(0) - sequences.lengths
     count = int(sequences.lengths.sum()) if of_steps else len(sequences)
     found = torch.empty(count, model.config.num_classes, dtype=torch.float32)
-    for indices, batch, logits in _run(model, sequences):
+    for indices, logits in _run(model, sequences):
         if of_steps:
             position = torch.arange(logits.shape[1])
-            valid = position < batch.lengths[:, None]
+            valid = position < sequences.lengths[indices][:, None]
             found[(starts[indices][:, None] + position)[valid]] = logits[valid]
         else:
             found[indices] = logits
     return found
 
 
-def accuracy_and_loss(model: SequenceClassifier, sequences: Sequences) -> tuple[float, float]:
+def accuracy_and_loss(
+    model: SequenceClassifier, sequences: LabeledSequences
+) -> tuple[float, float]:
     """Return the accuracy and the mean cross entropy over all labels that are not ignored."""
     hits = count = 0
     loss = 0.0
-    for _, batch, logits in _run(model, sequences):
-        assert batch.labels is not None  # a Dataset has checked
-        labels, logits = batch.labels.flatten(), logits.flatten(0, -2)
+    for indices, logits in _run(model, sequences):
+        labels, logits = sequences.batch_labels(indices).flatten(), logits.flatten(0, -2)
         hits += int((logits.argmax(dim=1) == labels).sum())
         count += int((labels != IGNORED).sum())
         loss += functional.cross_entropy(
@@ -58,10 +59,8 @@ def accuracy_and_loss(model: SequenceClassifier, sequences: Sequences) -> tuple[
     return hits / count, loss / count
 
 
-def _run(
-    model: SequenceClassifier, sequences: Sequences
-) -> Iterator[tuple[Tensor, SequenceBatch, Tensor]]:
-    """Yield indices, batch, and logits on the CPU, until all sequences are done."""
+def _run(model: SequenceClassifier, sequences: Sequences) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield the indices and the logits, on the CPU, of one batch after the other."""
     device = next(model.parameters()).device
     was_training = model.training
     model.eval()
@@ -70,7 +69,7 @@ def _run(
             batch = sequences.batch(indices)
             with torch.inference_mode():
                 logits = model(batch.inputs.to(device), batch.lengths).float().cpu()
-            yield indices, batch, logits
+            yield indices, logits
     finally:
         model.train(was_training)
 
@@ -97,7 +96,7 @@ class Calibration:
     error_after: float
 
 
-def calibrate(model: SequenceClassifier, validation: Sequences) -> Calibration:
+def calibrate(model: SequenceClassifier, validation: LabeledSequences) -> Calibration:
     """Fit the model's temperature on the validation split, in place."""
     model.temperature.fill_(1.0)
     logits, labels = compute_logits(model, validation), validation.flat_labels()
@@ -120,7 +119,7 @@ def calibrate(model: SequenceClassifier, validation: Sequences) -> Calibration:
 
 def evaluate(
     model: SequenceClassifier,
-    sequences: Sequences,
+    sequences: LabeledSequences,
     classes: Sequence[str],
     on_batch: Callable[[int], None] = lambda rows: None,
 ) -> Metrics:
@@ -129,16 +128,16 @@ def evaluate(
     Parameters
     ----------
     model : SequenceClassifier
-    sequences : Sequences, labeled
+    sequences : LabeledSequences
     classes : sequence of str
         The names of the labels.
     on_batch : callable
         Called after each batch with the number of its sequences.
     """
     tally, segments = Tally(classes), SegmentTally()
-    for indices, batch, logits in _run(model, sequences):
-        assert batch.labels is not None  # a Dataset has checked
-        probabilities, labels = logits.double().softmax(dim=-1).numpy(), batch.labels.numpy()
+    for indices, logits in _run(model, sequences):
+        labels = sequences.batch_labels(indices).numpy()
+        probabilities = logits.double().softmax(dim=-1).numpy()
         known = labels != IGNORED
         tally.add(probabilities[known], labels[known])
         if model.config.target == "step":

@@ -17,34 +17,35 @@ from sklearn.preprocessing import StandardScaler
 from torch.nn import functional
 
 from bothways.config import Target
+from bothways.data.batching import IGNORED
 from bothways.data.record import Array
-from bothways.data.sequences import IGNORED, Sequences
+from bothways.data.sequences import LabeledSequences, Sequences
 
 _MINI_ROCKET = "aeon.transformations.collection.convolution_based"
 
-Baseline = Callable[[Sequences, Sequences], float]
+Baseline = Callable[[LabeledSequences, LabeledSequences], float]
 
 
-def majority(training: Sequences, held_out: Sequences) -> float:
+def majority(training: LabeledSequences, held_out: LabeledSequences) -> float:
     """Return the accuracy of the most frequent class."""
     return float((_labels(held_out) == np.bincount(_labels(training)).argmax()).mean())
 
 
-def summary_regression(training: Sequences, held_out: Sequences) -> float:
+def summary_regression(training: LabeledSequences, held_out: LabeledSequences) -> float:
     """Return the accuracy of logistic regression on summary statistics of each feature."""
     model = make_pipeline(StandardScaler(), _regression())
     model.fit(summaries(training), _labels(training))
     return float(model.score(summaries(held_out), _labels(held_out)))
 
 
-def step_regression(training: Sequences, held_out: Sequences) -> float:
+def step_regression(training: LabeledSequences, held_out: LabeledSequences) -> float:
     """Return the accuracy of logistic regression on the features of single time steps."""
     model = make_pipeline(SimpleImputer(keep_empty_features=True), StandardScaler(), _regression())
     model.fit(*_labeled_steps(training))
     return float(model.score(*_labeled_steps(held_out)))
 
 
-def mini_rocket(training: Sequences, held_out: Sequences) -> float:
+def mini_rocket(training: LabeledSequences, held_out: LabeledSequences) -> float:
     """Return the accuracy of MiniRocket and a ridge classifier, on sequences of equal length.
 
     References
@@ -91,7 +92,7 @@ def summaries(sequences: Sequences) -> Array:
     return np.stack(rows)
 
 
-def one_hot(sequences: Sequences, categories: Sequence[int]) -> Sequences:
+def one_hot(sequences: LabeledSequences, categories: Sequence[int]) -> LabeledSequences:
     """Return the sequences with one-hot categories.
 
     Parameters
@@ -133,13 +134,13 @@ def _regression() -> LogisticRegression:
     return LogisticRegression(max_iter=2000)
 
 
-def _labels(sequences: Sequences) -> Array:
+def _labels(sequences: LabeledSequences) -> Array:
     """Return all labels that are not ignored."""
     labels = sequences.flat_labels()
     known: Array = labels[labels != IGNORED].numpy()
     return known
 
 
-def _labeled_steps(sequences: Sequences) -> tuple[Array, Array]:
+def _labeled_steps(sequences: LabeledSequences) -> tuple[Array, Array]:
     known = sequences.flat_labels().numpy() != IGNORED
     return np.concatenate(_each(sequences))[known], _labels(sequences)

@@ -10,8 +10,8 @@ from torch import Tensor
 
 from bothways.data.frames import arrays_of_frames, has_frames
 from bothways.data.offsets import reduced
-from bothways.data.sequences import Sequences
-from bothways.data.value_range import value_range
+from bothways.data.sequences import Sequences, as_labeled
+from bothways.data.validation import value_range
 from bothways.data.vocabulary import Vocabulary
 from bothways.errors import DataError, ShapeError
 from bothways.evaluation.evaluate import compute_logits, evaluate
@@ -103,11 +103,9 @@ class TrainedModel(ABC):
         DataError, ShapeError
             As `predict_proba`; and if labels are missing, or are not those of `target`.
         """
-        target = self.manifest.model.target
-        if not sequences.is_labelled or sequences.target != target:
-            found = f"labels of {sequences.target}s" if sequences.is_labelled else "no labels"
-            raise DataError(f"the sequences have {found}; expected labels of {target}s. Add them.")
-        return evaluate(self.classifier, self._checked(sequences), self.classes)
+        labeled = as_labeled(sequences, "the sequences", self.manifest.model.target)
+        self._checked(labeled)
+        return evaluate(self.classifier, labeled, self.classes)
 
     def save(self, folder: str | Path) -> None:
         """Write the model to `folder`, which is created if it does not exist.
@@ -153,7 +151,7 @@ class TrainedModel(ABC):
         span = 0.0 if known is None else known[1] - known[0]
         config = self.manifest.model
         low, high = value_range(
-            sequences, missing=config.missing != "refuse", features=config.numeric_features
+            sequences.chunks(), missing=config.missing != "refuse", features=config.numeric_features
         )
         if known is not None and (low < known[0] - span or high > known[1] + span):
             warnings.warn(
@@ -171,7 +169,7 @@ class TrainedModel(ABC):
             if not count:
                 continue
             unknown = total = 0
-            for steps, _, _ in sequences.chunks():
+            for steps, _ in sequences.chunks():
                 numbers = steps[:, feature]
                 unknown += int(((numbers < 1) | (numbers > count)).sum())
                 total += len(steps)

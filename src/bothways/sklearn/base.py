@@ -16,7 +16,7 @@ from bothways.data.dataset import Dataset
 from bothways.data.frames import arrays_of_frames, has_frames
 from bothways.data.offsets import find_offsets, subtract_offsets
 from bothways.data.options import DataOptions
-from bothways.data.sequences import Sequences
+from bothways.data.sequences import LabeledSequences, Sequences
 from bothways.data.summary import axes_warning
 from bothways.errors import ConfigError, DataError, ShapeError
 from bothways.models.trained import TrainedModel, trained_model
@@ -221,7 +221,7 @@ class RecurrentEstimator(BaseEstimator):  # type: ignore[misc]
         found = [subtract_offsets(array, offsets) for array in arrays]
         return Sequences.from_padded(found[0]) if padded else Sequences.from_arrays(found)
 
-    def _train(self, sequences: Sequences) -> None:
+    def _train(self, sequences: LabeledSequences) -> None:
         """Train a new network on labeled sequences, as the command line does."""
         names = tuple(str(name) for name in self.classes_)
         dataset = Dataset(

@@ -1,10 +1,8 @@
 """Recurrent classifiers of sequences with the interface of scikit-learn."""
 
-from dataclasses import replace
 from typing import Any, Self, cast
 
 import numpy as np
-import torch
 from sklearn.base import ClassifierMixin
 from sklearn.utils import assert_all_finite
 from sklearn.utils.multiclass import check_classification_targets
@@ -101,7 +99,7 @@ class RecurrentClassifier(ClassifierMixin, RecurrentEstimator):  # type: ignore[
         check_count(y, sequences)
         self.classes_, labels = np.unique(y, return_inverse=True)
         weights = self._weights(sample_weight, len(sequences))
-        self._train(replace(sequences, labels=torch.from_numpy(labels), weights=weights))
+        self._train(sequences.with_labels(labels, weights))
         return self
 
     def predict_proba(self, X: Any) -> Array:

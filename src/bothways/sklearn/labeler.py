@@ -6,7 +6,8 @@ from typing import Any, Self, cast
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-from bothways.data.sequences import IGNORED, Sequences
+from bothways.data.batching import IGNORED
+from bothways.data.sequences import Sequences
 from bothways.errors import DataError, ShapeError
 from bothways.models.trained import TrainedLabeler
 from bothways.sklearn.base import Array, RecurrentEstimator, check_count, check_given

@@ -1,6 +1,6 @@
-"""Files that survive a crash.
+"""Files on disk: atomic writes, checksummed tensor files, memory-mapped temporary files.
 
-Here is everything that writes a file atomically or detects damage in one.
+This package writes files atomically, detects damage, and stores steps that exceed the memory limit.
 What a file means (a model, a checkpoint, a metric) belongs to the package that writes it.
 """
 

@@ -21,7 +21,7 @@ from torch import Tensor
 from bothways.config import TrainConfig
 from bothways.data.dataset import Dataset
 from bothways.data.options import DataOptions
-from bothways.data.sequences import Sequences
+from bothways.data.sequences import LabeledSequences
 from bothways.data.splitting import hold_out
 from bothways.evaluation.evaluate import Calibration, calibrate
 from bothways.models.manifest import Manifest
@@ -42,16 +42,16 @@ class Plan:
         What the model will be.
     config : TrainConfig
     device : torch.device
-    train : Sequences, labeled
-    validation : Sequences, labeled, optional
+    train : LabeledSequences
+    validation : LabeledSequences, optional
         Chooses the epoch, and the temperature if `manifest.model.calibrate`.
     """
 
     manifest: Manifest
     config: TrainConfig
     device: torch.device
-    train: Sequences
-    validation: Sequences | None
+    train: LabeledSequences
+    validation: LabeledSequences | None
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,8 @@ import torch
 from bothways.config import Architecture, ModelConfig
 from bothways.data.dataset import Dataset, check_values
 from bothways.data.options import DataOptions
-from bothways.data.sequences import Sequences
-from bothways.data.value_range import value_range
+from bothways.data.sequences import LabeledSequences
+from bothways.data.validation import value_range
 from bothways.errors import ConfigError, DataError
 from bothways.models.manifest import Manifest, Preprocessing, Provenance, TrainingData, versions
 from bothways.nn.size import check_size
@@ -18,8 +18,8 @@ from bothways.recipes import Recipe
 def manifest_for(
     dataset: Dataset,
     recipe: Recipe,
-    training_part: Sequences,
-    validation: Sequences | None,
+    training_part: LabeledSequences,
+    validation: LabeledSequences | None,
     *,
     options: DataOptions,
     threads: int | None = None,
@@ -30,9 +30,9 @@ def manifest_for(
     ----------
     dataset : Dataset
     recipe : Recipe
-    training_part : Sequences, labeled
+    training_part : LabeledSequences
         What the model is trained on: `dataset.train` without the validation split.
-    validation : Sequences, labeled, optional
+    validation : LabeledSequences, optional
     options : DataOptions
         How the dataset was read.
     threads : int, optional
@@ -86,7 +86,7 @@ def manifest_for(
     )
 
 
-def _check_classes(dataset: Dataset, recipe: Recipe, training_part: Sequences) -> None:
+def _check_classes(dataset: Dataset, recipe: Recipe, training_part: LabeledSequences) -> None:
     counts = training_part.label_counts(len(dataset.classes)).tolist()
     if sum(count > 0 for count in counts) < 2:
         raise DataError(
@@ -122,9 +122,9 @@ def _check_readout(dataset: Dataset, model: Architecture) -> None:
             )
 
 
-def _range(sequences: Sequences, model: ModelConfig) -> tuple[float, float] | None:
+def _range(sequences: LabeledSequences, model: ModelConfig) -> tuple[float, float] | None:
     low, high = value_range(
-        sequences, missing=model.accepts_missing, features=model.numeric_features
+        sequences.chunks(), missing=model.accepts_missing, features=model.numeric_features
     )
     return (low, high) if low <= high else None
 

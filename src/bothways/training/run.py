@@ -14,10 +14,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from bothways.data.dataset import Dataset, copies_note, copies_of
+from bothways.data.dataset import Dataset
+from bothways.data.duplicates import duplicates_note, is_duplicate
 from bothways.data.open import find_source, is_built_in, open_dataset
 from bothways.data.options import DataOptions
-from bothways.data.sequences import Sequences
+from bothways.data.sequences import LabeledSequences
 from bothways.errors import (
     CheckpointError,
     ConfigError,
@@ -276,9 +277,9 @@ def _run(
 def _notes(dataset: Dataset, plan: Plan) -> list[str]:
     notes = [*dataset.notes, *(f"warning: {warning}" for warning in dataset.warnings)]
     if plan.validation is not None and dataset.validation is None:
-        shared = sum(copies_of(plan.validation, plan.train))
+        shared = sum(is_duplicate(plan.validation, plan.train))
         if shared:
-            notes.append(copies_note("validation", shared, drop=False))
+            notes.append(duplicates_note("validation", shared, dropped=False))
     return notes
 
 
@@ -372,7 +373,7 @@ def _evaluate(
     folder: RunFolder,
     fitted: Fitted,
     manifest: Manifest,
-    splits: Mapping[str, Sequences | None],
+    splits: Mapping[str, LabeledSequences | None],
     progress: Progress,
     should_stop: Callable[[], bool],
 ) -> dict[str, Metrics]:

@@ -6,7 +6,7 @@ from bothways.data.dataset import Dataset
 from bothways.data.open import find_source, holds_arrays, open_dataset
 from bothways.data.options import DataOptions
 from bothways.data.readers.registry import has_columns
-from bothways.data.sequences import Sequences
+from bothways.data.sequences import LabeledSequences
 from bothways.data.splitting import hold_out
 from bothways.errors import DataError
 from bothways.evaluation.metrics import Metrics
@@ -15,7 +15,7 @@ from bothways.models.trained import TrainedModel
 from bothways.training.run_directory import RunFolder
 
 
-def labeled_splits(manifest: Manifest, dataset: Dataset) -> dict[str, Sequences | None]:
+def labeled_splits(manifest: Manifest, dataset: Dataset) -> dict[str, LabeledSequences | None]:
     """Return the parts of a dataset by name, None if a part does not exist.
 
     The dataset that the model was trained on is split as in training: `train`, `validation` and

@@ -13,12 +13,14 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from bothways.config import ModelConfig, TrainConfig
 from bothways.data.batching import (
+    IGNORED,
+    LabeledBatch,
     balanced_weights,
-    normalised_weights,
+    normalized_weights,
     padding_waste,
     shuffled_batches,
 )
-from bothways.data.sequences import IGNORED, SequenceBatch, Sequences
+from bothways.data.sequences import LabeledSequences
 from bothways.errors import NonFiniteLossError
 from bothways.evaluation.evaluate import accuracy_and_loss
 from bothways.nn.classifier import SequenceClassifier
@@ -123,9 +125,9 @@ class Training:
     ----------
     model : SequenceClassifier
         Trained in place, on its device.
-    sequences : Sequences, labeled
+    sequences : LabeledSequences
     config : TrainConfig
-    validation : Sequences, labeled, optional
+    validation : LabeledSequences, optional
         Chooses the epoch whose weights `chosen_weights` returns.
     generator : torch.Generator, optional
         Generator of dropout, jitter and random initial states; default: a new one, seeded with
@@ -140,9 +142,9 @@ class Training:
     def __init__(
         self,
         model: SequenceClassifier,
-        sequences: Sequences,
+        sequences: LabeledSequences,
         config: TrainConfig,
-        validation: Sequences | None = None,
+        validation: LabeledSequences | None = None,
         generator: torch.Generator | None = None,
     ) -> None:
         self.device = next(model.parameters()).device
@@ -162,7 +164,7 @@ class Training:
             self._odds = (counts * weights).sum(dim=1) / counts.sum(dim=1)
         if config.class_weights != "none":
             if config.class_weights != "balanced":
-                weights = normalised_weights(
+                weights = normalized_weights(
                     per_class, torch.tensor(config.class_weights, dtype=torch.float32)
                 )
             self._class_weights = weights.to(self.device)
@@ -304,7 +306,6 @@ class Training:
         started = time.perf_counter()
         config = self.config
         batch = self._sequences.batch(indices)
-        assert batch.labels is not None  # a Dataset has checked
         labeled = int((batch.labels != IGNORED).sum())
         batch = batch.to(self.device)
         for group in self._optimizer.param_groups:
@@ -323,13 +324,12 @@ class Training:
         self._unread.append(_Unread(loss.detach(), hits, labeled, len(indices)))
         self._totals.seconds += time.perf_counter() - started
 
-    def _loss(self, logits: Tensor, batch: SequenceBatch) -> Tensor:
+    def _loss(self, logits: Tensor, batch: LabeledBatch) -> Tensor:
         """Return the weighted sum of the cross entropies of all labels.
 
         The weights have mean 1 over the training part. The caller divides by the number of labels,
         not by the sum of the weights, so that a batch of heavy sequences counts more.
         """
-        assert batch.labels is not None
         labels, smoothing = batch.labels, self.config.label_smoothing
         losses = functional.cross_entropy(
             logits.flatten(0, -2),
@@ -408,8 +408,8 @@ class Training:
 def start_training(
     model_config: ModelConfig,
     config: TrainConfig,
-    sequences: Sequences,
-    validation: Sequences | None = None,
+    sequences: LabeledSequences,
+    validation: LabeledSequences | None = None,
     device: torch.device | None = None,
 ) -> Training:
     """Return the training of a new model; `config.seed` determines all its random numbers.

@@ -8,7 +8,7 @@ import torch
 
 from bothways.data.open import open_dataset
 from bothways.data.readers.labelled import read_npz
-from bothways.data.value_range import value_range
+from bothways.data.validation import value_range
 from bothways.errors import BothwaysError, DataError
 
 INPUTS = np.arange(4 * 5 * 3, dtype=np.float32).reshape(4, 5, 3)
@@ -92,7 +92,7 @@ def test_without_lengths_every_step_counts(path):
 
 def test_bytes_are_scaled(path):
     dataset = read(path, inputs=np.full((4, 5, 3), 255, np.uint8))
-    assert value_range(dataset.train) == (1, 1)
+    assert value_range(dataset.train.chunks()) == (1, 1)
 
 
 @pytest.mark.parametrize(
@@ -129,7 +129,7 @@ def test_bytes_are_scaled(path):
         ({"lengths": np.ones(4)}, r"lengths\S* has dtype .*float64; expected integers"),
         ({**TEST, "test_lengths": np.array([5, 9])}, r"test_lengths\S* is 9 but .* 5 steps"),
         ({"classes": np.array(["a", "b"])}, "a train label is 2 but there are 2 classes"),
-        ({**TEST, "test_inputs": INPUTS[:2, :, :2]}, "have 2 features a step; expected 3"),
+        ({**TEST, "test_inputs": INPUTS[:2, :, :2]}, "have 2 features per step; expected 3"),
         (
             {"labels": NAMES, "classes": np.array(["wave", "tap"])},
             r"\[labels\] holds 'circle', which is not in classes wave, tap",

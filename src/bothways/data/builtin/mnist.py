@@ -9,7 +9,7 @@ import numpy as np
 
 from bothways.data.dataset import Dataset
 from bothways.data.readers.arrays import Array, to_inputs
-from bothways.data.sequences import Sequences
+from bothways.data.sequences import LabeledSequences, Sequences
 from bothways.errors import DataError
 
 _GZIP = 16 + zlib.MAX_WBITS  # zlib's sign for a gzip header
@@ -66,6 +66,6 @@ def _verified(name: str) -> Array:
     return np.frombuffer(content, np.uint8, offset=4 + 4 * num_axes).reshape(shape)
 
 
-def _sequences(images: Array, labels: Array) -> Sequences:
+def _sequences(images: Array, labels: Array) -> LabeledSequences:
     inputs = to_inputs(images, "mnist images")
     return Sequences.from_padded(inputs, labels=labels.astype(np.int64))

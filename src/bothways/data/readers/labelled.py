@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from bothways.data.batching import IGNORED
 from bothways.data.dataset import Dataset
 from bothways.data.offsets import find_offsets, subtract_offsets
 from bothways.data.options import DataOptions
@@ -22,7 +23,7 @@ from bothways.data.readers.arrays import (
     to_inputs,
 )
 from bothways.data.record import Record, Source
-from bothways.data.sequences import IGNORED, Sequences
+from bothways.data.sequences import LabeledSequences, Sequences
 from bothways.errors import BothwaysError, DataError, ShapeError
 
 _SAMPLE_VALUES = 1 << 20
@@ -219,18 +220,19 @@ class _Arrays:
         largest = max(int(part.max()) for part in labels)
         return _numbers_up_to(largest, self._path, self._options)
 
-    def _sequences(self, prefix: str, classes: tuple[str, ...]) -> Sequences:
+    def _sequences(self, prefix: str, classes: tuple[str, ...]) -> LabeledSequences:
         labels = self._numbered(f"{prefix}labels", classes)
-        own = labels if self._target == "sequence" else None
         try:
             if f"{prefix}values" in self._arrays:
                 offsets = self._arrays[f"{prefix}offsets"]
-                sequences = Sequences.from_flat(self._inputs(f"{prefix}values"), offsets, own)
+                plain = Sequences.from_flat(self._inputs(f"{prefix}values"), offsets)
             else:
                 lengths = self._arrays.get(f"{prefix}lengths")
-                sequences = Sequences.from_padded(self._inputs(f"{prefix}inputs"), lengths, own)
+                plain = Sequences.from_padded(self._inputs(f"{prefix}inputs"), lengths)
             if self._target == "step":
-                sequences = sequences.with_step_labels(_of_steps(labels, sequences))
+                sequences = plain.with_step_labels(_of_steps(labels, plain))
+            else:
+                sequences = plain.with_labels(labels)
         except BothwaysError as error:
             raise DataError(f"{self._path}: {prefix}{error}") from None
         groups = self._arrays.get(f"{prefix}groups")
@@ -329,7 +331,7 @@ def read_idx(path: Path, options: DataOptions = _DEFAULT) -> Dataset:
     return Dataset(path.name, train, test, _numbers_up_to(largest, path, options))
 
 
-def _idx_part(path: Path) -> Sequences:
+def _idx_part(path: Path) -> LabeledSequences:
     labels_path = path.with_name(path.name.replace("images", "labels").replace("idx3", "idx1"))
     if labels_path == path or not labels_path.exists():
         raise DataError(
@@ -357,19 +359,18 @@ def as_source(dataset: Dataset) -> Source:
     def records() -> Iterator[Record]:
         numbers = count()
         for part, sequences in dataset.parts.items():
-            labels = None if sequences.labels is None else sequences.labels.tolist()
             groups = None if sequences.groups is None else sequences.groups.tolist()
             starts, lengths = sequences.starts.tolist(), sequences.lengths.tolist()
             names = np.array([*dataset.classes, ""], dtype=object)  # IGNORED is -1, the last
+            is_step = sequences.target == "step"
             for n, (start, length) in enumerate(zip(starts, lengths, strict=True)):
                 own = slice(start, start + length)
-                of_steps = sequences.step_labels
                 yield Record(
                     name=str(next(numbers)),
                     place=f"{part} sequence {n}",
                     values=sequences.steps[own].numpy(),
-                    label=None if labels is None else dataset.classes[labels[n]],
-                    step_labels=None if of_steps is None else names[of_steps[own].numpy()],
+                    label=None if is_step else dataset.classes[sequences.labels[n]],
+                    step_labels=names[sequences.labels[own].numpy()] if is_step else None,
                     group=None if groups is None else str(groups[n]),
                     part=part,  # type: ignore[arg-type]
                     named=False,

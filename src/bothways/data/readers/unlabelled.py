@@ -23,8 +23,7 @@ from bothways.data.readers.labelled import renamed
 from bothways.data.readers.registry import KNOWN_ENDINGS, has_columns, open_records, record_reader
 from bothways.data.record import Record, Source
 from bothways.data.sequences import Sequences
-from bothways.data.validation import checked_offsets
-from bothways.data.value_range import check_finite
+from bothways.data.validation import check_finite, checked_offsets
 from bothways.errors import DataError, ShapeError
 from bothways.kernels.lengths import checked_lengths
 
@@ -244,7 +243,7 @@ def _pieces(
         count = len(inputs)
         piece_lengths = None if lengths is None else lengths[done : done + count]
         sequences = Sequences.from_padded(inputs, piece_lengths)
-        check_finite(sequences, stream.name, first=done, missing=missing)
+        check_finite(sequences.chunks(), stream.name, first=done, missing=missing)
         yield Piece([str(n) for n in range(done, done + count)], sequences)
         done += count
 
@@ -277,7 +276,7 @@ def _flat_pieces(
         sequences = Sequences.from_flat(
             to_inputs(reduced(chunk, options.offsets or ()), values.name), own
         )
-        check_finite(sequences, values.name, first=first, missing=missing)
+        check_finite(sequences.chunks(), values.name, first=first, missing=missing)
         yield Piece([str(n) for n in range(first, last)], sequences)
 
 

@@ -8,7 +8,6 @@ from typing import IO, Any, NamedTuple
 
 import numpy as np
 
-from bothways.data.mapped_steps import roomy_folder
 from bothways.data.options import DataOptions
 from bothways.data.readers.tables import arrow
 from bothways.data.readers.tables.cells import texts_of, times_of
@@ -16,6 +15,7 @@ from bothways.data.readers.tables.roles import Roles
 from bothways.data.readers.tables.table import Table
 from bothways.data.record import Array
 from bothways.errors import DataError
+from bothways.storage.mapped_steps import roomy_folder
 
 
 class Block(NamedTuple):

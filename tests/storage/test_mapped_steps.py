@@ -15,10 +15,10 @@ import pytest
 import torch
 
 from bothways import DataOptions, Sequences, open_dataset, train
-from bothways.data import mapped_steps
-from bothways.data.mapped_steps import StepWriter
 from bothways.data.summary import inspect_dataset
 from bothways.errors import DataError, TrainingInterrupted
+from bothways.storage import mapped_steps
+from bothways.storage.mapped_steps import StepWriter
 from bothways.storage.tensors import load_tensors
 from bothways.training.progress import Progress
 from bothways.training.run import resume
@@ -82,7 +82,7 @@ def memory_of(steps):
 
 def written_to_file(arrays, monkeypatch, chunk_values=8):
     """Return sequences in a file, read and renumbered in chunks of few values."""
-    monkeypatch.setattr("bothways.data.sequences.CHUNK_VALUES", chunk_values)
+    monkeypatch.setattr("bothways.data.ragged.CHUNK_VALUES", chunk_values)
     writer = StepWriter()
     for array in arrays:
         writer.append(array)
@@ -165,7 +165,7 @@ def test_a_full_disk_is_one_line(tmp_path):
     """The limit on a file's size stands for the disk's end: writes are short, and then fail."""
     code = (
         "import resource, signal; import numpy as np\n"
-        "from bothways.data.mapped_steps import StepWriter\n"
+        "from bothways.storage.mapped_steps import StepWriter\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))\n"
         "writer = StepWriter()\n"

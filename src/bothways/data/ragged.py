@@ -1,0 +1,160 @@
+"""Steps of sequences of different lengths, concatenated in one tensor."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import NamedTuple, Self
+
+import torch
+from torch import Tensor
+
+from bothways.storage.mapped_steps import StepWriter
+
+CHUNK_VALUES = 1 << 20
+"""Number of values in a chunk, when all values are read."""
+
+
+class StepChunk(NamedTuple):
+    """The steps of some sequences.
+
+    Parameters
+    ----------
+    steps : float32 Tensor (chunk_steps, input_size)
+    rows : int64 Tensor (chunk_steps,)
+        The index of the sequence that each step belongs to.
+    """
+
+    steps: Tensor
+    rows: Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class RaggedSteps:
+    """The steps of sequences, and where each sequence is: base class of `Sequences`.
+
+    Parameters
+    ----------
+    steps : float32 Tensor (total_steps, input_size)
+    starts, lengths : int64 Tensor (count,)
+        Sequence n is `steps[starts[n] : starts[n] + lengths[n]]`.
+    in_file : bool
+        Whether `steps` is mapped from a temporary file; see `bothways.storage.mapped_steps`.
+    """
+
+    steps: Tensor
+    starts: Tensor
+    lengths: Tensor
+    in_file: bool = False
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    @property
+    def input_size(self) -> int:
+        """Number of features of a step."""
+        return self.steps.shape[1]
+
+    @property
+    def longest(self) -> int:
+        """Length of the longest sequence."""
+        return int(self.lengths.max())
+
+    @property
+    def is_ragged(self) -> bool:
+        """Whether the lengths differ."""
+        return bool((self.lengths != self.lengths[0]).any())
+
+    def padded(self, values: Tensor, indices: Tensor, padding: float) -> Tensor:
+        """Return a padded batch (batch, time, …) of values (total_steps, …)."""
+        starts, lengths = self.starts[indices], self.lengths[indices]
+        longest = int(lengths.max())
+        if self._is_table:
+            table = values.view(-1, longest, *values.shape[1:])
+            return table.index_select(0, starts // longest)
+        position = torch.arange(longest)
+        is_padding = position >= lengths[:, None]  # (batch, time)
+        rows = (starts[:, None] + position).masked_fill(is_padding, 0).flatten()
+        found = values.index_select(0, rows).view(*is_padding.shape, *values.shape[1:])
+        mask = is_padding.view(*is_padding.shape, *[1] * (values.dim() - 1))
+        return found.masked_fill_(mask, padding)
+
+    @cached_property
+    def _is_table(self) -> bool:
+        """Whether `steps` is a table with one row per sequence, all of one length."""
+        longest = self.longest
+        aligned = len(self.steps) % longest == 0 and not bool((self.starts % longest).any())
+        return aligned and not self.is_ragged
+
+    def slices(self) -> Iterator[slice]:
+        """Yield where each sequence is in `steps`."""
+        for start, length in zip(self.starts.tolist(), self.lengths.tolist(), strict=True):
+            yield slice(start, start + length)
+
+    def rows(self) -> Iterator[Tensor]:
+        """Yield the steps of each sequence, (time_i, input_size)."""
+        for part in self.slices():
+            yield self.steps[part]
+
+    def chunks(self) -> Iterator[StepChunk]:
+        """Yield the steps of all sequences, each once; a sequence is not divided.
+
+        A chunk has at most `CHUNK_VALUES` values in addition to its first sequence.
+        """
+        for parts, rows in self.chunk_slices():
+            yield StepChunk(concatenated(self.steps, parts), rows)
+
+    @property
+    def chunk_steps(self) -> int:
+        """Number of steps in a chunk, without its first sequence."""
+        return max(1, CHUNK_VALUES // self.input_size)
+
+    def chunk_slices(self) -> Iterator[tuple[list[slice], Tensor]]:
+        """Yield which steps make up a chunk, and the sequence that each of them belongs to."""
+        order = self.starts.argsort()
+        ends = self.lengths[order].cumsum(0)
+        for rows in order.split(torch.bincount((ends - 1) // self.chunk_steps).tolist()):
+            if not len(rows):
+                continue
+            starts, lengths = self.starts[rows], self.lengths[rows]
+            first, last = int(starts[0]), int(starts[-1] + lengths[-1])
+            parts = [slice(first, last)]
+            if last - first > int(lengths.sum()):  # steps of another subset are in between
+                bounds = zip(starts.tolist(), lengths.tolist(), strict=True)
+                parts = [slice(start, start + length) for start, length in bounds]
+            yield parts, rows.repeat_interleave(lengths)
+
+    def renumber(self, numbers: Mapping[int, Tensor]) -> Self:
+        """Return sequences whose categorical features have other numbers.
+
+        All of `steps` is converted, including steps of other subsets, so that these can use the
+        new tensor too. Steps in a file are written to a new file, one chunk at a time.
+
+        Parameters
+        ----------
+        numbers : dict
+            For some features, the new number of each old one: int64 Tensor (old numbers,).
+
+        Raises
+        ------
+        DataError
+            If the new file cannot be written.
+        """
+
+        def converted(steps: Tensor) -> Tensor:
+            steps = steps.clone()
+            for feature, new in numbers.items():
+                steps[:, feature] = new[steps[:, feature].long()].to(steps)
+            return steps
+
+        if not self.in_file:
+            return replace(self, steps=converted(self.steps))
+        writer = StepWriter()
+        for steps in self.steps.split(self.chunk_steps):
+            writer.append(converted(steps).numpy())
+            writer.spill()
+        return replace(self, steps=writer.finish()[0])
+
+
+def concatenated(values: Tensor, parts: list[slice]) -> Tensor:
+    """Return the given parts of a tensor (total_steps, …), without a copy if there is only one."""
+    return values[parts[0]] if len(parts) == 1 else torch.cat([values[part] for part in parts])
