@@ -115,11 +115,13 @@ def test_sequences_without_a_label_are_left_out_and_said(tmp_path):
     dataset = open_dataset(path, step_options(ignore="?"))
     assert len(dataset.train) == 5
     assert "left out, for no step of them has a label: 1 sequences" in dataset.notes
-    unlabelled = dataset.train.with_step_labels(
+    unlabeled = dataset.train.with_step_labels(
         [np.full(n, IGNORED) for n in dataset.train.lengths.tolist()]
     )
-    with pytest.raises(DataError, match="no step of the train sequence 0 has a label"):
-        Dataset("x", unlabelled, None, ("a", "b"))
+    with pytest.raises(
+        DataError, match="all steps of train sequence 0 are ignored; expected at least one label"
+    ):
+        Dataset("x", unlabeled, None, ("a", "b"))
 
 
 def test_a_label_that_varies_names_the_way_out(tmp_path):
