@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 from sklearn.base import BaseEstimator
 
-from bothways import Dataset, Sequences
-from bothways.cli.print_metrics import describe_difference
+from bothways import DataOptions, Dataset, Sequences, open_dataset
+from bothways.cli.print_metrics import describe_difference, print_candidates
 from bothways.model_selection.baselines import baselines, majority, summaries, summary_regression
-from bothways.model_selection.compare import Candidate, compare, paired_difference
+from bothways.model_selection.compare import Candidate, Comparison, compare, paired_difference
 
 
 def sequences(count, seed=0, order_matters=True):
@@ -23,12 +23,16 @@ def sequences(count, seed=0, order_matters=True):
     return Sequences.from_arrays(arrays, labels)
 
 
+def accuracy(baseline, training, held_out):
+    return (baseline(training, held_out).argmax(axis=1) == held_out.labels.numpy()).mean()
+
+
 def test_baselines():
     easy, other = sequences(40, order_matters=False), sequences(20, 1, order_matters=False)
-    assert majority(easy, other) == 0.5
-    assert summary_regression(easy, other) == 1.0
+    assert accuracy(majority, easy, other) == 0.5
+    assert accuracy(summary_regression, easy, other) == 1.0
     hard = sequences(40)
-    assert summary_regression(hard, sequences(40, 1)) < 0.8
+    assert accuracy(summary_regression, hard, sequences(40, 1)) < 0.8
     assert list(baselines("sequence"))[:2] == ["majority class", "logistic regression on summaries"]
 
 
@@ -112,7 +116,36 @@ def test_mini_rocket_gets_equally_long_sequences_without_gaps(monkeypatch):
     training = Sequences.from_arrays(arrays[:4], labels[:4])
     held_out = Sequences.from_arrays(arrays[4:], labels[4:])
     assert list(baselines("sequence"))[2] == "MiniRocket"
-    assert baselines("sequence")["MiniRocket"](training, held_out) == 1.0
+    assert accuracy(baselines("sequence")["MiniRocket"], training, held_out) == 1.0
     assert [some.shape for some in seen] == [(4, 2, 12), (2, 2, 12)]
     assert not any(np.isnan(some).any() for some in seen)
     np.testing.assert_allclose(seen[0][0, 1], 1 + np.linspace(0, 1, 12))
+
+
+def test_windows_are_compared_as_recordings_too(tmp_path):
+    """A recording is right if its mean is, even if some of its windows are noise."""
+    generator = np.random.default_rng(0)
+    lines = ["id,x,label"]
+    for n in range(40):
+        for step in range(40):
+            level = (n % 2) * (step < 20)  # the second half says nothing
+            lines.append(f"r{n},{level + 0.1 * generator.normal()},{'ab'[n % 2]}")
+    (tmp_path / "x.csv").write_text("\n".join(lines))
+    dataset = open_dataset(str(tmp_path / "x.csv"), DataOptions(window=10))
+    comparison = compare(
+        dataset, rounds=2, epochs=10, hidden_size=4, num_layers=1, stem_channels=None
+    )
+    for candidate in comparison.candidates:
+        assert len(candidate.recording_accuracies) == len(candidate.accuracies) == 2
+        if candidate.name != "majority class":
+            assert candidate.mean < 0.85  # half of the windows of class b look like class a
+            assert candidate.recording_mean == 1
+
+
+def test_the_table_has_columns_for_recordings(capsys):
+    windows = Candidate("LSTM forward", True, [0.8, 0.9], [0.95, 1.0])
+    print_candidates(Comparison([windows], None, None))
+    title, _, row = capsys.readouterr().out.strip().splitlines()
+    assert title.split("  ")[0] == "candidate"
+    assert "recordings, mean" in title
+    assert row.split()[2:] == ["85.00%", "7.07%", "97.50%", "3.54%", "2"]

@@ -98,7 +98,7 @@ def test_pipeline_grid_search_and_cross_validation():
     assert search.cv_results_["mean_test_score"][:2].max() < 0.8  # hardly trained
     best = search.best_estimator_.model_.manifest
     assert best.model.cell == search.best_params_["settings"]["cell"]
-    assert best.provenance["training"]["learning_rate"] == 0.01
+    assert best.provenance.training.learning_rate == 0.01
     assert search.score(*spirals(40, seed=1)) > 0.9
 
 

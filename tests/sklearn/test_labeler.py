@@ -64,7 +64,7 @@ def test_grid_search_finds_the_setting_that_learns():
     assert untrained < 0.7
     assert trained == search.best_score_ > 0.9
     best = search.best_estimator_
-    assert best.model_.manifest.provenance["training"]["learning_rate"] == 0.01
+    assert best.model_.manifest.provenance.training.learning_rate == 0.01
     assert search.score(*waves(10, seed=1)) == best.score(*waves(10, seed=1)) > 0.9
 
 

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import astuple
+from dataclasses import astuple, replace
 from typing import TYPE_CHECKING
 
 from bothways.cli.tables import print_table
@@ -91,11 +91,22 @@ def print_accuracies(splits: Mapping[str, Metrics]) -> None:
         )
         return
     for split, metrics in splits.items():
-        print(f"{split + ':':<12}{got(metrics)}")
+        print(f"{split + ':':<12}{got(metrics)}{_describe_recordings(metrics)}")
+
+
+def _describe_recordings(metrics: Metrics) -> str:
+    if metrics.recordings is None:
+        return ""
+    return f" (windows); recordings: {got(metrics.recordings)}"
 
 
 def print_metrics(split: str, metrics: Metrics) -> None:
-    """Print all metrics of one split."""
+    """Print all metrics of one split, of its windows and its recordings."""
+    if metrics.recordings is not None:
+        print_metrics(f"{split}, windows", replace(metrics, recordings=None))
+        print()
+        print_metrics(f"{split}, recordings", metrics.recordings)
+        return
     segments = metrics.segments
     print(f"{split}: {got(metrics)}" + ("" if segments is None else " of time steps"))
     print(
@@ -123,13 +134,17 @@ def print_metrics(split: str, metrics: Metrics) -> None:
 
 def print_candidates(comparison: "Comparison") -> None:
     """Print the accuracies of all candidates, and what they mean."""
-    print_table(
-        ["candidate", "accuracy, mean", "deviation", "rounds"],
-        [
-            [c.name, f"{c.mean:.2%}", f"{c.deviation:.2%}", len(c.accuracies)]
-            for c in sorted(comparison.candidates, key=lambda c: -c.mean)
-        ],
-    )
+    columns = ["candidate", "accuracy, mean", "deviation", "rounds"]
+    of_recordings = any(c.recording_accuracies for c in comparison.candidates)
+    if of_recordings:
+        columns[1:3] = ["windows, mean", "deviation", "recordings, mean", "deviation"]
+    rows = []
+    for c in sorted(comparison.candidates, key=lambda c: -c.mean):
+        row = [c.name, f"{c.mean:.2%}", f"{c.deviation:.2%}", str(len(c.accuracies))]
+        if of_recordings:
+            row[3:3] = [f"{c.recording_mean:.2%}", f"{c.recording_deviation:.2%}"]
+        rows.append(row)
+    print_table(columns, rows)
     questions = {
         "Does a recurrent network help here?": comparison.recurrent_against_baseline,
         "Does the backward direction help?": comparison.both_ways_against_forward,

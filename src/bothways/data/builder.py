@@ -31,6 +31,7 @@ class _Collected:
         self.values = StepWriter()
         self.names: list[str] = []  # where the file names its sequences
         self.groups: list[str] = []
+        self.recordings: list[int] = []
         self.begins: list[float] = []
         self.unlabelled = 0
 
@@ -62,6 +63,7 @@ class _Collected:
         self.values.append(record.values)
         assert record.group is not None  # checked_records gives each its own
         self.groups.append(record.group)
+        self.recordings.append(record.recording)
         if record.named:
             self.names.append(record.name)
         if record.times is not None:
@@ -87,6 +89,7 @@ class _Collected:
             labels=labels.long() if self._options.target == "sequence" else labels,
             target=self._options.target,
             groups=None if groups is None else torch.tensor([groups[g] for g in self.groups]),
+            recordings=torch.tensor(self.recordings) if self._options.window else None,
             in_file=in_file,
         )
 
@@ -264,12 +267,12 @@ def checked_records(
                     "a constant from each sequence beforehand"
                 )
         records = chain(sample, records)
-    for record in records:
+    for number, record in enumerate(records):
         values = subtract_offsets(record.values, () if reduced else tuple(source.offsets))
         group = record.group
         if group is None:
             group = record.name if record.named else f"{path}:{record.name}"
-        yield from _windows(replace(record, values=values, group=group), options)
+        yield from _windows(replace(record, values=values, group=group, recording=number), options)
 
 
 def _checked(path: Path, source: Source, record: Record, *, missing: bool) -> Record:

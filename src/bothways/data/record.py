@@ -43,6 +43,8 @@ class Record:
         Whether the file calls it so; a mere number means nothing beside another file's.
     start : int
         Which step of the recording `name` it begins with.
+    recording : int
+        Number of the recording in its source, the same for all its windows.
     """
 
     name: str
@@ -55,6 +57,7 @@ class Record:
     times: Array | None = None
     named: bool = True
     start: int = 0
+    recording: int = 0
 
     def cut(self, start: int, end: int) -> "Record":
         """Return the steps from `start` to `end`."""

@@ -43,6 +43,8 @@ class Sequences(RaggedSteps):
         Whether `steps` is mapped from a temporary file; see `bothways.storage.mapped_steps`.
     groups : int64 Tensor (count,), optional
         Sequences of one group, for example of one person, are kept on one side of a split.
+    recordings : int64 Tensor (count,), optional
+        If the sequences are windows: the recording that each of them was cut from.
 
     See Also
     --------
@@ -51,6 +53,7 @@ class Sequences(RaggedSteps):
     """
 
     groups: Tensor | None = None
+    recordings: Tensor | None = None
 
     @overload
     @staticmethod
@@ -210,6 +213,7 @@ class Sequences(RaggedSteps):
             self.lengths,
             self.in_file,
             self.groups,
+            self.recordings,
             labels=labels,
             target=target,
             weights=weights,
@@ -217,9 +221,11 @@ class Sequences(RaggedSteps):
 
     def subset(self, indices: Tensor) -> Self:
         """Return the sequences at `indices`; they share `steps` with this object."""
-        groups = None if self.groups is None else self.groups[indices]
+        groups, recordings = (
+            None if tensor is None else tensor[indices] for tensor in (self.groups, self.recordings)
+        )
         starts, lengths = self.starts[indices], self.lengths[indices]
-        return replace(self, starts=starts, lengths=lengths, groups=groups)
+        return replace(self, starts=starts, lengths=lengths, groups=groups, recordings=recordings)
 
     def batch(self, indices: Tensor | Sequence[int]) -> SequenceBatch:
         """Return the sequences at `indices` as a batch, padded with zeros to the longest."""

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -11,7 +12,14 @@ from torch.nn import functional
 from bothways.data.batching import IGNORED, batches_by_length
 from bothways.data.sequences import LabeledSequences, Sequences
 from bothways.evaluation.calibration import bound_of, fit_temperature
-from bothways.evaluation.metrics import Metrics, Tally, expected_calibration_error, log_loss
+from bothways.evaluation.metrics import (
+    Metrics,
+    Tally,
+    classification_metrics,
+    expected_calibration_error,
+    log_loss,
+)
+from bothways.evaluation.recordings import labels_of_recordings, mean_over_recordings
 from bothways.evaluation.segments import SegmentTally
 from bothways.nn.classifier import SequenceClassifier
 
@@ -133,8 +141,17 @@ def evaluate(
         The names of the labels.
     on_batch : callable
         Called after each batch with the number of its sequences.
+
+    Returns
+    -------
+    Metrics
+        With `segments` if time steps are labeled, and otherwise with `recordings` if the sequences
+        are windows.
     """
     tally, segments = Tally(classes), SegmentTally()
+    of_windows = None
+    if sequences.recordings is not None and sequences.target == "sequence":
+        of_windows = np.empty((len(sequences), len(classes)))
     for indices, logits in _run(model, sequences):
         labels = sequences.batch_labels(indices).numpy()
         probabilities = logits.double().softmax(dim=-1).numpy()
@@ -143,8 +160,15 @@ def evaluate(
         if model.config.target == "step":
             for row, own, counts in zip(probabilities.argmax(axis=-1), labels, known, strict=True):
                 segments.add(own[counts], row[counts])
+        if of_windows is not None:
+            of_windows[indices.numpy()] = probabilities
         on_batch(len(indices))
     metrics = tally.metrics()
     if model.config.target == "step":
         return replace(metrics, segments=segments.metrics())
+    if of_windows is not None and sequences.recordings is not None:
+        recordings = sequences.recordings.numpy()
+        means = mean_over_recordings(of_windows, recordings)
+        labels = labels_of_recordings(sequences.labels.numpy(), recordings)
+        return replace(metrics, recordings=classification_metrics(means, labels, classes))
     return metrics

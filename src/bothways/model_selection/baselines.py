@@ -1,7 +1,8 @@
 """Simple baselines: classifiers of sequences, or of time steps.
 
-Each baseline is a function of the training sequences and of held-out sequences, and returns the
-accuracy on the latter, or on their labeled time steps. This is the only module that imports aeon.
+Each baseline is a function of the training sequences and of held-out sequences. It returns scores
+(count, num_classes), the largest of which is the prediction: one row for each held-out sequence, or
+for each of their labeled time steps. This is the only module that imports aeon.
 """
 
 import importlib
@@ -23,30 +24,34 @@ from bothways.data.sequences import LabeledSequences, Sequences
 
 _MINI_ROCKET = "aeon.transformations.collection.convolution_based"
 
-Baseline = Callable[[LabeledSequences, LabeledSequences], float]
+Baseline = Callable[[LabeledSequences, LabeledSequences], Array]
 
 
-def majority(training: LabeledSequences, held_out: LabeledSequences) -> float:
-    """Return the accuracy of the most frequent class."""
-    return float((_labels(held_out) == np.bincount(_labels(training)).argmax()).mean())
+def majority(training: LabeledSequences, held_out: LabeledSequences) -> Array:
+    """Return the frequencies of the classes in training, for each label."""
+    labels = _labels(training)
+    counts = np.bincount(labels, minlength=_num_classes(training, held_out))
+    return np.tile(counts / len(labels), (len(_labels(held_out)), 1))
 
 
-def summary_regression(training: LabeledSequences, held_out: LabeledSequences) -> float:
-    """Return the accuracy of logistic regression on summary statistics of each feature."""
+def summary_regression(training: LabeledSequences, held_out: LabeledSequences) -> Array:
+    """Return the probabilities of logistic regression on summary statistics of each feature."""
     model = make_pipeline(StandardScaler(), _regression())
     model.fit(summaries(training), _labels(training))
-    return float(model.score(summaries(held_out), _labels(held_out)))
+    probabilities = model.predict_proba(summaries(held_out))
+    return _by_class(probabilities, model.classes_, _num_classes(training, held_out))
 
 
-def step_regression(training: LabeledSequences, held_out: LabeledSequences) -> float:
-    """Return the accuracy of logistic regression on the features of single time steps."""
+def step_regression(training: LabeledSequences, held_out: LabeledSequences) -> Array:
+    """Return the probabilities of logistic regression on the features of single time steps."""
     model = make_pipeline(SimpleImputer(keep_empty_features=True), StandardScaler(), _regression())
-    model.fit(*_labeled_steps(training))
-    return float(model.score(*_labeled_steps(held_out)))
+    model.fit(_labeled_steps(training), _labels(training))
+    probabilities = model.predict_proba(_labeled_steps(held_out))
+    return _by_class(probabilities, model.classes_, _num_classes(training, held_out))
 
 
-def mini_rocket(training: LabeledSequences, held_out: LabeledSequences) -> float:
-    """Return the accuracy of MiniRocket and a ridge classifier, on sequences of equal length.
+def mini_rocket(training: LabeledSequences, held_out: LabeledSequences) -> Array:
+    """Return the scores of MiniRocket and a ridge classifier, on sequences of equal length.
 
     References
     ----------
@@ -60,7 +65,10 @@ def mini_rocket(training: LabeledSequences, held_out: LabeledSequences) -> float
         RidgeClassifierCV(alphas=np.logspace(-3, 3, 10)),
     )
     model.fit(_resampled(training, longest), _labels(training))
-    return float(model.score(_resampled(held_out, longest), _labels(held_out)))
+    scores = model.decision_function(_resampled(held_out, longest))
+    if scores.ndim == 1:  # of two classes, the second one's
+        scores = np.stack([-scores, scores], axis=1)
+    return _by_class(scores, model.classes_, _num_classes(training, held_out))
 
 
 def baselines(target: Target) -> dict[str, Baseline]:
@@ -141,6 +149,19 @@ def _labels(sequences: LabeledSequences) -> Array:
     return known
 
 
-def _labeled_steps(sequences: LabeledSequences) -> tuple[Array, Array]:
+def _labeled_steps(sequences: LabeledSequences) -> Array:
+    """Return the time steps whose labels are not ignored, (count, input_size)."""
     known = sequences.flat_labels().numpy() != IGNORED
-    return np.concatenate(_each(sequences))[known], _labels(sequences)
+    steps: Array = np.concatenate(_each(sequences))[known]
+    return steps
+
+
+def _num_classes(training: LabeledSequences, held_out: LabeledSequences) -> int:
+    return 1 + max(training.largest_label, held_out.largest_label)
+
+
+def _by_class(scores: Array, classes: Array, num_classes: int) -> Array:
+    """Return scores with a column for each class number, the least for unknown classes."""
+    found: Array = np.full((len(scores), num_classes), scores.min())
+    found[:, classes] = scores
+    return found

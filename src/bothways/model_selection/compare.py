@@ -8,15 +8,19 @@ candidates the p-values are too small.
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import product
 from typing import Any
 
 import numpy as np
 
+from bothways.data.batching import IGNORED
 from bothways.data.dataset import Dataset
+from bothways.data.record import Array
+from bothways.data.sequences import LabeledSequences
 from bothways.errors import ConfigError
-from bothways.evaluation.evaluate import accuracy_and_loss
+from bothways.evaluation.evaluate import compute_logits
+from bothways.evaluation.recordings import labels_of_recordings, mean_over_recordings
 from bothways.optional import require
 from bothways.recipes import Recipe, load_recipe
 from bothways.training.fit import Plan, fit, prepare
@@ -28,11 +32,22 @@ HELD_OUT = 0.25
 
 @dataclass(frozen=True)
 class Candidate:
-    """A candidate and its accuracy in each round."""
+    """A candidate and its accuracy in each round.
+
+    Parameters
+    ----------
+    name : str
+    is_recurrent : bool
+    accuracies : list of float
+    recording_accuracies : list of float
+        If sequences are windows: accuracies on whole recordings, whose scores are the mean over
+        their windows. Otherwise empty.
+    """
 
     name: str
     is_recurrent: bool
-    accuracies: list[float]
+    accuracies: list[float] = field(default_factory=list)
+    recording_accuracies: list[float] = field(default_factory=list)
 
     @property
     def mean(self) -> float:
@@ -42,7 +57,21 @@ class Candidate:
     @property
     def deviation(self) -> float:
         """Sample standard deviation of the accuracies; 0 for one round."""
-        return float(np.std(self.accuracies, ddof=1)) if len(self.accuracies) > 1 else 0.0
+        return _deviation(self.accuracies)
+
+    @property
+    def recording_mean(self) -> float:
+        """Mean accuracy on recordings."""
+        return float(np.mean(self.recording_accuracies))
+
+    @property
+    def recording_deviation(self) -> float:
+        """Sample standard deviation of the accuracies on recordings; 0 for one round."""
+        return _deviation(self.recording_accuracies)
+
+
+def _deviation(values: Sequence[float]) -> float:
+    return float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
 
 
 @dataclass(frozen=True)
@@ -123,29 +152,30 @@ def compare(
     base = load_recipe(recipe).with_settings(settings, dataset.target)
     variants = _variants(base, vary or {"bidirectional": [True, False]})
     training_data = replace(dataset, validation=None, test=None)
-    scores: dict[str, list[float]] = {}
+    candidates: dict[str, Candidate] = {}
     sizes = []
     for number in range(rounds):
-        found, plans = {}, {}
+        scores: dict[str, Array] = {}
+        plans = {}
         for name, variant in variants.items():
             plan = prepare(training_data, variant.with_settings({"seed": number}))
-            found[name], plans[name] = _accuracy(plan), plan
+            scores[name], plans[name] = _scores(plan), plan
         train, held_out = next((plan.train, plan.validation) for plan in plans.values())
         assert held_out is not None  # HELD_OUT is not 0
         sizes.append(len(held_out) / len(train))
         sides = [one_hot(part, dataset.categories) for part in (train, held_out)]
-        found |= {name: judge(*sides) for name, judge in baselines(dataset.target).items()}
-        for name, accuracy in found.items():
-            scores.setdefault(name, []).append(accuracy)
+        scores |= {name: judge(*sides) for name, judge in baselines(dataset.target).items()}
+        for name, found in scores.items():
+            candidate = candidates.setdefault(name, Candidate(name, name in variants))
+            _add_accuracies(candidate, found, held_out)
         on_round(number + 1)
-    candidates = [Candidate(name, name in variants, found) for name, found in scores.items()]
     ratio = float(np.mean(sizes))
-    networks = [candidate for candidate in candidates if candidate.is_recurrent]
-    others = [candidate for candidate in candidates if not candidate.is_recurrent]
+    networks = [candidate for candidate in candidates.values() if candidate.is_recurrent]
+    others = [candidate for candidate in candidates.values() if not candidate.is_recurrent]
     best = max(networks, key=lambda candidate: candidate.mean)
     both = _pair_of_directions(best, networks, variants)
     return Comparison(
-        candidates,
+        list(candidates.values()),
         paired_difference(best, max(others, key=lambda candidate: candidate.mean), ratio),
         None if both is None else paired_difference(*both, ratio),
     )
@@ -211,8 +241,8 @@ def _pair_of_directions(
     return pair if own.bidirectional else (pair[1], pair[0])
 
 
-def _accuracy(plan: Plan) -> float:
-    """Train a network and return the accuracy of its last epoch on the held-out part."""
+def _scores(plan: Plan) -> Array:
+    """Train a network and return the probabilities of its last epoch on the held-out part."""
 
     def on_event(training: Training, event: StepDone | EpochDone) -> None:
         if isinstance(event, EpochDone):
@@ -220,4 +250,18 @@ def _accuracy(plan: Plan) -> float:
 
     fitted = fit(replace(plan, validation=None), on_event)
     assert plan.validation is not None  # HELD_OUT is not 0
-    return accuracy_and_loss(fitted.classifier, plan.validation)[0]
+    logits = compute_logits(fitted.classifier, plan.validation)
+    known = plan.validation.flat_labels() != IGNORED
+    probabilities: Array = logits[known].double().softmax(dim=1).numpy()
+    return probabilities
+
+
+def _add_accuracies(candidate: Candidate, scores: Array, held_out: LabeledSequences) -> None:
+    labels = held_out.flat_labels().numpy()
+    labels = labels[labels != IGNORED]
+    candidate.accuracies.append(float((scores.argmax(axis=1) == labels).mean()))
+    if held_out.recordings is not None and held_out.target == "sequence":
+        recordings = held_out.recordings.numpy()
+        predicted = mean_over_recordings(scores, recordings).argmax(axis=1)
+        right = predicted == labels_of_recordings(labels, recordings)
+        candidate.recording_accuracies.append(float(right.mean()))
