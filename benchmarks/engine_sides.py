@@ -48,7 +48,7 @@ TOLERANCE = 1e-5
 
 DATASET_BATCHES = 50
 KEPT_SAMPLES = 200
-PATIENCE = 15.0  # seconds
+MAX_SECONDS = 15.0  # after which three samples are enough
 
 
 def run_side(
@@ -92,7 +92,7 @@ def _repeat(call: Call, least: int, budget: float) -> list[float]:
     """Return the seconds of each call; very slow calls are made fewer than `least` times."""
     samples: list[float] = []
     total = 0.0
-    while total < budget or len(samples) < (least if total < PATIENCE else min(3, least)):
+    while total < budget or len(samples) < (least if total < MAX_SECONDS else min(3, least)):
         started = time.perf_counter()
         call()
         samples.append(time.perf_counter() - started)

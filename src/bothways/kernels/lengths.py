@@ -81,7 +81,7 @@ def valid_steps(lengths: Tensor, time: int, device: torch.device | None = None) 
 def zero_padding(steps: Tensor, lengths: Tensor) -> Tensor:
     """Return `steps` (time, batch, features) with zeros at and past each row's length.
 
-    The padding may hold any value, including NaN. It affects neither the result nor gradients.
+    The padding may have any value, including NaN. It affects neither the result nor gradients.
     """
     valid = valid_steps(lengths, steps.shape[0], steps.device)
     return torch.where(valid[:, :, None], steps, 0.0)

@@ -78,7 +78,7 @@ class SequenceClassifier(nn.Module):
     def draw_from(self, generator: torch.Generator | None) -> None:
         """Draw dropout, jitter and random initial states from a generator from now on.
 
-        None stands for torch's default generator.
+        None means torch's default generator.
         """
         for module in self.modules():
             if isinstance(module, RecurrentLayers | FeatureEncoder | TokenEmbedding):

@@ -98,7 +98,7 @@ class RecurrentLayers(torch.nn.RNNBase):
         ----------
         input : Tensor (batch, time, input_size) if `batch_first`, else (time, batch, input_size); \
         unbatched (time, input_size)
-            Steps at or past `lengths` never affect any result; they may hold NaN.
+            Steps at or past `lengths` never affect any result; they may be NaN.
         hx : tuple of Tensor (num_layers * num_directions, batch, size), optional
             Initial `h_0`, and `c_0` for an LSTM; default: zeros.
         lengths : int64 Tensor or list (batch,), 1 <= lengths <= time, optional

@@ -197,13 +197,13 @@ class _Recurrent(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Tensor | None, ...]:
-        wanted = ctx.needs_input_grad[2:]
+        needed = ctx.needs_input_grad[2:]
         if all(gradient is None for gradient in gradients):
             return (None,) * len(ctx.needs_input_grad)
         kept, masks, *tensors = ctx.saved_tensors
         # With create_graph, gradients must be differentiable; under vmap they have no memory.
         if torch.is_grad_enabled() or any(g is not None and unreadable(g) for g in gradients):
-            found = _differentiable_backward(ctx.call, masks, tensors, wanted, gradients)
+            found = _differentiable_backward(ctx.call, masks, tensors, needed, gradients)
         else:
             # Backward overwrites the gates with gradients, but a retained graph needs them again.
             if is_graph_kept() or kept.data_ptr() % ALIGNMENT:
@@ -211,7 +211,7 @@ class _Recurrent(torch.autograd.Function):
                 kept = copy.copy_(kept)
             plain = [None if g is None else resolved(g) for g in gradients]
             operands = ctx.call.split(tensors)
-            found = _backward(ctx.call, ctx.plan, kept.data_ptr(), masks, operands, wanted, plain)
+            found = _backward(ctx.call, ctx.plan, kept.data_ptr(), masks, operands, needed, plain)
         return None, None, *found
 
 
@@ -305,10 +305,10 @@ def _backward(
     kept: int,
     masks: Tensor | None,
     operands: Operands,
-    wanted: tuple[bool, ...],
+    needed: tuple[bool, ...],
     gradients: list[Tensor | None],
 ) -> list[Tensor | None]:
-    """Run the program backward; return the gradients of the operands, None where not wanted."""
+    """Run the program backward; return the gradients of the operands, None where not needed."""
     shape = plan.shape
     inputs, initial, weights = operands
     scratch = Workspace(plan.backward_bytes)
@@ -338,15 +338,15 @@ def _backward(
     run(PREPARE_BACKWARD, 2 * PACKING_TASKS * shape.num_scans)
     run(BACKWARD, len(plan.parts))
     d_weights: list[Tensor] = []
-    if any(call.split(wanted).weights):
+    if any(call.split(needed).weights):
         d_weights = [torch.empty_like(weight) for weight in weights]
         _fill_weights(weight_records, d_weights, first="d_weight_ih")
         run(WEIGHT_GRADIENTS, plan.blocks * shape.num_scans)
     counters.backward += 1
     scratch.release()
     results = [d_inputs, *d_initial, *d_weights]  # gradients of all weights, or of none
-    pairs = zip_longest(results, wanted)
-    return [result if want else None for result, want in pairs]
+    pairs = zip_longest(results, needed)
+    return [result if is_needed else None for result, is_needed in pairs]
 
 
 class _Runner:
@@ -384,7 +384,7 @@ def _differentiable_backward(
     call: Call,
     masks: Tensor | None,
     tensors: list[Tensor],
-    wanted: tuple[bool, ...],
+    needed: tuple[bool, ...],
     gradients: tuple[Tensor | None, ...],
 ) -> list[Tensor | None]:
     """Compute the gradients with torch's operators, so that they are differentiable."""
@@ -394,7 +394,7 @@ def _differentiable_backward(
         aliases = [tensor.view_as(tensor) for tensor in tensors]
         results = _run_on_torch(call, masks, *call.split(aliases))
         pairs = [(r, g) for r, g in zip(results, gradients, strict=True) if g is not None]
-        sources = [alias for alias, want in zip(aliases, wanted, strict=True) if want]
+        sources = [alias for alias, is_needed in zip(aliases, needed, strict=True) if is_needed]
         found = torch.autograd.grad(
             [result for result, _ in pairs],
             sources,
@@ -404,7 +404,7 @@ def _differentiable_backward(
             materialize_grads=True,
         )
     remaining = iter(found)
-    return [next(remaining) if want else None for want in wanted]
+    return [next(remaining) if is_needed else None for is_needed in needed]
 
 
 def _run_on_torch(

@@ -89,12 +89,12 @@ class Shape:
 
     @property
     def gates_width(self) -> int:
-        """Stride between rows of gates; a short last gate may be overwritten up to a whole line."""
+        """Stride between rows of gates; the elementwise code may write past a short last gate."""
         return _row_stride(self.gates_size - self.hidden_size + _round_to_lines(self.hidden_size))
 
     @property
     def outputs_width(self) -> int:
-        """Stride between rows of outputs; a short last direction may exceed its end likewise."""
+        """Stride between rows of outputs; the code may write past a short last direction."""
         return _row_stride(self.features - self.hidden_size + _round_to_lines(self.hidden_size))
 
     @property
@@ -213,24 +213,22 @@ class Plan:
             job = Job.from_buffer_copy(self.job)
             job.weights, job.scans = _address(weights), _address(scans)
             job.packed_rows = scratch + self._packed_rows
-            job.stage_counters, job.share_panels = (
-                scratch + self._stage_counters,
-                scratch + self._share_panels,
-            )
+            job.stage_counters = scratch + self._stage_counters
+            job.share_panels = scratch + self._share_panels
             cached = self._cached_records[bases] = job, weights, scans
         job, weights, scans = cached
         return Job.from_buffer_copy(job), weights, scans
 
     def _with_addresses(
-        self, template: np.ndarray, places: Sequence[int], kept: int, scratch: int
+        self, template: np.ndarray, columns: Sequence[int], kept: int, scratch: int
     ) -> np.ndarray:
         records = template.copy()
         table = records.view(np.int64).reshape(records.size, -1)
-        offsets = table[:, places]
+        offsets = table[:, columns]
         addresses = offsets + np.where(offsets >= _SCRATCH_BASE, scratch - _SCRATCH_BASE, kept)
         addresses[offsets == _ZERO_ROW] = _address(self._zeros)
         addresses[offsets == _UNUSED] = 0
-        table[:, places] = addresses
+        table[:, columns] = addresses
         return records
 
     def _store_integers(self, numbers: np.ndarray) -> int:
@@ -240,7 +238,7 @@ class Plan:
 
     def _describe_part(self, part: np.void, rows: np.ndarray, lengths: np.ndarray) -> None:
         steps = int(lengths[0])
-        running = np.searchsorted(-lengths, -np.arange(steps), side="left")  # longer than t
+        running = np.searchsorted(-lengths, -np.arange(steps), side="left")  # rows longer than t
         offsets = np.concatenate([[0], np.cumsum(running)])
         part["rows"] = len(rows)
         part["row_numbers"] = self._store_integers(rows)
@@ -256,10 +254,8 @@ class Plan:
         rows, total = int(part["rows"]), int(part["total"])
         state_width = _row_stride(shape.hidden_size)
         gates_width, outputs_width = shape.gates_width, shape.outputs_width
-        inputs, inputs_width = (
-            kept.allocate(total * _row_stride(shape.input_size)),
-            _row_stride(shape.input_size),
-        )
+        inputs_width = _row_stride(shape.input_size)
+        inputs = kept.allocate(total * inputs_width)
         one_step_offsets = self._store_integers(np.array([0, rows]))
         for layer in range(shape.num_layers):
             top = layer == shape.num_layers - 1
@@ -278,10 +274,8 @@ class Plan:
                 scan["outputs_width"] = outputs_width
                 all_gates = shape.keep or shape.shares
                 count_kept = count if all_gates else min(count, rows + _CHUNK_ROWS)
-                scan["gates"], scan["gates_width"] = (
-                    kept.allocate(count_kept * gates_width),
-                    gates_width,
-                )
+                scan["gates"] = kept.allocate(count_kept * gates_width)
+                scan["gates_width"] = gates_width
                 count_kept = count if shape.keep else rows
                 has_memory = shape.cell in (LSTM, GRU)
                 scan["memory"] = kept.allocate(count_kept * state_width) if has_memory else _UNUSED
@@ -305,11 +299,11 @@ class Plan:
         ]
         for layer in range(shape.num_layers):
             inputs_width = shape.outputs_width if layer else _row_stride(shape.input_size)
-            wanted = layer > 0 or shape.d_inputs
+            needed = layer > 0 or shape.d_inputs
             if layer > 0:
                 d_inputs = buffers[(layer - 1) % 2]
             else:
-                d_inputs = backward.allocate(total * inputs_width) if wanted else _UNUSED
+                d_inputs = backward.allocate(total * inputs_width) if needed else _UNUSED
             all_outputs = not (shape.last and layer == shape.num_layers - 1)
             for direction in range(shape.num_directions):
                 scan = scans[layer * shape.num_directions + direction]
@@ -317,7 +311,7 @@ class Plan:
                 scan["d_outputs"] = buffers[layer % 2] + shift if all_outputs else _ZERO_ROW
                 scan["d_outputs_width"] = features_width if all_outputs else 0
                 scan["d_inputs"] = d_inputs
-                if wanted and scan["one_step"]:
+                if needed and scan["one_step"]:
                     scan["d_inputs"] = backward.allocate(rows * inputs_width)
                 scan["d_inputs_width"] = inputs_width
                 scan["d_hidden"] = backward.allocate(rows * state_width)
@@ -334,10 +328,8 @@ class Plan:
         for run, record in enumerate(weights):
             input_size = shape.input_size_of(run // shape.num_directions)
             record["input_size"] = input_size
-            record["addend_ih"], record["addend_hh"] = (
-                arena.allocate(shape.gates_size),
-                arena.allocate(shape.gates_size),
-            )
+            for name in ("addend_ih", "addend_hh"):
+                record[name] = arena.allocate(shape.gates_size)
             for side, size in (("ih", input_size), ("hh", shape.hidden_size)):
                 width, depth = (shape.gates_size, size) if from_inputs else (size, shape.gates_size)
                 packed = not (from_inputs and shape.shares)
