@@ -133,7 +133,13 @@ def test_windows_are_compared_as_recordings_too(tmp_path):
     (tmp_path / "x.csv").write_text("\n".join(lines))
     dataset = open_dataset(str(tmp_path / "x.csv"), DataOptions(window=10))
     comparison = compare(
-        dataset, rounds=2, epochs=10, hidden_size=4, num_layers=1, stem_channels=None
+        dataset,
+        rounds=2,
+        epochs=40,
+        hidden_size=8,
+        num_layers=1,
+        stem_channels=None,
+        input_jitter=0.0,
     )
     for candidate in comparison.candidates:
         assert len(candidate.recording_accuracies) == len(candidate.accuracies) == 2
