@@ -136,8 +136,8 @@ def test_a_class_that_training_does_not_know_is_named(tmp_path):
 @pytest.mark.parametrize(
     ("option", "message"),
     [
-        ({"sequence": "id"}, "mnist holds arrays, so --sequence id has no meaning"),
-        ({"by_time": True}, "mnist holds arrays without times"),
+        ({"sequence": "id"}, "mnist has no columns, so --sequence id has no meaning"),
+        ({"by_time": True}, "mnist has no times"),
         ({"window": 3}, "mnist has a test part of its own; expected no --window"),
         ({"validation": "x.csv"}, "mnist has a test part of its own"),
     ],

@@ -5,8 +5,8 @@ import pytest
 
 from bothways import DataOptions, load, open_dataset, train
 from bothways.data.offsets import find_offsets, subtract_offsets
-from bothways.data.readers.unlabelled import read_unlabelled
 from bothways.data.summary import inspect_dataset
+from bothways.models.pieces import read_pieces
 from bothways.models.trained import ScaleWarning
 from bothways.training.run_evaluation import evaluate_splits
 
@@ -115,7 +115,7 @@ def test_training_and_prediction_keep_a_signal_on_a_large_base(tmp_path, ending)
     model = load(tmp_path / "run")
     reading = model.manifest.preprocessing.reading
     assert reading.offsets == dataset.offsets
-    (piece,) = read_unlabelled(tmp_path / f"new.{ending}", 2, reading)
+    (piece,) = read_pieces(tmp_path / f"new.{ending}", 2, reading).pieces
     expected = np.where(new_signs > 0, "up", "down")
     assert (model.predict(piece.sequences) == expected).mean() >= 0.95
 

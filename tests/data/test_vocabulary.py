@@ -18,11 +18,11 @@ from bothways import (
 )
 from bothways.cli.print_data import print_dataset
 from bothways.data.dataset import check_values
-from bothways.data.readers.unlabelled import read_unlabelled
 from bothways.data.summary import inspect_dataset
 from bothways.data.vocabulary import UNKNOWN, Vocabulary
 from bothways.errors import ConfigError, DataError
 from bothways.model_selection.compare import compare
+from bothways.models.pieces import read_pieces
 from bothways.models.predict_files import predict_files
 from bothways.models.trained import UnknownTokensWarning, load
 from bothways.training.progress import Progress
@@ -130,7 +130,7 @@ def test_an_event_log_from_table_to_predictions(tmp_path):
     new = cases(10, seed=5, rare="never seen")
     target = tmp_path / "new.csv"
     write(target, new)
-    labels = [answer.label for answer in predict_files(model, [target], pytest.fail)]
+    labels = [answer.label for answer in predict_files(model, [target], print)]
     hits = [label == outcome for label, (_, _, outcome) in zip(labels, new, strict=True)]
     assert np.mean(hits) > 0.8
     vocabulary_of_model = model.manifest.preprocessing.reading.vocabularies["event"]
@@ -161,7 +161,7 @@ def test_a_changed_file_is_read_with_the_models_vocabulary(tmp_path):
     changed = [(["new"], [0.0], "bad"), *found]
     write(tmp_path / "x.csv", changed)
     figures = evaluate_splits(run.load(), tmp_path / "run")
-    answers = predict_files(run.load(), [tmp_path / "x.csv"], pytest.fail)
+    answers = predict_files(run.load(), [tmp_path / "x.csv"], print)
     hits = [answer.label == o for answer, (_, _, o) in zip(answers, changed, strict=True)]
     assert set(figures) == {"data"}
     assert figures["data"].correct == sum(hits)
@@ -188,8 +188,10 @@ def test_names_need_columns(tmp_path):
     with pytest.raises(DataError, match="has no columns, so --categorical event has no meaning"):
         open_dataset(str(path), DataOptions(categorical=("event",)))
     np.save(tmp_path / "x.npy", np.ones((2, 3, 1)))
-    with pytest.raises(DataError, match="the model knows event by names; expected a table"):
-        list(read_unlabelled(tmp_path / "x.npy", 1, DataOptions(categorical=("event",))))
+    with pytest.raises(
+        DataError, match="the model has categorical features event; expected a table"
+    ):
+        list(read_pieces(tmp_path / "x.npy", 1, DataOptions(categorical=("event",))).pieces)
 
 
 def test_a_token_that_was_not_trained_on_is_the_unknown_one():
@@ -265,7 +267,7 @@ def test_wrong_columns_are_named(tmp_path, monkeypatch):
         open_dataset(path, DataOptions(**OPTIONS))
     with pytest.raises(ConfigError, match="categories has 1 entries but input_size is 2"):
         ModelConfig(input_size=2, num_classes=2, categories=(3,))
-    with pytest.raises(DataError, match="holds arrays, so --categorical"):
+    with pytest.raises(DataError, match="has no columns, so --categorical"):
         open_dataset("mnist", DataOptions(categorical=("event",)))
 
 

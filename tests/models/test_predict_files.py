@@ -11,16 +11,12 @@ from PIL import Image
 
 from bothways.config import ModelConfig
 from bothways.data.options import DataOptions
-from bothways.data.readers.unlabelled import CHUNK_ROWS
 from bothways.errors import BothwaysError, ConfigError, DataError
+from bothways.models.answers import Prediction
 from bothways.models.manifest import Manifest, Preprocessing
-from bothways.models.predict_files import (
-    Prediction,
-    format_of,
-    predict_files,
-    prediction_file,
-    write_answers,
-)
+from bothways.models.pieces import PIECE_SEQUENCES
+from bothways.models.predict_files import predict_files
+from bothways.models.prediction_file import format_of, prediction_file, write_answers
 from bothways.models.trained import TrainedClassifier
 from bothways.nn.classifier import SequenceClassifier
 
@@ -47,7 +43,7 @@ def test_predictions_are_those_of_the_model(tmp_path):
     model, inputs = make_model(), random_inputs(5)
     np.save(tmp_path / "a.npy", inputs[:3])
     np.savez(tmp_path / "b.npz", inputs=inputs[3:])
-    predictions = list(predict_files(model, [tmp_path / "a.npy", tmp_path / "b.npz"], pytest.fail))
+    predictions = list(predict_files(model, [tmp_path / "a.npy", tmp_path / "b.npz"], print))
     found = [list(prediction.probabilities.values()) for prediction in predictions]
     np.testing.assert_allclose(found, model.predict_proba(inputs), rtol=1e-6)  # float32
     assert [prediction.label for prediction in predictions] == model.predict(inputs).tolist()
@@ -60,7 +56,7 @@ def test_predictions_are_those_of_the_model(tmp_path):
 def test_ragged_predictions_ignore_the_padding(tmp_path):
     model, inputs = make_model(), random_inputs(3)
     np.savez(tmp_path / "ragged.npz", inputs=inputs, lengths=np.array([4, 1, 2]))
-    predictions = predict_files(model, [tmp_path / "ragged.npz"], pytest.fail)
+    predictions = predict_files(model, [tmp_path / "ragged.npz"], print)
     expected = model.predict_proba([inputs[0], inputs[1, :1], inputs[2, :2]])
     np.testing.assert_allclose(
         [list(row.probabilities.values()) for row in predictions], expected, rtol=1e-6
@@ -72,27 +68,29 @@ def test_notes_say_what_was_done_to_pictures(tmp_path):
     Image.fromarray(np.eye(90, dtype=np.uint8) * 255).save(path)
     (prediction,) = predict_files(make_model(input_size=28), [path], notes.append)
     assert prediction.sequence == str(path)
-    assert notes == [f"{path}: 90x90 grey, scaled to 20x20, centred in 28x28"]
+    assert notes == [f"{path}: 90x90 gray, scaled to 20x20, centered in 28x28"]
 
 
 def test_first_predictions_come_before_the_end_of_the_file_is_read(tmp_path):
     path = tmp_path / "long.npy"
-    np.save(path, random_inputs(3 * CHUNK_ROWS))
+    np.save(path, random_inputs(3 * PIECE_SEQUENCES))
     path.write_bytes(path.read_bytes()[:-1])
-    predictions = predict_files(make_model(), [path], pytest.fail)
+    predictions = predict_files(make_model(), [path], print)
     assert next(predictions).sequence == "0"
-    with pytest.raises(DataError, match=rf"ends in row {3 * CHUNK_ROWS - 1}; expected 3072 rows"):
+    with pytest.raises(
+        DataError, match=rf"ends in row {3 * PIECE_SEQUENCES - 1}; expected 3072 rows"
+    ):
         list(predictions)
 
 
 @pytest.mark.parametrize("training_range", [None, (0.0, 1.0)], ids=["converted", "trained"])
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 def test_what_is_not_finite_is_never_predicted(tmp_path, training_range, value):
-    path, inputs = tmp_path / "broken.npy", random_inputs(CHUNK_ROWS + 9)
-    inputs[CHUNK_ROWS + 5, 3, 1] = value
+    path, inputs = tmp_path / "broken.npy", random_inputs(PIECE_SEQUENCES + 9)
+    inputs[PIECE_SEQUENCES + 5, 3, 1] = value
     np.save(path, inputs)
-    with pytest.raises(BothwaysError, match=rf"\[{CHUNK_ROWS + 5}\] holds (nan|inf).* step 3") as e:
-        list(predict_files(make_model(training_range=training_range), [path], pytest.fail))
+    with pytest.raises(BothwaysError, match=rf"sequence {PIECE_SEQUENCES + 5}: .* at step 3") as e:
+        list(predict_files(make_model(training_range=training_range), [path], print))
     assert str(path) in str(e.value)
 
 
@@ -156,7 +154,7 @@ def test_format(tmp_path, name, wanted, format):
     ],
 )
 def test_unknown_format(tmp_path, name, wanted, found):
-    with pytest.raises(ConfigError, match=f"is {found}; expected csv or jsonl. Use one of"):
+    with pytest.raises(ConfigError, match=f"is {found}; expected csv or jsonl. Choose one"):
         format_of(name and tmp_path / name, wanted)
 
 
@@ -212,7 +210,7 @@ def test_windows_carry_the_recording_its_steps_and_its_times(tmp_path, timed):
     ]
     path.write_text("\n".join([f"id,{'t' if timed else 'unsaid'},x,y", *rows]) + "\n")
     file = io.StringIO()
-    assert write_answers(predict_files(model, [path], pytest.fail), file, "csv") == 6
+    assert write_answers(predict_files(model, [path], print), file, "csv") == 6
     lines = list(csv.DictReader(io.StringIO(file.getvalue())))
     where = [(line["sequence"], line["start"], line["end"]) for line in lines]
     assert where == [(n, str(k), str(k + 3)) for n in "ab" for k in (0, 2, 4)]
@@ -242,13 +240,61 @@ def test_some_have_times_and_some_have_none(tmp_path):
     np.save(tmp_path / "y.npy", random_inputs(2))
     file = io.StringIO()
     paths = [tmp_path / "y.npy", tmp_path / "x.jsonl"]
-    assert write_answers(predict_files(windows_model(), paths, pytest.fail), file, "csv") == 5
+    assert write_answers(predict_files(windows_model(), paths, print), file, "csv") == 5
     rows = list(csv.DictReader(io.StringIO(file.getvalue())))
     assert [row["start_time"] for row in rows] == ["", "", "", "5.0", ""]
     assert [row["end_time"] for row in rows] == ["", "", "", "7.0", ""]
     assert [row["end"] for row in rows] == ["3"] * 5  # arrays are cut into windows too
     file = io.StringIO()
-    write_answers(predict_files(windows_model(), paths, pytest.fail), file, "jsonl")
+    write_answers(predict_files(windows_model(), paths, print), file, "jsonl")
     found = [json.loads(line) for line in file.getvalue().splitlines()]
     assert [line.get("start_time") for line in found] == [None, None, None, 5.0, None]
     assert "start_time" not in found[0]
+
+
+def windowed_model(tmp_path):
+    """Return a model of windows of 4 steps, and a table of recordings of 9, 3 and 16 steps."""
+    torch.manual_seed(0)
+    config = ModelConfig(input_size=1, num_classes=2, hidden_size=3)
+    reading = DataOptions(sequence="id", time="t", features=("x",), window=4, stride=2, offsets=())
+    manifest = Manifest(model=config, classes=("a", "b"), preprocessing={"reading": reading})
+    lengths = {"r": 9, "s": 3, "t": 16}
+    generator = np.random.default_rng(0)
+    values = {name: 3 * generator.normal(size=n) for name, n in lengths.items()}
+    rows = [f"{n},{t},{v}" for n, own in values.items() for t, v in enumerate(own)]
+    (tmp_path / "x.csv").write_text("\n".join(["id,t,x", *rows]))
+    return TrainedClassifier(SequenceClassifier(config).eval(), manifest), values
+
+
+@pytest.mark.parametrize("piece", [2, 1024])
+def test_recordings_have_the_mean_probabilities_of_their_windows(tmp_path, monkeypatch, piece):
+    monkeypatch.setattr("bothways.models.pieces.PIECE_SEQUENCES", piece)
+    model, values = windowed_model(tmp_path)
+    answers = list(predict_files(model, [tmp_path / "x.csv"], print, aggregate=True))
+    assert [answer.sequence for answer in answers] == ["r", "s", "t"]
+    for answer, own in zip(answers, values.values(), strict=True):
+        starts = range(0, max(1, len(own) - 3), 2)
+        expected = model.predict_proba([own[s : s + 4, None] for s in starts]).mean(axis=0)
+        found = [answer.probabilities[name] for name in model.classes]
+        np.testing.assert_allclose(found, expected, rtol=1e-5)
+        assert answer.label == model.classes[expected.argmax()]
+        assert answer.span is None
+    windows = list(predict_files(model, [tmp_path / "x.csv"], print))
+    assert [answer.sequence for answer in windows] == 3 * ["r"] + ["s"] + 7 * ["t"]
+
+
+def test_recordings_need_a_model_of_windows(tmp_path):
+    with pytest.raises(ConfigError, match="aggregate is set, but the model does not predict wind"):
+        predict_files(make_model(), [tmp_path], print, aggregate=True)
+
+
+def test_each_note_is_reported_once(tmp_path):
+    model, _ = windowed_model(tmp_path)
+    rows = (tmp_path / "x.csv").read_text().splitlines()
+    for name in ("y.csv", "z.csv"):  # not in order
+        (tmp_path / name).write_text("\n".join([rows[0], *rows[:0:-1]]))
+    notes = []
+    answers = list(predict_files(model, [tmp_path / "y.csv", tmp_path / "z.csv"], notes.append))
+    assert len(answers) == 22
+    assert len(notes) == len(set(notes)) >= 1
+    assert any("sorted" in note for note in notes)

@@ -1,4 +1,4 @@
-"""From a stream of records to a data set: classes, windows, and honest splits."""
+"""Build a dataset from records: classes, windows and splits."""
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -18,50 +18,50 @@ from bothways.data.splitting import with_test_part
 from bothways.errors import DataError
 from bothways.storage.mapped_steps import StepWriter
 
-_SAMPLE_VALUES = 1 << 18  # read before it is decided what to subtract from features
+_SAMPLE_VALUES = 1 << 18  # read before the offsets are determined
 
 
 class _Collected:
-    """Records of one part, side by side."""
+    """Collects the records of one part."""
 
     def __init__(self, options: DataOptions) -> None:
         self._options = options
-        self._codes: dict[str, int] = {}  # of labels, in the order in which they come
-        self._labels: list[Array] = []  # codes; of a sequence (1,), of its steps (time,)
+        self._codes: dict[str, int] = {}  # of labels, in order of appearance
+        self._labels: list[Array] = []  # codes: (1,) for a sequence, (time,) for its steps
         self.values = StepWriter()
-        self.names: list[str] = []  # where the file names its sequences
+        self.names: list[str] = []  # of the sequences, if the file has names
         self.groups: list[str] = []
         self.recordings: list[int] = []
         self.begins: list[float] = []
-        self.unlabelled = 0
+        self.unlabeled = 0
 
     def __len__(self) -> int:
         return len(self.groups)
 
     @property
     def classes(self) -> list[str]:
-        """All classes that occur."""
+        """The classes that occur."""
         return [label for label in self._codes if not self._is_ignored(label)]
 
     def add(self, record: Record, place: str) -> None:
-        """Take a record over; `place` is for messages."""
+        """Add a record; `place` is for messages."""
         if self._options.target == "step":
             if record.step_labels is None:
                 raise DataError(
                     f"{place} has one class for all its steps; expected one for each with "
-                    "--target step. Leave it out, or label the steps."
+                    "--target step. Omit --target, or label the steps."
                 )
             names, which = np.unique(record.step_labels, return_inverse=True)
             if all(map(self._is_ignored, names)):
-                self.unlabelled += 1
+                self.unlabeled += 1
                 return
             self._labels.append(np.array([self._code(name) for name in names], np.int32)[which])
         elif record.label is None:
-            raise DataError(f"{place} has no class; expected one for each sequence. Label it.")
+            raise DataError(f"{place} has no class; expected one for each sequence. Add a label.")
         else:
             self._labels.append(np.array([self._code(record.label)], np.int32))
         self.values.append(record.values)
-        assert record.group is not None  # checked_records gives each its own
+        assert record.group is not None  # checked_records sets it
         self.groups.append(record.group)
         self.recordings.append(record.recording)
         if record.named:
@@ -76,7 +76,7 @@ class _Collected:
         return self._options.target == "step" and label in ("", self._options.ignore)
 
     def sequences(self, classes: Sequence[str], groups: dict[str, int] | None) -> LabeledSequences:
-        """Return them with numbered labels and groups."""
+        """Return the sequences with class numbers and group numbers."""
         number = {name: n for n, name in enumerate(classes)}
         numbers = np.array([number.get(label, IGNORED) for label in self._codes], np.int32)
         labels = torch.from_numpy(numbers[np.concatenate(self._labels)])
@@ -95,7 +95,7 @@ class _Collected:
 
 
 def _limit(parts: Collection[_Collected], options: DataOptions) -> None:
-    """Move the steps to files if together they take more memory than they may."""
+    """Move the steps to files if they exceed the memory limit."""
     if sum(part.values.held_bytes for part in parts) > options.memory_mb << 20:
         for part in parts:
             part.values.spill()
@@ -112,29 +112,29 @@ def collect(
     *,
     missing: bool = True,
 ) -> Dataset:
-    """Read a source to its end, and split it.
+    """Read a source to its end, and return it as a dataset.
 
     Parameters
     ----------
     name : str
-        Of the data set.
+        Name of the dataset.
     path : Path
         For messages.
     source : Source
-        The sequences to train on, and more where its records or `options` say so.
+        The training part, and other parts if its records have them.
     options : DataOptions
     others : dict
-        Validation and test data that are in files of their own, which `open_other` opens.
+        Files with the validation and the test part; `open_other` opens them.
     classes : tuple of str, optional
-        The only ones that may occur, in this order; where not given, those that do.
+        The only classes that may occur, in this order; default: those that occur.
     missing : bool
         Whether values may be missing.
 
     Raises
     ------
     DataError
-        If a sequence does not fit the others, there are too few classes, or a sequence's name or
-        group stands on both sides of a split.
+        If a sequence does not fit the others, there are too few classes, or a sequence or a group
+        is in two parts.
     """
     parts: dict[Part, _Collected] = {part: _Collected(options) for part in PARTS}
     for record in checked_records(path, source, options, missing=missing):
@@ -143,7 +143,7 @@ def collect(
     vocabularies = {feature: own.tokens for feature, own in source.vocabularies.items()}
     offsets = tuple(source.offsets)
     reading = options.model_copy(update={"vocabularies": vocabularies, "offsets": offsets})
-    if source.has_columns:  # whether a column counts rows is decided once
+    if source.has_columns:  # the training part decides which columns count rows
         reading = reading.model_copy(update={"features": source.features})
     for part, other_path in others.items():
         other = open_other(other_path, reading)
@@ -152,11 +152,13 @@ def collect(
             parts[part].add(record, f"{other_path}, {record.place}")
             _limit(parts.values(), options)
         if not len(parts[part]):
-            raise DataError(f"{other_path} holds no labelled sequence; expected some. Label them.")
+            raise DataError(
+                f"{other_path} has no labeled sequence; expected at least one. Add labels."
+            )
     if not len(parts["train"]):
         raise DataError(
-            f"{path} holds no labelled sequence, or none to train on; expected some. Check its "
-            "labels and splits."
+            f"{path} has no labeled training sequence; expected at least one. Check its labels and "
+            "splits."
         )
     _refuse_shared(path, "sequence", {part: some.names for part, some in parts.items()})
     _refuse_shared(path, "group", {part: some.groups for part, some in parts.items()})
@@ -169,8 +171,8 @@ def collect(
         )
     made = _numbered(path, parts, names)
     notes = list(source.notes)
-    if unlabelled := sum(part.unlabelled for part in parts.values()):
-        notes.append(f"left out, for no step of them has a label: {unlabelled:,} sequences")
+    if unlabeled := sum(part.unlabeled for part in parts.values()):
+        notes.append(f"ignored sequences without any label: {unlabeled:,}")
     train = made["train"]
     if options.by_time:
         train = train.subset(_order_of_time(path, parts["train"]))
@@ -197,28 +199,28 @@ def collect(
 def _check_other(
     path: Path, source: Source, other_path: Path, other: Source, part: Part, there: _Collected
 ) -> None:
-    """Refuse a part's own file if it does not fit the main one."""
+    """Raise DataError if the file of a part does not fit the main file."""
     if len(there):
         raise DataError(
-            f"{path} holds {part} sequences but --{part} names {other_path}; expected one of "
-            f"the two. Leave --{part} out."
+            f"{path} has {part} sequences but --{part} names {other_path}; expected one of the "
+            f"two. Omit --{part}."
         )
     if other.features != source.features:
         raise DataError(
             f"{other_path} has features {', '.join(other.features)}; expected those of {path}, "
-            f"{', '.join(source.features)}."
+            f"{', '.join(source.features)}. Rename its columns."
         )
 
 
 def _numbered(
     path: Path, parts: Mapping[Part, _Collected], names: tuple[str, ...]
 ) -> dict[Part, LabeledSequences]:
-    """Return the parts that hold something, with class numbers, and groups if any repeats."""
+    """Return the parts that exist, with class numbers, and group numbers if a group repeats."""
     unknown = [n for part in parts.values() for n in part.classes if n not in names]
     if unknown:
         raise DataError(
             f"{path} has a class {unknown[0]!r}; expected one of {', '.join(names)}. "
-            "Map it to one of them, or leave it out."
+            "Rename it, or remove the sequence."
         )
     every = [group for part in parts.values() for group in part.groups]
     numbers = {group: n for n, group in enumerate(dict.fromkeys(every))}
@@ -237,93 +239,103 @@ def _order_of_time(path: Path, part: _Collected) -> torch.Tensor:
 def checked_records(
     path: Path, source: Source, options: DataOptions, *, missing: bool = True
 ) -> Iterator[Record]:
-    """Yield the validated records of a source, with float32 values, cut into windows if asked.
+    """Yield the validated records of a source, with float32 values, cut into windows if requested.
 
-    A record without a group becomes a group of its own, which its windows share. Infinite values,
-    and without `missing` NaN too, raise an error. Large constants are subtracted from features:
-    those in `options.offsets`, or else those found in the first records, which are then in
-    `source.offsets`.
+    A record without a group becomes its own group, which its windows share. Infinite values raise
+    an error, and so does NaN unless `missing` is set. Large constants are subtracted from the
+    features: `options.offsets`, or those found in the first records. `source.offsets` contains
+    them from then on.
     """
+    size = len(source.features)
     records: Iterator[Record]
-    records = (_checked(path, source, record, missing=missing) for record in source.records)
-    reduced = bool(source.offsets)  # by a reader of whole arrays
-    source.offsets[:] = source.offsets or options.offsets or ()
-    if options.offsets is None and not reduced:
-        sample, size = [], 0
-        for record in records:
-            sample.append(record)
-            size += record.values.size
-            if size > _SAMPLE_VALUES:
-                break
-        if sample:
-            values = np.concatenate([record.values for record in sample])
-            categorical = [name in source.vocabularies for name in source.features]
-            values = np.where(categorical, 0.0, values).astype(values.dtype, copy=False)
-            source.offsets[:] = find_offsets(values)
-            if lossy := unresolved_features(values, tuple(source.offsets)):
-                names = ", ".join(source.features[n] for n in lossy)
-                source.notes.append(
-                    f"most changes of {names} are lost in float32, which keeps 7 digits; subtract "
-                    "a constant from each sequence beforehand"
-                )
-        records = chain(sample, records)
+    records = (_checked(path, source, record, size, missing) for record in source.records)
+    if options.offsets is None:
+        records = _with_offsets(source, records)
+    else:
+        source.offsets[:] = options.offsets
     for number, record in enumerate(records):
-        values = subtract_offsets(record.values, () if reduced else tuple(source.offsets))
-        group = record.group
-        if group is None:
-            group = record.name if record.named else f"{path}:{record.name}"
-        yield from _windows(replace(record, values=values, group=group, recording=number), options)
+        record.values = subtract_offsets(record.values, tuple(source.offsets))
+        record.recording = number
+        if record.group is None:
+            record.group = record.name if record.named else f"{path}:{record.name}"
+        if options.window is None:
+            yield record
+        else:
+            yield from _windows(record, options.window, options.stride or options.window)
 
 
-def _checked(path: Path, source: Source, record: Record, *, missing: bool) -> Record:
-    place = f"{path}, {record.place}"
+def _with_offsets(source: Source, records: Iterator[Record]) -> Iterator[Record]:
+    """Find the offsets in the first records, and yield all records."""
+    sample: list[Record] = []
+    size = 0
+    for record in records:
+        sample.append(record)
+        size += record.values.size
+        if size > _SAMPLE_VALUES:
+            break
+    if sample:
+        values = np.concatenate([record.values for record in sample])
+        categorical = [name in source.vocabularies for name in source.features]
+        values = np.where(categorical, 0.0, values).astype(values.dtype, copy=False)
+        source.offsets[:] = find_offsets(values)
+        if lossy := unresolved_features(values, tuple(source.offsets)):
+            names = ", ".join(source.features[n] for n in lossy)
+            source.notes.append(
+                f"most changes of {names} are lost in float32, which keeps 7 digits; subtract a "
+                "constant from each sequence first"
+            )
+    return chain(sample, records)
+
+
+def _checked(path: Path, source: Source, record: Record, size: int, missing: bool) -> Record:
     values = record.values
-    if values.shape[1] != len(source.features):
+    if values.shape[1] != size:
         raise DataError(
-            f"{place} has {values.shape[1]} features; expected {len(source.features)}, as in the "
+            f"{path}, {record.place} has {values.shape[1]} features; expected {size}, as in the "
             "first sequence. Fix or remove the sequence."
         )
-    with np.errstate(over="ignore"):  # beyond float32 is infinite
-        found = values.astype(np.float32, copy=False)
-    bad = np.isinf(found) if missing else ~np.isfinite(found)
+    if values.dtype != np.float32:
+        with np.errstate(over="ignore"):  # values beyond float32 become infinite
+            values = values.astype(np.float32)
+    if np.isfinite(values).all():
+        return record
+    bad = np.isinf(values) if missing else ~np.isfinite(values)
     if bad.any():
         step, feature = (int(n) for n in np.argwhere(bad)[0])
-        what = "missing" if np.isnan(values[step, feature]) else "infinite"
-        advice = ", or set missing=mean" if what == "missing" else ""
+        what, advice = "infinite", ""
+        if np.isnan(values[step, feature]):
+            what, advice = "missing", ", or set missing=mean"
         raise DataError(
-            f"{place}: {source.features[feature]!r} is {what} at step {step}; expected finite "
-            f"numbers. Fix or remove the sequence{advice}."
+            f"{path}, {record.place}: {source.features[feature]!r} is {what} at step {step}; "
+            f"expected finite numbers. Fix or remove the sequence{advice}."
         )
     return record
 
 
-def _windows(record: Record, options: DataOptions) -> Iterator[Record]:
-    """Cut a record into windows; steps after the last whole window are left out."""
-    if options.window is None:
+def _windows(record: Record, window: int, stride: int) -> Iterator[Record]:
+    """Yield the windows of a record, or the record if it is shorter than a window."""
+    steps = len(record.values)
+    if steps < window:
         yield record
-        return
-    steps, stride = len(record.values), options.stride or options.window
-    if steps < options.window:
-        yield record
-    for start in range(0, steps - options.window + 1, stride):
-        yield record.cut(start, start + options.window)
+    for start in range(0, steps - window + 1, stride):
+        yield record.cut(start, start + window)
 
 
 def _refuse_shared(path: Path, what: str, names: Mapping[Part, list[str]]) -> None:
-    """Refuse a sequence's name or a group that stands on both sides of a split."""
+    """Raise DataError if a sequence or a group is in two parts."""
     seen: dict[str, Part] = {}
     for part, own in names.items():
         for name in dict.fromkeys(own):
             if name in seen:
                 raise DataError(
-                    f"{path}: {what} {name!r} is in {seen[name]} and in {part}; expected it on one "
-                    "side only, or the figures are too good to be true. Split again."
+                    f"{path}: {what} {name!r} is in {seen[name]} and in {part}; expected it in one "
+                    "part, otherwise the metrics are optimistic. Split again."
                 )
             seen[name] = part
 
 
 def _in_order(parts: Iterable[_Collected]) -> tuple[str, ...]:
-    """Return the classes that occur: numbers by size, texts by the alphabet."""
+    """Return the classes that occur: numbers in order, otherwise texts in alphabetical order."""
     found = {label for part in parts for label in part.classes}
     try:
         return tuple(sorted(found, key=lambda label: (0, float(label), label)))

@@ -1,7 +1,7 @@
-"""What a reader hands over: one sequence at a time, as it stands in the file.
+"""What readers return: a stream of sequences, as they are in the file.
 
-A reader is a function `read(path, options)` that returns a `Source`: what its columns are called,
-and a stream of `Record`s. All that follows, from classes to splits, is the same for every format.
+A reader is a function that returns a `Source`: the names of the features, and an iterator of
+`Record`s. Everything after that, from classes to splits, is the same for every format.
 """
 
 from collections.abc import Iterator, Mapping
@@ -19,30 +19,30 @@ Part = Literal["train", "validation", "test"]
 PARTS: tuple[Part, ...] = ("train", "validation", "test")
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class Record:
-    """One sequence as a reader found it.
+    """One sequence.
 
     Parameters
     ----------
     name : str
-        What it is called in its file, or its number there.
+        Its name in the file, or its number.
     place : str
-        Where it stands, for messages: "line 12".
+        Where it is in the file, for messages: "line 12".
     values : float32 or float64 array (time, features)
         NaN for missing values.
     label : str, optional
         Its class.
     step_labels : object array (time,), optional
-        In place of `label`: a class for each step, empty where a step counts for nothing.
+        A class for each step, "" for ignored steps; instead of `label`.
     group : str, optional
     part : train, validation or test, optional
     times : array (time,), optional
-        When each step was, in order.
+        The time of each step, in order.
     named : bool
-        Whether the file calls it so; a mere number means nothing beside another file's.
+        Whether the name is in the file; numbers of different files are not compared.
     start : int
-        Which step of the recording `name` it begins with.
+        The first step of a window in its recording.
     recording : int
         Number of the recording in its source, the same for all its windows.
     """
@@ -73,24 +73,24 @@ class Record:
 
 @dataclass(frozen=True)
 class Source:
-    """A stream of records and what is known of all of them.
+    """A stream of records, and what they have in common.
 
     Parameters
     ----------
     features : tuple of str
-        A name for each, for messages at least.
+        Names, at least for messages.
     records : iterator of Record
-        Read while it is iterated, once.
+        Reads the file; can be iterated once.
     classes : tuple of str, optional
-        In their order, where the file states them.
+        In their order, if the file states them.
     notes : list of str
-        What was guessed, for the user to check.
+        What was guessed or ignored, for the user to check.
     has_columns : bool
-        Whether the file itself calls its features so.
+        Whether the names of the features are in the file.
     vocabularies : dict
-        Of its categorical features; they may grow while records are read.
+        Categories of the categorical features; they may grow while records are read.
     offsets : list of float
-        Subtracted from the features; found while the first records are read.
+        Subtracted from the features; see `bothways.data.builder.checked_records`.
     """
 
     features: tuple[str, ...]

@@ -3,9 +3,7 @@
 from pathlib import Path
 
 from bothways.data.dataset import Dataset
-from bothways.data.open import find_source, holds_arrays, open_dataset
-from bothways.data.options import DataOptions
-from bothways.data.readers.registry import has_columns
+from bothways.data.open import find_source, open_dataset, options_for
 from bothways.data.sequences import LabeledSequences
 from bothways.data.splitting import hold_out
 from bothways.errors import DataError
@@ -41,14 +39,6 @@ def _is_own(manifest: Manifest, dataset: Dataset) -> bool:
             and dataset.classes == manifest.classes
         )
     )
-
-
-def _reading_of(manifest: Manifest, source: str) -> DataOptions:
-    """Return how other data are read: as in training, but not cut if steps are labeled."""
-    reading = manifest.preprocessing.reading.for_use()
-    if holds_arrays(source):
-        return reading.without_columns().model_copy(update={"ignore": None})
-    return reading if has_columns(Path(source)) else reading.without_columns()
 
 
 def evaluate_splits(
@@ -91,7 +81,8 @@ def evaluate_splits(
         dataset = open_dataset(source, request.options)
     if dataset is None or not _is_own(model.manifest, dataset):  # or it has changed since
         source = str(source)
-        dataset = open_dataset(source, _reading_of(model.manifest, source), model.classes)
+        reading = options_for(source, model.manifest.preprocessing.reading.for_use())
+        dataset = open_dataset(source, reading, model.classes)
     if dataset.classes != model.classes:
         raise DataError(
             f"{source} has classes {', '.join(dataset.classes)}; expected those of the model, "

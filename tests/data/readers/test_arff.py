@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 
 from bothways import DataOptions, open_dataset
-from bothways.data.readers.registry import open_records
-from bothways.data.readers.unlabelled import read_unlabelled
+from bothways.data.readers.registry import open_source
 from bothways.errors import DataError
+from bothways.models.pieces import read_pieces
 
 UNIVARIATE = """% a comment
 @relation steps
@@ -38,12 +38,12 @@ def write(path, text):
 
 
 def records(path, **options):
-    return list(open_records(path, DataOptions(), **options).records)
+    return list(open_source(path, DataOptions(), **options).records)
 
 
 def test_numeric_attributes_are_steps(tmp_path):
     path = write(tmp_path / "x.arff", UNIVARIATE)
-    assert open_records(path, DataOptions()).classes == ("walk", "run")
+    assert open_source(path, DataOptions()).classes == ("walk", "run")
     first, second, third = records(path)
     assert (first.label, second.label, third.label) == ("walk", "run", "run")
     assert (first.place, third.place) == ("line 10", "line 12")
@@ -66,7 +66,7 @@ def test_training_test_and_prediction(tmp_path):
     assert dataset.train.labels.tolist() == [1, 0]
     assert dataset.test.steps[0].tolist() == [9, 4]
     unknown = RELATIONAL.replace('",2.0', '",?')
-    (piece,) = read_unlabelled(write(tmp_path / "new.arff", unknown), 2)
+    (piece,) = read_pieces(write(tmp_path / "new.arff", unknown), 2).pieces
     np.testing.assert_array_equal(piece.sequences.steps, dataset.train.steps)
 
 

@@ -60,7 +60,7 @@ def test_parts_in_folders(folder):
         ("circle/4.csv", "", r"4.csv is empty"),
         ("circle/4.csv", "1,2\n", r"has 2 features; expected 3"),
         ("circle/4.npy", "no", r"4.npy is not a .npy array"),
-        ("circle/4.png", "no", r"4.png cannot be read as a picture"),
+        ("circle/4.png", "no", r"4.png cannot be read as an image"),
         ("loose.csv", "1,2,3\n", r"loose.csv is in no class's folder"),
     ],
 )

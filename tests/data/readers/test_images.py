@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from bothways.data.readers.arrays import open_idx
+from bothways.data.readers.arrays.streams import open_idx
 from bothways.data.readers.images import read_digit
 from bothways.errors import DataError, MissingDependencyError
 
@@ -63,7 +63,7 @@ def test_digits_of_mnist_are_taken_as_they_are(tmp_path, digits):
         Image.fromarray(pixels).save(path)
         digit = read_digit(path)
         np.testing.assert_array_equal(digit.pixels, pixels / np.float32(255), strict=True)
-        assert digit.changes == "28x28 grey, already as MNIST's"
+        assert digit.changes == "28x28 gray, already in the form of MNIST"
 
 
 def test_mnists_own_centres_of_mass_lie_around_14(digits):
@@ -91,12 +91,12 @@ def test_other_pictures_of_the_same_pixels_give_the_same_digit(tmp_path, digits,
 @pytest.mark.parametrize(
     ("draw", "name", "changes"),
     [
-        (enlarged, "big.png", "280x280 grey, scaled to"),
+        (enlarged, "big.png", "280x280 gray, scaled to"),
         (lambda digit: inverted(enlarged(digit)), "ink.png", "inverted to light on dark, scaled"),
-        (off_centre, "off.png", "600x400 grey, scaled to"),
-        (lambda digit: off_centre(digit).convert("RGB"), "rgb.png", "600x400 grey, scaled to"),
+        (off_centre, "off.png", "600x400 gray, scaled to"),
+        (lambda digit: off_centre(digit).convert("RGB"), "rgb.png", "600x400 gray, scaled to"),
         (ink_on_nothing, "transparent.png", "inverted to light on dark"),
-        (lambda digit: enlarged(digit).convert("1"), "dithered.png", "280x280 grey, scaled"),
+        (lambda digit: enlarged(digit).convert("1"), "dithered.png", "280x280 gray, scaled"),
         (off_centre, "photo.jpg", "scaled to"),
         (lambda digit: inverted(off_centre(digit)).convert("RGB"), "paper.jpg", "inverted"),
         (ink_on_grey_paper, "grey.png", "inverted to light on dark"),
@@ -142,7 +142,7 @@ def test_a_lopsided_digit_stays_whole(tmp_path):
 def test_a_blank_picture_is_refused(tmp_path, mode, colour):
     path = tmp_path / "blank.png"
     Image.new(mode, (50, 50), colour).save(path)
-    with pytest.raises(DataError, match=r"blank\.png shows nothing but its ground"):
+    with pytest.raises(DataError, match=r"blank\.png is empty; expected one digit"):
         read_digit(path)
 
 
@@ -151,7 +151,7 @@ def test_what_is_no_whole_picture_is_refused(tmp_path, digits, size):
     path = tmp_path / "digit.png"
     Image.fromarray(digits[0]).save(path)
     path.write_bytes(path.read_bytes()[:size] or b"\x89PNG, it says\n")
-    with pytest.raises(DataError, match=r"digit\.png cannot be read as a picture \("):
+    with pytest.raises(DataError, match=r"digit\.png cannot be read as an image \("):
         read_digit(path)
 
 

@@ -30,7 +30,7 @@ def test_a_line_is_a_sequence(tmp_path):
 
 
 def test_univariate_values_and_no_label_for_prediction(tmp_path):
-    (record,) = records(write(tmp_path / "x.jsonl", [{"values": [1, 2, 3]}]), labelled=False)
+    (record,) = records(write(tmp_path / "x.jsonl", [{"values": [1, 2, 3]}]), labeled=False)
     assert record.values.shape == (3, 1)
 
 

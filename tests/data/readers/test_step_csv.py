@@ -4,8 +4,8 @@ import pytest
 
 from bothways import DataOptions, load, open_dataset, train
 from bothways.data.readers.folders import read_folder
-from bothways.data.readers.unlabelled import read_unlabelled
 from bothways.errors import DataError
+from bothways.models.pieces import read_pieces
 
 RNG = np.random.default_rng(0)
 SMALL = {"hidden_size": 4, "epochs": 1, "stem_channels": None, "batch_size": 8}
@@ -114,7 +114,7 @@ def test_a_model_reads_such_a_folder_by_name(tmp_path):
     train(dataset, out=tmp_path / "run", validation_fraction=0.0, **SMALL)
     write(tmp_path / "new", [table[["time", "y", "x"]] for table in tables])
     reading = load(tmp_path / "run").manifest.preprocessing.reading
-    (piece,) = read_unlabelled(tmp_path / "new", 2, reading)
+    (piece,) = read_pieces(tmp_path / "new", 2, reading).pieces
     np.testing.assert_array_equal(piece.sequences.steps, dataset.train.steps)
 
 

@@ -9,9 +9,9 @@ import pytest
 from bothways.data.open import open_dataset
 from bothways.data.options import DataOptions
 from bothways.data.readers.tables import read_table
-from bothways.data.readers.unlabelled import read_unlabelled
 from bothways.data.summary import inspect_dataset
 from bothways.errors import DataError
+from bothways.models.pieces import read_pieces
 from bothways.models.predict_files import predict_files
 from bothways.training.run import train
 from bothways.training.run_evaluation import evaluate_splits
@@ -246,11 +246,11 @@ def test_endings_in_capitals(csv):
 def test_prediction_needs_no_label_and_the_columns_of_training(csv, tmp_path):
     reading = DataOptions(sequence="id", time="t", features=("ax", "ay"))
     unlabelled = write(tmp_path / "new.csv", ["id,t,ay,ax", "z,0,10,1", "z,1,20,2"])
-    (piece,) = read_unlabelled(unlabelled, 2, reading)
-    assert piece.names == ["z"]
+    (piece,) = read_pieces(unlabelled, 2, reading).pieces
+    assert [r.name for r in piece.records] == ["z"]
     np.testing.assert_array_equal(piece.sequences.steps, [[1, 10], [2, 20]])
     with pytest.raises(DataError, match="feature 'ay' is not a column"):
-        read_unlabelled(write(tmp_path / "bad.csv", ["id,t,ax", "z,0,1"]), 2, reading)
+        read_pieces(write(tmp_path / "bad.csv", ["id,t,ax", "z,0,1"]), 2, reading)
 
 
 @pytest.mark.parametrize(
@@ -452,7 +452,7 @@ def test_a_model_subtracts_at_prediction_what_it_subtracted_in_training(tmp_path
     arrays = [own[["x"]].to_numpy() for _, own in frame.groupby("id", sort=False)]
     labels = [own["label"].iloc[0] for _, own in frame.groupby("id", sort=False)]
     assert model.predict(arrays).tolist() == labels
-    answers = predict_files(model, [tmp_path / "x.csv"], pytest.fail)
+    answers = predict_files(model, [tmp_path / "x.csv"], print)
     assert [answer.label for answer in answers] == labels
     assert evaluate_splits(model, tmp_path / "run")["train"].accuracy == 1
 

@@ -75,6 +75,9 @@ def predict(
     format: Annotated[
         str | None, typer.Option(help="csv or jsonl; default: by the ending of --out.")
     ] = None,
+    aggregate: Annotated[
+        bool, typer.Option("--aggregate", help="Predict recordings: the mean over their windows.")
+    ] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace --out.")] = False,
     threads: Threads = None,
 ) -> None:
@@ -85,12 +88,8 @@ def predict(
     """
     from tqdm import tqdm
 
-    from bothways.models.predict_files import (
-        format_of,
-        predict_files,
-        prediction_file,
-        write_answers,
-    )
+    from bothways.models.predict_files import predict_files
+    from bothways.models.prediction_file import format_of, prediction_file, write_answers
     from bothways.models.trained import load
 
     use_threads(threads)
@@ -102,7 +101,10 @@ def predict(
         tqdm.write(text, file=sys.stderr)
 
     answers = tqdm(
-        predict_files(trained, sources, note), unit=" sequences", disable=None, leave=False
+        predict_files(trained, sources, note, aggregate=aggregate),
+        unit=" sequences",
+        disable=None,
+        leave=False,
     )
     if to_stdout:
         write_answers(answers, sys.stdout, chosen)

@@ -8,7 +8,7 @@ from importlib.resources import files
 import numpy as np
 
 from bothways.data.dataset import Dataset
-from bothways.data.readers.arrays import Array, to_inputs
+from bothways.data.readers.arrays.streams import Array, to_floats
 from bothways.data.sequences import LabeledSequences, Sequences
 from bothways.errors import DataError
 
@@ -67,5 +67,5 @@ def _verified(name: str) -> Array:
 
 
 def _sequences(images: Array, labels: Array) -> LabeledSequences:
-    inputs = to_inputs(images, "mnist images")
+    inputs = to_floats(images, "mnist images")
     return Sequences.from_padded(inputs, labels=labels.astype(np.int64))

@@ -33,7 +33,7 @@ _RELATION = re.compile(r"""(["'])(.*)\1\s*,\s*(.*)""")
 _NUMERIC = ("numeric", "real", "integer")
 
 
-def read_arff(path: Path, options: DataOptions, *, labelled: bool = True) -> Source:
+def read_arff(path: Path, options: DataOptions, *, labeled: bool = True) -> Source:
     """Return the sequences of an `.arff` file.
 
     Missing values (`?`) at the end of a sequence are padding.
@@ -45,7 +45,7 @@ def read_arff(path: Path, options: DataOptions, *, labelled: bool = True) -> Sou
     """
     lines = ((number, line) for number, line in lines_of(path) if not line.startswith("%"))
     classes, is_relational = _read_header(path, lines)
-    records = _records(path, lines, classes, is_relational, labelled)
+    records = _records(path, lines, classes, is_relational, labeled)
     first = next(records, None)
     if first is None:
         raise DataError(f"{path} has nothing after @data; expected a line for each sequence.")
@@ -95,7 +95,7 @@ def _records(
     lines: Iterator[tuple[int, str]],
     classes: tuple[str, ...],
     is_relational: bool,
-    labelled: bool,
+    labeled: bool,
 ) -> Iterator[Record]:
     for index, (number, line) in enumerate(lines):
         where = f"{path}, line {number}"
@@ -110,7 +110,7 @@ def _records(
         else:
             text, _, label = line.rpartition(",")
             series, label = [text], _unquoted(label)
-        if label not in classes and (labelled or label != "?"):
+        if label not in classes and (labeled or label != "?"):
             raise DataError(
                 f"{where} has class {label!r}; expected one of {', '.join(classes)}, as the last "
                 "@attribute says. Fix it."

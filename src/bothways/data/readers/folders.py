@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from bothways.data.options import DataOptions
-from bothways.data.readers.arrays import Array, open_npy, to_inputs
+from bothways.data.readers.arrays.streams import Array, open_npy, to_floats
 from bothways.data.readers.compression import format_suffix
 from bothways.data.readers.images import read_rows
 from bothways.data.readers.step_csv import StepColumns, find_columns, has_header, read_steps_csv
@@ -17,7 +17,7 @@ from bothways.data.record import Record, Source
 from bothways.errors import DataError
 
 
-def read_folder(path: Path, options: DataOptions, *, labelled: bool = True) -> Source:
+def read_folder(path: Path, options: DataOptions, *, labeled: bool = True) -> Source:
     """Return the sequences in a folder that has a folder for each class.
 
     The class folders may be in folders named `train`, `test` and `validation`. A column of times
@@ -42,7 +42,7 @@ def read_folder(path: Path, options: DataOptions, *, labelled: bool = True) -> S
     features = tuple(f"feature {n}" for n in range(first.shape[1]))
     return Source(
         columns.features if columns is not None and has_columns else features,
-        _records(path, files, columns, options, labelled),
+        _records(path, files, columns, options, labeled),
         notes=[] if columns is None else list(columns.notes),
         has_columns=has_columns,
     )
@@ -72,13 +72,13 @@ def _records(
     files: list[Path],
     columns: StepColumns | None,
     options: DataOptions,
-    labelled: bool,
+    labeled: bool,
 ) -> Iterator[Record]:
     for file in files:
         inside = file.relative_to(path).parts
         part = inside[0] if inside[0] in ("train", "validation", "test") else None
         folders = inside[1:-1] if part else inside[:-1]
-        if labelled and not folders:
+        if labeled and not folders:
             raise DataError(
                 f"{file} is in no class's folder; expected {path}/CLASS/{file.name}. Move it."
             )
@@ -115,7 +115,7 @@ def _values(file: Path) -> Array:
 
 def _npy(file: Path) -> Array:
     with open_npy(file) as stream:
-        return to_inputs(stream.whole(), str(file))
+        return to_floats(stream.whole(), str(file))
 
 
 _READERS: dict[str, Callable[[Path], Array]] = {

@@ -1,4 +1,4 @@
-"""Pictures: as rows of grey pixels, and of single digits, made to look like MNIST's."""
+"""Images: rows of gray pixels as time steps, and single digits in the form of MNIST's."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -6,38 +6,62 @@ from typing import Any
 
 import numpy as np
 
-from bothways.data.readers.arrays import Array
+from bothways.data.options import DataOptions
+from bothways.data.readers.arrays.streams import Array
+from bothways.data.record import Record, Source
 from bothways.errors import DataError
 from bothways.optional import require
 
 SIZE = 28
-DIGIT_SIZE = 20  # MNIST: a digit fits 20x20, its centre of mass in the centre of 28x28
-INK = 0.2  # how light a pixel must be, against a black ground, to belong to the digit
+DIGIT_SIZE = 20  # MNIST: a digit fits 20x20, with its center of mass in the middle of 28x28
+INK = 0.2  # pixels above this, on a black background, belong to the digit
 
 
 @dataclass(frozen=True)
 class Digit:
-    """A digit as the model sees it.
+    """A digit in the form of MNIST's.
 
     Parameters
     ----------
     pixels : float32 array (28, 28)
         In [0, 1], light on dark.
     changes : str
-        What was done to the picture, for the user.
+        How the image was changed, for the user.
     """
 
     pixels: Array
     changes: str
 
 
-def read_rows(path: Path) -> Array:
-    """Read a PNG or JPEG as grey pixels in [0, 1], float32 (height, width): rows are steps.
+def read_image(path: Path, options: DataOptions, *, labeled: bool = True) -> Source:
+    """Read a PNG or JPEG file of one digit; see `read_digit`.
 
     Raises
     ------
     DataError
-        If the file is not a picture.
+        If labels are needed, or as `read_digit`.
+    """
+    if labeled:
+        raise DataError(
+            f"{path} is an image without a label; expected a folder for each class. Put the images "
+            "in such folders, and pass the folder that contains them."
+        )
+    digit = read_digit(path)
+    record = Record(name=str(path), place="image", values=digit.pixels)
+    return Source(
+        features=tuple(f"pixel {n}" for n in range(SIZE)),
+        records=iter([record]),
+        notes=[f"{path}: {digit.changes}"],
+    )
+
+
+def read_rows(path: Path) -> Array:
+    """Read a PNG or JPEG file as gray pixels in [0, 1], float32 (height, width).
+
+    Raises
+    ------
+    DataError
+        If the file is not an image.
     MissingDependencyError
         If Pillow is not installed.
     """
@@ -45,8 +69,8 @@ def read_rows(path: Path) -> Array:
     from PIL import Image, ImageOps, UnidentifiedImageError
 
     try:
-        with Image.open(path) as picture:
-            grey = _flattened(ImageOps.exif_transpose(picture))
+        with Image.open(path) as image:
+            gray = _flattened(ImageOps.exif_transpose(image))
     except (
         OSError,
         SyntaxError,
@@ -55,42 +79,42 @@ def read_rows(path: Path) -> Array:
         Image.DecompressionBombError,
     ) as error:
         raise DataError(
-            f"{path} cannot be read as a picture ({error}); expected a whole PNG or JPEG."
+            f"{path} cannot be read as an image ({error}); expected a PNG or JPEG file. Check it."
         ) from None
-    levels = np.asarray(grey)
+    levels = np.asarray(gray)
     return levels.astype(np.float32) / np.float32(np.iinfo(levels.dtype).max)
 
 
 def read_digit(path: Path) -> Digit:
-    """Read a PNG or JPEG of one digit: grey, light on dark, 28x28, centred as MNIST's are.
+    """Read a PNG or JPEG file of one digit as gray, light on dark, 28x28, centered as MNIST's.
 
-    A picture that is already so is taken as it is.
+    An image in this form is not changed.
 
     Raises
     ------
     DataError
-        If the file is not a picture, or shows nothing.
+        If the file is not an image, or is empty.
     MissingDependencyError
         If Pillow is not installed.
     """
     pixels = read_rows(path)
     height, width = pixels.shape
-    changes = [f"{width}x{height} grey"]
+    changes = [f"{width}x{height} gray"]
     border = np.concatenate([pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]])
     if np.median(border) > 0.5:
         pixels = 1 - pixels
         border = 1 - border
         changes.append("inverted to light on dark")
-    ground = np.median(border)
-    if ground:
-        pixels = np.clip((pixels - ground) / (1 - ground), 0, 1)
+    background = np.median(border)
+    if background:
+        pixels = np.clip((pixels - background) / (1 - background), 0, 1)
     rows, columns = np.nonzero(pixels > INK)
     if not len(rows):
         raise DataError(
-            f"{path} shows nothing but its ground; expected one digit that stands out from it."
+            f"{path} is empty; expected one digit that differs from the background. Check the file."
         )
-    if pixels.shape == (SIZE, SIZE) and _is_centred(pixels):
-        changes.append("already as MNIST's")
+    if pixels.shape == (SIZE, SIZE) and _is_centered(pixels):
+        changes.append("already in the form of MNIST")
         return Digit(pixels, ", ".join(changes))
     from PIL import Image
 
@@ -98,44 +122,44 @@ def read_digit(path: Path) -> Digit:
     scale = DIGIT_SIZE / max(digit.shape)
     size = (max(1, round(digit.shape[1] * scale)), max(1, round(digit.shape[0] * scale)))
     small = np.asarray(Image.fromarray(digit).resize(size, Image.Resampling.BOX), np.float32)
-    changes.append(f"scaled to {size[0]}x{size[1]}, centred in {SIZE}x{SIZE}")
-    return Digit(_centred(small), ", ".join(changes))
+    changes.append(f"scaled to {size[0]}x{size[1]}, centered in {SIZE}x{SIZE}")
+    return Digit(_centered(small), ", ".join(changes))
 
 
-def _flattened(picture: Any) -> Any:
-    """Return the picture in grey; what is transparent becomes white."""
+def _flattened(image: Any) -> Any:
+    """Return the image in gray, on white where it is transparent."""
     from PIL import Image
 
-    if picture.mode in ("RGBA", "LA", "PA") or "transparency" in picture.info:
-        picture = picture.convert("RGBA")
-        ground = Image.new("RGBA", picture.size, "white")
-        picture = Image.alpha_composite(ground, picture)
-    return picture if picture.mode == "I;16" else picture.convert("L")
+    if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
+        image = image.convert("RGBA")
+        background = Image.new("RGBA", image.size, "white")
+        image = Image.alpha_composite(background, image)
+    return image if image.mode == "I;16" else image.convert("L")
 
 
-def _centre_of_mass(pixels: Array) -> tuple[float, float]:
+def _center_of_mass(pixels: Array) -> tuple[float, float]:
     total = pixels.sum()
     rows = (pixels.sum(axis=1) * np.arange(pixels.shape[0])).sum() / total
     columns = (pixels.sum(axis=0) * np.arange(pixels.shape[1])).sum() / total
     return float(rows), float(columns)
 
 
-def _is_centred(pixels: Array) -> bool:
+def _is_centered(pixels: Array) -> bool:
     rows, columns = np.nonzero(pixels > 0)
     extent = max(np.ptp(rows), np.ptp(columns)) + 1
     middle = SIZE / 2
     return bool(
-        extent <= DIGIT_SIZE and all(abs(c - middle) <= 0.51 for c in _centre_of_mass(pixels))
+        extent <= DIGIT_SIZE and all(abs(c - middle) <= 0.51 for c in _center_of_mass(pixels))
     )
 
 
-def _centred(digit: Array) -> Array:
-    """Place the digit so that its centre of mass is the centre, as far as it stays inside."""
+def _centered(digit: Array) -> Array:
+    """Place the center of mass of the digit in the middle, as far as the digit stays inside."""
     canvas = np.zeros((SIZE, SIZE), np.float32)
     middle = SIZE / 2
     starts = [
-        min(max(0, round(middle - centre)), SIZE - extent)
-        for centre, extent in zip(_centre_of_mass(digit), digit.shape, strict=True)
+        min(max(0, round(middle - center)), SIZE - extent)
+        for center, extent in zip(_center_of_mass(digit), digit.shape, strict=True)
     ]
     top, left = starts
     canvas[top : top + digit.shape[0], left : left + digit.shape[1]] = digit

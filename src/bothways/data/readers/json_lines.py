@@ -19,7 +19,7 @@ _VALUES = ("values", "inputs")
 _KEYS = (*_VALUES, "label", "sequence", "group", "split", "times")
 
 
-def read_json_lines(path: Path, options: DataOptions, *, labelled: bool = True) -> Source:
+def read_json_lines(path: Path, options: DataOptions, *, labeled: bool = True) -> Source:
     """Read a `.jsonl` file; see `read_table` for what may be raised, but for the tables' library.
 
     A line holds `values` (time, features), or (time,) for one feature, null where one is missing;
@@ -27,7 +27,7 @@ def read_json_lines(path: Path, options: DataOptions, *, labelled: bool = True) 
     for nothing; `sequence` (a name), `group`, `split` and
     `times` (time,) if there are any.
     """
-    records = _records(path, labelled, options)
+    records = _records(path, labeled, options)
     first = next(records, None)
     if first is None:
         raise DataError(f"{path} is empty; expected an object a line. Check the path.")
@@ -40,7 +40,7 @@ def _chain(first: Record, others: Iterator[Record]) -> Iterator[Record]:
     yield from others
 
 
-def _records(path: Path, labelled: bool, options: DataOptions) -> Iterator[Record]:
+def _records(path: Path, labeled: bool, options: DataOptions) -> Iterator[Record]:
     for index, (number, line) in enumerate(lines_of(path)):
         where = f"{path}, line {number}"
         try:
@@ -65,7 +65,7 @@ def _records(path: Path, labelled: bool, options: DataOptions) -> Iterator[Recor
                 f"{where} has a key {unknown[0]!r}; expected only {', '.join(_KEYS)}. Rename it."
             )
         values = next((found[key] for key in _VALUES if key in found), None)
-        if values is None or (labelled and found.get("label") is None):
+        if values is None or (labeled and found.get("label") is None):
             missing = "values" if values is None else "label"
             raise DataError(f"{where} has no {missing!r}; expected one in each line. Add it.")
         part = found.get("split")

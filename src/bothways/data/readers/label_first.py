@@ -23,7 +23,7 @@ _SEPARATOR = re.compile(r"\s*[,;\t]\s*|\s+")
 _MISSING = {"": "nan", "?": "nan", "NA": "nan"}
 
 
-def read_label_first(path: Path, options: DataOptions, *, labelled: bool = True) -> Source:
+def read_label_first(path: Path, options: DataOptions, *, labeled: bool = True) -> Source:
     """Return the univariate sequences of a file without a header.
 
     Parameters
@@ -31,7 +31,7 @@ def read_label_first(path: Path, options: DataOptions, *, labelled: bool = True)
     path : Path
     options : DataOptions
         Not used: the file has no columns.
-    labelled : bool
+    labeled : bool
         Not used: each line begins with a label.
 
     Raises

@@ -1,12 +1,15 @@
-"""Which reader a file or folder of records has: told by its ending."""
+"""The file formats. To add one, write its reader and add it to `FORMATS`."""
 
-from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal, Protocol
 
-from bothways.data.options import DataOptions
+from bothways.data.options import DataOptions, Option
 from bothways.data.readers.arff import read_arff
+from bothways.data.readers.arrays import read_idx, read_npy, read_npz
 from bothways.data.readers.compression import format_suffix
 from bothways.data.readers.folders import has_headers, read_folder
+from bothways.data.readers.images import read_image
 from bothways.data.readers.json_lines import read_json_lines
 from bothways.data.readers.label_first import is_label_first, read_label_first
 from bothways.data.readers.tables import read_table
@@ -14,59 +17,154 @@ from bothways.data.readers.ts import read_ts
 from bothways.data.record import Source
 from bothways.errors import DataError
 
-RECORD_READERS: dict[str, Callable[..., Source]] = {
-    ".csv": read_table,
-    ".tsv": read_table,
-    ".parquet": read_table,
-    ".pq": read_table,
-    ".txt": read_label_first,
-    ".ts": read_ts,
-    ".arff": read_arff,
-    ".jsonl": read_json_lines,
-}
-KNOWN_ENDINGS = (
-    f"{', '.join([*RECORD_READERS, '.npz'])}, .npy or IDX images with their labels beside them, or "
-    "a folder of files a class"
+
+class Reader(Protocol):
+    """A function that opens a file or folder as a stream of records."""
+
+    def __call__(self, path: Path, options: DataOptions, *, labeled: bool = True) -> Source:
+        """Return the records; without `labeled`, labels are not needed and not read."""
+
+
+@dataclass(frozen=True)
+class Format:
+    """A file format.
+
+    Parameters
+    ----------
+    read : Reader
+    endings : tuple of str
+        File name extensions, without that of a compression.
+    magic : tuple of bytes
+        First bytes of files with other extensions.
+    columns : names, keys or none
+        What options such as `--label` name: columns, the fixed keys of JSON lines, or nothing.
+    has_ignored_label : bool
+        Whether `--ignore` has a meaning.
+    """
+
+    read: Reader
+    endings: tuple[str, ...] = ()
+    magic: tuple[bytes, ...] = ()
+    columns: Literal["names", "keys", "none"] = "none"
+    has_ignored_label: bool = True
+
+    def accepts(self, name: str, role: Option, value: object, *, labeled: bool) -> bool:
+        """Return whether an option that names columns has a meaning."""
+        if name == "ignore":
+            return self.has_ignored_label
+        if not role.is_column or self.columns == "names":
+            return True
+        if self is CLASS_FOLDERS:  # whose CSV files may have columns
+            return name in ("features", "time") or not labeled
+        return self.columns == "keys" and value == role.json_key
+
+
+TABLE = Format(read_table, (".csv", ".tsv", ".parquet", ".pq"), columns="names")
+LABEL_FIRST = Format(read_label_first, (".txt",))
+CLASS_FOLDERS = Format(read_folder)
+FORMATS = (
+    TABLE,
+    LABEL_FIRST,
+    Format(read_ts, (".ts",)),
+    Format(read_arff, (".arff",)),
+    Format(read_json_lines, (".jsonl",), columns="keys"),
+    Format(read_npz, (".npz",), (b"PK",), has_ignored_label=False),
+    Format(read_npy, (".npy",), (b"\x93NUMPY",), has_ignored_label=False),
+    Format(read_idx, (), (b"\0\0", b"\x1f\x8b"), has_ignored_label=False),
+    Format(read_image, (".png", ".jpg", ".jpeg"), (b"\x89PNG", b"\xff\xd8\xff")),
+)
+KNOWN_FORMATS = (
+    f"a {', '.join(ending for known in FORMATS for ending in known.endings)} file, IDX images, or "
+    "a folder with a folder for each class"
 )
 
 
-def record_reader(path: Path) -> Callable[..., Source] | None:
-    """Return read(path, options, labelled=...) for a file or folder, or None for other formats."""
-    if path.is_dir():
-        return read_table if any(path.rglob("*.parquet")) else read_folder
-    suffix = format_suffix(path)
-    if suffix == ".tsv" and path.is_file() and is_label_first(path):
-        return read_label_first
-    return RECORD_READERS.get(suffix)
-
-
-def has_columns(path: Path) -> bool:
-    """Return whether a file is a table, or a folder of CSV files with headers."""
-    reader = record_reader(path)
-    return reader is read_table or (reader is read_folder and has_headers(path))
-
-
-def open_records(path: Path, options: DataOptions, *, labelled: bool = True) -> Source:
-    """Read a file or folder that has a `record_reader`.
+def find_format(path: Path) -> Format:
+    """Return the format of a file or folder, by its extension or by its first bytes.
 
     Raises
     ------
     DataError
-        As the reader, and if columns were asked for where there are none of that name.
+        If it cannot be read, or has no known format.
     """
-    reader = record_reader(path)
-    assert reader is not None  # whoever opens has looked
-    if reader is not read_table:
-        for name, role in DataOptions.roles():
-            given = getattr(options, name)
-            key = role.json_key if reader is read_json_lines else None
-            if reader is read_folder and (name in ("features", "time") or not labelled):
-                continue  # of its CSV files
-            if role.is_column and given and given != key:
-                text = ",".join(given) if isinstance(given, tuple) else given
-                known = "a table, which has columns" if key is None else f"its key {key!r}"
-                raise DataError(
-                    f"{path} has no columns, so --{name} {text} has no meaning; expected {known}. "
-                    "Omit it, or convert the file to a table."
-                )
-    return reader(path, options, labelled=labelled)
+    if path.is_dir():
+        return TABLE if any(path.rglob("*.parquet")) else CLASS_FOLDERS
+    start = check_readable(path)
+    suffix = format_suffix(path)
+    if suffix == ".tsv" and is_label_first(path):
+        return LABEL_FIRST
+    for known in FORMATS:
+        if suffix in known.endings:
+            return known
+    for known in FORMATS:
+        if start.startswith(known.magic):
+            return known
+    raise DataError(
+        f"{path} has no known format: its extension is {path.suffix!r}, and it starts with bytes "
+        f"{start.hex(' ') or '(none)'}; expected {KNOWN_FORMATS}. Convert it."
+    )
+
+
+def check_readable(path: Path) -> bytes:
+    """Return the first bytes of a file; b"" of a folder.
+
+    Raises
+    ------
+    DataError
+        If it cannot be read.
+    """
+    if path.is_dir():
+        return b""
+    try:
+        with path.open("rb") as file:
+            return file.read(8)
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror}. Check the path.") from None
+
+
+def has_columns(path: Path) -> bool:
+    """Return whether the features of a file have names: of a table, or of CSV files with headers.
+
+    Raises the errors of `find_format`.
+    """
+    found = find_format(path)
+    return found.columns == "names" or (found is CLASS_FOLDERS and has_headers(path))
+
+
+def for_new_data(path: Path, options: DataOptions) -> DataOptions:
+    """Return the options of a model that have a meaning for the format of a file."""
+    if has_columns(path):
+        return options
+    kept = options.without_columns()
+    if find_format(path).has_ignored_label:
+        return kept
+    return kept.model_copy(update={"ignore": None})
+
+
+def open_source(path: Path, options: DataOptions, *, labeled: bool = True) -> Source:
+    """Return the records of a file or folder.
+
+    Parameters
+    ----------
+    path : Path
+    options : DataOptions
+    labeled : bool
+        Whether labels are needed; otherwise they are not read.
+
+    Raises
+    ------
+    DataError
+        If it cannot be read, or an option names a column of a file without columns.
+    """
+    found = find_format(path)
+    for name, role in DataOptions.roles():
+        value = getattr(options, name)
+        if value and not found.accepts(name, role, value, labeled=labeled):
+            text = ",".join(value) if isinstance(value, tuple) else value
+            keyed = found.columns == "keys" and role.json_key is not None
+            expected = f"its key {role.json_key!r}" if keyed else "a table, which has columns"
+            raise DataError(
+                f"{path} has no columns, so --{name} {text} has no meaning; expected {expected}. "
+                "Omit it, or convert the file to a table."
+            )
+    return found.read(path, options, labeled=labeled)

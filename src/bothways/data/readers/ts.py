@@ -25,18 +25,18 @@ from bothways.data.record import Array, Record, Source
 from bothways.errors import DataError
 
 
-def read_ts(path: Path, options: DataOptions, *, labelled: bool = True) -> Source:
+def read_ts(path: Path, options: DataOptions, *, labeled: bool = True) -> Source:
     """Read a `.ts` file; see `read_table` for what may be raised, but for the tables' library."""
     lines = ((n, line) for n, line in lines_of(path) if not line.startswith(("#", "%")))
     tags = _read_header(lines, path)
     stated = tags.get("classlabel", "false").split()
     has_classes = bool(stated) and stated[0].lower() == "true"
-    if labelled and tags.get("targetlabel", "false").split()[:1] == ["true"]:
+    if labeled and tags.get("targetlabel", "false").split()[:1] == ["true"]:
         raise DataError(
             f"{path} says @targetLabel true: it is a regression dataset; expected classes. "
             "Regression is not supported."
         )
-    if labelled and not has_classes:
+    if labeled and not has_classes:
         raise DataError(
             f"{path} says @classLabel {tags.get('classlabel', '(nothing)')}; expected true and the "
             "classes. Label its sequences."

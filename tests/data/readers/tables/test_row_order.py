@@ -4,8 +4,8 @@ import pytest
 
 from bothways.data.options import DataOptions
 from bothways.data.readers.tables import read_table
-from bothways.data.readers.unlabelled import read_unlabelled
 from bothways.errors import DataError
+from bothways.models.pieces import read_pieces
 
 
 def frame(lengths=(7, 3, 9, 5), seed=0):
@@ -132,6 +132,6 @@ def test_time_stamps_order_rows(tmp_path):
 
 def test_prediction_sorts_as_well(tmp_path):
     path = write(interleaved(frame()).drop(columns="label"), tmp_path / "x.csv")
-    (piece,) = read_unlabelled(path, 1, DataOptions(features=("x",)))
-    assert piece.names == ["c", "a", "d", "b"]
+    (piece,) = read_pieces(path, 1, DataOptions(features=("x",))).pieces
+    assert [r.name for r in piece.records] == ["c", "a", "d", "b"]
     assert piece.sequences.steps[7:10, 0].tolist() == [100, 101, 104]

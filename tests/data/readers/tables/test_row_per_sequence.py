@@ -4,8 +4,8 @@ import pytest
 
 from bothways import DataOptions, load, open_dataset, train
 from bothways.data.readers.tables import read_table
-from bothways.data.readers.unlabelled import read_unlabelled
 from bothways.errors import DataError
+from bothways.models.pieces import read_pieces
 
 VALUES = np.random.default_rng(0).standard_normal((6, 12)).round(3)
 LABELS = ["u", "v"] * 3
@@ -185,7 +185,7 @@ def test_a_model_predicts_from_such_a_table(tmp_path, kind):
     train(dataset, out=tmp_path / "run", validation_fraction=0.0, **SMALL)
     model = load(tmp_path / "run")
     reading = model.manifest.preprocessing.reading
-    (piece,) = read_unlabelled(new, dataset.train.input_size, reading)
+    (piece,) = read_pieces(new, dataset.train.input_size, reading).pieces
     np.testing.assert_array_equal(piece.sequences.steps, dataset.train.steps)
     np.testing.assert_array_equal(
         model.predict_proba(piece.sequences), model.predict_proba(dataset.train)

@@ -18,7 +18,7 @@ from bothways.data.record import Source
 __all__ = ["read_table"]
 
 
-def read_table(path: Path, options: DataOptions, *, labelled: bool = True) -> Source:
+def read_table(path: Path, options: DataOptions, *, labeled: bool = True) -> Source:
     """Return the sequences of a CSV or Parquet file, or of a folder of Parquet files.
 
     Parameters
@@ -28,7 +28,7 @@ def read_table(path: Path, options: DataOptions, *, labelled: bool = True) -> So
         header, perhaps compressed.
     options : DataOptions
         The role of each column.
-    labelled : bool
+    labeled : bool
         Whether each sequence needs a label.
 
     Raises
@@ -45,5 +45,5 @@ def read_table(path: Path, options: DataOptions, *, labelled: bool = True) -> So
         table = CsvTable(path, options.decimal)
     layout = sequence_layout(table, options)
     if layout is not None:
-        return read_sequences(table, layout, options, labelled=labelled)
-    return read_steps(table, options, labelled=labelled)
+        return read_sequences(table, layout, options, labeled=labeled)
+    return read_steps(table, options, labeled=labeled)

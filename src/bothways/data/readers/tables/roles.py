@@ -58,7 +58,7 @@ class Roles:
 
 
 def choose_roles(
-    table: Table, options: DataOptions, *, labelled: bool = True
+    table: Table, options: DataOptions, *, labeled: bool = True
 ) -> tuple[Roles, list[str]]:
     """Return the role of each column of a table with one row per time step, and notes on guesses.
 
@@ -67,8 +67,8 @@ def choose_roles(
     DataError
         If a column that is needed or named does not exist, or a feature is not numeric.
     """
-    found, guessed = named_columns(table, options, labelled=labelled)
-    for role, needed in (("sequence", True), ("label", labelled)):
+    found, guessed = named_columns(table, options, labeled=labeled)
+    for role, needed in (("sequence", True), ("label", labeled)):
         if needed and found[role] is None:
             raise DataError(
                 f"{table.path} has columns {', '.join(table.names)}, none of them a usual name for "
@@ -88,7 +88,7 @@ def choose_roles(
             if (name in numeric and name not in counting) or name in options.categorical
         )
         guessed.append(f"features {', '.join(features)}")
-        if labelled:
+        if labeled:
             ignored = ignored_columns(table, [n for n in free if n not in features], counting)
     features += tuple(name for name in options.categorical if name not in features)
     _check_features(table, features, free, options)
@@ -103,7 +103,7 @@ def choose_roles(
 
 
 def named_columns(
-    table: Table, options: DataOptions, *, labelled: bool = True
+    table: Table, options: DataOptions, *, labeled: bool = True
 ) -> tuple[dict[str, Any], list[str]]:
     """Return the column of each role except the features, None if it has none, and the guesses.
 
@@ -120,7 +120,7 @@ def named_columns(
         )
     found: dict[str, Any] = dict.fromkeys(("sequence", "time", "label", "group", "split"))
     guessed = []
-    wanted = found if labelled else ("sequence", "time")
+    wanted = found if labeled else ("sequence", "time")
     given = {role: getattr(options, role) for role in wanted}
     free = [name for name in columns if name not in (given | {"group": None}).values()]
     for role, name in given.items():

@@ -74,7 +74,7 @@ def _numbered_columns(table: Table) -> dict[str, tuple[str, ...]]:
 
 
 def read_sequences(
-    table: Table, layout: Layout, options: DataOptions, *, labelled: bool = True
+    table: Table, layout: Layout, options: DataOptions, *, labeled: bool = True
 ) -> Source:
     """Return the sequences of a table with one row for each sequence.
 
@@ -85,8 +85,8 @@ def read_sequences(
     DataError
         If a column is missing, a row is empty, or a sequence has two rows.
     """
-    found, guessed = named_columns(table, options, labelled=labelled)
-    if labelled and found["label"] is None:
+    found, guessed = named_columns(table, options, labeled=labeled)
+    if labeled and found["label"] is None:
         raise DataError(
             f"{table.path} has columns {_some(table.names)}, none of them a usual name for the "
             "label; expected one. Name the column with --label."
@@ -95,7 +95,7 @@ def read_sequences(
     notes = [f"guessed: one row for each sequence, with {_steps_in(layout)}"]
     if guessed:
         notes[0] += f"; {'; '.join(guessed)}"
-    if labelled and (others := [name for name in table.names if name not in used]):
+    if labeled and (others := [name for name in table.names if name not in used]):
         notes.append(f"ignored columns that are no time steps: {_some(others)}")
     return Source(
         tuple(layout),

@@ -15,7 +15,7 @@ from bothways.data.record import PARTS, Array, Part, Record, Source
 from bothways.errors import DataError
 
 
-def read_steps(table: Table, options: DataOptions, *, labelled: bool = True) -> Source:
+def read_steps(table: Table, options: DataOptions, *, labeled: bool = True) -> Source:
     """Return the sequences of a table with one row for each time step.
 
     Only the current block and the current sequence are in memory, unless the rows have to be
@@ -26,7 +26,7 @@ def read_steps(table: Table, options: DataOptions, *, labelled: bool = True) -> 
     DataError
         If a column is missing, a value is not a number, or the rows cannot be brought in order.
     """
-    roles, notes = choose_roles(table, options, labelled=labelled)
+    roles, notes = choose_roles(table, options, labeled=labeled)
     blocks, more = ordered_blocks(table, roles, options)
     return Source(
         roles.features,

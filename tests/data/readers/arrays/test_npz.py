@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from bothways.data.open import open_dataset
-from bothways.data.readers.labelled import read_npz
+from bothways.data.options import DataOptions
 from bothways.data.validation import value_range
 from bothways.errors import BothwaysError, DataError
 
@@ -24,7 +24,7 @@ def path(tmp_path):
 
 def read(path, **arrays):
     np.savez(path, **{"inputs": INPUTS, "labels": NUMBERS, **arrays})
-    return read_npz(path)
+    return open_dataset(str(path))
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "int32", "int64", "uint64"])
@@ -104,11 +104,11 @@ def test_bytes_are_scaled(path):
         ({"test_lengths": np.array([1])}, "test_lengths"),
         (
             {"inputs": INPUTS[0]},
-            r"labels has shape \(4,\) but there are 5 sequences",
+            r"\[labels\] has shape \(4,\) but there are 5 sequences",
         ),
         ({"inputs": INPUTS[:, :0]}, r"inputs\S* has shape \(4, 0, 3\)"),
         ({"inputs": INPUTS.astype(int)}, r"\[inputs\] has dtype int64; expected uint8"),
-        ({"inputs": np.array(1.0)}, r"inputs\S* has shape .*expected \(count, time, input_size\)"),
+        ({"inputs": np.array(1.0)}, r"inputs\S* has shape .*expected \(count, time, features\)"),
         ({"inputs": INPUTS[:0], "labels": NUMBERS[:0]}, r"has shape \(0,"),
         ({"labels": NUMBERS[:0]}, r"labels\S* has shape \(0,\)"),
         ({"labels": NUMBERS[:3]}, r"labels\S* has shape \(3,\) but there are 4 sequences"),
@@ -117,19 +117,22 @@ def test_bytes_are_scaled(path):
         ({"labels": np.array(1)}, r"labels\S* has shape \(\)"),
         ({"labels": NUMBERS - 1}, r"labels\S* holds .* from -1; expected class numbers 0, 1, 2"),
         ({"labels": NUMBERS * 500_000}, "1000000"),
-        ({"labels": NUMBERS / 2}, r"labels\S* .*float64; expected whole numbers or text"),
-        ({"labels": NUMBERS > 1}, r"labels\S* .*bool; expected whole numbers or text"),
-        ({"labels": NAMES.astype("S")}, r"labels\S* .*S6; expected whole numbers or text"),
-        ({"labels": NAMES.astype(object)}, "holds Python objects, which are never unpickled"),
+        ({"labels": NUMBERS / 2}, r"labels\S* .*float64; expected integers or text"),
+        ({"labels": NUMBERS > 1}, r"labels\S* .*bool; expected integers or text"),
+        ({"labels": NAMES.astype("S")}, r"labels\S* .*S6; expected integers or text"),
+        ({"labels": NAMES.astype(object)}, "holds Python objects, which are not unpickled"),
         ({"test_inputs": INPUTS, "test_labels": NAMES}, "test_labels"),
         ({"labels": NAMES, **TEST}, "test_labels"),
         ({"lengths": np.array([5, 6, 1, 1])}, r"lengths\S* is 6 but inputs has 5 steps"),
         ({"lengths": np.array([5, 0, 1, 1])}, r"lengths\S* is 0 but .*expected 1\.\.5"),
-        ({"lengths": np.array([5, 1])}, r"lengths\S* has shape \(2,\) .*expected \(4,\)"),
+        ({"lengths": np.array([5, 1])}, r"lengths\S* has shape \(2,\); expected \(4,\)"),
         ({"lengths": np.ones(4)}, r"lengths\S* has dtype .*float64; expected integers"),
-        ({**TEST, "test_lengths": np.array([5, 9])}, r"test_lengths\S* is 9 but .* 5 steps"),
-        ({"classes": np.array(["a", "b"])}, "a train label is 2 but there are 2 classes"),
-        ({**TEST, "test_inputs": INPUTS[:2, :, :2]}, "have 2 features per step; expected 3"),
+        (
+            {**TEST, "test_lengths": np.array([5, 9])},
+            r"test_lengths\]: lengths\S* is 9 but .* 5 steps",
+        ),
+        ({"classes": np.array(["a", "b"])}, "holds 2 but there are 2 classes"),
+        ({**TEST, "test_inputs": INPUTS[:2, :, :2]}, "test sequence 0 has 2 features; expected 3"),
         (
             {"labels": NAMES, "classes": np.array(["wave", "tap"])},
             r"\[labels\] holds 'circle', which is not in classes wave, tap",
@@ -157,7 +160,7 @@ def test_arrays_that_do_not_fit_are_refused(path, arrays, message):
 def test_inputs_and_labels_are_needed(path, arrays, message):
     np.savez(path, **arrays)
     with pytest.raises(DataError, match=message):
-        read_npz(path)
+        open_dataset(str(path))
 
 
 def read_beside(folder, **arrays):
@@ -180,23 +183,26 @@ def test_npy_takes_labels_and_lengths_beside_it(tmp_path, path, labels):
 @pytest.mark.parametrize(
     ("arrays", "message"),
     [
-        ({"_labels": None}, r"waves\.npy has no labels beside it; expected waves_labels\.npy"),
+        ({"_labels": None}, r"waves\.npy has no labels next to it; expected waves_labels\.npy"),
         (
             {"_labels": NUMBERS[:3]},
-            r"waves\.npy: labels has shape \(3,\) but there are 4 sequences",
+            r"waves_labels\.npy has shape \(3,\) but there are 4 sequences",
         ),
         ({"_labels": NUMBERS[:, None]}, r"waves_labels\.npy has shape \(4, 1\); expected \(count,"),
-        ({"_labels": NUMBERS / 2}, r"waves_labels\.npy has dtype float64; expected whole numbers"),
+        (
+            {"_labels": NUMBERS / 2},
+            r"waves_labels\.npy has dtype float64; expected integers or text",
+        ),
         (
             {"_labels": NAMES.astype(object)},
             r"waves_labels\.npy holds .*Save text with .astype\(str",
         ),
         (
             {"_lengths": np.array([5, 6, 1, 1])},
-            r"waves\.npy: lengths\S* is 6 but inputs has 5 steps",
+            r"waves_lengths\.npy: lengths\S* is 6 but inputs has 5 steps",
         ),
-        ({"_lengths": np.array([5, 6])}, r"waves\.npy: lengths\S* has shape \(2,\)"),
-        ({"": INPUTS[0]}, r"waves\.npy: labels has shape \(4,\) but there are 5 sequences"),
+        ({"_lengths": np.array([5, 6])}, r"waves_lengths\.npy has shape \(2,\)"),
+        ({"": INPUTS[0]}, r"waves_labels\.npy has shape \(4,\) but there are 5 sequences"),
         ({"": INPUTS.astype(int)}, r"waves\.npy has dtype int64; expected uint8"),
     ],
 )
@@ -232,7 +238,7 @@ def test_open_dataset_by_path(path):
 
 
 def test_open_dataset_without_a_file(tmp_path):
-    with pytest.raises(DataError, match=r"/none\.npz' is not found; expected mnist, or a file"):
+    with pytest.raises(DataError, match=r"/none\.npz' is not found; expected mnist, or a .csv"):
         open_dataset(str(tmp_path / "none.npz"))
     with pytest.raises(DataError, match="expected a folder for each class with a file"):
         open_dataset(str(tmp_path))
@@ -242,3 +248,43 @@ def test_open_dataset_of_another_format(path):
     path.write_text("gesture,x,y\n")
     with pytest.raises(DataError, match=r"gestures\.npz is not a \.npz file, or is damaged"):
         open_dataset(str(path))
+
+
+@pytest.mark.parametrize("layout", ["padded", "flat", "npy"])
+def test_arrays_beyond_the_memory_limit_are_kept_in_a_file(tmp_path, layout):
+    """The dataset is the same, bit for bit."""
+    generator = np.random.default_rng(0)
+    lengths = generator.integers(1, 300, 400)
+    inputs = generator.normal(size=(400, 300, 8)).astype(np.float32)  # 1.9 MB without padding
+    labels = np.arange(400) % 2
+    rows = [row[:length] for row, length in zip(inputs, lengths, strict=True)]
+    name = "x.npy" if layout == "npy" else "x.npz"
+    if layout == "flat":
+        offsets = np.cumsum([0, *lengths])
+        np.savez(tmp_path / name, values=np.concatenate(rows), offsets=offsets, labels=labels)
+    elif layout == "padded":
+        np.savez(tmp_path / name, inputs=inputs, lengths=lengths, labels=labels)
+    else:
+        np.save(tmp_path / "x.npy", inputs)
+        np.save(tmp_path / "x_lengths.npy", lengths)
+        np.save(tmp_path / "x_labels.npy", labels)
+    held = open_dataset(str(tmp_path / name))
+    mapped = open_dataset(str(tmp_path / name), DataOptions(memory_mb=1))
+    assert (held.train.in_file, mapped.train.in_file) == (False, True)
+    assert held.train.fingerprint() == mapped.train.fingerprint()
+    for row, found in zip(rows, mapped.train.rows(), strict=True):
+        np.testing.assert_array_equal(found, row)
+
+
+def test_padding_of_step_labels_may_hold_anything(path):
+    labels = np.tile(np.arange(5) % 3, (4, 1))
+    lengths = np.array([5, 2, 3, 1])
+    padded = np.where(np.arange(5) < lengths[:, None], labels, -100)
+    options = DataOptions(target="step")
+    np.savez(path, inputs=INPUTS, lengths=lengths, labels=padded)
+    dataset = open_dataset(str(path), options)
+    assert dataset.train.flat_labels().tolist() == [0, 1, 2, 0, 1, 0, 1, 0, 1, 2, 0]
+    padded[1, 1] = -100
+    np.savez(path, inputs=INPUTS, lengths=lengths, labels=padded)
+    with pytest.raises(DataError, match=r"\[labels\] holds .* from -100; expected class numbers"):
+        open_dataset(str(path), options)

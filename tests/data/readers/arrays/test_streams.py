@@ -8,7 +8,7 @@ import zipfile
 import numpy as np
 import pytest
 
-from bothways.data.readers.arrays import open_idx, open_npy, open_npz, to_inputs
+from bothways.data.readers.arrays.streams import open_idx, open_npy, open_npz, to_floats
 from bothways.errors import DataError
 
 IDX_CODES = {"u1": 0x08, "i1": 0x09, "i2": 0x0B, "i4": 0x0C, "f4": 0x0D, "f8": 0x0E}
@@ -149,8 +149,8 @@ def test_a_flipped_bit_is_an_error_and_never_a_crash(path, array, encode, read):
     [
         (lambda array: idx_bytes(array)[:-7], "ends in row 2; expected 4 rows of 6 bytes"),
         (lambda array: idx_bytes(array)[:6], "ends in its header at byte 6"),
-        (lambda array: idx_bytes(array) + b"\0", "goes on after its 4 rows; expected its end"),
-        (lambda array: gzip.compress(idx_bytes(array) + b"\0"), "goes on after its 4 rows"),
+        (lambda array: idx_bytes(array) + b"\0", "has data after its 4 rows; expected the end"),
+        (lambda array: gzip.compress(idx_bytes(array) + b"\0"), "has data after its 4 rows"),
         (lambda array: gzip.compress(idx_bytes(array)) + b"more", "is damaged .*Not a gzipped"),
         (lambda array: gzip.compress(idx_bytes(array))[:-1], "is damaged .*Copy it again"),
     ],
@@ -208,7 +208,7 @@ def test_text_of_no_width_is_refused(path):
 @pytest.mark.parametrize(("encode", "read"), [FORMATS["npy"], FORMATS["npz"]])
 def test_objects_are_never_unpickled(path, encode, read):
     path.write_bytes(encode(np.array([1, None])))
-    with pytest.raises(DataError, match="holds Python objects, which are never unpickled"):
+    with pytest.raises(DataError, match="holds Python objects, which are not unpickled"):
         read(path)
 
 
@@ -236,17 +236,17 @@ def test_npz_with_a_member_that_is_no_array(path):
 def test_bytes_are_scaled_exactly():
     levels = np.arange(256, dtype=np.uint8)
     expected = levels.astype(np.float32) / np.float32(255)
-    np.testing.assert_array_equal(to_inputs(levels, "levels"), expected, strict=True)
+    np.testing.assert_array_equal(to_floats(levels, "levels"), expected, strict=True)
 
 
 @pytest.mark.parametrize("dtype", ["float16", "float32", "float64", ">f4"])
 def test_floats_are_taken_as_they_are(dtype):
     array = np.array([-1000, 0, 0.5, 255], dtype)
-    expected = np.array([-1000, 0, 0.5, 255], np.float32)
-    np.testing.assert_array_equal(to_inputs(array, "array"), expected, strict=True)
+    expected = np.array([-1000, 0, 0.5, 255], np.float64 if dtype == "float64" else np.float32)
+    np.testing.assert_array_equal(to_floats(array, "array"), expected, strict=True)
 
 
 @pytest.mark.parametrize("dtype", ["int8", "uint16", "int64", "bool", "complex64", "<U3"])
 def test_other_types_are_refused(dtype):
-    with pytest.raises(DataError, match=r"pixels has dtype .*; expected uint8 .* or floats"):
-        to_inputs(np.zeros(3, dtype), "pixels")
+    with pytest.raises(DataError, match=r"pixels has dtype .*; expected uint8, .* or floats"):
+        to_floats(np.zeros(3, dtype), "pixels")

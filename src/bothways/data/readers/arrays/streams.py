@@ -1,4 +1,4 @@
-"""Arrays in files, read in bounded pieces: IDX (plain or gzipped), `.npy`, `.npz`."""
+"""Arrays in files, read a few rows at a time: IDX (plain or gzipped), `.npy`, `.npz`."""
 
 import gzip
 import io
@@ -35,7 +35,7 @@ Array = np.ndarray[Any, np.dtype[Any]]
 
 
 class ArrayStream:
-    """One array in an open file, read a few rows at a time.
+    """One array in an open file.
 
     Parameters
     ----------
@@ -63,7 +63,7 @@ class ArrayStream:
         return int(math.prod(self.shape[1:]) * self.dtype.itemsize)
 
     def chunks(self, rows: int) -> Iterator[Array]:
-        """Yield arrays (up to `rows`, *shape[1:]) until all have been read. Raises as `pieces`."""
+        """Yield arrays (up to `rows`, *shape[1:]). Raises the errors of `pieces`."""
         total = self.shape[0]
         yield from self.pieces(min(rows, total - done) for done in range(0, total, rows))
 
@@ -73,7 +73,7 @@ class ArrayStream:
         Raises
         ------
         DataError
-            If the file ends early, goes on too long, or is damaged.
+            If the file is too short, too long, or damaged.
         """
         row_bytes = self.row_bytes
         if row_bytes > MAX_ROW_BYTES:
@@ -93,8 +93,8 @@ class ArrayStream:
             done += count
         if _read(self._file, 1, self.name):
             raise DataError(
-                f"{self.name} goes on after its {self.shape[0]} rows; expected its end. "
-                "It is damaged: copy it again."
+                f"{self.name} has data after its {self.shape[0]} rows; expected the end of the "
+                "file. It is damaged: copy it again."
             )
 
     def whole(self) -> Array:
@@ -109,12 +109,16 @@ class ArrayStream:
 
 @contextmanager
 def open_idx(path: Path) -> Iterator[ArrayStream]:
-    """Open an IDX file, gzipped or not, as MNIST's authors define it.
+    """Open an IDX file, gzipped or not.
 
     Raises
     ------
     DataError
-        If it is not one.
+        If it is not an IDX file.
+
+    References
+    ----------
+    http://yann.lecun.com/exdb/mnist, "The IDX file format".
     """
     with path.open("rb") as raw:
         gzipped = raw.read(2) == b"\x1f\x8b"
@@ -140,15 +144,10 @@ def open_npy(path: Path) -> Iterator[ArrayStream]:
     Raises
     ------
     DataError
-        If it is not one, or holds Python objects.
+        If it is not a `.npy` file, or contains Python objects.
     """
     with path.open("rb") as file:
         yield _npy_stream(str(path), file)
-
-
-def npy_beside(path: Path, name: str) -> Path:
-    """Return the file with the labels or lengths of a `.npy` file: `X_labels.npy` of `X.npy`."""
-    return path.with_name(f"{path.stem}_{name}.npy")
 
 
 @contextmanager
@@ -158,7 +157,7 @@ def open_npz(path: Path) -> Iterator[dict[str, ArrayStream]]:
     Raises
     ------
     DataError
-        If it is not one, or one of its arrays cannot be read.
+        If it is not a `.npz` file, or one of its arrays cannot be read.
     """
     try:
         archive = zipfile.ZipFile(path)
@@ -193,7 +192,7 @@ def _npy_stream(name: str, file: IO[bytes]) -> ArrayStream:
         raise DataError(f"{name} is not a .npy array ({reason}). Save it with numpy.") from None
     if dtype.hasobject:
         raise DataError(
-            f"{name} holds Python objects, which are never unpickled; expected numbers or text. "
+            f"{name} holds Python objects, which are not unpickled; expected numbers or text. "
             "Save text with .astype(str), and a list of arrays of different lengths with "
             "np.savez(path, values=np.concatenate(arrays), "
             "offsets=np.cumsum([0] + [len(a) for a in arrays]), labels=labels)."
@@ -205,7 +204,7 @@ def _npy_stream(name: str, file: IO[bytes]) -> ArrayStream:
 
 
 def _read(file: IO[bytes], count: int, name: str) -> bytearray:
-    """Read up to `count` bytes; a count too large to be true costs no memory."""
+    """Read up to `count` bytes; memory is allocated only for bytes that exist."""
     data = bytearray()
     try:
         while len(data) < count and (block := file.read(min(count - len(data), _BLOCK_BYTES))):
@@ -215,20 +214,22 @@ def _read(file: IO[bytes], count: int, name: str) -> bytearray:
         raise DataError(f"{name} is damaged ({error}). Copy it again.") from None
 
 
-def to_inputs(array: Array, name: str) -> Array:
-    """Return `array` as float32: uint8 scaled from 0..255 to [0, 1], floats as they are.
+def to_floats(array: Array, name: str) -> Array:
+    """Return `array` as floats: uint8 scaled from 0..255 to [0, 1], floats unchanged.
+
+    float64 stays float64, so that large constants can be subtracted before rounding; see
+    `bothways.data.offsets`. All others are float32.
 
     Raises
     ------
     DataError
-        For any other type: its scale would be a guess.
+        If the array has another type: its scale would have to be guessed.
     """
     if array.dtype == np.uint8:
         return np.divide(array, np.float32(255), dtype=np.float32)
     if np.issubdtype(array.dtype, np.floating):
-        with np.errstate(over="ignore"):  # to infinity, which is refused with its place
-            return array.astype(np.float32)
+        return array.astype(np.float64 if array.dtype.itemsize > 4 else np.float32, copy=False)
     raise DataError(
-        f"{name} has dtype {array.dtype}; expected uint8 (scaled to [0, 1]) or floats (taken as "
-        "they are). Scale it yourself and save it as float32."
+        f"{name} has dtype {array.dtype}; expected uint8, which is scaled to [0, 1], or floats, "
+        "which are not scaled. Scale it and save it as float32."
     )

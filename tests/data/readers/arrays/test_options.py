@@ -7,8 +7,8 @@ import pytest
 
 from bothways.data.open import open_dataset
 from bothways.data.options import DataOptions
-from bothways.data.readers.unlabelled import read_unlabelled
 from bothways.errors import DataError
+from bothways.models.pieces import read_pieces
 
 rng = np.random.default_rng(0)
 INPUTS = rng.normal(size=(12, 10, 3)).astype(np.float32)
@@ -39,10 +39,10 @@ def test_windows_of_one_row_stay_on_one_side(npz):
 
 
 def test_windows_at_prediction(npz):
-    (piece,) = read_unlabelled(path_of(npz), 3, DataOptions(window=4, stride=3, offsets=()))
+    (piece,) = read_pieces(path_of(npz), 3, DataOptions(window=4, stride=3, offsets=())).pieces
     assert len(piece.sequences) == 36
-    assert piece.starts[:4] == [0, 3, 6, 0]
-    assert piece.names[:4] == ["0", "0", "0", "1"]
+    assert [r.start for r in piece.records[:4]] == [0, 3, 6, 0]
+    assert [r.name for r in piece.records[:4]] == ["0", "0", "0", "1"]
 
 
 def path_of(text):
@@ -111,7 +111,7 @@ def test_axes(tmp_path, ending):
     dataset = open_dataset(str(path), DataOptions(axes="nct"))
     assert dataset.warnings == ()
     np.testing.assert_array_equal(dataset.train.steps, INPUTS.reshape(-1, 3))
-    (piece,) = read_unlabelled(path, 3, DataOptions(axes="nct"))
+    (piece,) = read_pieces(path, 3, DataOptions(axes="nct")).pieces
     np.testing.assert_array_equal(piece.sequences.steps, INPUTS.reshape(-1, 3))
 
 
@@ -129,7 +129,7 @@ def test_a_large_constant_does_not_swallow_the_signal(tmp_path, window, flat):
     found = dataset.train.steps.double().numpy() + dataset.offsets
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-6)
     reading = DataOptions(window=window, offsets=dataset.offsets)
-    (piece,) = read_unlabelled(path_of(path), 3, reading)
+    (piece,) = read_pieces(path_of(path), 3, reading).pieces
     np.testing.assert_array_equal(piece.sequences.steps, dataset.train.steps)
 
 
@@ -142,6 +142,6 @@ def test_a_large_label_is_refused_unless_it_is_expected(tmp_path, ending):
     else:
         np.save(path, INPUTS)
         np.save(tmp_path / "x_labels.npy", labels)
-    with pytest.raises(DataError, match=r"label 11000; expected at most 4999.*--max-classes 11001"):
+    with pytest.raises(DataError, match=r"holds 11000; expected at most 4999.*--max-classes 11001"):
         open_dataset(str(path))
     assert len(open_dataset(str(path), DataOptions(max_classes=11001)).classes) == 11001

@@ -1,0 +1,311 @@
+"""One part of a dataset in arrays: from rows, or steps between offsets, to records."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+
+from bothways.config import Target
+from bothways.data.batching import IGNORED
+from bothways.data.options import DataOptions
+from bothways.data.readers.arrays.streams import Array, ArrayStream, to_floats
+from bothways.data.record import Part, Record
+from bothways.data.validation import checked_labels, checked_offsets
+from bothways.errors import BothwaysError, DataError
+from bothways.kernels.lengths import checked_lengths
+
+CHUNK_ROWS = 1024
+CHUNK_BYTES = 1 << 24
+"""Limits of what is read together."""
+
+
+@dataclass(frozen=True)
+class ArrayPart:
+    """The layout and the labels of the sequences of one part.
+
+    Parameters
+    ----------
+    part : train, test or None
+    shape : tuple of int
+        (count, time, features) or (count, time) of padded arrays; (total_steps, features) of flat
+        arrays; in the order of the file.
+    swapped : bool
+        Whether the axes of padded arrays are (count, features, time).
+    lengths : int64 array (count,), optional
+        Lengths of padded rows; default: no padding.
+    offsets : int64 array (count + 1,), optional
+        Of flat arrays: where each sequence begins, and the end of the last.
+    labels : int64 array, optional
+        Class numbers, or IGNORED: (count,), or of time steps (count, time) or (total_steps,).
+    class_names : tuple of str
+    groups : integer array (count,), optional
+    target : sequence or step
+    """
+
+    part: Part | None
+    shape: tuple[int, ...]
+    swapped: bool = False
+    lengths: Array | None = None
+    offsets: Array | None = None
+    labels: Array | None = None
+    class_names: tuple[str, ...] = ()
+    groups: Array | None = None
+    target: Target = "sequence"
+
+    @property
+    def input_size(self) -> int:
+        """Number of features."""
+        if self.offsets is not None:
+            return self.shape[1]
+        return 1 if len(self.shape) == 2 else self.shape[1 if self.swapped else 2]
+
+    @property
+    def longest(self) -> int:
+        """Length of the longest sequence of padded arrays."""
+        if self.lengths is not None:
+            return int(self.lengths.max())
+        return self.shape[2] if self.swapped else self.shape[1]
+
+    def num_labels(self, target: Target) -> int:
+        """Return the number of sequences, or of the steps of flat arrays."""
+        if self.offsets is None or target == "step":
+            return self.shape[0]
+        return len(self.offsets) - 1
+
+    def records(self, stream: ArrayStream, first: int) -> Iterator[Record]:
+        """Yield the sequences of `stream`, named by their number from `first`."""
+        names = np.array([*self.class_names, ""], dtype=object)  # IGNORED is -1, the last
+        where = "sequence" if self.part is None else f"{self.part} sequence"
+        for n, (values, steps) in enumerate(self._sequences(stream)):
+            label = step_labels = None
+            if self.labels is not None and self.target == "sequence":
+                label = names[self.labels[n]]
+            elif self.labels is not None:
+                row = self.labels if self.offsets is not None else self.labels[n]
+                step_labels = names[row[steps]]
+            yield Record(
+                name=str(first + n),
+                place=f"{where} {n}",
+                values=values,
+                label=label,
+                step_labels=step_labels,
+                group=None if self.groups is None else str(self.groups[n]),
+                part=self.part,
+                named=False,
+            )
+
+    def _sequences(self, stream: ArrayStream) -> Iterator[tuple[Array, slice]]:
+        """Yield the values (time, features) of each sequence, and its steps in its row or file."""
+        if self.offsets is not None:
+            yield from _flat_sequences(stream, self.offsets)
+            return
+        done = 0
+        most = max(1, CHUNK_BYTES // max(1, stream.row_bytes))
+        for chunk in stream.chunks(min(CHUNK_ROWS, most)):
+            chunk = to_floats(chunk, stream.name)
+            chunk = chunk.transpose(0, 2, 1) if self.swapped else chunk
+            chunk = chunk[:, :, None] if chunk.ndim == 2 else chunk
+            for n, values in enumerate(chunk, start=done):
+                length = chunk.shape[1] if self.lengths is None else int(self.lengths[n])
+                yield values[:length], slice(0, length)
+            done += len(chunk)
+
+
+def _flat_sequences(stream: ArrayStream, offsets: Array) -> Iterator[tuple[Array, slice]]:
+    most = max(1, CHUNK_BYTES // max(1, stream.row_bytes))  # steps
+    bounds = [0]  # of the chunks, in sequences
+    for n in range(1, len(offsets) - 1):
+        if offsets[n + 1] - offsets[bounds[-1]] > most:
+            bounds.append(n)
+    bounds.append(len(offsets) - 1)
+    counts = np.diff(offsets[bounds]).tolist()
+    for (first, last), chunk in zip(pairwise(bounds), stream.pieces(counts), strict=True):
+        chunk = to_floats(chunk, stream.name)
+        for start, end in pairwise(offsets[first : last + 1].tolist()):
+            begin = offsets[first]
+            yield chunk[start - begin : end - begin], slice(start, end)
+
+
+def padded_part(
+    stream: ArrayStream, lengths: ArrayStream | None, options: DataOptions, part: Part | None
+) -> ArrayPart:
+    """Return the layout of a padded array (count, time, features), or (count, time).
+
+    Raises
+    ------
+    DataError
+        If the shape is another one, or the lengths do not fit it.
+    """
+    shape = stream.shape
+    swapped = options.axes == "nct" and len(shape) == 3
+    if len(shape) not in (2, 3):
+        raise DataError(
+            f"{stream.name} has shape {shape}; expected (count, time, features), or (count, time) "
+            "for one feature. Reshape it; a single sequence has count 1."
+        )
+    if 0 in shape:
+        raise DataError(f"{stream.name} has shape {shape}: it holds no sequence. Check the file.")
+    if lengths is None:
+        return ArrayPart(part, shape, swapped)
+    time = shape[2] if swapped else shape[1]
+    values = lengths.whole()
+    if values.shape != shape[:1]:
+        raise DataError(
+            f"{lengths.name} has shape {values.shape}; expected {shape[:1]}: one for each row of "
+            "the inputs. Pass all of them."
+        )
+    try:
+        checked = checked_lengths(values, shape[0], time)
+    except BothwaysError as error:
+        raise DataError(f"{lengths.name}: {error}") from None
+    return ArrayPart(part, shape, swapped, lengths=checked.numpy())
+
+
+def flat_part(stream: ArrayStream, offsets: ArrayStream, part: Part | None) -> ArrayPart:
+    """Return the layout of a flat array (total_steps, features).
+
+    Raises
+    ------
+    DataError
+        If the shape is another one, or the offsets do not fit it.
+    """
+    shape = stream.shape
+    if len(shape) != 2 or 0 in shape:
+        raise DataError(
+            f"{stream.name} has shape {shape}; expected (total_steps, features). Reshape it."
+        )
+    try:
+        edges = checked_offsets(offsets.whole(), shape[0])
+    except BothwaysError as error:
+        raise DataError(f"{offsets.name}: {error}") from None
+    return ArrayPart(part, shape, offsets=edges.numpy())
+
+
+def is_whole(array: Array) -> bool:
+    """Return whether an array is of integers."""
+    return bool(np.issubdtype(array.dtype, np.integer))
+
+
+def class_names_of(
+    labels: Sequence[tuple[str, Array]],
+    classes: tuple[str, Array] | None,
+    options: DataOptions,
+) -> tuple[str, ...]:
+    """Return the names of the classes: `classes`, or the numbers up to the largest label, or texts.
+
+    Parameters
+    ----------
+    labels : sequence of (name, array)
+        Of all parts; the name is for messages.
+    classes : (name, array), optional
+    options : DataOptions
+
+    Raises
+    ------
+    DataError
+        If `classes` is not 1-D, or a number is larger than `options.max_classes` allows.
+    """
+    if classes is not None:
+        name, array = classes
+        if array.ndim != 1:
+            raise DataError(
+                f"{name} has shape {array.shape}; expected (num_classes,). Pass one name for each "
+                "class."
+            )
+        return tuple(str(text) for text in array)
+    if not is_whole(labels[0][1]):
+        texts = np.unique(np.concatenate([array.ravel() for _, array in labels]))
+        return tuple(str(text) for text in texts if text != "" or options.target == "sequence")
+    name, largest = max(((name, int(array.max())) for name, array in labels), key=lambda p: p[1])
+    if largest >= options.max_classes:
+        raise DataError(
+            f"{name} holds {largest}; expected at most {options.max_classes - 1}. Number the "
+            f"classes 0, 1, 2, …, or add --max-classes {largest + 1}."
+        )
+    return tuple(str(number) for number in range(1 + largest))
+
+
+def class_numbers(
+    name: str, labels: Array, class_names: tuple[str, ...], part: ArrayPart, target: Target
+) -> Array:
+    """Return validated class numbers, in the shape of `labels`.
+
+    Parameters
+    ----------
+    name : str
+        Of the array, for messages.
+    labels : array
+        Integers or texts.
+    class_names : tuple of str
+    part : ArrayPart
+    target : sequence or step
+
+    Raises
+    ------
+    DataError
+        If there is not one label for each sequence or step, or a label is not a class.
+    """
+    _check_form(name, labels, part, target)
+    if not is_whole(labels):
+        labels = _numbers_of_texts(name, _without_padding(labels, part, ""), class_names, target)
+    labels = _without_padding(labels, part, IGNORED)
+    count = labels.size if target == "step" and part.offsets is None else part.num_labels(target)
+    least = IGNORED if target == "step" else 0
+    try:
+        checked = checked_labels(labels.ravel(), count, f"{target}s", name, least)
+    except BothwaysError as error:
+        raise DataError(str(error)) from None
+    largest = int(checked.max())
+    if largest >= len(class_names):
+        raise DataError(
+            f"{name} holds {largest} but there are {len(class_names)} classes; expected at most "
+            f"{len(class_names) - 1}. Name every class."
+        )
+    numbers: Array = checked.numpy().reshape(labels.shape)
+    return numbers
+
+
+def _without_padding(labels: Array, part: ArrayPart, value: int | str) -> Array:
+    """Return labels (count, time) with `value` in the padding; other labels unchanged."""
+    if labels.ndim == 1 or part.lengths is None:
+        return labels
+    return np.where(np.arange(labels.shape[1]) < part.lengths[:, None], labels, value)
+
+
+def _check_form(name: str, labels: Array, part: ArrayPart, target: Target) -> None:
+    """Raise an error if labels have the wrong shape or type."""
+    rule = "(count,). Pass one label for each sequence"
+    if target == "sequence" and labels.ndim == 2:
+        rule = "(count,). If each step has a label, add --target step"
+    elif target == "step":
+        rule = "(count, time)" if part.offsets is None else "(total_steps,)"
+        rule = f"{rule}: a label for each step. Reshape the labels"
+    if labels.ndim != 1 + (target == "step" and part.offsets is None) or not len(labels):
+        raise DataError(f"{name} has shape {labels.shape}; expected {rule}.")
+    if labels.ndim == 2 and (len(labels) != part.shape[0] or labels.shape[1] < part.longest):
+        raise DataError(
+            f"{name} has shape {labels.shape} but there are {part.shape[0]} sequences of up to "
+            f"{part.longest} steps; expected (count, time). Pad the labels as the inputs."
+        )
+    if not is_whole(labels) and labels.dtype.kind != "U":
+        raise DataError(
+            f"{name} has dtype {labels.dtype}; expected integers or text. Convert the labels."
+        )
+
+
+def _numbers_of_texts(
+    name: str, labels: Array, class_names: tuple[str, ...], target: Target
+) -> Array:
+    number = {text: n for n, text in enumerate(class_names)}
+    if target == "step":
+        number[""] = IGNORED
+    texts, which = np.unique(labels, return_inverse=True)
+    unknown = [str(text) for text in texts if str(text) not in number]
+    if unknown:
+        raise DataError(
+            f"{name} holds {unknown[0]!r}, which is not in classes {', '.join(class_names)}. Add "
+            "it to classes."
+        )
+    numbers = np.array([number[str(text)] for text in texts], dtype=np.int64)
+    return numbers[which].reshape(labels.shape)

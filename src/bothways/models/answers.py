@@ -1,0 +1,132 @@
+"""Predictions of one sequence, and their form in CSV files and JSON lines."""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from bothways.data.record import Array
+
+_TIMES = ("start_time", "end_time")
+
+
+@dataclass(frozen=True)
+class Span:
+    """Time steps of a recording.
+
+    Parameters
+    ----------
+    start, end : int
+        The first step, and the one after the last.
+    times : tuple, optional
+        Times of the first and the last step: numbers, or time stamps in ISO 8601.
+    """
+
+    start: int
+    end: int
+    times: tuple[Any, Any] | None = None
+
+    @classmethod
+    def of(cls, start: int, end: int, times: Array | None, first: int = 0) -> "Span":
+        """Return the span of steps `start` to `end` of an array of times, shifted by `first`."""
+        when = None if times is None else (_plain(times[start]), _plain(times[end - 1]))
+        return cls(first + start, first + end, when)
+
+    def facts(self) -> dict[str, Any]:
+        """Return all known values by name."""
+        times = {} if self.times is None else dict(zip(_TIMES, self.times, strict=True))
+        return {"start": self.start, "end": self.end, **times}
+
+    def columns(self) -> dict[str, Any]:
+        """Return all values by name, empty texts for unknown ones."""
+        return {"start": "", "end": "", **dict.fromkeys(_TIMES, ""), **self.facts()}
+
+
+def _plain(time: Any) -> Any:
+    return str(time) if isinstance(time, np.datetime64) else time.item()
+
+
+class Answer(ABC):
+    """The prediction for one sequence."""
+
+    @abstractmethod
+    def rows(self) -> list[dict[str, Any]]:
+        """Return its rows in a CSV file, all with the same columns."""
+
+    @abstractmethod
+    def line(self) -> dict[str, Any]:
+        """Return its object in a file of JSON lines."""
+
+
+@dataclass(frozen=True)
+class Prediction(Answer):
+    """The class of a sequence.
+
+    Parameters
+    ----------
+    sequence : str
+        The name of the sequence, or its number in the file, after the name of the file if there
+        are several files.
+    label : str
+        The most probable class.
+    probabilities : dict
+        By class.
+    span : Span, optional
+        The steps of a window in its recording.
+    """
+
+    sequence: str
+    label: str
+    probabilities: dict[str, float]
+    span: Span | None = None
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return one row, with a column for each class."""
+        where = {} if self.span is None else self.span.columns()
+        of_classes = {f"probability_{n}": f"{p:.6g}" for n, p in self.probabilities.items()}
+        return [{"sequence": self.sequence, **where, "label": self.label, **of_classes}]
+
+    def line(self) -> dict[str, Any]:
+        """Return the same values, probabilities by class."""
+        where = {} if self.span is None else self.span.facts()
+        found = {"label": self.label, "probabilities": self.probabilities}
+        return {"sequence": self.sequence, **where, **found}
+
+
+@dataclass(frozen=True)
+class LabeledSegment:
+    """A segment of time steps with one label, and the mean of its probability there."""
+
+    span: Span
+    label: str
+    probability: float
+
+
+@dataclass(frozen=True)
+class Labeling(Answer):
+    """The class of each time step of a sequence, and the segments of equal classes."""
+
+    sequence: str
+    labels: list[str]
+    segments: list[LabeledSegment]
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return a row for each segment."""
+        return [
+            {
+                "sequence": self.sequence,
+                **segment.span.columns(),
+                "label": segment.label,
+                "probability": f"{segment.probability:.6g}",
+            }
+            for segment in self.segments
+        ]
+
+    def line(self) -> dict[str, Any]:
+        """Return the labels of the time steps and the segments."""
+        segments = [
+            {**s.span.facts(), "label": s.label, "probability": s.probability}
+            for s in self.segments
+        ]
+        return {"sequence": self.sequence, "labels": self.labels, "segments": segments}
