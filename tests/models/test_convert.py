@@ -162,7 +162,7 @@ def test_what_shapes_cannot_tell_or_contradict(path, made_with, options, message
         ({"width": 3}, r"fc\.weight has 3 columns, not a multiple of the recurrent layer's 4"),
         ({"bias": False}, "does not fit a lstm classifier: .*bias_ih_l0"),
         ({"proj_size": 2}, r"weight_hh_l0 has shape \(16, 2\); expected 4, 3 or 1 gates"),
-        ({"num_classes": 1}, r"fc\.weight"),
+        ({"num_classes": 1}, r"fc\.weight has 1 rows; expected 2 or more"),
     ],
 )
 def test_layers_of_another_kind_are_refused(path, made_with, message):
