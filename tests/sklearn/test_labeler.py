@@ -97,9 +97,10 @@ def test_ignored_steps_do_not_count(ignored):
     known = np.concatenate(numbers) >= 0
     right = np.concatenate(numbered.predict(X)) == np.concatenate(numbers)
     assert fitted.score(X, y) == numbered.score(X, numbers) == right[known].mean()
-    others = [np.where(own < 0, 1, own) for own in numbers]
-    counted = small_labeler(epochs=2).fit(X, others)
-    assert np.abs(counted.predict_proba(X)[0] - numbered.predict_proba(X)[0]).max() > 1e-4
+    for number in (0, 1):
+        others = [np.where(own < 0, number, own) for own in numbers]
+        counted = small_labeler(epochs=2).fit(X, others)
+        assert np.abs(counted.predict_proba(X)[0] - numbered.predict_proba(X)[0]).max() > 1e-4
 
 
 def test_weights_of_classes_and_sequences_count_for_steps():
