@@ -1,4 +1,4 @@
-"""What the README tells people to type is there and runs."""
+"""The commands and the code of the README run."""
 
 import re
 import shlex
@@ -37,13 +37,13 @@ def test_make_targets_exist():
     assert {"train", "check", "test-all", "results"} <= named <= targets
 
 
-def test_links_lead_somewhere():
+def test_linked_files_exist():
     for page in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *ROOT.glob("docs/**/*.md")]:
         for target in re.findall(r"\]\(([^)#]+)\)", page.read_text()):
             if not target.startswith("http"):
                 assert (page.parent / target).exists(), f"{page.name} links to {target}"
 
 
-def test_there_is_something_to_test():
+def test_examples_are_found():
     assert len(PYTHON) >= 2
     assert len(COMMANDS) >= 6

@@ -59,7 +59,7 @@ def test_ragged_sequences_in_every_form():
     assert small().fit(series, y).n_features_in_ == 1
 
 
-def test_a_list_of_arrays_is_sequences_whatever_stands_beside():
+def test_a_list_of_arrays_is_a_list_of_sequences():
     X, y = spirals(30)
     series = [values[:, 1] for values in X]
     fitted = small(epochs=2).fit(series, y)
@@ -69,7 +69,7 @@ def test_a_list_of_arrays_is_sequences_whatever_stands_beside():
     assert small(epochs=2).fit(nested, y).n_features_in_ == 2
 
 
-def test_the_command_lines_path_gives_the_same_weights(tmp_path):
+def test_a_run_gives_the_same_weights(tmp_path):
     X, y = spirals(50)
     settings = {"hidden_size": 8, "epochs": 4, "validation_fraction": 0.2, "seed": 5}
     names, labels = np.unique(y, return_inverse=True)
@@ -106,7 +106,7 @@ def test_pipeline_grid_search_and_cross_validation():
     assert search.score(*spirals(40, seed=1)) > 0.9
 
 
-def test_clones_and_pickles_and_is_reproducible():
+def test_clone_pickle_and_random_state():
     X, y = spirals(30)
     fitted = small().fit(X, y)
     again = clone(fitted).fit(X, y)
@@ -117,7 +117,7 @@ def test_clones_and_pickles_and_is_reproducible():
     assert (other.predict_proba(X) != fitted.predict_proba(X)).any()
 
 
-def test_weights_count():
+def test_sample_and_class_weights():
     X, y = spirals(40)
     flipped = np.where(y == "left", "right", "left")
     weights = np.r_[np.ones(40), np.full(40, 0.01)]
@@ -167,6 +167,6 @@ def test_bad_input_is_named():
 
 
 @pytest.mark.parametrize("weights", [{"lft": 5}, {"left": -1.0}])
-def test_class_weights_that_mean_nothing_are_refused(weights):
+def test_invalid_class_weights_are_refused(weights):
     with pytest.raises(ConfigError, match=r"class_weight .*expected a weight of 0 or more for"):
         small(class_weight=weights).fit(*spirals(10))

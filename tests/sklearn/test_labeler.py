@@ -10,7 +10,7 @@ from bothways.errors import ConfigError, DataError, ShapeError
 
 
 def waves(count, seed=0):
-    """Return noisy square waves, labeled high and low, and nothing where they change."""
+    """Return noisy square waves, labeled high and low, with no label where they change."""
     generator = np.random.default_rng(seed)
     X, y = [], []
     for _ in range(count):
@@ -28,7 +28,7 @@ def small_labeler(**settings):
     )
 
 
-def test_a_labeler_labels_each_step():
+def test_a_labeler_predicts_a_class_for_each_time_step():
     X, y = waves(40)
     fitted = small_labeler().fit(X, y)
     assert fitted.classes_.tolist() == ["high", "low"]
@@ -80,7 +80,7 @@ def test_grid_search_gives_the_scores_of_its_settings():
 
 @pytest.mark.parametrize("ignored", [None, "", np.nan, -1])
 def test_ignored_steps_do_not_count(ignored):
-    """Neither in training, where their labels leave no trace, nor in the score."""
+    """They affect neither training nor the score."""
     X, y = waves(12)
     numbers = [np.where(labels == "high", 0, 1) for labels in y]
     for labels, own in zip(y, numbers, strict=True):
@@ -124,7 +124,7 @@ def test_weights_of_classes_and_sequences_count_for_steps():
     assert np.abs(balanced - plain).max() > 1e-3
 
 
-def test_labels_that_do_not_fit_are_named():
+def test_incompatible_labels_are_refused():
     X, y = waves(6)
     with pytest.raises(ShapeError, match=r"y\[2\] has shape \(3,\) but X\[2\] has"):
         small_labeler().fit(X, [*y[:2], y[2][:3], *y[3:]])
