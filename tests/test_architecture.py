@@ -102,22 +102,22 @@ def test_every_module_is_on_the_page():
 
 
 @pytest.mark.parametrize("name", sorted(MODULES))
-def test_a_module_imports_only_what_stands_before_it(name):
+def test_a_module_imports_only_earlier_modules(name):
     for imported in own_imports_of(name):
         assert ORDER[imported] < ORDER[name], f"{name} imports {imported}"
 
 
-def test_the_drawing_is_that_of_the_imports():
+def test_the_drawing_matches_the_imports():
     assert drawn_arrows() == arrows_of_imports()
 
 
 @pytest.mark.parametrize("folder", sorted({path.parent for path in MODULES.values()}))
-def test_no_folder_is_too_large_to_survey(folder):
+def test_folders_have_at_most_16_modules(folder):
     assert len(list(folder.glob("*.py"))) <= 16
 
 
 @pytest.mark.parametrize("name", [name for name in sorted(MODULES) if name != "__main__"])
-def test_optional_packages_are_imported_where_they_are_adapted(name):
+def test_optional_packages_are_imported_only_by_their_adapters(name):
     for imported in imports_of(name):
         allowed = ADAPTED_IN.get(imported.split(".")[0])
         places = [name, f"{name.rpartition('.')[0]}.*", f"{name.split('.')[0]}.*"]
@@ -133,11 +133,13 @@ def test_importing_bothways_imports_no_heavy_package():
     loaded = modules_after("import bothways; dir(bothways)")
     heavy = {"torch", "numpy", "pydantic", "safetensors", "typer", "rich", "tqdm", "PIL", "sklearn"}
     heavy |= {"numba", "llvmlite"}
+    assert "bothways" in loaded
     assert not heavy & loaded
 
 
 def test_a_recurrent_layer_imports_no_compiler_before_it_runs():
     loaded = modules_after("import bothways.nn; bothways.nn.LSTM(3, 4)")
+    assert "torch" in loaded
     assert not {"numba", "llvmlite"} & loaded
 
 
@@ -145,12 +147,14 @@ def test_the_command_line_starts_without_torch():
     assert "torch" not in modules_after("import bothways.cli.main")
 
 
-def test_public_names_are_all_there():
+def test_public_names_are_defined_in_the_package():
     import bothways
 
     assert len(bothways.__all__) > 10
-    for name in bothways.__all__:
-        assert getattr(bothways, name) is not None
+    for name in set(bothways.__all__) - {"__version__"}:
+        found = getattr(bothways, name)
+        assert found.__name__ == name
+        assert found.__module__.removeprefix("bothways.") in MODULES
     assert re.fullmatch(r"\d+\.\d+\.\d+", bothways.__version__)
     with pytest.raises(AttributeError, match="nothing"):
         _ = bothways.nothing

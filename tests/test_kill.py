@@ -1,4 +1,4 @@
-"""Killed at any moment, or short of room, a run that is resumed ends with the same weights."""
+"""A run that was killed or ran out of disk space is resumed to the same weights."""
 
 import random
 import re
@@ -37,7 +37,7 @@ def undisturbed(request, tmp_path_factory):
     data = tmp_path_factory.mktemp(request.param) / "data.npz"
     generator = np.random.default_rng(0)
     arrays = {}
-    for prefix, count in (("", 96), ("test_", 3000)):  # so many that evaluating takes a while
+    for prefix, count in (("", 96), ("test_", 3000)):  # enough for a slow evaluation
         labels = np.arange(count) % 3
         inputs = generator.normal(size=(count, 12, 3)).astype(np.float32)
         inputs[np.arange(count), :, labels] += 0.5
@@ -119,7 +119,7 @@ def assert_same_run(folder, expected):
 
 
 @pytest.mark.parametrize("undisturbed", ["padded", "ragged"], indirect=True)
-def test_a_run_killed_again_and_again_ends_the_same(tmp_path, undisturbed, seed):
+def test_a_repeatedly_killed_run_gives_the_same_result(tmp_path, undisturbed, seed):
     data, expected = undisturbed
     chance = random.Random(seed)
     moments = ["write"] * 5 + ["step"] * 7
@@ -138,7 +138,7 @@ def test_a_run_killed_again_and_again_ends_the_same(tmp_path, undisturbed, seed)
 
 
 @pytest.mark.parametrize("undisturbed", ["padded"], indirect=True)
-def test_a_full_disk_costs_nothing_once_there_is_room(tmp_path, undisturbed):
+def test_a_run_resumes_after_a_full_disk(tmp_path, undisturbed):
     data, expected = undisturbed
     disk = tmp_path / "disk"
     disk.mkdir()
@@ -155,7 +155,7 @@ def test_a_full_disk_costs_nothing_once_there_is_room(tmp_path, undisturbed):
 
 
 @pytest.mark.parametrize("undisturbed", ["padded"], indirect=True)
-def test_a_checkpoint_that_may_not_grow_costs_nothing_once_it_may(tmp_path, undisturbed):
+def test_a_run_resumes_after_a_file_size_limit(tmp_path, undisturbed):
     data, expected = undisturbed
     size = CHECKPOINT_BYTES + WEIGHTS_BYTES // 2  # the best epoch's weights do not fit as well
     limit = f"import resource; resource.setrlimit(resource.RLIMIT_FSIZE, ({size}, {size}))"

@@ -1,4 +1,4 @@
-"""Without an optional package, each command works, or says in one line what to install."""
+"""Without an optional package, each command works or names in one line what to install."""
 
 import subprocess
 import sys

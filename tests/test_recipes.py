@@ -15,7 +15,7 @@ PUBLISHED = {
 
 
 @pytest.mark.parametrize("name", PUBLISHED)
-def test_published_recipes_are_as_published(name):
+def test_published_settings(name):
     recipe = load_recipe(name)
     model, training = recipe.model, recipe.training
     assert PUBLISHED[name] == (
@@ -30,17 +30,17 @@ def test_published_recipes_are_as_published(name):
 
 
 @pytest.mark.parametrize("name", PUBLISHED)
-def test_published_recipes_use_plain_adam_and_every_digit(name):
+def test_published_recipes_use_plain_adam_and_all_data(name):
     training = load_recipe(name).training
     changed = {"batch_size", "learning_rate", "epochs"}
     assert training.model_dump(exclude=changed) == TrainConfig().model_dump(exclude=changed)
 
 
-def test_all_recipes_come_in_the_notebooks_order():
+def test_recipes_are_in_the_order_of_the_notebooks():
     assert [recipe.name for recipe in all_recipes()] == ["default", "time-series", *PUBLISHED]
 
 
-def test_default_reads_both_ways_and_chooses_on_a_validation_split():
+def test_default_is_bidirectional_with_a_validation_split():
     recipe = load_recipe("default")
     assert recipe.model.bidirectional
     assert recipe.model.readout != "last"

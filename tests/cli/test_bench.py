@@ -159,7 +159,7 @@ def test_impossible_shapes_are_refused(shape, message):
         compare(shape, threads=1)
 
 
-def test_the_threads_are_those_asked_for(monkeypatch):
+def test_threads_are_set(monkeypatch):
     found = []
     monkeypatch.setattr(
         bench, "_median_seconds", lambda step: found.append(torch.get_num_threads())

@@ -13,7 +13,7 @@ from bothways.training.run_metrics import RunMetrics
 
 
 @pytest.mark.parametrize("true", [0.3, 1.0, 4.0])
-def test_finds_the_temperature_that_labels_were_drawn_with(true):
+def test_the_true_temperature_is_found(true):
     generator = torch.Generator().manual_seed(0)
     logits = 3 * torch.randn(20_000, 5, generator=generator)
     labels = torch.multinomial((logits / true).softmax(dim=1), 1, generator=generator)[:, 0]
@@ -29,7 +29,7 @@ def test_no_other_temperature_has_a_lower_loss():
     assert min(losses) == losses[1]
 
 
-def test_ends_where_every_prediction_is_right_or_wrong():
+def test_temperature_bounds():
     right, wrong = torch.arange(3), torch.tensor([1, 2, 0])
     assert fit_temperature(torch.eye(3), right) == 0.1
     assert fit_temperature(9 * torch.eye(3), wrong) == 10
@@ -44,7 +44,7 @@ def test_ends_where_every_prediction_is_right_or_wrong():
         (10.0, "temperature 10.000 (the maximum: "),
     ],
 )
-def test_a_temperature_at_a_bound_is_said_to_be_there(capsys, temperature, said):
+def test_a_temperature_at_a_bound_is_reported(capsys, temperature, said):
     calibration = Calibration(temperature, bound_of(temperature), 0.5, 0.4, 0.2, 0.1)
     metrics = classification_metrics(np.eye(2), np.array([0, 0]), ("a", "b"))
     print_run([], RunMetrics(metrics, metrics, None, seed=0, epoch=1, calibration=calibration))
@@ -58,7 +58,7 @@ def noisy(count):
     return Sequences.from_padded(steps, labels=labels)
 
 
-def test_a_run_is_calibrated_on_validation_and_predicts_so(tmp_path):
+def test_a_run_is_calibrated_on_the_validation_split(tmp_path):
     dataset = Dataset("noisy", noisy(200), noisy(50), ("low", "high"))
     run = train(
         dataset,
@@ -78,7 +78,7 @@ def test_a_run_is_calibrated_on_validation_and_predicts_so(tmp_path):
     assert model.evaluate(dataset.test).log_loss == run.metrics.test.log_loss
 
 
-def test_needs_a_validation_split(tmp_path):
+def test_calibration_needs_a_validation_split(tmp_path):
     dataset = Dataset("noisy", noisy(20), None, ("low", "high"))
     with pytest.raises(ConfigError, match="calibrate needs a validation split"):
         train(dataset, out=tmp_path / "run", calibrate=True)

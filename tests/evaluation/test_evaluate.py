@@ -19,7 +19,7 @@ def make_case(count):
     return SequenceClassifier(ModelConfig(input_size=2, hidden_size=4, num_classes=3)), sequences
 
 
-def test_logits_come_in_the_order_of_the_sequences():
+def test_logits_are_in_the_order_of_the_sequences():
     model, sequences = make_case(BATCH_SIZE + 20)
     logits = compute_logits(model, sequences)
     model.eval()
@@ -28,14 +28,14 @@ def test_logits_come_in_the_order_of_the_sequences():
         torch.testing.assert_close(logits[n], model(batch.inputs, batch.lengths)[0])
 
 
-def test_mode_is_left_as_it_was_and_dropout_is_off():
+def test_logits_are_without_dropout_and_keep_the_mode():
     model, sequences = make_case(10)
     model.train()
     assert torch.equal(compute_logits(model, sequences), compute_logits(model, sequences))
     assert model.training
 
 
-def test_on_batch_hears_of_every_row():
+def test_on_batch_receives_the_number_of_rows():
     model, sequences = make_case(BATCH_SIZE + 20)
     rows = []
     evaluate(model, sequences, ("a", "b", "c"), rows.append)
@@ -62,8 +62,8 @@ def test_a_batch_has_a_bounded_number_of_steps(monkeypatch):
     torch.testing.assert_close(compute_logits(model, sequences), whole)
 
 
-def labelled_steps(count=9):
-    """Return a labeller and sequences whose every third step counts for nothing."""
+def labeled_steps(count=9):
+    """Return a labeler and sequences of which every third step is ignored."""
     _, sequences = make_case(count)
     generator = np.random.default_rng(1)
     labels = [generator.integers(0, 3, n) for n in sequences.lengths.tolist()]
@@ -74,15 +74,15 @@ def labelled_steps(count=9):
     return SequenceClassifier(config).eval(), sequences.with_step_labels(labels), labels
 
 
-def test_logits_of_steps_stand_end_to_end():
-    model, sequences, _ = labelled_steps()
+def test_logits_of_time_steps_are_concatenated():
+    model, sequences, _ = labeled_steps()
     with torch.no_grad():
         apart = [model(values[None])[0] for values in sequences.rows()]
     torch.testing.assert_close(compute_logits(model, sequences), torch.cat(apart))
 
 
-def test_figures_of_steps_leave_out_what_is_ignored():
-    model, sequences, labels = labelled_steps()
+def test_metrics_of_time_steps_exclude_ignored_steps():
+    model, sequences, labels = labeled_steps()
     with torch.no_grad():
         predicted = [model(values[None])[0].argmax(dim=1).numpy() for values in sequences.rows()]
     known = [(own[own >= 0], mine[own >= 0]) for own, mine in zip(labels, predicted, strict=True)]

@@ -17,7 +17,7 @@ CLASSES = ("a", "b", "c", "never seen")
 
 @pytest.fixture
 def case():
-    """Return probabilities of 200 cases and labels that they know something about."""
+    """Return probabilities of 200 cases and labels that agree with them in part."""
     generator = np.random.default_rng(0)
     labels = generator.integers(0, 3, 200)
     logits = generator.normal(size=(200, 4))
@@ -27,7 +27,7 @@ def case():
     return probabilities, labels
 
 
-def test_figures_are_scikit_learns(case):
+def test_metrics_match_scikit_learn(case):
     probabilities, labels = case
     predicted = probabilities.argmax(axis=1)
     metrics = classification_metrics(probabilities, labels, CLASSES)
@@ -52,7 +52,7 @@ def test_figures_are_scikit_learns(case):
 
 
 def test_calibration_error_of_known_cases():
-    """Ten sure answers of which seven are right: confidence 1.0, accuracy 0.7."""
+    """Ten certain predictions, seven of them correct: confidence 1.0, accuracy 0.7."""
     sure = np.tile([1.0, 0.0], (10, 1))
     labels = np.array([0] * 7 + [1] * 3)
     assert expected_calibration_error(sure, labels) == pytest.approx(0.3)
@@ -65,7 +65,7 @@ def test_log_loss_of_an_impossible_class_is_finite():
     assert 30 < log_loss(np.array([[1.0, 0.0]]), np.array([1])) < 50
 
 
-def test_first_of_equals_is_predicted():
+def test_the_first_of_equally_probable_classes_is_predicted():
     metrics = classification_metrics(np.array([[0.5, 0.5]]), np.array([0]), ("a", "b"))
     assert metrics.accuracy == 1
 

@@ -62,7 +62,7 @@ def figures(pairs):
     return asdict(tally.metrics())
 
 
-def test_figures_over_sequences():
+def test_segment_metrics_over_sequences():
     labels = np.array([0, 0, 1, 1])
     assert figures([(labels, labels)] * 2) == {
         "edit_score": 1.0,
@@ -76,7 +76,7 @@ def test_figures_over_sequences():
 
 
 def reference_figures(true, predicted):
-    """The definitions of Lea et al. written out: step by step, with no use of order."""
+    """Compute the definitions of Lea et al. step by step."""
 
     def runs_of(labels):
         bounds = [0, *(n for n in range(1, len(labels)) if labels[n] != labels[n - 1]), len(labels)]
@@ -104,7 +104,7 @@ def reference_figures(true, predicted):
 
 
 @pytest.mark.parametrize("seed", range(40))
-def test_figures_are_those_of_the_definitions(seed):
+def test_segment_metrics_match_the_definitions(seed):
     generator = np.random.default_rng(seed)
     true = np.repeat(generator.integers(0, 3, 12), generator.integers(1, 7, 12))
     noise = generator.random(len(true)) < generator.choice([0.05, 0.3, 0.9])

@@ -39,12 +39,8 @@ def test_instruction_set_of_each_processor(target, expected):
 
 @pytest.mark.parametrize(
     ("target", "present", "absent"),
-    [
-        (HASWELL, r"vfmadd\w+ps.*%ymm", r"%zmm"),
-        (CORTEX, r"fmla\tv\d+\.4s", r"%[xy]mm"),
-        (OLD, r"mulps", r"%[yz]mm|fmaf"),
-    ],
-    ids=["avx2", "neon", "generic"],
+    [(CORTEX, r"fmla\tv\d+\.4s", r"%[xy]mm"), (OLD, r"mulps", r"%[yz]mm|fmaf")],
+    ids=["neon", "generic"],
 )
 def test_assembly_for_other_processors(target, present, absent):
     assembly = compiler.assembly_of(LSTM, target)
@@ -53,8 +49,16 @@ def test_assembly_for_other_processors(target, present, absent):
 
 
 @pytest.mark.skipif("+avx2" not in cache.host_target().features, reason="needs AVX2 to run")
-def test_avx2_gives_the_same_results(tmp_path):
+def test_avx2_gives_the_same_results(tmp_path, monkeypatch):
     """Run in a subprocess that is told that the processor has no AVX-512."""
+    target = Target(cache.host_target().triple, HASWELL.cpu, HASWELL.features)
+    ir = compiler._numba_ir(LSTM, target)  # slow, so both forms of the machine code share it
+    monkeypatch.setattr(compiler, "_numba_ir", lambda cell, target: ir)
+    assembly = compiler.assembly_of(LSTM, target)
+    assert re.search(r"vfmadd\w+ps.*%ymm", assembly)
+    assert not re.search(r"%zmm", assembly)
+    monkeypatch.setenv("BOTHWAYS_CACHE", str(tmp_path))
+    cache._write(cache.cached_file(LSTM, target), compiler.compile_program(LSTM, target))
     code = """
 import torch, bothways.nn
 from bothways.kernels.compiled.instruction_sets import AVX2, host_target
@@ -79,13 +83,11 @@ for hidden_size, batch_size, time in SIZES:
     environment = os.environ | {
         "NUMBA_CPU_NAME": HASWELL.cpu,
         "NUMBA_CPU_FEATURES": HASWELL.features,
-        "BOTHWAYS_CACHE": str(tmp_path),
     }
     result = subprocess.run(
         [sys.executable, "-c", code], env=environment, capture_output=True, text=True
     )
-    assert result.returncode == 0, result.stderr
-    assert "compiling the LSTM engine for AVX2, once" in result.stderr
+    assert (result.returncode, result.stderr) == (0, "")  # compiled above, not once more
 
 
 @pytest.fixture

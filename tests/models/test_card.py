@@ -39,7 +39,7 @@ def test_the_card_names_classes_data_and_seed():
     assert "sequences of 6 features per time step." in card
 
 
-def test_the_card_has_a_row_for_each_split_that_there_is():
+def test_the_card_has_a_row_for_each_split():
     card = model_card(make_manifest(), {"train": METRICS, "test": METRICS})
     rows = [line for line in card.splitlines() if line.endswith("| 98.77% | 0.0432 | 0.0099 |")]
     assert rows == [
@@ -49,7 +49,7 @@ def test_the_card_has_a_row_for_each_split_that_there_is():
 
 
 @pytest.mark.parametrize("readout", READOUTS)
-def test_the_card_says_in_words_what_is_read_out(readout):
+def test_the_card_describes_the_readout(readout):
     length = 20 if readout == "flatten" else None
     card = model_card(make_manifest(readout=readout, sequence_length=length), {})
     assert f"Readout: {READOUTS[readout].summary}" in card

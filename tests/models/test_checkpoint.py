@@ -80,7 +80,7 @@ def test_saving_again_changes_no_byte(folder):
     assert contents(folder) == before
 
 
-def test_saving_makes_the_folders_above(tmp_path, model):
+def test_saving_creates_parent_folders(tmp_path, model):
     model.save(tmp_path / "a" / "b")
     assert {path.name for path in (tmp_path / "a" / "b").iterdir()} == {
         CONFIG_FILE,
@@ -176,7 +176,7 @@ def leave_run_without_config(folder):
         (leave_run_without_config, "Run: bothways train .*model --resume"),
     ],
 )
-def test_a_load_that_fails_says_why_and_changes_nothing(folder, damage, message):
+def test_damaged_models_are_refused_and_not_changed(folder, damage, message):
     damage(folder)
     before = contents(folder)
     with pytest.raises(CheckpointError, match=message) as raised:
@@ -185,7 +185,7 @@ def test_a_load_that_fails_says_why_and_changes_nothing(folder, damage, message)
     assert contents(folder) == before
 
 
-def test_a_folder_that_is_not_there_is_named(tmp_path):
+def test_a_missing_folder_is_named(tmp_path):
     with pytest.raises(CheckpointError, match=r"none/config\.json cannot be read: .* Check the pa"):
         load(tmp_path / "none")
 
@@ -200,7 +200,7 @@ def test_all_ways_to_pass_sequences_agree(model, arrays):
     np.testing.assert_array_equal(model.predict_proba(Sequences.from_arrays(same_length)), expected)
 
 
-def test_probabilities_and_names_go_with_the_logits(model, arrays):
+def test_probabilities_and_names_match_the_logits(model, arrays):
     logits = model.predict_logits(arrays)
     probabilities = model.predict_proba(arrays)
     assert probabilities.shape == (3, 2)
@@ -208,7 +208,7 @@ def test_probabilities_and_names_go_with_the_logits(model, arrays):
     assert model.predict(arrays).tolist() == [model.classes[n] for n in logits.argmax(dim=1)]
 
 
-def test_evaluating_goes_with_predicting(model, arrays):
+def test_evaluate_matches_predict(model, arrays):
     labels = [0, 1, 1]
     names = model.predict(arrays)
     metrics = model.evaluate(Sequences.from_arrays(arrays, labels))
@@ -237,13 +237,13 @@ def test_evaluating_goes_with_predicting(model, arrays):
         ([np.full((2, 3), np.nan)], DataError, r"sequences\[0\] holds nan at step 0"),
     ],
 )
-def test_sequences_that_do_not_fit_are_refused(model, sequences, error, message):
+def test_incompatible_sequences_are_refused(model, sequences, error, message):
     with pytest.raises(error, match=message):
         model.predict(sequences)
 
 
 @pytest.mark.parametrize("method", ["predict_logits", "predict_proba", "predict"])
-def test_values_on_another_scale_are_warned_of_where_they_are_passed(model, arrays, method):
+def test_values_on_another_scale_cause_a_warning(model, arrays, method):
     with pytest.warns(
         ScaleWarning, match=r"range from .* to 255, .* in training from -1 to 1"
     ) as caught:
@@ -251,11 +251,11 @@ def test_values_on_another_scale_are_warned_of_where_they_are_passed(model, arra
     assert [warning.filename for warning in caught] == [__file__]
 
 
-def test_values_on_the_scale_of_training_are_not_warned_of(model):
+def test_values_on_the_scale_of_training_cause_no_warning(model):
     model.predict([np.array([[-1.0, 0.0, 1.0]])])  # warnings are errors here
 
 
-def test_no_scale_is_expected_where_none_is_known(arrays):
+def test_a_model_without_a_training_range_does_not_warn(arrays):
     model = make_model()
     manifest = model.manifest.model_copy(update={"preprocessing": Preprocessing()})
     TrainedClassifier(model.classifier, manifest).predict([100 * array for array in arrays])

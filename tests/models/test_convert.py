@@ -1,4 +1,4 @@
-"""Notebooks' checkpoints keep their answers when they are converted, and run no code."""
+"""Converted notebook checkpoints give the same logits, and code in them is not run."""
 
 import pickle
 from pathlib import Path
@@ -16,7 +16,7 @@ CELLS = {"lstm": nn.LSTM, "gru": nn.GRU, "rnn": nn.RNN}
 
 
 def notebook_model(cell="lstm", *, flatten=False, width=None, num_classes=NUM_CLASSES, **options):
-    """Return the notebooks' model: a recurrent layer `lstm`, whatever its cell, and `fc`."""
+    """Return the notebooks' model: a recurrent layer named `lstm` for every cell, and `fc`."""
     torch.manual_seed(0)
     layer = CELLS[cell](INPUT_SIZE, HIDDEN_SIZE, batch_first=True, **options)
     step = HIDDEN_SIZE * (2 if layer.bidirectional else 1)
@@ -44,7 +44,7 @@ def path(tmp_path):
 
 
 def save_changed(path, **changes):
-    """Save a notebook's LSTM with some weights replaced, or dropped where None."""
+    """Save a notebook's LSTM with some weights replaced, or removed if None."""
     weights = notebook_model().state_dict() | {
         name.replace("__", "."): value for name, value in changes.items()
     }
@@ -107,7 +107,7 @@ def test_older_files_can_be_read(path):
     assert convert(path, readout="last").manifest.model.cell == "lstm"
 
 
-def test_shapes_tell_the_configuration(path):
+def test_the_configuration_follows_from_the_shapes(path):
     notebook = notebook_model("gru", flatten=True, bidirectional=True, num_layers=2)
     torch.save(notebook.state_dict(), path)
     model = convert(path, classes=["yes", "no"])
@@ -149,7 +149,7 @@ def test_shapes_tell_the_configuration(path):
         ({}, {"readout": "last", "classes": ["a", "a"]}, "classes .*'a'"),
     ],
 )
-def test_what_shapes_cannot_tell_or_contradict(path, made_with, options, message):
+def test_ambiguous_or_contradictory_options_are_refused(path, made_with, options, message):
     torch.save(notebook_model(**made_with).state_dict(), path)
     with pytest.raises(ConfigError, match=message):
         convert(path, **options)
@@ -162,7 +162,7 @@ def test_what_shapes_cannot_tell_or_contradict(path, made_with, options, message
         ({"width": 3}, r"fc\.weight has 3 columns, not a multiple of the recurrent layer's 4"),
         ({"bias": False}, "does not fit a lstm classifier: .*bias_ih_l0"),
         ({"proj_size": 2}, r"weight_hh_l0 has shape \(16, 2\); expected 4, 3 or 1 gates"),
-        ({"num_classes": 1}, r"fc\.weight"),
+        ({"num_classes": 1}, r"fc\.weight has 1 rows; expected 2 or more"),
     ],
 )
 def test_layers_of_another_kind_are_refused(path, made_with, message):
@@ -236,7 +236,7 @@ def pickled(protocol):
 
 
 @pytest.mark.parametrize("protocol", [0, 2, 4])
-def test_the_payload_of_these_tests_is_a_threat(tmp_path, protocol):
+def test_the_payload_of_these_tests_runs_code(tmp_path, protocol):
     pickle.loads(pickle.dumps(Payload(tmp_path / "created"), protocol))
     assert (tmp_path / "created").exists()
 
@@ -263,7 +263,7 @@ def test_a_whole_module_is_not_unpickled(path):
 
 
 @pytest.mark.parametrize("content", [b"", b"plain text", b"PK\3\4", b"\x80\x02.", bytes(1000)])
-def test_what_is_no_checkpoint_is_refused(path, content):
+def test_other_files_are_refused(path, content):
     path.write_bytes(content)
     with pytest.raises(CheckpointError, match="is damaged or contains more than weights") as error:
         convert(path)

@@ -1,4 +1,4 @@
-"""Loading succeeds or ends in one clear line, at once, whatever a model folder contains."""
+"""Loading succeeds or raises a one-line error at once, whatever a model folder contains."""
 
 import json
 import os
@@ -36,7 +36,7 @@ def assert_refused_in_one_line(folder):
 
 
 def replace_config(folder, values):
-    """Write a config, with weights that state its checksum, as if both had been saved so."""
+    """Write a config, and its checksum into the weights, as if both had been saved together."""
     content = json.dumps(values).encode()
     (folder / "config.json").write_bytes(content)
     weights, _ = load_tensors(folder / "model.safetensors")
@@ -100,7 +100,7 @@ def test_any_config_loads_or_is_refused(folder, changes):
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(name=st.sampled_from(FILES), content=st.binary(max_size=200), at=st.integers(0, 1000))
-def test_any_bytes_are_refused(folder, name, content, at):
+def test_damaged_bytes_are_refused(folder, name, content, at):
     path = folder / name
     original = path.read_bytes()
     damaged = original[:at] + content
@@ -192,7 +192,7 @@ def test_weight_bytes_are_those_of_the_parameters(cell, bidirectional, options):
     assert saved <= file_limit(config)
 
 
-def test_the_setting_is_refused_on_the_command_line(tmp_path, monkeypatch):
+def test_a_too_large_model_is_refused_by_the_command(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     result = run_command("train", "mnist", "--set", "hidden_size=100000000")
     assert result.returncode == 2

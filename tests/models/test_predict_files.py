@@ -63,7 +63,7 @@ def test_ragged_predictions_ignore_the_padding(tmp_path):
     )
 
 
-def test_notes_say_what_was_done_to_pictures(tmp_path):
+def test_changes_of_pictures_are_noted(tmp_path):
     path, notes = tmp_path / "stroke.png", []
     Image.fromarray(np.eye(90, dtype=np.uint8) * 255).save(path)
     (prediction,) = predict_files(make_model(input_size=28), [path], notes.append)
@@ -71,7 +71,7 @@ def test_notes_say_what_was_done_to_pictures(tmp_path):
     assert notes == [f"{path}: 90x90 gray, scaled to 20x20, centered in 28x28"]
 
 
-def test_first_predictions_come_before_the_end_of_the_file_is_read(tmp_path):
+def test_predictions_start_before_the_whole_file_is_read(tmp_path):
     path = tmp_path / "long.npy"
     np.save(path, random_inputs(3 * PIECE_SEQUENCES))
     path.write_bytes(path.read_bytes()[:-1])
@@ -85,7 +85,7 @@ def test_first_predictions_come_before_the_end_of_the_file_is_read(tmp_path):
 
 @pytest.mark.parametrize("training_range", [None, (0.0, 1.0)], ids=["converted", "trained"])
 @pytest.mark.parametrize("value", [np.nan, np.inf])
-def test_what_is_not_finite_is_never_predicted(tmp_path, training_range, value):
+def test_non_finite_values_are_refused(tmp_path, training_range, value):
     path, inputs = tmp_path / "broken.npy", random_inputs(PIECE_SEQUENCES + 9)
     inputs[PIECE_SEQUENCES + 5, 3, 1] = value
     np.save(path, inputs)
@@ -118,7 +118,7 @@ def test_jsonl():
 
 
 @pytest.mark.parametrize("format", ["csv", "jsonl"])
-def test_predictions_are_written_as_they_come(format):
+def test_predictions_are_written_one_by_one(format):
     file = io.StringIO()
 
     def predictions():
@@ -158,7 +158,7 @@ def test_unknown_format(tmp_path, name, wanted, found):
         format_of(name and tmp_path / name, wanted)
 
 
-def test_a_prediction_file_is_whole_or_not_there(tmp_path):
+def test_a_prediction_file_is_written_atomically(tmp_path):
     out = tmp_path / "p.csv"
     with prediction_file(out, force=False) as file:
         file.write("new\n")
@@ -186,7 +186,7 @@ def write_half(out):
 
 
 @pytest.mark.parametrize("before", [{}, {"p.csv": "old\n"}], ids=["new", "replaced"])
-def test_an_error_leaves_what_was_there_before(tmp_path, before):
+def test_an_error_keeps_the_previous_file(tmp_path, before):
     for name, content in before.items():
         (tmp_path / name).write_text(content)
     with pytest.raises(DataError, match="in the middle"):
@@ -195,7 +195,7 @@ def test_an_error_leaves_what_was_there_before(tmp_path, before):
 
 
 @pytest.mark.parametrize("timed", [False, True])
-def test_windows_carry_the_recording_its_steps_and_its_times(tmp_path, timed):
+def test_windows_have_recording_steps_and_times(tmp_path, timed):
     model = make_model()
     reading = DataOptions(window=3, stride=2, features=("x", "y"), sequence="id")
     preprocessing = Preprocessing(reading=reading, features=("x", "y"))
@@ -231,8 +231,8 @@ def windows_model():
     return TrainedClassifier(model.classifier, manifest)
 
 
-def test_some_have_times_and_some_have_none(tmp_path):
-    """Of one file and of several; what is not known is an empty cell."""
+def test_files_with_and_without_times(tmp_path):
+    """Unknown times are empty cells, in one file and in several."""
     values = random_inputs(3).tolist()
     lines = [{"values": row} for row in values]
     lines[1]["times"] = [5, 6, 7, 8]

@@ -41,14 +41,14 @@ def test_swap_train_save_and_swap_back(tmp_path):
     swapped = Tagger(lstm=bothways.nn.LSTM)  # the only changed line
     swapped.load_state_dict(torch.load(tmp_path / "old.pt", weights_only=True))
     assert swapped.lstm.backend_choice.name == "compiled"
-    torch.testing.assert_close(swapped(inputs), old(inputs), atol=1e-6, rtol=1e-5)
+    torch.testing.assert_close(swapped(inputs), old(inputs), atol=5e-6, rtol=1e-5)
     second = train(swapped, inputs, labels, 40)
     assert second[-1] < 0.5 * first[0]
     torch.save(swapped.state_dict(), tmp_path / "new.pt")
 
     back = Tagger()
     back.load_state_dict(torch.load(tmp_path / "new.pt", weights_only=True))
-    torch.testing.assert_close(back(inputs), swapped(inputs), atol=1e-6, rtol=1e-5)
+    torch.testing.assert_close(back(inputs), swapped(inputs), atol=5e-6, rtol=1e-5)
     alone = Tagger()
     alone.load_state_dict(torch.load(tmp_path / "old.pt", weights_only=True))
     losses = train(alone, inputs, labels, 40)

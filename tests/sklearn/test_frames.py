@@ -76,7 +76,7 @@ def test_frames_of_different_columns_are_refused_in_training():
         estimator().fit(mixed, LABELS)
 
 
-def test_names_come_and_go_with_a_warning():
+def test_missing_or_unexpected_names_cause_a_warning():
     fitted = estimator().fit(as_frames("pandas"), LABELS)
     with pytest.warns(UserWarning, match="does not have valid feature names"):
         fitted.predict(ARRAYS)
@@ -120,7 +120,7 @@ def test_labelers_take_frames_too():
         np.testing.assert_array_equal(own, other)
 
 
-def test_swapped_axes_are_noticed_and_can_be_told():
+def test_swapped_axes_cause_a_warning_and_can_be_set():
     X = rng.normal(size=(30, 50, 3))
     swapped = X.transpose(0, 2, 1)
     with pytest.warns(UserWarning, match=r"3 time steps of 50 features.*pass axes=\"nct\""):
@@ -134,7 +134,7 @@ def test_swapped_axes_are_noticed_and_can_be_told():
 
 
 @pytest.mark.parametrize("form", ["list", "3-D", "2-D", "frames"])
-def test_a_large_constant_does_not_swallow_the_signal(form):
+def test_a_large_constant_does_not_hide_the_signal(form):
     X = np.array([rng.normal(5 * (label == "rough"), 1, (8, 1)) for label in LABELS]) + 1.7e9
     data = {"list": list(X), "3-D": X, "2-D": X[:, :, 0], "frames": None}[form]
     if form == "frames":

@@ -44,7 +44,7 @@ def is_same(tensors, facts):
 
 
 def is_misread(path):
-    """Say whether `path` loads as something else than what was saved."""
+    """Return whether `path` loads as something other than what was saved."""
     try:
         return not is_same(*load_tensors(path))
     except CheckpointError:
@@ -78,14 +78,14 @@ def is_misread(path):
         "grad",
     ],
 )
-def test_a_tensor_comes_back_as_it_was(tmp_path, tensor):
+def test_a_saved_tensor_is_loaded_unchanged(tmp_path, tensor):
     save_tensors(tmp_path / "one", {"tensor": tensor}, {})
     loaded = load_tensors(tmp_path / "one")[0]["tensor"]
     assert loaded.dtype == tensor.dtype
     torch.testing.assert_close(loaded, tensor.detach(), rtol=0, atol=0, equal_nan=True)
 
 
-def test_facts_come_back_as_they_were(saved):
+def test_saved_facts_are_loaded_unchanged(saved):
     assert load_tensors(saved)[1] == FACTS
 
 
@@ -141,7 +141,7 @@ def test_a_safetensors_file_without_metadata_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize("entry", ["", "no json", "{}", "[]", "null", "1", '{"sha256": null}'])
-def test_metadata_that_bothways_cannot_have_written_are_refused(tmp_path, entry):
+def test_invalid_metadata_are_refused(tmp_path, entry):
     safetensors.torch.save_file(TENSORS, tmp_path / "odd", {"bothways": entry})
     with pytest.raises(CheckpointError, match="odd is damaged"):
         load_tensors(tmp_path / "odd")
@@ -166,14 +166,14 @@ def test_a_text_file_is_refused(tmp_path):
         load_tensors(tmp_path / "notes.txt")
 
 
-def test_writing_replaces_the_file_and_leaves_nothing_beside_it(tmp_path):
+def test_writing_replaces_the_file_and_leaves_no_other(tmp_path):
     path = tmp_path / "file"
     write_atomically(path, b"old")
     write_atomically(path, b"new")
     assert [(p.name, p.read_bytes()) for p in tmp_path.iterdir()] == [("file", b"new")]
 
 
-def test_a_full_disk_leaves_the_old_file_and_nothing_beside_it(tmp_path, monkeypatch):
+def test_a_full_disk_keeps_the_old_file_and_leaves_no_other(tmp_path, monkeypatch):
     def fsync(descriptor):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
@@ -195,13 +195,13 @@ def test_an_error_in_writing_names_the_file(tmp_path, monkeypatch):
     assert str(tmp_path / "file") in str(raised.value.filename)
 
 
-def test_a_leftover_of_a_killed_writer_does_no_harm(tmp_path):
+def test_a_leftover_of_a_killed_writer_is_replaced(tmp_path):
     (tmp_path / "file.tmp").write_bytes(b"a longer half of something")
     write_atomically(tmp_path / "file", b"new")
     assert [(p.name, p.read_bytes()) for p in tmp_path.iterdir()] == [("file", b"new")]
 
 
-def test_json_is_for_people():
+def test_json_is_indented_and_in_utf8():
     assert json_bytes({"b": "größer", "a": None}).decode() == (
         '{\n  "b": "größer",\n  "a": null\n}\n'
     )

@@ -251,16 +251,16 @@ print(max(seen) - before)
 def tables(tmp_path_factory):
     folder = tmp_path_factory.mktemp("large")
     small = write_parquet(folder / "small.parquet", 100, 1000, 128)
-    large = write_parquet(folder / "large.parquet", 1000, 1000, 128)
+    large = write_parquet(folder / "large.parquet", 500, 1000, 128)
     yield small, large
     for path in (small, large):
         mapped_steps.Path(path).unlink()
 
 
-LIMIT = 96 << 20
+LIMIT = 48 << 20
 """Memory that large data may take beyond what small data take."""
 
-HARD_LIMIT = 256 << 20
+HARD_LIMIT = 128 << 20
 """Private address space beyond that, which malloc reserves in large steps."""
 
 
@@ -271,7 +271,7 @@ def limited(tables, memory_mb, folder):
 
 
 def test_training_on_data_four_times_as_large_as_the_memory(tables, tmp_path):
-    """1000 sequences of 750 steps on average: 384 MB, and a quarter of that as memory.
+    """500 sequences of 750 steps on average: 192 MB, and a quarter of that as memory.
 
     Pages of the file are not counted: see docs/decisions/0029-mapped-pages.md.
     """

@@ -8,7 +8,7 @@ def path(tmp_path):
     return tmp_path / "history.jsonl"
 
 
-def test_lines_come_back_in_order(path):
+def test_lines_are_read_in_order(path):
     with History(path) as history:
         history.write("step", {"step": 1, "loss": 0.5})
         history.write("epoch", {"epoch": 1, "validation_loss": None})
@@ -25,7 +25,7 @@ def test_lines_can_be_read_while_the_file_is_open(path):
             assert len(read_history(path)) == count
 
 
-def test_reopening_keeps_the_size_asked_for_and_goes_on_from_there(path):
+def test_reopening_truncates_to_a_size_and_appends(path):
     with History(path) as history:
         history.write("step", {"step": 1})
         size = history.synced_size()
@@ -43,17 +43,17 @@ def test_reopening_never_makes_the_file_longer(path):
     assert path.read_bytes() == b'{"kind": "step"}\n'
 
 
-def test_reopening_without_a_size_starts_afresh(path):
+def test_reopening_without_a_size_empties_the_file(path):
     path.write_bytes(b'{"kind": "step"}\n')
     with History(path):
         pass
     assert path.read_bytes() == b""
 
 
-def test_a_last_line_that_is_half_written_is_left_out(path):
+def test_an_incomplete_last_line_is_ignored(path):
     path.write_bytes(b'{"kind": "step", "step": 1}\n{"kind": "st')
     assert read_history(path) == [{"kind": "step", "step": 1}]
 
 
-def test_a_history_that_is_not_there_has_no_lines(path):
+def test_a_missing_history_has_no_lines(path):
     assert read_history(path) == []

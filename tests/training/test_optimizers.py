@@ -25,14 +25,14 @@ def our_rates(steps, **settings):
 
 
 @pytest.mark.parametrize("steps", [10, 57])
-def test_cosine_is_torchs(steps):
+def test_cosine_matches_torch(steps):
     expected = torchs_rates(lambda o: CosineAnnealingLR(o, T_max=steps), 0.1, steps)
     assert our_rates(steps, schedule="cosine") == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("steps", [20, 57])
 @pytest.mark.parametrize("warmup", [None, 0.1, 0.5])
-def test_one_cycle_is_torchs(steps, warmup):
+def test_one_cycle_matches_torch(steps, warmup):
     def scheduler(optimizer):
         return OneCycleLR(
             optimizer, max_lr=0.1, total_steps=steps, pct_start=warmup or 0.3, cycle_momentum=False
@@ -63,7 +63,7 @@ def test_short_trainings_have_finite_rates(schedule, steps):
         ({"optimizer": "sgd", "momentum": 0.9}, torch.optim.SGD),
     ],
 )
-def test_optimizers_are_torchs_in_one_call(settings, kind):
+def test_optimizers_are_the_fused_ones_of_torch(settings, kind):
     config = TrainConfig(learning_rate=0.1, weight_decay=0.01, **settings)
     optimizer = make_optimizer(config, [torch.nn.Parameter(torch.ones(2))], CPU)
     assert type(optimizer) is kind
@@ -74,7 +74,7 @@ def test_optimizers_are_torchs_in_one_call(settings, kind):
 
 
 @pytest.mark.parametrize("optimizer", ["adam", "adamw", "sgd"])
-def test_fused_steps_are_the_plain_ones(optimizer):
+def test_fused_steps_match_plain_ones(optimizer):
     weights = []
     for fused in (True, False):
         torch.manual_seed(0)

@@ -41,13 +41,13 @@ SMALL = {
 }
 
 
-def make_sequences(count, seed):
-    """Return ragged sequences whose class is the feature that is largest on the whole."""
+def make_sequences(count, seed, signal=1):
+    """Return ragged sequences whose class is the feature with the largest mean."""
     generator = np.random.default_rng(seed)
     labels = np.arange(count) % 3
     arrays = [generator.normal(size=(generator.integers(2, 8), 3)) for _ in labels]
     for array, label in zip(arrays, labels, strict=True):
-        array[:, label] += 1
+        array[:, label] += signal
     return Sequences.from_arrays(arrays, labels)
 
 
@@ -72,7 +72,7 @@ def run(data, out, **settings):
 
 
 def run_and_stop(data, out, *, after, **settings):
-    """Stop training when it asks for the `after`-th time: it does after each step and epoch."""
+    """Stop training at its `after`-th check; it checks after each step and epoch."""
     steps = iter(range(1, after))
     with pytest.raises(
         TrainingInterrupted, match=f"To continue, run: bothways train {out} --resume"
@@ -80,7 +80,7 @@ def run_and_stop(data, out, *, after, **settings):
         run(data, out, should_stop=lambda: next(steps, None) is None, **settings)
 
 
-def go_on(folder, data=None, **options):
+def resume_run(folder, data=None, **options):
     return resume(folder, data, progress=SILENT, **options)
 
 
@@ -89,7 +89,7 @@ def weights(folder):
 
 
 def starts(sequences):
-    """Return where the sequences lie in the data set, which tells them apart."""
+    """Return the positions of the sequences in the dataset, which identify them."""
     return set(sequences.starts.tolist())
 
 
@@ -132,7 +132,7 @@ def stopped(tmp_path, source):
 
 @pytest.mark.parametrize("has_test", [True, False])
 @pytest.mark.parametrize("validation_fraction", [0.0, 0.2])
-def test_metrics_cover_the_splits_that_there_are(tmp_path, data, has_test, validation_fraction):
+def test_metrics_cover_all_splits(tmp_path, data, has_test, validation_fraction):
     if not has_test:
         data = replace(data, test=None)
     finished = run(data, tmp_path / "run", validation_fraction=validation_fraction)
@@ -149,8 +149,10 @@ def test_metrics_cover_the_splits_that_there_are(tmp_path, data, has_test, valid
         assert sum(map(sum, figures["confusion_matrix"])) == figures["count"]
 
 
-def test_training_learns(tmp_path, data):
-    assert run(data, tmp_path / "run", epochs=15).metrics.test.accuracy > 0.7  # chance: 1/3
+def test_training_learns(tmp_path):
+    parts = make_sequences(150, 0, signal=3), make_sequences(90, 1, signal=3)
+    finished = run(Dataset("clear", *parts, ("x", "y", "z")), tmp_path / "run", epochs=15)
+    assert finished.metrics.test.accuracy > 0.9  # chance: 1/3
 
 
 def test_a_finished_run_is_a_model_with_a_card(tmp_path, data):
@@ -162,7 +164,7 @@ def test_a_finished_run_is_a_model_with_a_card(tmp_path, data):
     assert (tmp_path / "run" / "README.md").read_text().startswith("# bidirectional LSTM 1x4")
 
 
-def test_the_config_is_there_before_the_first_step(tmp_path, data):
+def test_the_config_exists_before_the_first_step(tmp_path, data):
     seen = []
     progress = Mock(spec=Progress)
     progress.step.side_effect = lambda event: seen.append(
@@ -172,7 +174,7 @@ def test_the_config_is_there_before_the_first_step(tmp_path, data):
     assert seen == [(tmp_path / "run" / "config.json").read_bytes()] * 12
 
 
-def test_the_folder_with_the_request_is_there_before_data_are_read(tmp_path, source, monkeypatch):
+def test_the_request_is_saved_before_data_are_read(tmp_path, source, monkeypatch):
     def open_dataset(name, options, *, missing):
         folder = RunFolder(tmp_path / "run")
         assert folder.read_request().source == name
@@ -194,11 +196,11 @@ def test_the_seed_alone_decides_the_weights(tmp_path, data):
     assert not torch.equal(one[weight], other[weight])
 
 
-def test_the_callers_random_numbers_are_left_alone(tmp_path, data):
+def test_training_does_not_change_the_random_state_of_the_caller(tmp_path, data):
     torch.manual_seed(1)
     before = torch.get_rng_state()
     run_and_stop(data, tmp_path / "run", after=2, dropout=0.3)
-    go_on(tmp_path / "run", data)
+    resume_run(tmp_path / "run", data)
     assert torch.equal(torch.get_rng_state(), before)
 
 
@@ -235,7 +237,7 @@ def test_the_seed_decides_what_is_held_out(data):
     assert one == again != other
 
 
-def test_the_average_of_the_weights_is_what_is_kept(tmp_path, data):
+def test_the_average_of_the_weights_is_saved(tmp_path, data):
     run(data, tmp_path / "run", average_decay=0.9)
     kept, _ = load_tensors(tmp_path / "run" / "model.safetensors")
     final, _ = load_tensors(RunFolder(tmp_path / "run").checkpoint)
@@ -265,7 +267,7 @@ def test_the_kept_epoch_is_stated(tmp_path, data):
     assert f"Epoch {best['epoch']} was selected" in card
 
 
-def test_classes_of_one_sequence_leave_nothing_to_validate_on(tmp_path, data):
+def test_a_validation_split_needs_a_class_of_two_sequences(tmp_path, data):
     single = replace(data, train=data.train.subset(torch.arange(3)))
     with pytest.raises(DataError, match=r"no class has two sequences, .* Set validation_fr"):
         run(single, tmp_path / "run", validation_fraction=0.5)
@@ -296,9 +298,9 @@ def test_stopping_after_every_step_changes_nothing(tmp_path, data, settings):
     message = ""
     while "stopped while evaluating" not in message:
         with pytest.raises(TrainingInterrupted) as interruption:
-            go_on(stopped, data, should_stop=lambda: True)
+            resume_run(stopped, data, should_stop=lambda: True)
         message = str(interruption.value)
-    assert go_on(stopped, data).metrics == expected.metrics
+    assert resume_run(stopped, data).metrics == expected.metrics
     assert weights(stopped) == weights(expected.folder)
     assert untimed_history(stopped) == untimed_history(expected.folder)
 
@@ -314,7 +316,7 @@ def test_stopping_after_any_one_step_changes_nothing(tmp_path, data):
     for after in range(1, 12):  # 3 epochs of 3 steps, and 2 ends of epochs
         stopped = tmp_path / str(after)
         run_and_stop(data, stopped, after=after, **settings)
-        assert go_on(stopped, data).metrics == expected.metrics
+        assert resume_run(stopped, data).metrics == expected.metrics
         assert weights(stopped) == weights(expected.folder)
         assert untimed_history(stopped) == untimed_history(expected.folder)
 
@@ -329,12 +331,12 @@ def test_stopping_after_any_one_step_changes_nothing(tmp_path, data):
     ],
     ids=["metrics", "card", "weights", "all-but-the-request"],
 )
-def test_resuming_makes_what_a_killed_run_had_not_yet_written(tmp_path, source, lost):
+def test_resuming_writes_missing_files(tmp_path, source, lost):
     finished = run(source, tmp_path / "run")
     files = {name: content for name, (_, content) in contents(finished.folder).items()}
     for name in lost:
         (finished.folder / name).unlink()
-    assert go_on(finished.folder).metrics == finished.metrics
+    assert resume_run(finished.folder).metrics == finished.metrics
     again = {name: content for name, (_, content) in contents(finished.folder).items()}
     timed = ("history.jsonl", "checkpoints/training.safetensors")
     assert {name: again[name] for name in files if name not in timed} == {
@@ -342,29 +344,29 @@ def test_resuming_makes_what_a_killed_run_had_not_yet_written(tmp_path, source, 
     }
 
 
-def test_history_past_the_checkpoint_is_cut(tmp_path, source, stopped):
+def test_history_after_the_checkpoint_is_removed(tmp_path, source, stopped):
     with (stopped / "history.jsonl").open("a") as file:
         file.write('{"kind": "step", "loss": "of a step that is lost"}\n{"kind": "st')
-    go_on(stopped)
+    resume_run(stopped)
     undisturbed = run(source, tmp_path / "undisturbed").folder
     assert untimed_history(stopped) == untimed_history(undisturbed)
 
 
-def test_resuming_a_finished_run_touches_nothing(tmp_path, source):
+def test_resuming_a_finished_run_changes_nothing(tmp_path, source):
     finished = run(source, tmp_path / "run")
     before = contents(finished.folder)
     Path(source).unlink()
-    assert go_on(finished.folder) == finished
+    assert resume_run(finished.folder) == finished
     assert contents(finished.folder) == before
 
 
-def test_data_from_python_are_needed_again(tmp_path, data):
+def test_data_passed_from_python_are_needed_again(tmp_path, data):
     run_and_stop(data, tmp_path / "run", after=1)
     with pytest.raises(
         DataError, match=r"run was trained on data passed from Python; .*\.resume\("
     ):
-        go_on(tmp_path / "run")
-    assert go_on(tmp_path / "run", data).metrics.test.count == 21
+        resume_run(tmp_path / "run")
+    assert resume_run(tmp_path / "run", data).metrics.test.count == 21
 
 
 @pytest.mark.parametrize(
@@ -377,24 +379,24 @@ def test_data_from_python_are_needed_again(tmp_path, data):
     ],
     ids=["training-data", "training-count", "test-data", "no-test"],
 )
-def test_data_that_have_changed_are_refused(source, data, stopped, change, differs):
+def test_changed_data_are_refused(source, data, stopped, change, differs):
     before = contents(stopped)
     write_npz(source, replace(data, **change))
     with pytest.raises(DataError, match=rf"data\.npz has changed since .*: its {differs} differs"):
-        go_on(stopped)
+        resume_run(stopped)
     assert contents(stopped) == before
 
 
 def test_data_with_other_class_names_are_refused(source, data, stopped):
     write_npz(source, replace(data, classes=("z", "y", "x")))
     with pytest.raises(DataError, match="has changed since"):
-        go_on(stopped)
+        resume_run(stopped)
 
 
-def test_data_that_have_gone_are_named(source, stopped):
+def test_missing_data_are_named(source, stopped):
     Path(source).unlink()
     with pytest.raises(DataError, match=r"data '.*data\.npz' is not found"):
-        go_on(stopped)
+        resume_run(stopped)
 
 
 @pytest.mark.parametrize(
@@ -409,7 +411,7 @@ def test_a_truncated_file_is_named_and_nothing_is_changed(stopped, name, message
     os.truncate(stopped / name, 40)
     before = contents(stopped)
     with pytest.raises(CheckpointError, match=message):
-        go_on(stopped)
+        resume_run(stopped)
     assert contents(stopped) == before
 
 
@@ -426,14 +428,12 @@ def test_a_truncated_file_is_named_and_nothing_is_changed(stopped, name, message
     ids=["rate", "size", "bad-size", "bad-threads", "config-size", "config-data"],
 )
 @pytest.mark.parametrize("has_checkpoint", [True, False], ids=["checkpoint", "no-checkpoint"])
-def test_a_file_that_is_readable_but_not_as_written_is_named(
-    stopped, has_checkpoint, name, old, new
-):
+def test_an_edited_file_is_named(stopped, has_checkpoint, name, old, new):
     if not has_checkpoint:
         RunFolder(stopped).checkpoint.unlink()
     edit(stopped / name, old, new)
     with pytest.raises(CheckpointError, match=(stopped / name).name):
-        go_on(stopped)
+        resume_run(stopped)
 
 
 def test_a_flipped_bit_in_the_checkpoint_is_noticed(stopped):
@@ -442,56 +442,56 @@ def test_a_flipped_bit_in_the_checkpoint_is_noticed(stopped):
     content[-100] ^= 1
     checkpoint.write_bytes(content)
     with pytest.raises(CheckpointError, match=r"training\.safetensors is damaged: .* SHA-256"):
-        go_on(stopped)
+        resume_run(stopped)
 
 
 def test_the_checkpoint_of_another_run_is_refused(tmp_path, source, stopped):
     run_and_stop(source, tmp_path / "other", after=6, seed=1)
     shutil.copy(RunFolder(tmp_path / "other").checkpoint, RunFolder(stopped).checkpoint)
     with pytest.raises(CheckpointError, match=r"training\.safetensors does not belong to the conf"):
-        go_on(stopped)
+        resume_run(stopped)
 
 
-def test_weights_are_no_checkpoint(stopped):
+def test_weights_are_refused_as_a_checkpoint(stopped):
     shutil.copy(stopped / "model.safetensors", RunFolder(stopped).checkpoint)
     with pytest.raises(CheckpointError, match=r"training\.safetensors"):
-        go_on(stopped)
+        resume_run(stopped)
 
 
 def test_damaged_metrics_are_named(tmp_path, data):
     metrics = run(data, tmp_path / "run").folder / "metrics.json"
     os.truncate(metrics, 40)
     with pytest.raises(CheckpointError, match=r"metrics\.json is damaged"):
-        go_on(tmp_path / "run")
+        resume_run(tmp_path / "run")
 
 
 @pytest.mark.parametrize("content", [b"", b"[]", b'{"source": null}', b"\xff", b'{"more": 1}'])
-def test_a_request_that_bothways_cannot_have_written_is_named(stopped, content):
+def test_an_invalid_request_is_named(stopped, content):
     RunFolder(stopped).request.write_bytes(content)
     with pytest.raises(CheckpointError, match=r"request\.json is damaged: "):
-        go_on(stopped)
+        resume_run(stopped)
 
 
-def test_a_folder_that_is_no_run_cannot_be_resumed(tmp_path):
+def test_other_folders_cannot_be_resumed(tmp_path):
     with pytest.raises(CheckpointError, match=r"request\.json cannot be read: No such .* Check th"):
-        go_on(tmp_path)
+        resume_run(tmp_path)
 
 
-def test_an_existing_run_is_replaced_only_by_force(tmp_path, data):
+def test_an_existing_run_is_replaced_only_with_force(tmp_path, data):
     before = contents(run(data, tmp_path / "run").folder)
     with pytest.raises(ConfigError, match=r"out folder .*run exists; .* replace it with --force"):
         run(data, tmp_path / "run")
     assert contents(tmp_path / "run") == before
 
 
-def test_force_drops_the_run_that_it_replaces(tmp_path, data):
+def test_force_deletes_the_old_run(tmp_path, data):
     run(data, tmp_path / "run", epochs=2)
     run(data, tmp_path / "run", epochs=1, force=True)
     assert read_manifest(tmp_path / "run")[0].provenance.training.epochs == 1
     assert [path.name for path in tmp_path.iterdir()] == ["run"]
 
 
-def test_force_brings_the_old_run_back_if_data_are_bad(tmp_path, data):
+def test_force_restores_the_old_run_if_data_are_invalid(tmp_path, data):
     before = contents(run(data, tmp_path / "run").folder)
     (tmp_path / "bad.npz").write_text("no archive")
     with pytest.raises(DataError, match=r"bad\.npz is not a .*\.npz file"):
@@ -500,7 +500,7 @@ def test_force_brings_the_old_run_back_if_data_are_bad(tmp_path, data):
     assert {path.name for path in tmp_path.iterdir()} == {"bad.npz", "run"}
 
 
-def test_force_brings_the_old_run_back_if_the_disk_is_full(tmp_path, data, monkeypatch):
+def test_force_restores_the_old_run_if_the_disk_is_full(tmp_path, data, monkeypatch):
     def write_atomically(path, content):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
@@ -513,14 +513,14 @@ def test_force_brings_the_old_run_back_if_the_disk_is_full(tmp_path, data, monke
 
 
 @pytest.mark.parametrize("settings", [{"hidden_size": 0}, {"device": "mars"}, {"colour": "blue"}])
-def test_bad_settings_touch_no_folder(tmp_path, data, settings):
+def test_invalid_settings_create_no_folder(tmp_path, data, settings):
     with pytest.raises(ConfigError):
         run(data, tmp_path / "run", **settings)
     assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("content", ["no archive", None], ids=["bad", "missing"])
-def test_data_that_cannot_be_read_leave_no_folder(tmp_path, content):
+def test_unreadable_data_create_no_folder(tmp_path, content):
     if content is not None:
         (tmp_path / "data.npz").write_text(content)
     before = contents(tmp_path)
@@ -529,7 +529,7 @@ def test_data_that_cannot_be_read_leave_no_folder(tmp_path, content):
     assert contents(tmp_path) == before
 
 
-def test_bad_data_leave_an_empty_folder_around_the_run_alone(tmp_path, monkeypatch):
+def test_invalid_data_keep_an_empty_parent_folder(tmp_path, monkeypatch):
     (tmp_path / "bad.npz").write_text("no archive")
     (tmp_path / "empty").mkdir()
     monkeypatch.chdir(tmp_path / "empty")
@@ -550,7 +550,7 @@ def test_a_folder_without_a_name_is_refused(tmp_path, data, monkeypatch):
     [(False, r"out folder .*precious exists"), (True, r"precious is not a run .* Choose another")],
 )
 @pytest.mark.parametrize("kind", ["folder", "file"])
-def test_what_is_not_a_run_is_never_replaced(tmp_path, data, kind, force, message):
+def test_other_files_and_folders_are_never_replaced(tmp_path, data, kind, force, message):
     precious = tmp_path / "precious"
     if kind == "folder":
         precious.mkdir()
@@ -563,13 +563,13 @@ def test_what_is_not_a_run_is_never_replaced(tmp_path, data, kind, force, messag
     assert contents(tmp_path) == before
 
 
-def test_an_empty_folder_is_as_good_as_none(tmp_path, data):
+def test_an_empty_folder_is_used(tmp_path, data):
     (tmp_path / "run").mkdir()
     run(data, tmp_path / "run")
     assert [path.name for path in tmp_path.iterdir()] == ["run"]
 
 
-def test_a_folder_that_cannot_be_made_leaves_nothing(tmp_path, stopped):
+def test_a_folder_that_cannot_be_created_leaves_nothing(tmp_path, stopped):
     (tmp_path / "file").write_text("")
     before = contents(tmp_path)
     with pytest.raises(OSError, match="file"):
@@ -577,7 +577,7 @@ def test_a_folder_that_cannot_be_made_leaves_nothing(tmp_path, stopped):
     assert contents(tmp_path) == before
 
 
-def test_what_a_killed_process_of_the_same_number_left_does_no_harm(tmp_path, data):
+def test_leftovers_of_a_process_of_the_same_number_are_replaced(tmp_path, data):
     run(data, tmp_path / "run", epochs=1)
     for name in (f".new-{os.getpid()}", f".replaced-run-{os.getpid()}"):
         shutil.copytree(tmp_path / "run", tmp_path / name)
@@ -598,7 +598,7 @@ def test_runs_without_a_folder_are_numbered(tmp_path, data, monkeypatch):
 
 
 @pytest.mark.parametrize("validation_fraction", [0.0, 0.2])
-def test_evaluating_a_run_again_gives_its_own_figures(tmp_path, source, validation_fraction):
+def test_evaluating_a_run_again_gives_its_metrics(tmp_path, source, validation_fraction):
     finished = run(source, tmp_path / "run", validation_fraction=validation_fraction)
     metrics = evaluate_splits(finished.load(), finished.folder)
     assert {split: found for split, found in metrics.items() if found} == finished.metrics.splits
@@ -608,7 +608,7 @@ def test_evaluating_a_run_again_gives_its_own_figures(tmp_path, source, validati
     }
 
 
-def test_what_was_held_out_is_known_again_only_in_the_same_data(tmp_path, data):
+def test_the_validation_split_is_restored_only_for_the_same_data(tmp_path, data):
     manifest = run(data, tmp_path / "run", validation_fraction=0.2).load().manifest
     splits = labeled_splits(manifest, data)
     assert (len(splits["train"]), len(splits["validation"])) == (48, 12)
@@ -640,7 +640,7 @@ def test_other_data_in_one_part_are_called_data(tmp_path, data):
         ({"classes": ("x", "y", "z!")}, "all", "has a class 'z!'; expected one of x, y, z"),
     ],
 )
-def test_splits_and_classes_that_are_not_there_are_refused(tmp_path, data, change, split, message):
+def test_missing_splits_and_other_classes_are_refused(tmp_path, data, change, split, message):
     model = run(data, tmp_path / "run").load()
     other = write_npz(tmp_path / "other.npz", replace(data, **change))
     with pytest.raises(DataError, match=message):
@@ -673,7 +673,7 @@ def test_a_model_of_a_table_is_evaluated_on_arrays(tmp_path, data):
         evaluate_splits(finished.load(), finished.folder, other)
 
 
-def test_a_model_that_does_not_know_its_data_has_to_be_told(tmp_path, data):
+def test_a_model_without_data_needs_data(tmp_path, data):
     model = run(data, tmp_path / "run").load()
     model.save(tmp_path / "model")
     for folder in (tmp_path / "run", tmp_path / "model"):
@@ -681,12 +681,12 @@ def test_a_model_that_does_not_know_its_data_has_to_be_told(tmp_path, data):
             evaluate_splits(model, folder)
 
 
-def test_the_status_says_how_far_a_run_has_come(tmp_path, stopped):
+def test_the_status_of_a_run(tmp_path, stopped):
     folder = RunFolder(stopped)
     assert (
         folder.describe_status() == f"unfinished; continue with: bothways train {stopped} --resume"
     )
-    splits = go_on(stopped).metrics.splits
+    splits = resume_run(stopped).metrics.splits
     accuracies = [f"{split} {found.accuracy:.2%}" for split, found in splits.items()]
     assert folder.describe_status() == f"finished; accuracy: {', '.join(accuracies)}"
     load(stopped).save(tmp_path / "model")

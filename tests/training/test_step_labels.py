@@ -1,4 +1,4 @@
-"""Labels of steps, from every kind of file to predictions."""
+"""Labels of time steps, from every file format to predictions."""
 
 import csv
 import io
@@ -63,7 +63,7 @@ def step_options(**more):
     return DataOptions(target="step", label="state", **more)
 
 
-def test_a_table_with_a_label_a_step(tmp_path):
+def test_a_table_with_a_label_for_each_step(tmp_path):
     found = recordings()
     dataset = open_dataset(write_table(tmp_path / "x.csv", found, blank=True), step_options())
     assert dataset.target == "step"
@@ -108,7 +108,7 @@ def test_a_label_can_be_ignored_by_name(tmp_path):
     assert (dataset.train.batch([0]).labels[0, :5] == IGNORED).all()
 
 
-def test_sequences_without_a_label_are_left_out_and_said(tmp_path):
+def test_sequences_without_a_label_are_dropped_and_reported(tmp_path):
     found = recordings(6)
     found[2] = (found[2][0], np.full(len(found[2][1]), "?"))
     path = write_table(tmp_path / "x.csv", found)
@@ -124,7 +124,7 @@ def test_sequences_without_a_label_are_left_out_and_said(tmp_path):
         Dataset("x", unlabeled, None, ("a", "b"))
 
 
-def test_a_label_that_varies_names_the_way_out(tmp_path):
+def test_a_varying_label_suggests_step_labels(tmp_path):
     table = write_table(tmp_path / "x.csv", recordings(3))
     with pytest.raises(DataError, match=r"line \d+: label is .*--target step"):
         open_dataset(table, DataOptions(label="state"))
@@ -136,7 +136,7 @@ def test_a_label_that_varies_names_the_way_out(tmp_path):
         open_dataset(str(tmp_path / "x.npz"))
 
 
-def test_what_has_one_label_a_sequence_is_refused(tmp_path):
+def test_data_with_one_label_for_each_sequence_are_refused(tmp_path):
     (tmp_path / "x.ts").write_text("@classLabel true a b\n@data\n1,2:a\n3,4:b\n")
     with pytest.raises(DataError, match="one class for all its steps; expected one for each"):
         open_dataset(str(tmp_path / "x.ts"), STEPS)
@@ -181,7 +181,7 @@ def test_inspection_counts_steps(tmp_path):
     assert per_class == dict(zip(*(part.tolist() for part in expected), strict=True))
 
 
-def test_compare_holds_nets_against_single_steps(tmp_path):
+def test_compare_includes_a_baseline_on_single_steps(tmp_path):
     dataset = open_dataset(write_table(tmp_path / "x.csv", recordings(12)), step_options())
     comparison = compare(dataset, rounds=2, epochs=1, hidden_size=2)
     names = [candidate.name for candidate in comparison.candidates]
@@ -231,7 +231,7 @@ def test_from_a_table_to_segments(tmp_path):
     assert first["segments"][0]["probability"] == pytest.approx(mean, abs=1e-6)
 
 
-def test_a_stopped_run_goes_on_to_the_same_bytes(tmp_path):
+def test_a_resumed_run_has_the_same_bytes(tmp_path):
     path = write_table(tmp_path / "x.csv", recordings())
     more = {"class_weights": "balanced", "sampling": "balanced", "validation_fraction": 0.2}
     run(path, tmp_path / "whole", **more)
@@ -244,7 +244,7 @@ def test_a_stopped_run_goes_on_to_the_same_bytes(tmp_path):
         assert (tmp_path / "cut" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
 
 
-def test_command_line_and_estimator_share_their_path(tmp_path):
+def test_a_run_and_the_estimator_give_the_same_weights(tmp_path):
     found = recordings()
     arrays = [values for values, _ in found]
     sequences = Sequences.from_arrays(arrays).with_step_labels(
@@ -259,8 +259,8 @@ def test_command_line_and_estimator_share_their_path(tmp_path):
         assert torch.equal(tensor, trained[name]), name
 
 
-def test_a_loss_weighs_all_labelled_steps_of_a_batch_alike(tmp_path):
-    """The first loss is the mean cross entropy over the labelled steps of the batch."""
+def test_all_labeled_steps_of_a_batch_have_the_same_weight(tmp_path):
+    """The first loss is the mean cross entropy over the labeled steps of the batch."""
     found = recordings(4)
     dataset = open_dataset(write_table(tmp_path / "x.csv", found, blank=True), step_options())
     finished = run(dataset, tmp_path / "run", epochs=1, batch_size=4, learning_rate=1e-9)
@@ -277,7 +277,7 @@ def test_a_loss_weighs_all_labelled_steps_of_a_batch_alike(tmp_path):
     assert json.loads(line)["loss"] == pytest.approx(smoothed, rel=0.05)  # dropout in training
 
 
-def test_a_target_without_its_labels_is_refused(tmp_path):
+def test_settings_that_contradict_step_labels_are_refused(tmp_path):
     path = write_table(tmp_path / "x.csv", recordings())
     with pytest.raises(ConfigError, match=r"readout is 'mean' but the labels of .* are of steps"):
         run(path, tmp_path / "run", readout="mean")
@@ -287,7 +287,7 @@ def test_a_target_without_its_labels_is_refused(tmp_path):
     assert finished.load().manifest.model.stem_stride == 1
 
 
-def test_other_data_are_read_whole_by_a_model_of_windows(tmp_path):
+def test_a_model_of_windows_evaluates_whole_sequences(tmp_path):
     path = write_table(tmp_path / "x.csv", recordings())
     options = step_options(window=8, stride=4)
     train(path, options=options, out=tmp_path / "run", progress=SILENT, **SMALL)
@@ -303,7 +303,7 @@ def test_other_data_are_read_whole_by_a_model_of_windows(tmp_path):
     assert (found.correct, found.count) == (hits, sum(len(names) for _, names in new))
 
 
-def test_a_labeller_is_measured_by_labels_of_steps(tmp_path):
+def test_a_labeler_is_evaluated_on_step_labels(tmp_path):
     finished = run(write_table(tmp_path / "x.csv", recordings()), tmp_path / "run", epochs=1)
     model = finished.load()
     plain = Sequences.from_arrays([np.ones((3, 2))], [0])
@@ -313,7 +313,7 @@ def test_a_labeller_is_measured_by_labels_of_steps(tmp_path):
         model.evaluate(Sequences.from_arrays([np.ones((3, 2))]))
 
 
-def test_many_steps_are_predicted_a_few_at_a_time(tmp_path, monkeypatch):
+def test_prediction_in_small_batches_gives_the_same_labels(tmp_path, monkeypatch):
     finished = run(write_table(tmp_path / "x.csv", recordings()), tmp_path / "run", epochs=1)
     model = finished.load()
     write_table(tmp_path / "new.csv", recordings(9, seed=3))

@@ -1,4 +1,4 @@
-"""Trainings in several threads are those in one, bit for bit: no random state is shared."""
+"""Training in several threads gives the same bits as in one: no random state is shared."""
 
 import threading
 
@@ -29,7 +29,7 @@ def probabilities(seed, **settings):
 
 
 @pytest.mark.parametrize("backend", ["auto", "torch", "reference"])
-def test_fits_in_threads_are_those_alone(backend):
+def test_fits_in_threads_match_fits_one_by_one(backend):
     settings = {"settings": SETTINGS["settings"] | {"backend": backend}}
     alone = [probabilities(seed, **settings) for seed in range(4)]
     together = [None] * 4
@@ -41,12 +41,12 @@ def test_fits_in_threads_are_those_alone(backend):
     for thread in threads:
         thread.start()
     while any(thread.is_alive() for thread in threads):
-        torch.rand(3)  # somebody else draws too
+        torch.rand(3)  # other code draws random numbers too
     for own, other in zip(together, alone, strict=True):
         np.testing.assert_array_equal(own, other)
 
 
-def test_joblibs_threads_give_the_scores_of_one():
+def test_joblib_threads_give_the_same_scores():
     estimator = RecurrentClassifier(random_state=0, **SETTINGS)
     expected = cross_val_score(estimator, ARRAYS, LABELS, cv=4)
     with parallel_config("threading", n_jobs=4):
@@ -54,7 +54,7 @@ def test_joblibs_threads_give_the_scores_of_one():
     np.testing.assert_array_equal(found, expected)
 
 
-def test_training_leaves_torchs_generator_alone():
+def test_training_does_not_change_the_generator_of_torch():
     torch.manual_seed(7)
     expected = torch.rand(5)
     torch.manual_seed(7)
@@ -72,7 +72,7 @@ def test_training_leaves_torchs_generator_alone():
         {"categories": (0, 5, 9), "missing": "mask", "calibrate": True, "standardize": True},
     ],
 )
-def test_initial_weights_are_those_of_torch(cell, options):
+def test_initial_weights_match_torch(cell, options):
     config = ModelConfig(cell=cell, input_size=3, hidden_size=5, num_classes=2, **options)
     torch.manual_seed(3)
     expected = SequenceClassifier(config).state_dict()
@@ -84,7 +84,7 @@ def test_initial_weights_are_those_of_torch(cell, options):
 
 @pytest.mark.parametrize("backend", ["compiled", "torch", "reference"])
 @pytest.mark.parametrize("lengths", [None, [6, 2, 5]])
-def test_a_generator_gives_the_dropout_of_the_same_seed(backend, lengths):
+def test_a_generator_gives_the_dropout_of_its_seed(backend, lengths):
     config = ModelConfig(input_size=3, hidden_size=5, num_layers=3, num_classes=2, dropout=0.5)
     model = SequenceClassifier(config, backend=backend)
     inputs = torch.randn(3, 6, 3)

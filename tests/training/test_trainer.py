@@ -1,4 +1,4 @@
-"""The loop itself, in memory; runs in folders are in test_run.py."""
+"""The training loop in memory; test_run.py tests runs in folders."""
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ from bothways.training.trainer import EpochDone, StepDone, Training
 
 
 def make_sequences(count=40, seed=0):
-    """Return ragged sequences of two classes told apart by their sign."""
+    """Return ragged sequences of two classes that differ in their sign."""
     generator = np.random.default_rng(seed)
     labels = np.arange(count) % 2
     arrays = [
@@ -49,7 +49,7 @@ def test_learns():
 
 
 def test_one_step_is_plain_adam_on_cross_entropy():
-    """One step of ours equals one written out with torch, on the same batch."""
+    """A training step equals the same step written with torch."""
     sequences = make_sequences(8)
     ours = make_training(sequences=sequences)
     torch.manual_seed(0)
@@ -81,8 +81,8 @@ def test_gradient_clip_bounds_a_step():
     assert float((weights_of(training) - before).norm()) == pytest.approx(0.01, rel=1e-3)
 
 
-def test_weight_decay_shrinks_what_has_no_gradient():
-    """Readout `last` leaves one weight without a gradient; decay must reach it all the same."""
+def test_weight_decay_applies_to_weights_without_a_gradient():
+    """Readout `last` gives one weight no gradient; weight decay must still apply to it."""
     training = make_training(
         model={"readout": "last"}, optimizer="sgd", learning_rate=0.5, weight_decay=0.1
     )
@@ -92,7 +92,7 @@ def test_weight_decay_shrinks_what_has_no_gradient():
     torch.testing.assert_close(weight.detach(), before * (1 - 0.5 * 0.1))
 
 
-def test_label_smoothing_raises_the_floor_of_the_loss():
+def test_label_smoothing_raises_the_loss():
     *_, plain = make_training(epochs=12).events()
     *_, smoothed = make_training(epochs=12, label_smoothing=0.2).events()
     assert smoothed.loss > plain.loss + 0.1
@@ -129,7 +129,7 @@ def test_patience_stops_early():
         validation_fraction=0.1,
         patience=2,
         epochs=100,
-        learning_rate=1e-30,  # nothing ever gets better
+        learning_rate=1e-30,  # the model does not improve
     )
     epochs = [event for event in training.events() if isinstance(event, EpochDone)]
     assert training.finished
@@ -152,7 +152,7 @@ def test_schedule_reaches_the_optimizer():
     [Training.loss, Training.state, lambda training: list(training.events())],
     ids=["loss", "state", "epoch"],
 )
-def test_non_finite_loss_stops_and_is_named(notice):
+def test_a_non_finite_loss_stops_training(notice):
     sequences = make_sequences()
     training = make_training(sequences=sequences)
     events = training.events()
@@ -164,7 +164,7 @@ def test_non_finite_loss_stops_and_is_named(notice):
         notice(training)
 
 
-def test_weights_that_are_not_finite_are_not_saved():
+def test_non_finite_weights_are_not_saved():
     training = make_training()
     next(training.events())
     training.model.linear.weight.data.fill_(float("inf"))
@@ -184,7 +184,7 @@ def test_epoch_loss_does_not_depend_on_when_it_is_read():
 
 
 @pytest.mark.parametrize("stop_after", range(1, 13))
-def test_restored_training_goes_on_bit_by_bit(stop_after):
+def test_restored_training_gives_the_same_bits(stop_after):
     settings = {
         "model": {"dropout": 0.3, "initial_state": "normal", "input_jitter": 0.2},
         "average_decay": 0.8,
@@ -200,7 +200,7 @@ def test_restored_training_goes_on_bit_by_bit(stop_after):
         next(events)
     tensors, facts = first.state()
     second = make_training(**settings)
-    torch.manual_seed(99)  # restore must bring the random state along
+    torch.manual_seed(99)  # restore must restore the random state
     second.restore({name: tensor.clone() for name, tensor in tensors.items()}, facts)
     list(second.events())
     assert torch.equal(weights_of(second), weights_of(undisturbed))
@@ -223,6 +223,6 @@ def test_restored_training_goes_on_bit_by_bit(stop_after):
     ],
 )
 @pytest.mark.skipif(torch.cuda.is_available(), reason="these are errors only without a GPU")
-def test_what_is_not_here_is_refused(settings, message):
+def test_unavailable_devices_and_precisions_are_refused(settings, message):
     with pytest.raises(BackendError, match=message):
         choose_device(TrainConfig(**settings))

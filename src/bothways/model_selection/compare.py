@@ -203,7 +203,7 @@ def paired_difference(first: Candidate, second: Candidate, ratio: float) -> Diff
         return Difference(*names, mean, math.nan, math.nan, math.nan)
     error = math.sqrt((1 / count + ratio) * float(differences.var(ddof=1)))
     if error == 0:
-        return Difference(*names, mean, mean, mean, math.nan if mean else 1.0)
+        return Difference(*names, mean, mean, mean, 0.0 if mean else 1.0)
     reach = float(special.stdtrit(count - 1, 0.975)) * error
     p_value = 2 * float(special.stdtr(count - 1, -abs(mean) / error))
     return Difference(*names, mean, mean - reach, mean + reach, p_value)

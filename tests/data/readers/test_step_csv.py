@@ -36,7 +36,9 @@ def test_a_time_column_is_no_feature(tmp_path, column):
     source = read_folder(write(tmp_path, timed, index=False), DataOptions())
     assert source.features == ("x", "y")
     assert source.notes == [f"guessed: time {column!r}; features x, y"]
-    for record in source.records:
+    records = list(source.records)
+    assert len(records) == len(tables)
+    for record in records:
         np.testing.assert_array_equal(record.values, tables[int(record.name[2])])
         np.testing.assert_array_equal(record.times, np.arange(8) / 50)
 

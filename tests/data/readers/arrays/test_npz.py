@@ -76,7 +76,7 @@ def test_padding_is_dropped(path):
 
 
 def test_lengths_in_a_file_cause_no_warning(path):
-    torch.set_warn_always(True)  # else torch tells of a read-only array once a process
+    torch.set_warn_always(True)  # torch warns of a read-only array once in a process otherwise
     try:
         dataset = read(path, lengths=np.array([5, 1, 3, 2]))
     finally:

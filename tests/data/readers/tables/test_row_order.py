@@ -126,7 +126,9 @@ def test_the_line_of_a_fault_in_a_sorted_table_is_that_of_the_file(tmp_path):
 def test_time_stamps_order_rows(tmp_path):
     table = frame().assign(t=lambda f: pd.Timestamp("2026-01-31") + pd.to_timedelta(f["t"], "min"))
     path = write(shuffled(table), tmp_path / "x.parquet")
-    for record in read_table(path, DataOptions()).records:
+    records = list(read_table(path, DataOptions()).records)
+    assert sorted(len(record.values) for record in records) == [3, 5, 7, 9]
+    for record in records:
         assert (np.diff(record.values[:, 0]) > 0).all()
 
 
