@@ -129,7 +129,7 @@ def test_a_varying_label_suggests_step_labels(tmp_path):
     with pytest.raises(DataError, match=r"line \d+: label is .*--target step"):
         open_dataset(table, DataOptions(label="state"))
     lines = write_lines(tmp_path / "x.jsonl", recordings(3))
-    with pytest.raises(DataError, match=r"line 1: label is .* use --target step"):
+    with pytest.raises(DataError, match=r"line 1: label is .* add --target step"):
         open_dataset(lines)
     np.savez(tmp_path / "x.npz", inputs=np.ones((3, 4, 2)), labels=np.ones((3, 4), int))
     with pytest.raises(DataError, match=r"labels\] has shape \(3, 4\).* add --target step"):

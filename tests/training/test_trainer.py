@@ -7,7 +7,8 @@ import torch
 from bothways import ModelConfig, SequenceClassifier, Sequences, TrainConfig
 from bothways.errors import BackendError, NonFiniteLossError
 from bothways.training.device import choose_device
-from bothways.training.trainer import EpochDone, StepDone, Training
+from bothways.training.events import EpochDone, StepDone
+from bothways.training.trainer import Training
 
 
 def make_sequences(count=40, seed=0):

@@ -109,9 +109,7 @@ def _open_built_in(name: str, options: DataOptions) -> Dataset:
     if options.by_time:
         raise DataError(f"{name} has no times; expected them for --by-time. Omit --by-time.")
     if options.window or options.test or options.validation:
-        raise DataError(
-            f"{name} has a test part of its own; expected no --window and no files. Omit them."
-        )
+        raise DataError(f"{name} has a test part; expected no --window and no files. Omit them.")
     return with_test_part(_BUILT_IN[name](), options.test_fraction, options.split_seed)
 
 

@@ -21,9 +21,10 @@ from bothways.data.summary import axes_warning
 from bothways.errors import ConfigError, DataError, ShapeError
 from bothways.models.trained import TrainedModel, trained_model
 from bothways.recipes import Recipe, load_recipe
+from bothways.training.events import EpochDone, StepDone
 from bothways.training.fit import fit, prepare
 from bothways.training.progress import make_progress
-from bothways.training.trainer import EpochDone, StepDone, Training
+from bothways.training.trainer import Training
 
 Array = np.ndarray[Any, np.dtype[Any]]
 

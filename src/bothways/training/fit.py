@@ -28,8 +28,9 @@ from bothways.models.manifest import Manifest
 from bothways.nn.classifier import SequenceClassifier
 from bothways.recipes import Recipe
 from bothways.training.device import choose_device
+from bothways.training.events import EpochDone, StepDone
 from bothways.training.manifest_builder import manifest_for
-from bothways.training.trainer import Best, EpochDone, StepDone, Training, start_training
+from bothways.training.trainer import Best, Training, start_training
 
 
 @dataclass(frozen=True)

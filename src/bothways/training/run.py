@@ -7,7 +7,7 @@ its last file, exists.
 
 import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -36,14 +36,14 @@ from bothways.models.trained import TrainedModel, load
 from bothways.nn.size import file_limit
 from bothways.recipes import Recipe, load_recipe
 from bothways.storage.atomic import json_bytes, write_atomically
-from bothways.storage.tensors import load_tensors, save_tensors
+from bothways.storage.tensors import load_tensors
 from bothways.training.device import choose_device
 from bothways.training.fit import Fitted, Plan, fit, prepare
 from bothways.training.history import History, check_size
 from bothways.training.progress import Progress, make_progress
+from bothways.training.recorder import Recorder
 from bothways.training.run_directory import Request, RunFolder, create_folder
 from bothways.training.run_metrics import RunMetrics
-from bothways.training.trainer import EpochDone, StepDone, Training
 
 
 @dataclass(frozen=True)
@@ -253,7 +253,7 @@ def _run(
     history_size = 0 if state is None else state[1]["history_size"]
     try:
         with History(folder.history, history_size) as history:
-            recorder = _Recorder(folder, config_sha256, history, progress, should_stop)
+            recorder = Recorder(folder, config_sha256, history, progress, should_stop)
             fitted = fit(plan, recorder.on_event, state)
         splits = {"train": plan.train, "validation": plan.validation, "test": dataset.test}
         measured = _evaluate(folder, fitted, manifest, splits, progress, should_stop)
@@ -303,70 +303,6 @@ def _read_state(
         )
     check_size(folder.history, facts["history_size"])
     return tensors, facts
-
-
-class _Recorder:
-    """Writes the history and the checkpoints of a training, and stops it on request."""
-
-    def __init__(
-        self,
-        folder: RunFolder,
-        config_sha256: str,
-        history: History,
-        progress: Progress,
-        should_stop: Callable[[], bool],
-    ) -> None:
-        self._folder = folder
-        self._config_sha256 = config_sha256
-        self._history = history
-        self._progress = progress
-        self._should_stop = should_stop
-
-    def on_event(self, training: Training, event: StepDone | EpochDone) -> None:
-        """Record a step or an epoch.
-
-        Raises
-        ------
-        TrainingInterrupted
-            If the training should stop; its state is saved.
-        """
-        if isinstance(event, EpochDone):
-            self._progress.epoch(event)
-            self._history.write("epoch", asdict(event))
-            self._save(training)
-            weights = training.chosen_weights()
-            save_weights(self._folder.path / MODEL_FILE, self._config_sha256, weights)
-        else:
-            self._record_step(training, event)
-        if self._should_stop() and not training.finished:
-            self._save(training)
-            self._progress.close()
-            raise TrainingInterrupted(
-                f"stopped in epoch {training.epoch + 1} after step {training.step}; everything is "
-                f"saved. To continue, run: bothways train {self._folder.path} --resume"
-            )
-
-    def _record_step(self, training: Training, event: StepDone) -> None:
-        config = training.config
-        self._progress.step(event)
-        if event.step % config.log_every == 0 or event.step == event.steps:
-            loss = training.loss()
-            self._progress.reading(event, loss, training.running_accuracy)
-            facts = {
-                "epoch": event.epoch,
-                "step": event.step,
-                "loss": loss,
-                "learning_rate": training.learning_rate,
-            }
-            self._history.write("step", facts)
-        if event.step % config.checkpoint_every == 0:
-            self._save(training)
-
-    def _save(self, training: Training) -> None:
-        tensors, facts = training.state()
-        size = self._history.synced_size()
-        facts |= {"config_sha256": self._config_sha256, "history_size": size}
-        save_tensors(self._folder.checkpoint, tensors, facts)
 
 
 def _evaluate(

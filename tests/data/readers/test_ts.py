@@ -53,12 +53,12 @@ def test_the_archives_pair_is_train_and_test(tmp_path):
         ([*HEADER, "@data", "1,2:3,4:walk", "1,2:walk"], r"line 7 has 1 dimensions; expected 2"),
         ([*HEADER, "@data", "1,x:walk"], r"line 6, dimension 0, step 1 is 'x'; expected a number"),
         ([*HEADER, "@data", "1,2:jump"], r"line 6 has class 'jump'; expected one of walk, run"),
-        ([*HEADER, "@data", "1,2:1:walk"], r"line 6 has dimensions of 1 and of 2 steps"),
+        ([*HEADER, "@data", "1,2:1:walk"], r"line 6 has dimensions of 1 and 2 steps"),
         ([*HEADER, "@data", "1,2:walk", "1,"], r"line 7 has 0 dimensions; expected 1"),
         ([*HEADER, "@data"], r"nothing after @data"),
         ([*HEADER, "1,2:walk"], r"line 5 is '1,2:walk'; expected a tag"),
         (HEADER, r"has no @data"),
-        (["@classLabel false", "@data", "1,2"], r"says @classLabel false; expected true"),
+        (["@classLabel false", "@data", "1,2"], r"has @classLabel false; expected true"),
         (
             [*HEADER[:2], "@timeStamps true", HEADER[3], "@data", "1,2:walk"],
             r"holds '1,2'|expected \(time,value\)",
@@ -91,7 +91,7 @@ def test_time_stamps_that_go_back_are_refused(tmp_path):
     path = tmp_path / "x.ts"
     header = "@timeStamps true\n@classLabel true a b\n@data\n"
     path.write_text(f"{header}(0,1),(5,2):a\n(0,1),(5,2),(2,3):b\n")
-    with pytest.raises(DataError, match=r"line 5, dimension 0: the time stamp 2 goes back"):
+    with pytest.raises(DataError, match=r"line 5, dimension 0: the time stamp 2 is earlier"):
         open_dataset(str(path))
 
 
@@ -107,7 +107,7 @@ def test_comments_may_stand_anywhere(tmp_path):
     [
         (["@dimensions 3", "@classLabel true a", "@data", "1:2:a"], "line 4 has 2 dimensions; exp"),
         (["@timeStamps true", "@classLabel true a", "@data", "(0,1),(1,2:a"], "0 dimensions"),
-        (["@timeStamps true", "@classLabel true a", "@data", "(nan,1):a"], "no finite number"),
+        (["@timeStamps true", "@classLabel true a", "@data", "(nan,1):a"], "non-finite time stamp"),
     ],
 )
 def test_what_contradicts_the_header_is_refused(tmp_path, lines, message):

@@ -1,5 +1,6 @@
 """One reader for each file format.
 
-A reader turns a file into records or arrays, and reports damage with the file and the line. What is
-the same for all formats (windows, classes, splits) belongs to `bothways.data`.
+A reader is a function `read_…(path, options, *, labeled)` that returns a `Source` of records and
+reports damage with the file and the line; `registry` is the list of all formats. What is the same
+for all formats (windows, classes, splits) belongs to `bothways.data`.
 """

@@ -147,10 +147,6 @@ def _values(series: list[str], where: str) -> Array:
     return np.ascontiguousarray(values[: present[-1] + 1])
 
 
-def _number(cell: str) -> float:
-    return np.nan if cell.strip() == "?" else float(cell)
-
-
 def _unquoted(text: str) -> str:
     text = text.strip()
     return text[1:-1] if len(text) > 1 and text[0] == text[-1] and text[0] in "'\"" else text

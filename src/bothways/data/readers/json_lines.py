@@ -1,10 +1,11 @@
-"""JSON lines: an object a line, with the sequence's values, its class and what else is known.
+"""JSON lines: an object for each sequence, with its values, label and other properties.
 
 {"values": [[0.1, 2.0], [0.2, 1.9]], "label": "walk", "sequence": "s17", "group": "anna"}
 """
 
 import json
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -20,24 +21,23 @@ _KEYS = (*_VALUES, "label", "sequence", "group", "split", "times")
 
 
 def read_json_lines(path: Path, options: DataOptions, *, labeled: bool = True) -> Source:
-    """Read a `.jsonl` file; see `read_table` for what may be raised, but for the tables' library.
+    """Return the sequences of a `.jsonl` file.
 
-    A line holds `values` (time, features), or (time,) for one feature, null where one is missing;
-    `label` (text or a whole number), or a list with one for each step and null where a step counts
-    for nothing; `sequence` (a name), `group`, `split` and
-    `times` (time,) if there are any.
+    Each line contains `values` (time, features), or (time,) for one feature, with null for missing
+    values, and a `label`: a text or an integer or, with target step, a list of them with null for
+    ignored steps. `sequence` (a name), `group`, `split` and `times` (time,) are optional.
+
+    Raises
+    ------
+    DataError
+        If a line is not such an object.
     """
     records = _records(path, labeled, options)
     first = next(records, None)
     if first is None:
-        raise DataError(f"{path} is empty; expected an object a line. Check the path.")
+        raise DataError(f"{path} is empty; expected an object in each line. Check the path.")
     features = tuple(f"feature {n}" for n in range(first.values.shape[1]))
-    return Source(features, _chain(first, records))
-
-
-def _chain(first: Record, others: Iterator[Record]) -> Iterator[Record]:
-    yield first
-    yield from others
+    return Source(features, chain([first], records))
 
 
 def _records(path: Path, labeled: bool, options: DataOptions) -> Iterator[Record]:
@@ -47,16 +47,16 @@ def _records(path: Path, labeled: bool, options: DataOptions) -> Iterator[Record
             found = json.loads(line)
         except json.JSONDecodeError as error:
             raise DataError(
-                f"{where} is not JSON ({error.msg}, column {error.colno}); expected an object a "
-                "line. Mend it, or copy the file again."
+                f"{where} is not JSON ({error.msg}, column {error.colno}); expected an object. Fix "
+                "it, or copy the file again."
             ) from None
-        except (ValueError, RecursionError) as error:  # a number of thousands of digits, [[[[[…
+        except (ValueError, RecursionError) as error:  # very long numbers, deep nesting
             raise DataError(
                 f"{where} cannot be read ({str(error).split(';')[0]}); expected an object with "
-                "values. Mend it."
+                "values. Fix it."
             ) from None
         if not isinstance(found, dict):
-            raise DataError(f"{where} is {line[:40]!r}; expected an object with values. Mend it.")
+            raise DataError(f"{where} is {line[:40]!r}; expected an object with values. Fix it.")
         if options.group is not None and found.get("group") is None:
             raise DataError(f"{where} has no 'group'; expected one in each line. Add it.")
         unknown = [key for key in found if key not in _KEYS]
@@ -70,7 +70,9 @@ def _records(path: Path, labeled: bool, options: DataOptions) -> Iterator[Record
             raise DataError(f"{where} has no {missing!r}; expected one in each line. Add it.")
         part = found.get("split")
         if part is not None and part not in PARTS:
-            raise DataError(f"{where}: split is {part!r}; expected {', '.join(PARTS)}. Mend it.")
+            raise DataError(
+                f"{where}: split is {part!r}; expected one of {', '.join(PARTS)}. Fix it."
+            )
         steps = _as_steps(values, where)
         label, step_labels = found.get("label"), None
         if options.target == "step" and isinstance(label, list):
@@ -96,14 +98,14 @@ def _as_steps(values: Any, where: str) -> Any:
     except (TypeError, ValueError, OverflowError) as error:
         reason = "lists of different lengths" if "inhomogeneous" in str(error) else str(error)
         raise DataError(
-            f"{where}: values holds {reason}; expected numbers (time, features). Mend it."
+            f"{where}: values contains {reason}; expected numbers (time, features). Fix it."
         ) from None
     if array.ndim == 1:
         array = array[:, None]
     if array.ndim != 2 or 0 in array.shape:
         raise DataError(
             f"{where}: values has shape {array.shape}; expected (time, features), or (time,). "
-            "Mend it, or leave the sequence out."
+            "Fix it, or remove the line."
         )
     return array
 
@@ -119,8 +121,8 @@ def _as_times(times: Any, count: int, where: str) -> Array | None:
     finite = array.dtype.kind == "M" or bool(np.isfinite(array).all())
     if array.shape != (count,) or not finite or (array[1:] < array[:-1]).any():
         raise DataError(
-            f"{where}: times is {str(times)[:40]}; expected {count} numbers, or time stamps like "
-            "2026-01-31T09:30:00, that do not go back: one for each step. Mend it."
+            f"{where}: times is {str(times)[:40]}; expected {count} numbers or time stamps like "
+            "2026-01-31T09:30:00 in ascending order, one for each step. Fix it."
         )
     return array
 
@@ -135,26 +137,24 @@ def _as_text(value: Any, key: str, where: str) -> str | None:
             value.encode()
         except UnicodeEncodeError:
             raise DataError(
-                f"{where}: {key} is {value!r}, half a character; expected text. Mend it."
+                f"{where}: {key} is {value!r}, an unpaired surrogate; expected text. Fix it."
             ) from None
         return value
     if value is None:
         return None
     if isinstance(value, int):
         return str(value)
-    advice = "Mend it."
+    advice = "Fix it."
     if key == "label" and isinstance(value, list):
-        advice = "If each step has its own, use --target step."
-    raise DataError(
-        f"{where}: {key} is {str(value)[:40]}; expected text or a whole number. {advice}"
-    )
+        advice = "If each step has a label, add --target step."
+    raise DataError(f"{where}: {key} is {str(value)[:40]}; expected text or an integer. {advice}")
 
 
 def _as_step_labels(labels: list[Any], count: int, where: str) -> Array:
-    """Return labels of steps as texts, empty for null."""
+    """Return labels of steps as texts, "" for null."""
     if len(labels) != count:
         raise DataError(
             f"{where}: label has {len(labels)} entries but there are {count} steps; expected one "
-            "for each. Mend it."
+            "for each. Fix it."
         )
     return np.array([_as_text(label, "label", where) or "" for label in labels], dtype=object)

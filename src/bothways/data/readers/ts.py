@@ -1,4 +1,4 @@
-"""The time-series archive's `.ts` files: univariate or not, of any lengths, with missing values.
+"""`.ts` files of the time-series archive: any number of dimensions, lengths, missing values.
 
     @dimensions 2
     @classLabel true walk run
@@ -6,8 +6,8 @@
     0.1,0.2,0.3:1.5,1.4,1.2:walk
     (0,0.3),(10,0.5):(0,?),(10,1.7):run
 
-A line is a sequence, a colon ends a dimension, the class stands last. Written here because aeon's
-loader, the reference for the format, reads files whole and says neither file nor line of a mistake.
+A line is a sequence; colons separate its dimensions and, at the end, its class. aeon's loader is
+the reference for the format, but it reads whole files and does not report the line of an error.
 
 References
 ----------
@@ -26,32 +26,38 @@ from bothways.errors import DataError
 
 
 def read_ts(path: Path, options: DataOptions, *, labeled: bool = True) -> Source:
-    """Read a `.ts` file; see `read_table` for what may be raised, but for the tables' library."""
+    """Return the sequences of a `.ts` file.
+
+    Raises
+    ------
+    DataError
+        If the file has no classes although `labeled` is set, or a line does not fit the header.
+    """
     lines = ((n, line) for n, line in lines_of(path) if not line.startswith(("#", "%")))
     tags = _read_header(lines, path)
     stated = tags.get("classlabel", "false").split()
     has_classes = bool(stated) and stated[0].lower() == "true"
     if labeled and tags.get("targetlabel", "false").split()[:1] == ["true"]:
         raise DataError(
-            f"{path} says @targetLabel true: it is a regression dataset; expected classes. "
+            f"{path} has @targetLabel true, so it is a regression dataset; expected classes. "
             "Regression is not supported."
         )
     if labeled and not has_classes:
         raise DataError(
-            f"{path} says @classLabel {tags.get('classlabel', '(nothing)')}; expected true and the "
-            "classes. Label its sequences."
+            f"{path} has @classLabel {tags.get('classlabel', '(missing)')}; expected true and the "
+            "classes. Add labels."
         )
     first = next(lines, None)
     if first is None:
         raise DataError(
-            f"{path} has nothing after @data; expected a line a sequence. Copy it again."
+            f"{path} has nothing after @data; expected a line for each sequence. Copy it again."
         )
     dimensions = len(_fields(first[1])) - has_classes
-    said = tags.get("dimensions", str(max(1, dimensions)))
-    if said != str(dimensions):
+    stated_dimensions = tags.get("dimensions", str(max(1, dimensions)))
+    if stated_dimensions != str(dimensions):
         raise DataError(
-            f"{path}, line {first[0]} has {dimensions} dimensions; expected {said}, as @dimensions "
-            "says, or one at least. Mend one of them."
+            f"{path}, line {first[0]} has {dimensions} dimensions; expected at least 1, and "
+            f"{stated_dimensions} as in @dimensions. Correct one of them."
         )
     parser = _Parser(path, tags.get("timestamps", "").lower() == "true", has_classes, dimensions)
     classes = tuple(stated[1:]) if has_classes else None
@@ -79,7 +85,7 @@ def _read_header(lines: Iterator[tuple[int, str]], path: Path) -> dict[str, str]
 
 
 class _Parser:
-    """Reads lines of one file, whose header is known."""
+    """Parses the lines after the header."""
 
     def __init__(self, path: Path, timestamps: bool, has_classes: bool, dimensions: int) -> None:
         self.path = path
@@ -88,7 +94,7 @@ class _Parser:
         self.dimensions = dimensions
 
     def record(self, index: int, number: int, line: str) -> Record:
-        """Return the sequence in a line."""
+        """Return the sequence of a line."""
         fields = _fields(line)
         label = fields.pop().strip() if self.has_classes else None
         where = f"{self.path}, line {number}"
@@ -96,7 +102,7 @@ class _Parser:
             raise DataError(
                 f"{where} has {len(fields)} dimensions{' and no class' if label == '' else ''}; "
                 f"expected {self.dimensions}{' and a class' if self.has_classes else ''}, as in "
-                "the first. It may be cut off: copy it again."
+                "the first line. It may be truncated: copy the file again."
             )
         times = None
         dimensions = []
@@ -105,8 +111,8 @@ class _Parser:
                 own_times, values = _stamped(text, f"{where}, dimension {n}")
                 if times is not None and not np.array_equal(times, own_times):
                     raise DataError(
-                        f"{where}: dimension {n} has other time stamps than dimension 0; expected "
-                        "the same. Bring the dimensions to common times first."
+                        f"{where}: dimension {n} has different time stamps from dimension 0; "
+                        "expected equal ones. Resample the dimensions to the same times."
                     )
                 times = own_times
             else:
@@ -115,8 +121,8 @@ class _Parser:
         lengths = sorted({len(values) for values in dimensions})
         if len(lengths) > 1:
             raise DataError(
-                f"{where} has dimensions of {lengths[0]} and of {lengths[-1]} steps; expected all "
-                "as long. Fill the shorter ones with ?."
+                f"{where} has dimensions of {lengths[0]} and {lengths[-1]} steps; expected equal "
+                "lengths. Fill the shorter ones with ?."
             )
         return Record(
             name=str(index),
@@ -142,7 +148,7 @@ def _records(
         if classes is not None and record.label not in classes:
             raise DataError(
                 f"{parser.path}, line {number} has class {record.label!r}; expected one of "
-                f"{', '.join(classes)}, as @classLabel says. Mend one of them."
+                f"{', '.join(classes)}, as in @classLabel. Correct one of them."
             )
         yield record
         index += 1
@@ -150,7 +156,7 @@ def _records(
 
 
 def _fields(line: str) -> list[str]:
-    """Split at colons, which may also stand in a time stamp: those are in parentheses."""
+    """Split at colons, except in parentheses, where they belong to a time stamp."""
     if "(" not in line:
         return line.split(":")
     fields, depth, begin = [], 0, 0
@@ -170,21 +176,21 @@ def _numbers(texts: list[str], where: str) -> Array:
             values[n] = np.nan if text == "?" else float(text)
         except ValueError:
             raise DataError(
-                f"{where}, step {n} is {text[:40]!r}; expected a number, or ? where one is "
-                "missing. Mend it."
+                f"{where}, step {n} is {text[:40]!r}; expected a number, or ? for a missing value. "
+                "Fix it."
             ) from None
     return values
 
 
 def _stamped(text: str, where: str) -> tuple[Array, Array]:
-    """Return times and values of `(time,value),(time,value)`; times that are no numbers count."""
+    """Return the times and values of `(time,value),(time,value)`; times are numbers or dates."""
     stamps, values = [], []
     for pair in text.strip().removesuffix(")").split("),"):
         stamp, comma, value = pair.strip().removeprefix("(").rpartition(",")
         if not comma or not pair.strip().startswith("("):
             raise DataError(
-                f"{where} holds {pair[:40]!r}; expected (time,value) pairs, as @timeStamps says. "
-                "Mend it."
+                f"{where} contains {pair[:40]!r}; expected (time,value) pairs, because of "
+                "@timeStamps true. Fix it."
             )
         stamps.append(stamp)
         values.append(value)
@@ -196,13 +202,13 @@ def _stamped(text: str, where: str) -> tuple[Array, Array]:
         except ValueError:
             raise DataError(
                 f"{where} has a time stamp {stamps[0]!r}; expected a number, or a time such as "
-                "2026-01-31 09:30:00. Mend it."
+                "2026-01-31 09:30:00. Fix it."
             ) from None
     if times.dtype.kind == "f" and not np.isfinite(times).all():
-        raise DataError(f"{where} has a time stamp that is no finite number. Mend it.")
+        raise DataError(f"{where} has a non-finite time stamp; expected finite numbers. Fix it.")
     if (late := times[1:] < times[:-1]).any():
         raise DataError(
-            f"{where}: the time stamp {stamps[int(late.argmax()) + 1]} goes back; expected steps "
-            "in order. Sort them."
+            f"{where}: the time stamp {stamps[int(late.argmax()) + 1]} is earlier than the one "
+            "before; expected steps in time order. Sort them."
         )
     return times, _numbers(values, where)

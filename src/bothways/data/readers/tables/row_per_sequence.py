@@ -143,7 +143,7 @@ def _records(table: Table, layout: Layout, found: Mapping[str, Any]) -> Iterator
             if "sequence" in cells and name in seen:
                 raise DataError(
                     f"{table.path}, {table.place(row)}: sequence {name!r} has a second row; "
-                    "expected one row for each sequence. Give each row a name of its own."
+                    "expected one row for each sequence. Give each row a different name."
                 )
             seen.add(name)
             if when is not None and (len(when) != len(own) or (np.diff(when) < 0).any()):
