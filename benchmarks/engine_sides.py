@@ -215,7 +215,7 @@ def _our_step(case: Case, backend: str) -> Call:
 
     from bothways import ModelConfig, SequenceClassifier, Sequences, TrainConfig
     from bothways.training.events import StepDone
-from bothways.training.trainer import Training
+    from bothways.training.trainer import Training
 
     config = ModelConfig(
         cell=case.kind.lower(),
