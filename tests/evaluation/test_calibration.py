@@ -39,9 +39,12 @@ def test_temperature_bounds():
 @pytest.mark.parametrize(
     ("temperature", "said"),
     [
-        (0.1, "temperature 0.100 (the minimum: "),
-        (1.5, "temperature 1.500: on validation, log loss 0.5000 -> 0.4000, "),
-        (10.0, "temperature 10.000 (the maximum: "),
+        (0.1, "temperature 0.100 (the minimum; the best temperature is lower)"),
+        (
+            1.5,
+            "temperature 1.500\nvalidation log loss 0.5000 -> 0.4000, ",
+        ),
+        (10.0, "temperature 10.000 (the maximum; the best temperature is higher)"),
     ],
 )
 def test_a_temperature_at_a_bound_is_reported(capsys, temperature, said):

@@ -15,8 +15,8 @@ if TYPE_CHECKING:  # it imports scikit-learn
     from bothways.model_selection.compare import Comparison, Difference
 
 _BOUNDS = {
-    "least": " (the minimum: the validation split suggests even more confident probabilities)",
-    "most": " (the maximum: the validation split suggests even less confident probabilities)",
+    "least": " (the minimum; the best temperature is lower)",
+    "most": " (the maximum; the best temperature is higher)",
 }
 _SEGMENT_NAMES = ("edit score", "F1 at 10 %", "F1 at 25 %", "F1 at 50 %")  # as SegmentMetrics
 
@@ -60,8 +60,9 @@ def print_run(epochs: Sequence[EpochDone], metrics: RunMetrics) -> None:
 def _describe_calibration(calibration: Calibration) -> str:
     bound = _BOUNDS.get(calibration.bound or "", "")
     return (
-        f"temperature {calibration.temperature:.3f}{bound}: on validation, log loss "
-        f"{calibration.log_loss_before:.4f} -> {calibration.log_loss_after:.4f}, "
+        f"calibrated: temperature {calibration.temperature:.3f}{bound}\n"
+        f"validation log loss {calibration.log_loss_before:.4f} -> "
+        f"{calibration.log_loss_after:.4f}, "
         f"calibration error {calibration.error_before:.4f} -> {calibration.error_after:.4f}"
     )
 
@@ -110,8 +111,7 @@ def print_metrics(split: str, metrics: Metrics) -> None:
     segments = metrics.segments
     print(f"{split}: {got(metrics)}" + ("" if segments is None else " of time steps"))
     print(
-        f"balanced accuracy {metrics.balanced_accuracy:.4f}, "
-        f"macro F1 {metrics.macro_f1:.4f}, "
+        f"balanced accuracy {metrics.balanced_accuracy:.4f}, macro F1 {metrics.macro_f1:.4f}\n"
         f"log loss {metrics.log_loss:.4f}, "
         f"expected calibration error {metrics.expected_calibration_error:.4f}"
     )

@@ -1,5 +1,8 @@
 """Tables and lists of facts for the terminal."""
 
+import shutil
+import sys
+import textwrap
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -25,10 +28,12 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], title: st
 
 
 def print_facts(facts: dict[str, str]) -> None:
-    """Print names and values in two columns."""
-    width = max(len(name) for name in facts) + 2
+    """Print names and values in two columns; on a terminal, long values continue below."""
+    indent = max(len(name) for name in facts) + 2
+    room = shutil.get_terminal_size().columns - indent if sys.stdout.isatty() else 0
     for name, value in facts.items():
-        print(f"{name:<{width}}{value}")
+        lines = textwrap.wrap(value, room) if room > 0 else [value]
+        print(f"{name:<{indent}}" + f"\n{'':{indent}}".join(lines))
 
 
 def first_few(names: Sequence[str]) -> str:
