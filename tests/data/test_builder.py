@@ -138,8 +138,8 @@ def test_a_class_that_training_does_not_know_is_named(tmp_path):
     [
         ({"sequence": "id"}, "mnist has no columns, so --sequence id has no meaning"),
         ({"by_time": True}, "mnist has no times"),
-        ({"window": 3}, "mnist has a test part of its own; expected no --window"),
-        ({"validation": "x.csv"}, "mnist has a test part of its own"),
+        ({"window": 3}, "mnist has a test part; expected no --window"),
+        ({"validation": "x.csv"}, "mnist has a test part"),
     ],
 )
 def test_options_of_tables_are_refused_for_arrays(option, message):
