@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/installed
 
-.PHONY: train test lint check format install results clean
+.PHONY: train test test-all lint check format install results clean
 
 train: install
 	$(BIN)/bothways train mnist
@@ -12,7 +12,7 @@ test: install
 	$(BIN)/python -m pytest --numprocesses 2
 
 test-all: install
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses 2 -m "slow or not slow"
 
 lint: install
 	$(BIN)/ruff format --check .
