@@ -72,9 +72,9 @@ def test_both_are_printed(windows, capsys):
     model = SequenceClassifier(ModelConfig(input_size=1, hidden_size=4, num_classes=2)).eval()
     metrics = evaluate(model, windows.train, windows.classes)
     print_accuracies({"train": metrics})
-    (line,) = capsys.readouterr().out.splitlines()
-    assert " / 16 with accuracy " in line
-    assert f"recordings: Got {metrics.recordings.correct} / 6 with accuracy" in line
+    windows, recordings = capsys.readouterr().out.splitlines()
+    assert windows.startswith(f"train:      Got {metrics.correct} / 16 with accuracy ")
+    assert recordings.startswith(f"            Got {metrics.recordings.correct} / 6 with accuracy ")
     print_metrics("train", metrics)
     out = capsys.readouterr().out
     assert "train, windows: Got" in out

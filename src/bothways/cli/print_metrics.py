@@ -92,13 +92,10 @@ def print_accuracies(splits: Mapping[str, Metrics]) -> None:
         )
         return
     for split, metrics in splits.items():
-        print(f"{split + ':':<12}{got(metrics)}{_describe_recordings(metrics)}")
-
-
-def _describe_recordings(metrics: Metrics) -> str:
-    if metrics.recordings is None:
-        return ""
-    return f" (windows); recordings: {got(metrics.recordings)}"
+        of_windows = "" if metrics.recordings is None else " of windows"
+        print(f"{split + ':':<12}{got(metrics)}{of_windows}")
+        if metrics.recordings is not None:
+            print(f"{'':<12}{got(metrics.recordings)} of recordings")
 
 
 def print_metrics(split: str, metrics: Metrics) -> None:
