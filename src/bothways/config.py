@@ -293,5 +293,5 @@ def _one_line(error: ValidationError, names: list[str]) -> str:
         return describe_unknown("setting", name, names)
     if first["type"] == "missing":
         return f"setting {name!r} is missing; expected a value. Add it."
-    rule = first["msg"].removeprefix("Input should be ")
+    rule = first["msg"].removeprefix("Input should be ").partition(", unable to")[0]
     return f"{name} is {first['input']!r}; expected {rule}. Correct the value."

@@ -493,3 +493,17 @@ def test_pictures_are_predicted_with_a_note_on_their_changes(notebook_checkpoint
 @pytest.mark.parametrize("arguments", [["--bogus"], ["bogus"], ["train", "--bogus"], ["train"]])
 def test_usage_errors_are_one_line(arguments):
     assert "--help" in refuse(*arguments)
+
+
+def test_messages_have_no_control_characters(folder):
+    Path("x.jsonl").write_bytes(b'{"values": [1, 2], "label": "a", "split": "\x1b[31m"}\n')
+    Path("bad\x1b[31m.csv").write_text("")
+    for arguments in (("train", "x.jsonl"), ("train", "bad\x1b[31m.csv")):
+        assert "\x1b" not in refuse(*arguments)
+
+
+def test_values_of_the_wrong_type_are_explained_in_one_phrase(folder):
+    message = refuse("train", "gestures.npz", "--set", "epochs=many")
+    assert message == "epochs is 'many'; expected a valid integer. Correct the value."
+    message = refuse("train", "gestures.npz", "--target", "stepp")
+    assert message.startswith("Invalid value for '--target': 'stepp' is not one of")

@@ -42,7 +42,8 @@ def _usage_errors() -> Iterator[None]:
     except TyperException as error:
         context = getattr(error, "ctx", None)
         command = "bothways" if context is None else context.command_path
-        _fail(f"{error.format_message()} See: {command} --help", error.exit_code)
+        message = error.format_message().replace("Value error, ", "")
+        _fail(f"{message} See: {command} --help", error.exit_code)
 
 
 def registrar(
@@ -88,8 +89,13 @@ def _command(
 
 
 def _fail(message: str, exit_code: int) -> None:
-    print(f"bothways: {message}", file=sys.stderr)
+    print(f"bothways: {_printable(message)}", file=sys.stderr)
     raise typer.Exit(exit_code)
+
+
+def _printable(message: str) -> str:
+    """Return a message without control characters, which a damaged file may contain."""
+    return "".join(sign if sign.isprintable() else "\N{REPLACEMENT CHARACTER}" for sign in message)
 
 
 @contextmanager
@@ -101,7 +107,7 @@ def _plain_warnings() -> Iterator[None]:
         what = category.__name__ if category.__name__ == "ScaleWarning" else str(message)
         if what not in shown:
             shown.add(what)
-            print(f"bothways: warning: {message}", file=sys.stderr)
+            print(f"bothways: warning: {_printable(str(message))}", file=sys.stderr)
 
     with warnings.catch_warnings():
         warnings.showwarning = show  # type: ignore[assignment]
