@@ -106,7 +106,10 @@ def read_weights(path: Path) -> dict[str, Tensor]:
             warnings.simplefilter("ignore")
             content: Any = torch.load(path, map_location="cpu", weights_only=True)
     except OSError as error:
-        raise CheckpointError(f"{path} cannot be read: {error.strerror or error}.") from None
+        raise CheckpointError(
+            f"{path} cannot be read: {error.strerror or error}; expected a checkpoint. Check the "
+            "path."
+        ) from None
     except Exception:  # torch.load raises many types, and its messages advise to execute code
         raise CheckpointError(
             f"{path} is damaged or contains more than weights; expected the file of "
@@ -156,9 +159,16 @@ def _infer_config(
     hidden = weights.get(f"{recurrent}.weight_hh_l0")
     first = weights[f"{recurrent}.weight_ih_l0"]
     if first.dim() != 2:
-        raise CheckpointError(f"{path} has no matrix {recurrent}.weight_ih_l0.")
+        raise CheckpointError(
+            f"{path}: {recurrent}.weight_ih_l0 has shape {tuple(first.shape)}; expected a matrix. "
+            "Save the state_dict of a recurrent layer."
+        )
     if hidden is None or hidden.dim() != 2 or not hidden.numel() or len(hidden) % hidden.shape[1]:
-        raise CheckpointError(f"{path} has no square gates in {recurrent}.weight_hh_l0.")
+        found = "is missing" if hidden is None else f"has shape {tuple(hidden.shape)}"
+        raise CheckpointError(
+            f"{path}: {recurrent}.weight_hh_l0 {found}; expected (num_gates * hidden_size, "
+            "hidden_size). Save the state_dict of a recurrent layer."
+        )
     rows, hidden_size = hidden.shape
     cell = _CELL_BY_GATES.get(rows // hidden_size)
     if cell is None:

@@ -51,7 +51,10 @@ def read_file(path: Path, limit_bytes: int) -> bytes:
         try:
             return file.read()
         except OSError as error:
-            raise CheckpointError(f"{path} cannot be read: {error.strerror}.") from None
+            raise CheckpointError(
+                f"{path} cannot be read: {error.strerror}; expected a readable file. Check the "
+                "disk."
+            ) from None
 
 
 def parse_json(content: bytes, path: Path) -> Any:

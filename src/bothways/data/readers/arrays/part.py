@@ -145,7 +145,10 @@ def padded_part(
             "for one feature. Reshape it; a single sequence has count 1."
         )
     if 0 in shape:
-        raise DataError(f"{stream.name} has shape {shape}: it holds no sequence. Check the file.")
+        raise DataError(
+            f"{stream.name} has shape {shape}: it holds no sequence; expected no size of 0. Check "
+            "the file."
+        )
     if lengths is None:
         return ArrayPart(part, shape, swapped)
     time = shape[2] if swapped else shape[1]
