@@ -9,7 +9,9 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, column_or_1d
 
 from bothways.models.trained import TrainedClassifier
-from bothways.sklearn.base import Array, RecurrentEstimator, check_count, check_given
+from bothways.sklearn.base import RecurrentEstimator, check_count, check_given
+from bothways.sklearn.inputs import Array
+from bothways.sklearn.weights import sample_weights
 
 
 class RecurrentClassifier(ClassifierMixin, RecurrentEstimator):  # type: ignore[misc]
@@ -98,7 +100,7 @@ class RecurrentClassifier(ClassifierMixin, RecurrentEstimator):  # type: ignore[
         check_classification_targets(y)
         check_count(y, sequences)
         self.classes_, labels = np.unique(y, return_inverse=True)
-        weights = self._weights(sample_weight, len(sequences))
+        weights = sample_weights(sample_weight, len(sequences))
         self._train(sequences.with_labels(labels, weights))
         return self
 

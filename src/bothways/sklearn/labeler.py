@@ -10,7 +10,9 @@ from bothways.data.batching import IGNORED
 from bothways.data.sequences import Sequences
 from bothways.errors import DataError, ShapeError
 from bothways.models.trained import TrainedLabeler
-from bothways.sklearn.base import Array, RecurrentEstimator, check_count, check_given
+from bothways.sklearn.base import RecurrentEstimator, check_count, check_given
+from bothways.sklearn.inputs import Array
+from bothways.sklearn.weights import sample_weights
 
 
 class RecurrentLabeler(RecurrentEstimator):
@@ -65,7 +67,7 @@ class RecurrentLabeler(RecurrentEstimator):
         labels = _as_step_labels(y, sequences)
         named = [own[_is_known(own)] for own in labels]
         self.classes_ = np.unique(np.concatenate(named))
-        weights = self._weights(sample_weight, len(sequences))
+        weights = sample_weights(sample_weight, len(sequences))
         numbered = sequences.with_step_labels([self._numbers(own) for own in labels])
         self._train(replace(numbered, weights=weights))
         return self
