@@ -38,7 +38,15 @@ def class_weights(class_weight: Any, classes: Array) -> Literal["balanced"] | tu
 
 
 def sample_weights(sample_weight: Any, count: int) -> torch.Tensor | None:
-    """Return the weight of each sequence, 1 on average, or None if all are the same."""
+    """Return float32 weights (count,) with mean 1, or None if `sample_weight` is None.
+
+    Raises
+    ------
+    ShapeError
+        If there is not one weight for each sequence.
+    ConfigError
+        If a weight is negative, or all are 0.
+    """
     if sample_weight is None:
         return None
     if isinstance(sample_weight, Number):
