@@ -3,6 +3,7 @@ import pytest
 from PIL import Image
 
 from bothways.data.open import open_dataset
+from bothways.data.options import DataOptions
 from bothways.errors import DataError
 
 
@@ -82,3 +83,16 @@ def test_hidden_files_are_no_sequences(tmp_path):
         np.save(tmp_path / name, np.ones((3, 1)))
     dataset = open_dataset(str(tmp_path))
     assert (len(dataset.train), dataset.classes) == (2, ("a", "b"))
+
+
+def test_a_test_folder_may_have_the_same_file_names(tmp_path):
+    generator = np.random.default_rng(0)
+    for folder in ("train", "other"):
+        for name in "ab":
+            (tmp_path / folder / name).mkdir(parents=True)
+            for n in range(3):
+                np.save(tmp_path / folder / name / f"{n}.npy", generator.normal(size=(6, 2)))
+    options = DataOptions(test=str(tmp_path / "other"), window=3)
+    dataset = open_dataset(str(tmp_path / "train"), options)
+    assert (len(dataset.train), len(dataset.test)) == (12, 12)
+    assert dataset.test.recordings.tolist() == [0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5]

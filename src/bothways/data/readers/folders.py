@@ -90,6 +90,7 @@ def _records(
             label=folders[0] if folders else None,
             part=part,  # type: ignore[arg-type]
             times=times,
+            named=False,  # another folder may have files of the same names
         )
 
 
