@@ -36,8 +36,9 @@ class Format:
         File name extensions, without that of a compression.
     magic : tuple of bytes
         First bytes of files with other extensions.
-    columns : names, keys or none
-        What options such as `--label` name: columns, the fixed keys of JSON lines, or nothing.
+    columns : table, csv files, keys or none
+        What options such as `--label` name: the columns of a table or of CSV files in class folders,
+        the fixed keys of JSON lines, or nothing.
     has_ignored_label : bool
         Whether `--ignore` has a meaning.
     """
@@ -45,23 +46,23 @@ class Format:
     read: Reader
     endings: tuple[str, ...] = ()
     magic: tuple[bytes, ...] = ()
-    columns: Literal["names", "keys", "none"] = "none"
+    columns: Literal["table", "csv files", "keys", "none"] = "none"
     has_ignored_label: bool = True
 
     def accepts(self, name: str, role: Option, value: object, *, labeled: bool) -> bool:
         """Return whether an option that names columns has a meaning."""
         if name == "ignore":
             return self.has_ignored_label
-        if not role.is_column or self.columns == "names":
+        if not role.is_column or self.columns == "table":
             return True
-        if self is CLASS_FOLDERS:  # whose CSV files may have columns
+        if self.columns == "csv files":
             return name in ("features", "time") or not labeled
         return self.columns == "keys" and value == role.json_key
 
 
-TABLE = Format(read_table, (".csv", ".tsv", ".parquet", ".pq"), columns="names")
+TABLE = Format(read_table, (".csv", ".tsv", ".parquet", ".pq"), columns="table")
 LABEL_FIRST = Format(read_label_first, (".txt",))
-CLASS_FOLDERS = Format(read_folder)
+CLASS_FOLDERS = Format(read_folder, columns="csv files")
 FORMATS = (
     TABLE,
     LABEL_FIRST,
@@ -128,7 +129,7 @@ def has_columns(path: Path) -> bool:
     Raises the errors of `find_format`.
     """
     found = find_format(path)
-    return found.columns == "names" or (found is CLASS_FOLDERS and has_headers(path))
+    return found.columns == "table" or (found.columns == "csv files" and has_headers(path))
 
 
 def for_new_data(path: Path, options: DataOptions) -> DataOptions:
