@@ -37,8 +37,8 @@ class Format:
     magic : tuple of bytes
         First bytes of files with other extensions.
     columns : table, csv files, keys or none
-        What options such as `--label` name: the columns of a table or of CSV files in class folders,
-        the fixed keys of JSON lines, or nothing.
+        What options such as `--label` name: the columns of a table, or of CSV files in class
+        folders, the fixed keys of JSON lines, or nothing.
     has_ignored_label : bool
         Whether `--ignore` has a meaning.
     """
