@@ -1,7 +1,8 @@
 """Recurrent sequence classifiers: from labeled sequences to a model in use.
 
-Importing this package imports neither torch nor any optional package: each public name is loaded
-when it is first used. `__init__.pyi` is the only list of them.
+The public names are those of `bothways`, `bothways.nn` and `bothways.sklearn`; everything else is
+internal and may change. Importing this package imports neither torch nor any optional package: each
+public name is loaded when it is first used. `__init__.pyi` is the only list of them.
 """
 
 from typing import Any

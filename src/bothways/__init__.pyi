@@ -2,6 +2,7 @@ from .config import ModelConfig as ModelConfig
 from .config import TrainConfig as TrainConfig
 from .data import DataOptions as DataOptions
 from .data import Dataset as Dataset
+from .data import LabeledSequences as LabeledSequences
 from .data import SequenceBatch as SequenceBatch
 from .data import Sequences as Sequences
 from .data import open_dataset as open_dataset
