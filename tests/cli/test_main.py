@@ -209,7 +209,7 @@ def test_each_recipe_is_one_line():
         (["none.npz"], "data 'none.npz' is not found; expected mnist, or a .csv"),
         (["."], "holds no .npy, .png, .jpg"),
         (["gestures.npz", "--recipe=best"], "recipe 'best' is unknown; expected one of bilstm-12"),
-        (["gestures.npz", "--set=colour=red"], "setting 'colour' is unknown; expected one of"),
+        (["gestures.npz", "--set=color=red"], "setting 'color' is unknown; expected one of"),
         (["gestures.npz", "--set=num_classes=3"], "setting 'num_classes' is unknown; did you mean"),
         (["gestures.npz", "--set=epochs"], "setting 'epochs' has no value; expected name=value"),
         (["gestures.npz", "--set=epochs=0"], "epochs is 0; expected greater than or equal to 1"),
@@ -238,7 +238,7 @@ def test_train_refuses_wrong_settings_before_it_makes_a_folder(folder, arguments
         ),
         (gestures(inputs=np.full((60, 8, 3), np.nan)), "'feature 0' is missing at step 0"),
         (gestures(lengths=np.full(60, 9)), "is 9 but inputs has 8 steps"),
-        (gestures(colour=np.zeros(60)), "holds an array 'colour'"),
+        (gestures(color=np.zeros(60)), "holds an array 'color'"),
         (
             {"inputs": np.zeros((3, 4, 1)), "labels": np.arange(3)},
             "no class has two sequences, so none can be held out for validation",

@@ -138,11 +138,11 @@ def make_config_a_list(folder):
 
 
 def add_unknown_setting(folder):
-    edit_config(folder, colour="blue")
+    edit_config(folder, color="blue")
 
 
 def add_unknown_model_setting(folder):
-    edit_config(folder, model={"input_size": 3, "num_classes": 2, "colour": "blue"})
+    edit_config(folder, model={"input_size": 3, "num_classes": 2, "color": "blue"})
 
 
 def swap_weights(folder):
@@ -169,8 +169,8 @@ def leave_run_without_config(folder):
         (make_config_newer, "schema_version 2; this bothways reads up to 1. Upgrade bothways"),
         (make_config_textual, "config.json is damaged: Expecting value"),
         (make_config_a_list, "config.json is not the config of a bothways model, or is damaged"),
-        (add_unknown_setting, "config.json is damaged: setting 'colour' is unknown; .* provenance"),
-        (add_unknown_model_setting, "setting 'colour' is unknown; expected one of cell"),
+        (add_unknown_setting, "config.json is damaged: setting 'color' is unknown; .* provenance"),
+        (add_unknown_model_setting, "setting 'color' is unknown; expected one of cell"),
         (swap_weights, "model.safetensors does not fit config.json: .* size mismatch"),
         (leave_run_unfinished, "first epoch is not complete. Run: bothways train .*model --resume"),
         (leave_run_without_config, "Run: bothways train .*model --resume"),

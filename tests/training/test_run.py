@@ -512,7 +512,7 @@ def test_force_restores_the_old_run_if_the_disk_is_full(tmp_path, data, monkeypa
     assert [path.name for path in tmp_path.iterdir()] == ["run"]
 
 
-@pytest.mark.parametrize("settings", [{"hidden_size": 0}, {"device": "mars"}, {"colour": "blue"}])
+@pytest.mark.parametrize("settings", [{"hidden_size": 0}, {"device": "mars"}, {"color": "blue"}])
 def test_invalid_settings_create_no_folder(tmp_path, data, settings):
     with pytest.raises(ConfigError):
         run(data, tmp_path / "run", **settings)

@@ -71,6 +71,6 @@ def parse_json(content: bytes, path: Path) -> Any:
         raise CheckpointError(
             f"{path} is damaged: it is nested too deeply. Restore it from a copy."
         ) from None
-    except ValueError as error:  # a number of thousands of digits too
+    except ValueError as error:  # also a number with thousands of digits
         reason = str(error).split(";")[0]
         raise CheckpointError(f"{path} is damaged: {reason}. Restore it from a copy.") from None

@@ -41,7 +41,7 @@ def ink_on_nothing(digit):
     return picture
 
 
-def ink_on_grey_paper(digit):
+def ink_on_gray_paper(digit):
     return enlarged(digit).point(lambda level: 180 * (255 - level) // 255)
 
 
@@ -99,7 +99,7 @@ def test_other_pictures_of_the_same_pixels_give_the_same_digit(tmp_path, digits,
         (lambda digit: enlarged(digit).convert("1"), "dithered.png", "280x280 gray, scaled"),
         (off_centre, "photo.jpg", "scaled to"),
         (lambda digit: inverted(off_centre(digit)).convert("RGB"), "paper.jpg", "inverted"),
-        (ink_on_grey_paper, "grey.png", "inverted to light on dark"),
+        (ink_on_gray_paper, "gray.png", "inverted to light on dark"),
         (turned_by_the_camera, "turned.jpg", "inverted to light on dark"),
     ],
 )
@@ -137,11 +137,11 @@ def test_a_lopsided_digit_stays_whole(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("mode", "colour"), [("L", 255), ("L", 0), ("L", 128), ("RGB", "white"), ("RGBA", (0, 0, 0, 0))]
+    ("mode", "color"), [("L", 255), ("L", 0), ("L", 128), ("RGB", "white"), ("RGBA", (0, 0, 0, 0))]
 )
-def test_a_blank_picture_is_refused(tmp_path, mode, colour):
+def test_a_blank_picture_is_refused(tmp_path, mode, color):
     path = tmp_path / "blank.png"
-    Image.new(mode, (50, 50), colour).save(path)
+    Image.new(mode, (50, 50), color).save(path)
     with pytest.raises(DataError, match=r"blank\.png is empty; expected one digit"):
         read_digit(path)
 

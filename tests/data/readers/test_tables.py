@@ -245,8 +245,8 @@ def test_endings_in_capitals(csv):
 
 def test_prediction_needs_no_label_and_the_columns_of_training(csv, tmp_path):
     reading = DataOptions(sequence="id", time="t", features=("ax", "ay"))
-    unlabelled = write(tmp_path / "new.csv", ["id,t,ay,ax", "z,0,10,1", "z,1,20,2"])
-    (piece,) = read_pieces(unlabelled, 2, reading).pieces
+    unlabeled = write(tmp_path / "new.csv", ["id,t,ay,ax", "z,0,10,1", "z,1,20,2"])
+    (piece,) = read_pieces(unlabeled, 2, reading).pieces
     assert [r.name for r in piece.records] == ["z"]
     np.testing.assert_array_equal(piece.sequences.steps, [[1, 10], [2, 20]])
     with pytest.raises(DataError, match="feature 'ay' is not a column"):

@@ -1,4 +1,4 @@
-"""Labelled sequences from `.npz` and `.npy` files."""
+"""Labeled sequences from `.npz` and `.npy` files."""
 
 import re
 
