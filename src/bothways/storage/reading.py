@@ -30,10 +30,10 @@ def read_file(path: Path, limit_bytes: int) -> bytes:
     """
     try:
         descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
-    except OSError as error:
+    except (OSError, ValueError) as error:  # ValueError: a null character in the path
         raise CheckpointError(
-            f"{path} cannot be read: {error.strerror}; expected the file of a bothways model or "
-            "run. Check the path."
+            f"{path} cannot be read: {getattr(error, 'strerror', error)}; expected the file of a "
+            "bothways model or run. Check the path."
         ) from None
     status = os.fstat(descriptor)
     if not stat.S_ISREG(status.st_mode):
@@ -49,7 +49,7 @@ def read_file(path: Path, limit_bytes: int) -> bytes:
                 "Restore it from a copy."
             )
         try:
-            return file.read()
+            return file.read(status.st_size)  # files of /proc may be endless
         except OSError as error:
             raise CheckpointError(
                 f"{path} cannot be read: {error.strerror}; expected a readable file. Check the "

@@ -1,4 +1,3 @@
-import errno
 import os
 
 import pytest
@@ -6,7 +5,6 @@ import safetensors.torch
 import torch
 
 from bothways.errors import CheckpointError
-from bothways.storage.atomic import json_bytes, write_atomically
 from bothways.storage.tensors import load_tensors, save_tensors
 
 TENSORS = {
@@ -164,44 +162,3 @@ def test_a_text_file_is_refused(tmp_path):
     (tmp_path / "notes.txt").write_text("These are the notes of a long afternoon.")
     with pytest.raises(CheckpointError, match=r"notes\.txt is truncated or damaged"):
         load_tensors(tmp_path / "notes.txt")
-
-
-def test_writing_replaces_the_file_and_leaves_no_other(tmp_path):
-    path = tmp_path / "file"
-    write_atomically(path, b"old")
-    write_atomically(path, b"new")
-    assert [(p.name, p.read_bytes()) for p in tmp_path.iterdir()] == [("file", b"new")]
-
-
-def test_a_full_disk_keeps_the_old_file_and_leaves_no_other(tmp_path, monkeypatch):
-    def fsync(descriptor):
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-    path = tmp_path / "file"
-    write_atomically(path, b"old")
-    monkeypatch.setattr(os, "fsync", fsync)
-    with pytest.raises(OSError, match="No space left on device"):
-        write_atomically(path, b"new")
-    assert [(p.name, p.read_bytes()) for p in tmp_path.iterdir()] == [("file", b"old")]
-
-
-def test_an_error_in_writing_names_the_file(tmp_path, monkeypatch):
-    def fsync(descriptor):
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-    monkeypatch.setattr(os, "fsync", fsync)
-    with pytest.raises(OSError, match="No space left") as raised:
-        write_atomically(tmp_path / "file", b"new")
-    assert str(tmp_path / "file") in str(raised.value.filename)
-
-
-def test_a_leftover_of_a_killed_writer_is_replaced(tmp_path):
-    (tmp_path / "file.tmp").write_bytes(b"a longer half of something")
-    write_atomically(tmp_path / "file", b"new")
-    assert [(p.name, p.read_bytes()) for p in tmp_path.iterdir()] == [("file", b"new")]
-
-
-def test_json_is_indented_and_in_utf8():
-    assert json_bytes({"b": "größer", "a": None}).decode() == (
-        '{\n  "b": "größer",\n  "a": null\n}\n'
-    )
