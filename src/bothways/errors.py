@@ -30,6 +30,10 @@ class CheckpointError(BothwaysError):
     """A model folder, run folder or checkpoint is damaged, incomplete or of another program."""
 
 
+class ExportError(BothwaysError):
+    """A model cannot be exported, or an exported file does not give the answers of the model."""
+
+
 class BackendError(BothwaysError, RuntimeError):
     """The requested backend or device cannot run on this machine."""
 

@@ -1,0 +1,53 @@
+"""Random sequences on which an exported file is compared with its model."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from bothways.models.trained import TrainedModel
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+_MISSING_FRACTION = 0.2
+
+
+def random_sequences(
+    model: TrainedModel, lengths: Sequence[int], generator: np.random.Generator
+) -> list[Array]:
+    """Return sequences with values like those in training.
+
+    Numeric features have the mean and twice the deviation of the training part or, if the model
+    does not standardize, are uniform in the range of the training part. If the model accepts
+    missing values, a fifth of the values is NaN. Categorical features include unknown categories.
+
+    Parameters
+    ----------
+    model : TrainedModel
+    lengths : sequence of int
+        Time steps of each sequence.
+    generator : numpy.random.Generator
+
+    Returns
+    -------
+    list of float32 array (length, input_size)
+    """
+    config, encoder = model.manifest.model, model.classifier.encoder
+    low, high = model.manifest.preprocessing.training_range or (-1.0, 1.0)
+    sequences = []
+    for length in lengths:
+        values = np.zeros((length, config.input_size), np.float32)
+        shape = length, len(config.numeric_features)
+        if encoder is not None and config.standardize:
+            mean, scale = encoder.mean.numpy(), encoder.scale.numpy()
+            numeric = mean + 2 * scale * generator.standard_normal(shape)
+        else:
+            numeric = generator.uniform(low, high, shape)
+        if config.accepts_missing:
+            numeric[generator.random(shape) < _MISSING_FRACTION] = np.nan
+        values[:, config.numeric_features] = numeric
+        for feature, count in enumerate(config.categories):
+            if count:  # 0 and count + 1 are unknown categories
+                values[:, feature] = generator.integers(0, count + 2, length)
+        sequences.append(values)
+    return sequences
