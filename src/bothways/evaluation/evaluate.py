@@ -51,6 +51,17 @@ def compute_logits(model: SequenceClassifier, sequences: Sequences) -> Tensor:
     return found
 
 
+def compute_features(model: SequenceClassifier, sequences: Sequences) -> Tensor:
+    """Return the features that the linear layer receives, (count, features_size), on the CPU.
+
+    The model must not label time steps.
+    """
+    found = torch.empty(len(sequences), model.linear.in_features, dtype=torch.float32)
+    for indices, features in _run(model, sequences, model.features):
+        found[indices] = features
+    return found
+
+
 def accuracy_and_loss(
     model: SequenceClassifier, sequences: LabeledSequences
 ) -> tuple[float, float]:
@@ -67,8 +78,16 @@ def accuracy_and_loss(
     return hits / count, loss / count
 
 
-def _run(model: SequenceClassifier, sequences: Sequences) -> Iterator[tuple[Tensor, Tensor]]:
-    """Yield the indices and the logits, on the CPU, of one batch after the other."""
+def _run(
+    model: SequenceClassifier,
+    sequences: Sequences,
+    compute: Callable[[Tensor, Tensor], Tensor] | None = None,
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield the indices of one batch after the other, and what `compute` returns, on the CPU.
+
+    By default, the model computes the logits.
+    """
+    compute = compute or model
     device = next(model.parameters()).device
     was_training = model.training
     model.eval()
@@ -76,8 +95,8 @@ def _run(model: SequenceClassifier, sequences: Sequences) -> Iterator[tuple[Tens
         for indices in batches_by_length(sequences.lengths, BATCH_SIZE, BATCH_STEPS):
             batch = sequences.batch(indices)
             with torch.inference_mode():
-                logits = model(batch.inputs.to(device), batch.lengths).float().cpu()
-            yield indices, logits
+                found = compute(batch.inputs.to(device), batch.lengths).float().cpu()
+            yield indices, found
     finally:
         model.train(was_training)
 

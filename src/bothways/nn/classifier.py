@@ -109,6 +109,22 @@ class SequenceClassifier(nn.Module):
         ShapeError
             If `inputs` or `lengths` do not fit, or a row is too long for readout `flatten`.
         """
+        features = self.features(inputs, lengths)
+        if self.training:
+            features = dropout(features, self.config.dropout, self.layers.generator)
+        logits: Tensor = self.linear(features)
+        return logits / self.temperature if self.config.calibrate else logits
+
+    def features(self, inputs: Tensor, lengths: Any = None) -> Tensor:
+        """Return the features that the linear layer receives, before dropout.
+
+        Parameters and errors are those of `forward`.
+
+        Returns
+        -------
+        features : Tensor (batch, features_size); with readout step (batch, time, features_size)
+            With readouts final and last, those of the forward direction come first.
+        """
         if inputs.dim() != 3:
             raise ShapeError(
                 f"inputs has shape {tuple(inputs.shape)}; expected (batch, time, "
@@ -119,13 +135,9 @@ class SequenceClassifier(nn.Module):
             inputs = self.encoder(inputs)
         if self.stem is not None:
             inputs, checked = self.stem(inputs, checked)
-        features = self._features(inputs, checked)
-        if self.training:
-            features = dropout(features, self.config.dropout, self.layers.generator)
-        logits: Tensor = self.linear(features)
-        return logits / self.temperature if self.config.calibrate else logits
+        return self._pooled(inputs, checked)
 
-    def _features(self, inputs: Tensor, lengths: Lengths) -> Tensor:
+    def _pooled(self, inputs: Tensor, lengths: Lengths) -> Tensor:
         """Run the layers and the readout; all hooks are called."""
         initial = self._initial(inputs)
         watched = has_hooks(self.layers) or has_hooks(self.readout)
