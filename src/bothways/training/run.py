@@ -7,7 +7,7 @@ its last file, exists.
 
 import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,6 @@ import torch
 from torch import Tensor
 
 from bothways.data.dataset import Dataset
-from bothways.data.duplicates import duplicates_note, is_duplicate
 from bothways.data.open import find_source, is_built_in, open_dataset
 from bothways.data.options import DataOptions
 from bothways.data.sequences import LabeledSequences
@@ -40,8 +39,10 @@ from bothways.storage.tensors import load_tensors
 from bothways.training.device import choose_device
 from bothways.training.fit import Fitted, Plan, fit, prepare
 from bothways.training.history import History, check_size
+from bothways.training.machine import describe_start
 from bothways.training.progress import Progress, make_progress
 from bothways.training.recorder import Recorder
+from bothways.training.run_data import RunData, run_data
 from bothways.training.run_directory import Request, RunFolder, create_folder
 from bothways.training.run_metrics import RunMetrics
 
@@ -54,10 +55,13 @@ class Run:
     ----------
     folder : Path
     metrics : RunMetrics
+    data : RunData, optional
+        The data, if they have just been trained on.
     """
 
     folder: Path
     metrics: RunMetrics
+    data: RunData | None = field(default=None, repr=False, compare=False)
 
     def load(self) -> TrainedModel:
         """Return the trained model."""
@@ -247,16 +251,17 @@ def _run(
 ) -> Run:
     manifest, config_sha256 = read_manifest(folder.path)
     progress = progress or make_progress(plan.config.epochs)
-    for note in _notes(dataset, plan):
+    data = run_data(dataset, plan.train, plan.validation)
+    for note in data.notes:
         progress.note(note)
     state = _read_state(folder, manifest, config_sha256)
     history_size = 0 if state is None else state[1]["history_size"]
     try:
         with History(folder.history, history_size) as history:
+            history.write("start", describe_start(plan.device))
             recorder = Recorder(folder, config_sha256, history, progress, should_stop)
             fitted = fit(plan, recorder.on_event, state)
-        splits = {"train": plan.train, "validation": plan.validation, "test": dataset.test}
-        measured = _evaluate(folder, fitted, manifest, splits, progress, should_stop)
+        measured = _evaluate(folder, fitted, manifest, data.splits, progress, should_stop)
     finally:
         progress.close()
     metrics = RunMetrics(
@@ -271,16 +276,7 @@ def _run(
     card = model_card(manifest, metrics.splits, metrics.epoch)
     write_atomically(folder.path / "README.md", card.encode())
     write_atomically(folder.metrics, json_bytes(metrics.to_json()))
-    return Run(folder.path, metrics)
-
-
-def _notes(dataset: Dataset, plan: Plan) -> list[str]:
-    notes = [*dataset.notes, *(f"warning: {warning}" for warning in dataset.warnings)]
-    if plan.validation is not None and dataset.validation is None:
-        shared = sum(is_duplicate(plan.validation, plan.train))
-        if shared:
-            notes.append(duplicates_note("validation", shared, dropped=False))
-    return notes
+    return Run(folder.path, metrics, data)
 
 
 def _read_state(
@@ -309,11 +305,11 @@ def _evaluate(
     folder: RunFolder,
     fitted: Fitted,
     manifest: Manifest,
-    splits: Mapping[str, LabeledSequences | None],
+    splits: Mapping[str, LabeledSequences],
     progress: Progress,
     should_stop: Callable[[], bool],
 ) -> dict[str, Metrics]:
-    """Return the metrics of each split that exists."""
+    """Return the metrics of each split."""
     metrics = {}
     advance: Callable[[int], None]
 
@@ -326,7 +322,6 @@ def _evaluate(
             )
 
     for split, sequences in splits.items():
-        if sequences is not None:
-            advance = progress.evaluating(split, len(sequences))
-            metrics[split] = evaluate(fitted.classifier, sequences, manifest.classes, on_batch)
+        advance = progress.evaluating(split, len(sequences))
+        metrics[split] = evaluate(fitted.classifier, sequences, manifest.classes, on_batch)
     return metrics
