@@ -15,9 +15,12 @@ PAGE = (ROOT / "docs" / "architecture.md").read_text()
 ADAPTED_IN = {
     "PIL": {"data.readers.images"},
     "sklearn": {"sklearn.*", "model_selection.baselines"},
-    "scipy": {"model_selection.compare"},
+    "scipy": {"model_selection.compare", "report.paired"},
     "aeon": {"model_selection.baselines"},
     "pyarrow": {"data.readers.tables.arrow"},
+    "matplotlib": {"report.svg", "report.charts", "report.drawings"},
+    "jinja2": {"report.write"},
+    "tensorboard": {"training.tensorboard"},
     "typer": {"cli.app", "cli.errors", "cli.data_options", "cli.commands.*"},
     "rich": {"cli.tables"},
     "numba": {"kernels.compiled.*", "kernels.compiled.codegen.*"},

@@ -3,7 +3,17 @@
 from bothways.cli.app import app
 from bothways.cli.commands import look, measure, train, use  # noqa: F401 - they register commands
 
-_ORDER = ("train", "evaluate", "predict", "inspect", "compare", "convert", "recipes", "bench")
+_ORDER = (
+    "train",
+    "evaluate",
+    "predict",
+    "report",
+    "inspect",
+    "compare",
+    "convert",
+    "recipes",
+    "bench",
+)
 
 app.registered_commands.sort(key=lambda command: _ORDER.index(str(command.name)))
 

@@ -12,6 +12,7 @@ from bothways.training.events import EpochDone
 
 _CURVE_POINTS = 300
 _LENGTH_BINS = 8
+_LEAST_SEQUENCES = 10  # in an interval of lengths
 ANNOTATED_CLASSES = 20
 MATRIX_CLASSES = 60
 """Confusion matrices of more classes are not drawn."""
@@ -46,7 +47,7 @@ def learning_curves(
         _line(accuracy, numbers, validation, "validation", SERIES[1], **style)
         for axes, title in ((loss, "Loss"), (accuracy, "Accuracy")):
             axes.set(title=title, xlabel="epoch")
-            axes.xaxis.get_major_locator().set_params(integer=True)
+            _use_integers(axes)
             if chosen is not None:
                 axes.axvline(chosen, color=INK, linewidth=1, linestyle=":", label="selected epoch")
         accuracy.yaxis.set_major_formatter(lambda value, _: f"{100 * value:g} %")
@@ -81,7 +82,7 @@ def overlaid_curves(runs: Mapping[str, Sequence[EpochDone]]) -> str:
         loss.set(title="Loss", xlabel="epoch")
         accuracy.set(title="Accuracy", xlabel="epoch")
         for axes in (loss, accuracy):
-            axes.xaxis.get_major_locator().set_params(integer=True)
+            _use_integers(axes)
         accuracy.yaxis.set_major_formatter(lambda value, _: f"{100 * value:g} %")
         accuracy.legend(loc="lower right")
         return to_svg(drawn, f"Loss and accuracy by epoch of {', '.join(runs)}")
@@ -93,6 +94,12 @@ def _line(
     if values and None not in values:
         style = {"markersize": 3.5, **style}
         axes.plot(at, values, color=color, label=label or "_", **style)
+
+
+def _use_integers(axes: Any) -> None:
+    from matplotlib.ticker import MaxNLocator
+
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
 
 
 def confusion_matrix(matrix: Sequence[Sequence[int]], classes: Sequence[str]) -> str:
@@ -109,15 +116,15 @@ def confusion_matrix(matrix: Sequence[Sequence[int]], classes: Sequence[str]) ->
         axes = drawn.subplots()
         cells = [(int(row), int(column)) for row, column in np.argwhere(counts)]
         colors = [
-            (*to_rgb(GOOD if row == column else BAD), 0.12 + 0.78 * shares[row, column] ** 0.5)
+            (*to_rgb(GOOD if row == column else BAD), 0.1 + 0.55 * shares[row, column] ** 0.5)
             for row, column in cells
         ]
         patches = [Rectangle((column - 0.5, row - 0.5), 1, 1) for row, column in cells]
         axes.add_collection(PatchCollection(patches, facecolors=colors, edgecolors="none"))
         if size <= ANNOTATED_CLASSES:
+            font = min(9.0, 36 / len(f"{counts.max():,}"))
             for row, column in cells:
                 text = f"{counts[row, column]:,}"
-                font = min(9, 30 / len(text)) if size > 5 else 9
                 axes.text(column, row, text, ha="center", va="center", fontsize=font)
         names = [_shortened(name) for name in classes]
         axes.set_xticks(range(size), names, rotation=90 if max(map(len, names)) > 2 else 0)
@@ -150,9 +157,7 @@ def reliability(examined: Examination) -> str:
         axes.bar(
             edges[:-1][there], accuracies, 1 / ECE_BINS, align="edge", color=SERIES[0], alpha=0.35
         )
-        axes.plot(
-            means, accuracies, color=SERIES[0], marker="o", markersize=4, label="this model"
-        )
+        axes.plot(means, accuracies, color=SERIES[0], marker="o", markersize=4, label="this model")
         low = max(0.0, edges[:-1][there][0] - 0.02)
         axes.set(
             title="Reliability",
@@ -172,16 +177,14 @@ def confidence_histogram(examined: Examination) -> str:
     edges = np.linspace(1 / examined.probabilities.shape[1], 1, 26)
     with figure(4.1, 3.4) as drawn:
         axes = drawn.subplots()
-        axes.hist(
-            [confidence[correct], confidence[~correct]],
-            bins=edges,
-            stacked=True,
-            color=[GOOD, BAD],
-            label=["right", "wrong"],
-        )
+        for answers, color, label in ((correct, GOOD, "right"), (~correct, BAD, "wrong")):
+            axes.hist(confidence[answers], edges, histtype="stepfilled", color=color, alpha=0.3)
+            axes.hist(confidence[answers], edges, histtype="step", color=color, label=label)
         axes.set(title="Confidence", xlabel="probability of the answer", ylabel="answers")
         axes.set_yscale("log")
         axes.set_ylim(bottom=0.8)
+        axes.yaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
+        axes.yaxis.set_minor_formatter(lambda value, _: "")
         axes.legend(loc="upper left")
         return to_svg(drawn, "Histogram of the confidence of right and wrong answers")
 
@@ -189,7 +192,8 @@ def confidence_histogram(examined: Examination) -> str:
 def accuracy_by_length(examined: Examination) -> str:
     """Draw the accuracy for intervals of lengths with about equally many sequences."""
     lengths = examined.sequences.lengths.numpy()
-    edges = np.unique(np.quantile(lengths, np.linspace(0, 1, _LENGTH_BINS + 1)).round())
+    count = min(_LENGTH_BINS, max(1, len(lengths) // _LEAST_SEQUENCES))
+    edges = np.unique(np.quantile(lengths, np.linspace(0, 1, count + 1)).round())
     bins = np.clip(np.searchsorted(edges, lengths, side="right") - 1, 0, max(0, len(edges) - 2))
     names, accuracies, counts = [], [], []
     for n in range(max(1, len(edges) - 1)):
@@ -203,7 +207,7 @@ def accuracy_by_length(examined: Examination) -> str:
         axes = drawn.subplots()
         axes.bar(names, accuracies, color=SERIES[0], width=0.7)
         for n, (accuracy, count) in enumerate(zip(accuracies, counts, strict=True)):
-            text = f"{100 * accuracy:.1f} %\n{count:,} sequences"
+            text = f"{100 * accuracy:.1f} %\n{count:,} sequence{'s' * (count != 1)}"
             axes.text(n, accuracy + 0.02, text, ha="center", va="bottom", fontsize=8)
         axes.set(title="Accuracy by length", xlabel="time steps of a sequence", ylim=(0, 1.3))
         axes.set_yticks(np.linspace(0, 1, 6), [f"{n} %" for n in range(0, 101, 20)])

@@ -39,7 +39,9 @@ def pictures(drawn: Sequence[Drawn], description: str, columns: int = 6) -> str:
         for axes, one in zip(_grid(page, rows, columns, len(drawn)), drawn, strict=True):
             axes.imshow(one.steps, cmap="gray", vmin=0, vmax=1)
             axes.set_axis_off()
-            axes.set_title(f"{one.title}\n{one.subtitle}", fontsize=8, fontweight="normal", loc="center")
+            axes.set_title(
+                f"{one.title}\n{one.subtitle}", fontsize=8, fontweight="normal", loc="center"
+            )
         return to_svg(page, description)
 
 
@@ -73,7 +75,7 @@ class Labeled:
 
 
 def bands(drawn: Sequence[Labeled], classes: Sequence[str], description: str) -> str:
-    """Draw the segments of true and predicted labels, one above the other, and where they differ."""
+    """Draw the segments of true and of predicted labels, and where they differ."""
     with figure(8.4, 0.35 + 0.85 * len(drawn)) as page:
         from matplotlib.patches import Patch
 

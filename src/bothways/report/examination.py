@@ -1,4 +1,4 @@
-"""What a model answers on one split of its data: the source of all figures about single sequences."""
+"""What a model answers on one split of its data, sequence by sequence."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from bothways.data.batching import IGNORED
 from bothways.data.sequences import LabeledSequences
@@ -93,11 +94,21 @@ class Examination:
 
 
 def examine(model: TrainedModel, split: str, sequences: LabeledSequences) -> Examination:
+    """Run a model on all sequences of a split."""
+    return _examine(model, split, sequences, torch.arange(len(sequences)))
+
+
+def examine_sample(model: TrainedModel, split: str, sequences: LabeledSequences) -> Examination:
     """Run a model on a split or, if that takes more than `OPERATIONS`, on a random sample of it."""
     steps = min(OPERATIONS / operations_per_step(model), _VALUES / len(model.classes))
     order = torch.randperm(len(sequences), generator=torch.Generator().manual_seed(0))
     count = max(1, int((sequences.lengths[order].cumsum(0) <= steps).sum()))
-    indices = order[:count].sort().values
+    return _examine(model, split, sequences, order[:count].sort().values)
+
+
+def _examine(
+    model: TrainedModel, split: str, sequences: LabeledSequences, indices: Tensor
+) -> Examination:
     chosen = sequences.subset(indices)
     probabilities = compute_logits(model.classifier, chosen).double().softmax(dim=1).numpy()
     return Examination(split, chosen, indices.numpy(), probabilities, len(sequences))

@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy as np
 
-from bothways.data.batching import IGNORED
 from bothways.models.trained import TrainedModel
 from bothways.pages.looks import looks_like_picture
 from bothways.pages.playback_json import playback_json, sequence_steps

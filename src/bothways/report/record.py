@@ -7,7 +7,7 @@ from typing import Any
 
 from bothways.errors import BothwaysError, CheckpointError
 from bothways.models.trained import TrainedModel, load
-from bothways.report.examination import Examination, examine
+from bothways.report.examination import Examination, examine_sample
 from bothways.training.events import EpochDone
 from bothways.training.history import read_epochs, read_history
 from bothways.training.run_data import RunData, read_run_data
@@ -49,10 +49,10 @@ class RunRecord:
         return list(self.metrics.splits)[-1]
 
     def examine(self) -> Examination | None:
-        """Run the model on the main split; None if there are no data."""
+        """Run the model on the main split, or a sample of it; None if there are no data."""
         if self.data is None:
             return None
-        return examine(self.model, self.main_split, self.data.splits[self.main_split])
+        return examine_sample(self.model, self.main_split, self.data.splits[self.main_split])
 
 
 def read_record(folder: Path, data: RunData | None = None) -> RunRecord:

@@ -78,7 +78,9 @@ def _mistakes_note(examined: Examination) -> str:
     if examined.sequences.target == "step":
         return f"{where}."
     wrong = int((~examined.correct).sum())
-    return f"{wrong:,} of {len(examined.correct):,} answers are wrong. {where}; then the confidence."
+    return (
+        f"{wrong:,} of {len(examined.correct):,} answers are wrong. {where}; then the confidence."
+    )
 
 
 def _headline(record: RunRecord, main: Metrics) -> list[tuple[str, str]]:
@@ -89,7 +91,7 @@ def _headline(record: RunRecord, main: Metrics) -> list[tuple[str, str]]:
     figures += [
         ("balanced accuracy", f"{main.balanced_accuracy:.2%}"),
         ("log loss", f"{main.log_loss:.4f}"),
-        ("training time", _duration(sum(epoch.seconds for epoch in record.epochs))),
+        ("training time", duration(sum(epoch.seconds for epoch in record.epochs))),
         ("parameters", f"{sum(w.numel() for w in record.model.classifier.parameters()):,}"),
     ]
     return figures
@@ -100,11 +102,21 @@ def _training_note(record: RunRecord) -> str:
     note = f"{epochs} epoch{'s' * (epochs != 1)}, seed {record.metrics.seed}."
     if record.metrics.epoch is None:
         return f"{note} Without a validation split, the last epoch is used."
-    return f"{note} Epoch {record.metrics.epoch} was selected: it is the best on the validation split."
+    return (
+        f"{note} Epoch {record.metrics.epoch} was selected: it is the best on the validation split."
+    )
 
 
 def _splits(splits: Mapping[str, Metrics]) -> dict[str, Any]:
-    columns = ["split", "count", "accuracy", "balanced", "macro F1", "log loss", "calibration error"]
+    columns = [
+        "split",
+        "count",
+        "accuracy",
+        "balanced",
+        "macro F1",
+        "log loss",
+        "calibration error",
+    ]
     has_segments = any(metrics.segments is not None for metrics in splits.values())
     if has_segments:
         columns += ["edit score", "F1 at 10 %", "F1 at 25 %", "F1 at 50 %"]
@@ -167,8 +179,8 @@ def _calibration(record: RunRecord) -> str:
         return ""
     return (
         f"Calibrated on the validation split with temperature {found.temperature:.3f}: log loss "
-        f"{found.log_loss_before:.4f} before and {found.log_loss_after:.4f} after, calibration error "
-        f"{found.error_before:.4f} before and {found.error_after:.4f} after."
+        f"{found.log_loss_before:.4f} before and {found.log_loss_after:.4f} after, "
+        f"calibration error {found.error_before:.4f} before and {found.error_after:.4f} after."
     )
 
 
@@ -194,7 +206,9 @@ def _data_facts(record: RunRecord) -> Settings:
 def _settings(settings: BaseModel, record: RunRecord, part: str) -> Settings:
     """Return settings by name, with those that differ from the recipe marked."""
     try:
-        recipe = load_recipe(record.request.recipe).with_settings({}, record.model.manifest.model.target)
+        recipe = load_recipe(record.request.recipe).with_settings(
+            {}, record.model.manifest.model.target
+        )
         usual = getattr(recipe, part).model_dump()
     except ConfigError:  # a recipe of another version
         usual = settings.model_dump()
@@ -206,7 +220,7 @@ def _settings(settings: BaseModel, record: RunRecord, part: str) -> Settings:
 
 def _machine(record: RunRecord) -> Settings:
     provenance = record.model.manifest.provenance
-    facts = {"training, without validation": _duration(sum(e.seconds for e in record.epochs))}
+    facts = {"training, without validation": duration(sum(e.seconds for e in record.epochs))}
     if record.epochs:
         speeds = [epoch.sequences_per_second for epoch in record.epochs]
         facts["sequences per second"] = f"{np.median(speeds):,.0f}"
@@ -227,7 +241,8 @@ def _machine(record: RunRecord) -> Settings:
     return [(name, value, False) for name, value in facts.items()]
 
 
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
+    """Return a duration with its unit, such as 11.5 s, 3.2 min or 2.5 h."""
     if seconds < 120:
         return f"{seconds:.1f} s"
     minutes = seconds / 60

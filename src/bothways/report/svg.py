@@ -24,6 +24,7 @@ _VARIABLES = {
     **{color: f"series-{n}" for n, color in enumerate(SERIES)},
 }
 _STYLE = {
+    "svg.hashsalt": "bothways",  # the same figure gives the same text
     "svg.fonttype": "none",  # text stays text: small, sharp and readable by a screen reader
     "font.size": 9.0,
     "text.color": INK,
@@ -86,12 +87,13 @@ def to_svg(drawn: Any, description: str) -> str:
         text = text.replace(color, f"var(--{name})")
     opening = re.match(r"<svg[^>]*>", text)
     box = re.search(r'viewBox="([^"]*)"', text)
-    assert opening is not None and box is not None  # matplotlib writes both
-    width = box[1].split()[2]
+    assert opening is not None  # matplotlib always writes both
+    assert box is not None
+    pixels = round(float(box[1].split()[2]) * 96 / 72)  # an inch has 72 points and 96 pixels
     label = escape(description)
     start = (
         f'<svg viewBox="{box[1]}" role="img" aria-label="{label}" class="chart" '
         f'xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" '
-        f'data-width="{width}"><title>{label}</title>'
+        f'style="max-width: {pixels}px"><title>{label}</title>'
     )
     return start + text[opening.end() :]

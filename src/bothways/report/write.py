@@ -7,8 +7,10 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from bothways.errors import ConfigError
 from bothways.optional import require
 from bothways.pages.static_files import static_text
+from bothways.report.comparison_page import comparison_values
 from bothways.report.record import read_record
 from bothways.report.run_page import run_values
 from bothways.storage.atomic import write_atomically
@@ -44,6 +46,28 @@ def write_report(
     folder = Path(folder)
     values = run_values(read_record(folder, data))
     return _write("run.html", values, folder / REPORT_FILE if out is None else Path(out))
+
+
+def write_comparison(folders: Sequence[str | Path], out: str | Path) -> Path:
+    """Write a report of several finished runs side by side, and return its path.
+
+    Parameters
+    ----------
+    folders : sequence of path
+        Two runs or more.
+    out : path
+
+    Raises
+    ------
+    ConfigError
+        If there are fewer than two runs, or they cannot be compared.
+    CheckpointError, MissingDependencyError, OSError
+        As `write_report`; SciPy is needed too.
+    """
+    if len(folders) < 2:
+        raise ConfigError(f"{len(folders)} runs to compare; expected at least 2. Name another one.")
+    records = [read_record(Path(folder)) for folder in folders]
+    return _write("comparison.html", comparison_values(records), Path(out))
 
 
 def _write(template: str, values: dict[str, Any], out: Path) -> Path:

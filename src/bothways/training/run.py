@@ -7,6 +7,7 @@ its last file, exists.
 
 import warnings
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -36,15 +37,15 @@ from bothways.nn.size import file_limit
 from bothways.recipes import Recipe, load_recipe
 from bothways.storage.atomic import json_bytes, write_atomically
 from bothways.storage.tensors import load_tensors
-from bothways.training.device import choose_device
+from bothways.training.device import choose_device, describe_start
 from bothways.training.fit import Fitted, Plan, fit, prepare
 from bothways.training.history import History, check_size
-from bothways.training.machine import describe_start
 from bothways.training.progress import Progress, make_progress
 from bothways.training.recorder import Recorder
 from bothways.training.run_data import RunData, run_data
 from bothways.training.run_directory import Request, RunFolder, create_folder
 from bothways.training.run_metrics import RunMetrics
+from bothways.training.tensorboard import EventFiles, check_tensorboard
 
 
 @dataclass(frozen=True)
@@ -123,6 +124,8 @@ def train(
     device = choose_device(chosen.training)
     cell = cell_named(chosen.model.cell, chosen.model.nonlinearity)
     choose_backend(chosen.training.backend, cell, device, torch.float32)
+    if chosen.training.tensorboard:
+        check_tensorboard()
     request = Request(
         source=find_source(data) if isinstance(data, str) else None,
         options=_with_absolute_paths(options),
@@ -257,9 +260,12 @@ def _run(
     state = _read_state(folder, manifest, config_sha256)
     history_size = 0 if state is None else state[1]["history_size"]
     try:
-        with History(folder.history, history_size) as history:
+        with (
+            History(folder.history, history_size) as history,
+            _events(folder, plan, state) as events,
+        ):
             history.write("start", describe_start(plan.device))
-            recorder = Recorder(folder, config_sha256, history, progress, should_stop)
+            recorder = Recorder(folder, config_sha256, history, progress, should_stop, events)
             fitted = fit(plan, recorder.on_event, state)
         measured = _evaluate(folder, fitted, manifest, data.splits, progress, should_stop)
     finally:
@@ -277,6 +283,17 @@ def _run(
     write_atomically(folder.path / "README.md", card.encode())
     write_atomically(folder.metrics, json_bytes(metrics.to_json()))
     return Run(folder.path, metrics, data)
+
+
+def _events(
+    folder: RunFolder, plan: Plan, state: tuple[dict[str, Tensor], dict[str, Any]] | None
+) -> AbstractContextManager[EventFiles | None]:
+    """Return the event files of a start of the training, if the settings say so."""
+    if not plan.config.tensorboard:
+        return nullcontext()
+    facts = {"epoch": 0, "step": 0} if state is None else state[1]
+    steps_per_epoch = -(-len(plan.train) // plan.config.batch_size)
+    return EventFiles(folder.path, facts["epoch"] * steps_per_epoch + facts["step"])
 
 
 def _read_state(

@@ -39,9 +39,7 @@ def run_data(
         shared = sum(is_duplicate(validation, train))
         if shared:
             notes.append(duplicates_note("validation", shared, dropped=False))
-    return RunData(
-        {name: part for name, part in splits.items() if part is not None}, tuple(notes)
-    )
+    return RunData({name: part for name, part in splits.items() if part is not None}, tuple(notes))
 
 
 def read_run_data(folder: RunFolder, manifest: Manifest) -> RunData:
@@ -57,9 +55,7 @@ def read_run_data(folder: RunFolder, manifest: Manifest) -> RunData:
         raise DataError(
             f"{folder.path} was trained on data passed from Python, which are not in the run."
         )
-    dataset = open_dataset(
-        request.source, request.options, missing=request.model.accepts_missing
-    )
+    dataset = open_dataset(request.source, request.options, missing=request.model.accepts_missing)
     if not is_trained_on(manifest, dataset):
         raise DataError(f"{request.source} has changed since {folder.path} was trained on it.")
     training = request.training

@@ -38,6 +38,7 @@
 
   const percent = (value) =>
     value > 0.9995 || value < 0.0005 ? `${Math.round(100 * value)} %` : `${(100 * value).toFixed(1)} %`;
+  const unitOf = ({ drawing }) => (drawing.kind === "picture" ? "row" : "step");
   const largest = (values) => values.indexOf(Math.max(...values));
   const color = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
@@ -131,6 +132,7 @@
       const height = 15 * classes.length;
       const svg = make("svg", {
         viewBox: `0 0 ${steps} ${height}`, preserveAspectRatio: "none", height, role: "img",
+        "shape-rendering": "crispEdges",
         "aria-label": `${title}: probabilities of ${classes.length} classes over ${steps} steps`,
       });
       counts.forEach((count, n) => {
@@ -167,7 +169,7 @@
       this.cursors.push((place) => ["x1", "x2"].forEach((name) => cursor.setAttribute(name, place(fromEnd))));
       const names = make("div", { class: "playback-names", "aria-hidden": "true" });
       names.append(...classes.map((name) => make("span", { class: name === truth ? "true" : "" }, name)));
-      const unit = this.example.drawing.kind === "picture" ? "row" : "step";
+      const unit = unitOf(this.example);
       const axis = make("div", { class: "playback-axis", "aria-hidden": "true" },
         make("span", {}, `${unit} 1`), make("span", {}, `${unit} ${steps}`));
       return make("div", { class: "playback-map" },
@@ -193,7 +195,7 @@
       this.drawing.show(count, count);
       this.table.show(example.forward[at], example.backward[at], example.whole);
       if (this.contributions) this.contributions.show(example.parts.forward[at], example.parts.backward[at]);
-      this.report(`${count} of ${steps} ${steps === 1 ? "step" : "steps"} read`, example.forward[at], example.backward[at]);
+      this.report(`${count} of ${steps} ${unitOf(example)}s read`, example.forward[at], example.backward[at]);
     }
 
     report(text, forward, backward) {
@@ -244,8 +246,9 @@
     return counts.reduce((best, count, n) => (Math.abs(count - wanted) < Math.abs(counts[best] - wanted) ? n : best), 0);
   }
 
-  function settledText({ settled, steps, counts, forward, backward, classes, answer, truth, drawing }) {
-    const unit = drawing.kind === "picture" ? "rows" : "steps";
+  function settledText(example) {
+    const { settled, steps, counts, forward, backward, classes, answer, truth } = example;
+    const unit = `${unitOf(example)}s`;
     const last = counts.length - 1;
     const name = (values) => classes[largest(values)];
     const verdict = truth === null ? "" : truth === answer ? ", which is right" : `; the true class is ${truth}`;
