@@ -3,6 +3,7 @@
 import json
 import re
 from html.parser import HTMLParser
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -59,7 +60,7 @@ def step_run(folder):
 class Page(HTMLParser):
     """A page's tags, ids, text and addresses; raises an error if tags are not closed."""
 
-    VOID = {"meta", "link", "br", "img", "input", "hr"}
+    VOID: ClassVar = {"meta", "link", "br", "img", "input", "hr"}
 
     def __init__(self, path):
         super().__init__()
@@ -216,7 +217,7 @@ def test_runs_on_different_test_data_are_not_tested(run, folder, tmp_path):
 
 
 def test_runs_that_do_not_belong_together_are_refused(run, step_run, folder):
-    with pytest.raises(ConfigError, match="some of the runs .* label time steps"):
+    with pytest.raises(ConfigError, match=r"some of the runs .* label time steps"):
         write_comparison([run.folder, step_run.folder], folder / "e.html")
     with pytest.raises(ConfigError, match="1 runs to compare; expected at least 2"):
         write_comparison([run.folder], folder / "e.html")
