@@ -1,9 +1,19 @@
 """The command line, with all commands."""
 
 from bothways.cli.app import app
-from bothways.cli.commands import look, measure, train, use  # noqa: F401 - they register commands
+from bothways.cli.commands import look, measure, ship, train, use  # noqa: F401 - they register commands
 
-_ORDER = ("train", "evaluate", "predict", "inspect", "compare", "convert", "recipes", "bench")
+_ORDER = (
+    "train",
+    "evaluate",
+    "predict",
+    "export",
+    "inspect",
+    "compare",
+    "convert",
+    "recipes",
+    "bench",
+)
 
 app.registered_commands.sort(key=lambda command: _ORDER.index(str(command.name)))
 

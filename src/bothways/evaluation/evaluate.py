@@ -2,13 +2,14 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
+from bothways.config import ModelConfig
 from bothways.data.batching import IGNORED, batches_by_length
 from bothways.data.sequences import LabeledSequences, Sequences
 from bothways.evaluation.calibration import bound_of, fit_temperature
@@ -31,7 +32,30 @@ BATCH_STEPS = 1 << 15
 """Maximum number of time steps in a batch outside training, unless one sequence has more."""
 
 
-def compute_logits(model: SequenceClassifier, sequences: Sequences) -> Tensor:
+class Classifier(Protocol):
+    """What evaluation needs of a model: a `SequenceClassifier` or an exported file.
+
+    It is called with inputs (batch, time, input_size) and int64 lengths (batch,), as
+    `SequenceClassifier.forward`. A model without parameters runs on the CPU.
+    """
+
+    config: ModelConfig
+    training: bool
+
+    def __call__(self, inputs: Tensor, lengths: Tensor, /) -> Tensor:
+        """Return logits."""
+
+    def train(self, mode: bool = True) -> Any:
+        """Set the mode of the model."""
+
+    def eval(self) -> Any:
+        """Set eval mode."""
+
+    def parameters(self) -> Iterator[nn.Parameter]:
+        """Return the parameters."""
+
+
+def compute_logits(model: Classifier, sequences: Sequences) -> Tensor:
     """Return logits (count, num_classes), in the order of `sequences`, on the CPU.
 
     If each time step has a label: (total_steps, num_classes), the sequences end to end. The model
@@ -51,9 +75,7 @@ def compute_logits(model: SequenceClassifier, sequences: Sequences) -> Tensor:
     return found
 
 
-def accuracy_and_loss(
-    model: SequenceClassifier, sequences: LabeledSequences
-) -> tuple[float, float]:
+def accuracy_and_loss(model: Classifier, sequences: LabeledSequences) -> tuple[float, float]:
     """Return the accuracy and the mean cross entropy over all labels that are not ignored."""
     hits = count = 0
     loss = 0.0
@@ -67,9 +89,9 @@ def accuracy_and_loss(
     return hits / count, loss / count
 
 
-def _run(model: SequenceClassifier, sequences: Sequences) -> Iterator[tuple[Tensor, Tensor]]:
+def _run(model: Classifier, sequences: Sequences) -> Iterator[tuple[Tensor, Tensor]]:
     """Yield the indices and the logits, on the CPU, of one batch after the other."""
-    device = next(model.parameters()).device
+    device = next((weight.device for weight in model.parameters()), torch.device("cpu"))
     was_training = model.training
     model.eval()
     try:
@@ -126,7 +148,7 @@ def calibrate(model: SequenceClassifier, validation: LabeledSequences) -> Calibr
 
 
 def evaluate(
-    model: SequenceClassifier,
+    model: Classifier,
     sequences: LabeledSequences,
     classes: Sequence[str],
     on_batch: Callable[[int], None] = lambda rows: None,
@@ -135,7 +157,7 @@ def evaluate(
 
     Parameters
     ----------
-    model : SequenceClassifier
+    model : SequenceClassifier or other Classifier
     sequences : LabeledSequences
     classes : sequence of str
         The names of the labels.
