@@ -23,6 +23,8 @@ ADAPTED_IN = {
     "tensorboard": {"training.tensorboard"},
     "typer": {"cli.app", "cli.errors", "cli.data_options", "cli.commands.*"},
     "rich": {"cli.tables"},
+    "onnx": {"export.onnx.nodes", "models.onnx_model"},
+    "onnxruntime": {"export.onnx.quantization", "models.onnx_model"},
     "numba": {"kernels.compiled.*", "kernels.compiled.codegen.*"},
     "llvmlite": {"kernels.compiled.*", "kernels.compiled.codegen.*"},
 }

@@ -21,7 +21,7 @@ from bothways.cli.main import app
 from bothways.recipes import all_recipes
 from bothways.training.history import read_history
 
-COMMANDS = ["train", "evaluate", "predict", "inspect", "convert", "recipes"]
+COMMANDS = ["train", "evaluate", "predict", "export", "inspect", "convert", "recipes"]
 SMALL = [
     "--recipe=default",
     "--threads=1",

@@ -1,13 +1,14 @@
 """The command line, with all commands."""
 
 from bothways.cli.app import app
-from bothways.cli.commands import look, measure, train, use  # noqa: F401 - they register commands
+from bothways.cli.commands import look, measure, ship, train, use  # noqa: F401 - they register commands
 
 _ORDER = (
     "train",
     "evaluate",
     "predict",
     "report",
+    "export",
     "inspect",
     "compare",
     "convert",
