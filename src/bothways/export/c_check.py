@@ -66,7 +66,14 @@ def find_compiler() -> list[str] | None:
     ExportError
         If `$CC` is set but is not a program.
     """
-    command = shlex.split(os.environ.get("CC", ""))
+    value = os.environ.get("CC", "")
+    try:
+        command = shlex.split(value)
+    except ValueError as error:
+        raise ExportError(
+            f"CC is {value!r}, which is not a command: {error}; expected a C compiler. Correct CC, "
+            "or unset it."
+        ) from None
     if not command:
         found = next(filter(None, map(shutil.which, _COMPILERS)), None)
         return None if found is None else [found]
@@ -113,6 +120,11 @@ def check_source(
             "that the C file can be compared. Train the model again with a smaller learning rate."
         )
     actual, of_steps = _run(source, stem, arrays, compiler)
+    if actual.size != expected.size:
+        raise ExportError(
+            f"the C file wrote {actual.size} logits; expected {expected.size}. Set CC to a C99 "
+            "compiler for this machine."
+        )
     actual = actual.reshape(expected.shape)
     limit = TOLERANCE * max(1.0, float(np.abs(expected).max()))
     difference = _greatest(actual, expected)
@@ -122,7 +134,9 @@ def check_source(
             f"expected at most {limit:.2g}. Nothing was written; please report this."
         )
     if source.program.has_step:
-        found, wanted = _step_logits(source, of_steps.reshape(-1, expected.shape[1]), actual, arrays)
+        found, wanted = _step_logits(
+            source, of_steps.reshape(-1, expected.shape[1]), actual, arrays
+        )
         of_step = _greatest(found, wanted)
         if not of_step <= limit:
             raise ExportError(

@@ -8,14 +8,14 @@ from pathlib import Path
 from bothways.errors import ExportError
 from bothways.export.c_check import UncheckedExportWarning, check_source, find_compiler
 from bothways.export.c_program import Program
-from bothways.export.c_source import CODE_BYTES, CSource, c_source
+from bothways.export.c_source import CSource, c_source
 from bothways.export.c_weights import Weights
 from bothways.models.trained import TrainedModel
 from bothways.nn.size import weight_bytes
 from bothways.storage.atomic import replacing
 
-MOST_BYTES = 1 << 28
-"""Float32 bytes of the largest model: its source takes four times as much and minutes to compile."""
+MOST_BYTES = 1 << 25
+"""Weights of the largest model: compiling its source takes 2 GB of memory and half a minute."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class CExport:
     @property
     def flash_bytes(self) -> int:
         """Most bytes of read-only memory: the constants, and the code as compiled with -Os."""
-        return self.constant_bytes + CODE_BYTES
+        return self.constant_bytes + self.program.code_bytes
 
     def ram_bytes(self, time: int) -> int:
         """Return the bytes of memory, without the stack, for a sequence of `time` steps.
@@ -101,9 +101,7 @@ def export_c(
     with replacing(path) as c_file, replacing(header) as h_file:
         c_file.write(source.source.encode())
         h_file.write(source.header.encode())
-    return CExport(
-        path, header, source.prefix, source.constant_bytes, source.program, difference
-    )
+    return CExport(path, header, source.prefix, source.constant_bytes, source.program, difference)
 
 
 def _check_path(path: Path, header: Path, *, force: bool) -> None:

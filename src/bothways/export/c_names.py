@@ -18,7 +18,7 @@ def c_prefix(stem: str) -> str:
 
 
 def c_string(text: str) -> str:
-    """Return a string literal with the UTF-8 bytes of a text; the literal is pure ASCII.
+    r"""Return a string literal with the UTF-8 bytes of a text; the literal is pure ASCII.
 
     Octal escapes have three digits, so that a digit may follow them. Question marks are escaped
     because two of them may begin a trigraph.
@@ -26,7 +26,7 @@ def c_string(text: str) -> str:
     Examples
     --------
     >>> print(c_string('sit "down" ü?'))
-    "sit \\"down\\" \\303\\274\\?"
+    "sit \"down\" \303\274\?"
     """
     return f'"{"".join(_escaped(byte) for byte in text.encode())}"'
 
@@ -39,12 +39,12 @@ def _escaped(byte: int) -> str:
 
 
 def c_comment(text: str) -> str:
-    """Return a text that may stand inside a comment: printable ASCII that does not end it.
+    r"""Return a text that may stand inside a comment: printable ASCII that does not end it.
 
     Examples
     --------
-    >>> c_comment("a */ b\\n é")
-    'a * / b\\\\n \\\\xe9'
+    >>> print(c_comment("a */ b\n é"))
+    a * / b\n \xe9
     """
     text = text.encode("unicode_escape").decode()
     text = re.sub(r"\*(?=/)|/(?=\*)", r"\g<0> ", text)

@@ -127,7 +127,7 @@ class Program:
         self.channels, self.kernel = config.stem_channels or 0, config.stem_kernel
         self.stride = min(config.stem_stride, _INT32_MAX)
         num_convolutions = config.stem_layers if self.stem else 0
-        self.total_stride = min(config.stem_stride**num_convolutions, _INT32_MAX)
+        self.total_stride: int = min(config.stem_stride**num_convolutions, _INT32_MAX)
         self.convolutions = [
             Convolution(n, self.encoded_size if n == 0 else self.channels)
             for n in range(num_convolutions)
@@ -141,17 +141,13 @@ class Program:
         self.layers = self._layers(config.num_layers)
         self.workspace_floats = sum(self.buffers)
         gathers = config.bidirectional or config.readout in ("mean", "max", "attention")
-        self.features_field = (
-            "features" if gathers else f"layer_{config.num_layers - 1}_hidden"
-        )
+        self.features_field = "features" if gathers else f"layer_{config.num_layers - 1}_hidden"
         self.fields = self._fields()
         self.begins = any(field.initial is not None for field in self.fields)
 
     def _embedding(self, config: ModelConfig, feature: int) -> Embedding:
         count = config.categories[feature]
-        embedding = Embedding(
-            feature, count, min(config.embedding_size, count), self.encoded_size
-        )
+        embedding = Embedding(feature, count, min(config.embedding_size, count), self.encoded_size)
         self.encoded_size += embedding.size
         return embedding
 
@@ -231,6 +227,12 @@ class Program:
             case "last" | "final" if self.bidirectional:
                 return [Field("features", self.features, comment="outputs of both directions")]
         return []
+
+    @property
+    def code_bytes(self) -> int:
+        """An upper bound of the machine code with -Os; what was measured is less."""
+        directions = sum(len(layer.directions) for layer in self.layers)
+        return 2560 + 256 * (directions + len(self.convolutions) + len(self.embeddings))
 
     @property
     def state_bytes(self) -> int:

@@ -18,8 +18,6 @@ from bothways.optional import require
 _MOST_LINES = 64
 STACK_BYTES = 512
 """Most stack that the functions take on the usual processors, without copies of the state."""
-CODE_BYTES = 6144
-"""Most machine code of the functions, compiled with -Os; weights are not code."""
 
 
 @dataclass(frozen=True)
@@ -95,8 +93,8 @@ def c_source(model: TrainedModel, stem: str, weights: Weights) -> CSource:
         "feature_lines": _shortened(list(_feature_lines(model.manifest, program))),
         "name_bytes": name_bytes,
         "offsets": [repr(offset) for offset in offsets],
-        "flash_text": f"{constant_bytes:,} bytes of constants, and less than {CODE_BYTES:,} bytes "
-        "of code with -Os.",
+        "flash_text": f"{constant_bytes:,} bytes of constants, and less than "
+        f"{program.code_bytes:,} bytes of code with -Os.",
         "ram_text": _ram_text(program, prefix),
         "arguments": "&state, workspace" if program.workspace_floats else "&state",
         "reset": f"{prefix}_reset" if program.has_step else "begin",

@@ -16,6 +16,7 @@ Array = np.ndarray[Any, np.dtype[Any]]
 Weights = Literal["float32", "int8"]
 
 _INT8_MAX = 127
+_PER_LINE = 8
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,8 @@ class Constant:
             else:
                 words = [_float_text(value) for value in row.tolist()]
             lines += [
-                "    " + ", ".join(words[first : first + 8]) + "," for first in range(0, len(words), 8)
+                "    " + ", ".join(words[first : first + 8]) + ","
+                for first in range(0, len(words), 8)
             ]
         return "\n".join(lines)
 
@@ -200,13 +202,10 @@ def _vectors(config: ModelConfig, state: dict[str, torch.Tensor]) -> Iterator[Co
     def vector(name: str, comment: str, values: torch.Tensor) -> Constant:
         return Constant(name, values.numpy().astype(np.float32).reshape(-1), comment)
 
-    if config.standardize or config.missing in ("mean", "mask"):
-        if config.numeric_features:
-            yield vector("numeric_mean", "Means in the training data.", state["encoder.mean"])
-    if config.standardize and config.numeric_features:
-        yield vector(
-            "numeric_scale", "Standard deviations in the training data.", state["encoder.scale"]
-        )
+    if config.numeric_features and (config.standardize or config.missing in ("mean", "mask")):
+        yield vector("numeric_mean", "Means in the training data.", state["encoder.mean"])
+    if config.numeric_features and config.standardize:
+        yield vector("numeric_scale", "Deviations in the training data.", state["encoder.scale"])
     for layer in range(config.stem_layers if config.stem_channels is not None else 0):
         yield vector(f"stem_{layer}_bias", "", state[f"stem.convolutions.{layer}.bias"])
     for name, suffix in layer_directions(config):
