@@ -20,6 +20,7 @@ ADAPTED_IN = {
     "pyarrow": {"data.readers.tables.arrow"},
     "typer": {"cli.app", "cli.errors", "cli.data_options", "cli.commands.*"},
     "rich": {"cli.tables"},
+    "jinja2": {"export.c_source"},
     "numba": {"kernels.compiled.*", "kernels.compiled.codegen.*"},
     "llvmlite": {"kernels.compiled.*", "kernels.compiled.codegen.*"},
 }

@@ -46,7 +46,7 @@ def test_a_faulty_step_function_is_found(tmp_path, monkeypatch):
     def faulty(model, stem, weights):
         source = original(model, stem, weights)
         head, tail = source.source.split("int model_step(")
-        tail = tail.replace("read_step(state, input);", 2 * "read_step(state, input);")
+        tail = tail.replace("read_input(state, input);", 2 * "read_input(state, input);")
         return type(source)(**{**vars(source), "source": f"{head}int model_step({tail}"})
 
     monkeypatch.setattr(c_file, "c_source", faulty)

@@ -2,6 +2,7 @@ import os
 import re
 import shutil
 import subprocess
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -105,6 +106,21 @@ def sizes_are_true(exported, folder):
     assert sum(sorted(frames.values())[-5:]) < 512  # no more than five functions are nested
 
 
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"input_jitter": 0.1},
+        {"input_size": 2, "categories": (2, 3), "standardize": True, "missing": "mask"},
+        {"hidden_size": 1, "input_size": 1, "num_classes": 2},
+        {"stem_channels": 2, "stem_stride": 2**40, "stem_layers": 3},
+        {"readout": "flatten", "sequence_length": 1},
+    ],
+)
+def test_unusual_models(settings, tmp_path, monkeypatch):
+    monkeypatch.setenv("CC", f"cc {WARNINGS}")
+    assert export_c(random_model(**settings), tmp_path / "model.c").difference < 1e-6
+
+
 PROGRAM = """
 #include "model.h"
 #include <math.h>
@@ -119,8 +135,8 @@ int main(void)
 """
 
 
-def run(command):
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+def run(command, text=""):
+    done = subprocess.run(command, input=text, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -290,6 +306,50 @@ def test_names_derive_from_the_file(tmp_path):
         '    printf("%d", fall_detection_2_predict(inputs, 1, &state, logits));\n    return 0;\n}\n'
     )
     assert compile_and_run(tmp_path, exported.source.name, "program.c") == "0"
+
+
+def test_the_programs_of_the_documentation_run(tmp_path):
+    page = (Path(__file__).parents[2] / "docs" / "export-c.md").read_text()
+    program, function, call = re.findall(r"```c\n(.*?)```", page, re.DOTALL)
+    model = random_model(bidirectional=False)
+    export_c(model, tmp_path / "gesture.c")
+    (tmp_path / "program.c").write_text(program)
+    (tmp_path / "function.c").write_text(
+        f'#include "gesture.h"\nint32_t classify(const float *inputs, int32_t time);\n{function}'
+    )
+    sources = [str(tmp_path / name) for name in ("gesture.c", "program.c", "function.c")]
+    run(["cc", *WARNINGS.split(), *sources, "-o", str(tmp_path / "program"), "-lm"])
+    steps = np.random.default_rng(0).normal(size=(9, 3)).astype(np.float32)
+    text = "\n".join(" ".join(map(repr, row)) for row in steps.tolist())
+    printed = run([str(tmp_path / "program")], text).splitlines()
+    probabilities = model.predict_proba([steps[: n + 1] for n in range(9)])
+    for line, row in zip(printed, probabilities, strict=True):
+        name, _, probability = line.rpartition(" ")
+        assert name == model.classes[row.argmax()]
+        assert abs(float(probability) - row.max()) < 1e-3
+    export_c(random_model(num_layers=2), tmp_path / "gesture.c", force=True)
+    (tmp_path / "call.c").write_text(
+        f'#include "gesture.h"\nstatic gesture_state state;\n{call.splitlines()[0]}\n'
+        "int classify(const float *inputs, int32_t time, float *logits);\n"
+        "int classify(const float *inputs, int32_t time, float *logits)\n{\n"
+        f"    return {call.splitlines()[-1]}\n}}\n"
+    )
+    run(["cc", *WARNINGS.split(), "-c", str(tmp_path / "call.c"), "-o", str(tmp_path / "call.o")])
+
+
+@pytest.mark.parametrize("stem", ["read", "finish", "check_program", "math", "a.b", "-x"])
+def test_file_names_that_are_used_elsewhere(stem, tmp_path):
+    model = random_model(bidirectional=False, stem_channels=2)
+    assert export_c(model, tmp_path / f"{stem}.c").difference < 1e-6
+
+
+def test_no_internal_name_can_be_a_public_one():
+    public = re.compile(r"_(classes|state|offsets|reset|step|predict|probabilities|class|reduce)$")
+    for case in CASES:
+        source = c_file.c_source(random_model(**settings_of(case)), "model", "int8").source
+        names = re.findall(r"^static (?:const )?\w+ \*?(\w+)[(\[]", source, re.MULTILINE)
+        assert len(names) > 10
+        assert not [name for name in names if public.search(name)]
 
 
 def test_two_models_fit_in_one_program(tmp_path):

@@ -172,12 +172,13 @@ def _run(
         folder = Path(name)
         (folder / f"{stem}.c").write_text(source.source)
         (folder / f"{stem}.h").write_text(source.header)
-        (folder / "check_program.c").write_text(source.check)
+        driver = f"{stem}_check.c"
+        (folder / driver).write_text(source.check)
         with (folder / "inputs").open("wb") as file:
             for array in arrays:
                 file.write(np.int32(len(array)).tobytes())
                 file.write(np.ascontiguousarray(array, np.float32).tobytes())
-        files = [f"./{stem}.c", "check_program.c", "-o", "./check_program", "-lm"]
+        files = [f"./{stem}.c", f"./{driver}", "-o", "./check_program", "-lm"]
         _call([*compiler, *FLAGS, *files], folder, "compiling the C file")
         program = ["./check_program", "inputs", "logits", "step_logits"]
         _call(program, folder, "running the C file")

@@ -95,7 +95,7 @@ def c_source(model: TrainedModel, stem: str, weights: Weights) -> CSource:
         "offsets": [repr(offset) for offset in offsets],
         "flash_text": f"{constant_bytes:,} bytes of constants, and less than "
         f"{program.code_bytes:,} bytes of code with -Os.",
-        "ram_text": _ram_text(program, prefix),
+        "ram_lines": _ram_lines(program, prefix),
         "arguments": "&state, workspace" if program.workspace_floats else "&state",
         "reset": f"{prefix}_reset" if program.has_step else "begin",
     }
@@ -142,14 +142,13 @@ def _shortened(lines: list[str]) -> list[str]:
     return lines if rest <= 0 else [*lines[:_MOST_LINES], f"and {rest:,} more"]
 
 
-def _ram_text(program: Program, prefix: str) -> str:
-    text = f"{program.state_bytes:,} bytes of {prefix}_state, "
+def _ram_lines(program: Program, prefix: str) -> Iterator[str]:
+    yield f"RAM: {program.state_bytes:,} bytes of {prefix}_state,"
     if program.workspace_floats:
-        each = "for each time step"
+        steps = "time step"
         if program.total_stride > 1:
-            each = f"for {program.total_stride:,} time steps"
-        text += f"{4 * program.workspace_floats:,} bytes of workspace {each}, "
-    text += f"and less than {STACK_BYTES} bytes of stack"
+            steps = f"{program.total_stride:,} time steps"
+        yield f"  {4 * program.workspace_floats:,} bytes of workspace for each {steps},"
+    yield f"  and less than {STACK_BYTES} bytes of stack."
     if program.stem and program.has_step:
-        text += f"; {prefix}_step() with logits also copies the state to the stack"
-    return f"{text}."
+        yield f"  When {prefix}_step() computes logits, it also copies the state to the stack."

@@ -16,7 +16,7 @@ Array = np.ndarray[Any, np.dtype[Any]]
 Weights = Literal["float32", "int8"]
 
 _INT8_MAX = 127
-_PER_LINE = 8
+_PER_LINE = 6
 
 
 @dataclass(frozen=True)
@@ -164,8 +164,7 @@ def _matrices(config: ModelConfig, state: dict[str, torch.Tensor]) -> Iterator[_
         known = state[f"encoder.tokens.{feature}.known"].numpy()
         yield _Matrix(
             f"feature_{feature}_vectors",
-            f"Embedding of feature {feature}; categories that were not in the training data have "
-            "the vector of category 0, unknown.",
+            f"Rows: categories of feature {feature}. Untrained ones have the vector of row 0.",
             source,
             indices(source),
             ~known,
