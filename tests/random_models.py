@@ -3,14 +3,14 @@
 import torch
 
 from bothways.config import ModelConfig
-from bothways.models.manifest import Manifest
+from bothways.models.manifest import Manifest, Preprocessing
 from bothways.models.trained import trained_model
 from bothways.nn.classifier import SequenceClassifier
 
 CLASSES = ("no", "yes", "ö, 'x'", "d")
 
 
-def random_model(seed=0, **settings):
+def random_model(seed=0, *, classes=CLASSES, preprocessing=None, **settings):
     """Return a trained model of 3 features whose answers depend on all of its weights.
 
     The weights are larger than initial ones, so that a fault changes logits visibly.
@@ -32,4 +32,18 @@ def random_model(seed=0, **settings):
             classifier.encoder.scale.uniform_(0.5, 2, generator=generator)
         for tokens in classifier.encoder.tokens.values():
             tokens.known[1::2] = True
-    return trained_model(classifier, Manifest(model=config, classes=CLASSES[: config.num_classes]))
+    manifest = Manifest(
+        model=config,
+        classes=classes[: config.num_classes],
+        preprocessing=preprocessing or Preprocessing(),
+    )
+    return trained_model(classifier, manifest)
+
+
+def three_class_model(**settings):
+    """Return a random model with classes "class 0" to "class 2" and, with flatten, 20 steps."""
+    settings = {"num_classes": 3, **settings}
+    names = tuple(f"class {n}" for n in range(settings["num_classes"]))
+    if settings.get("readout") == "flatten":
+        settings.setdefault("sequence_length", 20)
+    return random_model(**{"classes": names, **settings})

@@ -19,12 +19,12 @@ ADAPTED_IN = {
     "aeon": {"model_selection.baselines"},
     "pyarrow": {"data.readers.tables.arrow"},
     "matplotlib": {"report.svg", "report.charts", "report.drawings"},
-    "jinja2": {"report.write"},
     "tensorboard": {"training.tensorboard"},
     "typer": {"cli.app", "cli.errors", "cli.data_options", "cli.commands.*"},
     "rich": {"cli.tables"},
     "onnx": {"export.onnx.nodes", "models.onnx_model"},
     "onnxruntime": {"export.onnx.quantization", "models.onnx_model"},
+    "jinja2": {"export.c.source", "report.write"},
     "numba": {"kernels.compiled.*", "kernels.compiled.codegen.*"},
     "llvmlite": {"kernels.compiled.*", "kernels.compiled.codegen.*"},
 }

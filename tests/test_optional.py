@@ -18,8 +18,8 @@ PACKAGES = {
     "pandas": None,
     "polars": None,
     "aeon": None,
-    "onnx": "onnx",
-    "onnxruntime": "onnx",
+    "onnx": "export",
+    "onnxruntime": "export",
 }
 NEEDS = {
     "--help": (),

@@ -3,9 +3,10 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
 
 from bothways.errors import ConfigError
+from bothways.export.c.file import export_c
 from bothways.export.held_out import open_held_out
 from bothways.export.onnx.file import export_onnx
 from bothways.export.onnx.quantization import export_quantized
@@ -34,15 +35,15 @@ class Request:
         A run or model folder.
     to : Path
         The file to write.
-    quantize : bool
-        Write int8 weights.
+    weights : float32 or int8
+        How weights are stored.
     force : bool
         Replace an existing file.
     """
 
     folder: Path
     to: Path
-    quantize: bool = False
+    weights: Literal["float32", "int8"] = "float32"
     force: bool = False
 
 
@@ -71,10 +72,14 @@ def export(request: Request) -> Exported:
 
 
 def _onnx(model: TrainedModel, request: Request) -> Exported:
-    if not request.quantize:
+    if request.weights == "float32":
         return export_onnx(model, request.to, force=request.force)
     held_out = open_held_out(model, request.folder)
     return export_quantized(model, request.to, held_out, force=request.force)
 
 
-_FORMATS: dict[str, Callable[[TrainedModel, Request], Exported]] = {".onnx": _onnx}
+def _c(model: TrainedModel, request: Request) -> Exported:
+    return export_c(model, request.to, weights=request.weights, force=request.force)
+
+
+_FORMATS: dict[str, Callable[[TrainedModel, Request], Exported]] = {".onnx": _onnx, ".c": _c}

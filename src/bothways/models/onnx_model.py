@@ -61,7 +61,7 @@ class OnnxClassifier(nn.Module):
 
     def __init__(self, content: bytes, config: ModelConfig, name: str = "the ONNX model") -> None:
         super().__init__()
-        runtime = require("onnxruntime", extra="onnx", purpose="ONNX files")
+        runtime = require("onnxruntime", extra="export", purpose="ONNX files")
         options = runtime.SessionOptions()
         options.intra_op_num_threads = torch.get_num_threads()
         options.log_severity_level = 4  # errors are raised, and not also printed
@@ -121,7 +121,7 @@ def load_onnx(path: Path) -> tuple[OnnxClassifier, Manifest]:
     MissingDependencyError
         If onnx or onnxruntime is not installed.
     """
-    onnx = require("onnx", extra="onnx", purpose="ONNX files")
+    onnx = require("onnx", extra="export", purpose="ONNX files")
     content = read_file(path, _LARGEST_BYTES)
     try:
         model = onnx.load_model_from_string(content)

@@ -1,11 +1,13 @@
 """Bring a trained model to other programs: export."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 from bothways.cli.app import Threads, command, use_threads
+
+Weights = Literal["float32", "int8"]
 
 
 @command(
@@ -13,14 +15,16 @@ from bothways.cli.app import Threads, command, use_threads
     """\
   bothways export runs/0001 --to model.onnx
   bothways export runs/0001 --to small.onnx --quantize
+  bothways export runs/0001 --to model.c
 """,
 )
 def export(
     model: Annotated[Path, typer.Argument(metavar="MODEL", help="Run or model folder.")],
-    to: Annotated[Path, typer.Option(metavar="FILE", help="A new .onnx file.")],
-    quantize: Annotated[
-        bool, typer.Option("--quantize", help="Store int8 weights (LSTM only).")
-    ] = False,
+    to: Annotated[Path, typer.Option(metavar="FILE", help="A new .onnx or .c file.")],
+    weights: Annotated[
+        Weights, typer.Option(help="How weights are stored; int8 takes a quarter of the space.")
+    ] = "float32",
+    quantize: Annotated[bool, typer.Option("--quantize", help="Same as --weights int8.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace the file.")] = False,
     threads: Threads = None,
 ) -> None:
@@ -33,6 +37,6 @@ def export(
     from bothways.export.formats import export as write
 
     use_threads(threads)
-    exported = write(Request(model, to, quantize, force))
+    exported = write(Request(model, to, "int8" if quantize else weights, force))
     print_facts(exported.facts())
     print(f"\n{exported.next_step}")

@@ -20,7 +20,7 @@ def require_onnx(module: str = "onnx") -> Any:
     MissingDependencyError
         If it is not installed.
     """
-    return require(module, extra="onnx", purpose="ONNX files")
+    return require(module, extra="export", purpose="ONNX files")
 
 
 class Nodes:

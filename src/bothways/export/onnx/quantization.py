@@ -166,7 +166,7 @@ def export_quantized(
 def _quantized(content: bytes) -> bytes:
     """Return an ONNX file with int8 weights in the LSTM layers and matrix products."""
     onnx = require_onnx()
-    quantization = require("onnxruntime.quantization", extra="onnx", purpose="ONNX files")
+    quantization = require("onnxruntime.quantization", extra="export", purpose="ONNX files")
     model = onnx.load_model_from_string(content)
     _set_preprocessed(model, True)
     with tempfile.TemporaryDirectory() as folder:
