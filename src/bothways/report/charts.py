@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from bothways.evaluation.metrics import ECE_BINS
-from bothways.report.examination import Examination
+from bothways.pages.examination import Examination
 from bothways.report.svg import BAD, GOOD, INK, MUTED, SERIES, figure, to_svg
 from bothways.training.events import EpochDone
 

@@ -6,9 +6,9 @@ from typing import Any
 
 from bothways.errors import ConfigError
 from bothways.models.card import describe_architecture
+from bothways.pages.examination import Examination, examine
 from bothways.report import charts
-from bothways.report.examination import Examination, examine
-from bothways.report.examples import draw
+from bothways.report.mistakes import draw
 from bothways.report.paired import compare_answers, right_alone
 from bothways.report.record import RunRecord
 from bothways.report.run_page import duration

@@ -10,10 +10,11 @@ from pydantic import BaseModel
 from bothways.errors import ConfigError
 from bothways.evaluation.metrics import Metrics
 from bothways.models.card import describe_architecture, describe_origin
+from bothways.pages.examination import Examination
+from bothways.pages.examples import playback_examples
 from bothways.recipes import load_recipe
 from bothways.report import charts
-from bothways.report.examination import Examination
-from bothways.report.examples import draw_mistakes, playback_examples
+from bothways.report.mistakes import draw_mistakes
 from bothways.report.record import RunRecord
 
 _CLASS_ROWS = 200
