@@ -1,0 +1,72 @@
+"""Serve a trained model over HTTP."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bothways.cli.app import Model, Threads, command, use_threads
+
+
+@command(
+    "serve",
+    """\
+  bothways serve runs/0001
+  bothways serve runs/0001 --host 0.0.0.0 --token-file token.txt
+  curl -d '{"sequence": [[0.1, 0.2], [0.3, 0.4]]}' -H 'Content-Type: application/json' \\
+       http://127.0.0.1:8000/predict
+""",
+)
+def serve(
+    model: Model,
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0: any free port.")] = 8000,
+    token_file: Annotated[
+        Path | None, typer.Option(help="File with a token that requests must contain.")
+    ] = None,
+    insecure: Annotated[
+        bool, typer.Option("--insecure", help="Let other machines use the model without a token.")
+    ] = False,
+    max_mb: Annotated[
+        float | None, typer.Option(help="Limit of a request in MB; default: 8.")
+    ] = None,
+    max_sequences: Annotated[
+        int | None, typer.Option(help="Limit of sequences in a request; default: 1000.")
+    ] = None,
+    max_steps: Annotated[
+        int | None, typer.Option(help="Limit of time steps in a request; default: 100,000.")
+    ] = None,
+    max_seconds: Annotated[
+        float | None, typer.Option(help="Limit of the time for an answer; default: 30.")
+    ] = None,
+    max_queue: Annotated[
+        int | None, typer.Option(help="Limit of requests in progress; default: 256.")
+    ] = None,
+    threads: Threads = None,
+) -> None:
+    """Answer requests over HTTP: JSON or .npz files to POST /predict.
+
+    Concurrent requests are run together. The paths are described at /docs.
+    """
+    from bothways.models.trained import load
+    from bothways.serve import Limits
+    from bothways.serve import serve as run
+    from bothways.serve.access import read_token
+
+    chosen = {
+        "body_bytes": None if max_mb is None else int(max_mb * (1 << 20)),
+        "sequences": max_sequences,
+        "steps": max_steps,
+        "seconds": max_seconds,
+        "queue": max_queue,
+    }
+    use_threads(threads)
+    run(
+        load(model),
+        host=host,
+        port=port,
+        token=None if token_file is None else read_token(token_file),
+        insecure=insecure,
+        limits=Limits(**{name: value for name, value in chosen.items() if value is not None}),
+        on_ready=lambda url: print(f"ready: {url} (Ctrl-C stops)", flush=True),
+    )
