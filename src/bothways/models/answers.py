@@ -89,7 +89,7 @@ class Prediction(Answer):
     ) -> "Prediction":
         """Return the prediction for probabilities (num_classes,)."""
         by_class = dict(zip(classes, probabilities.tolist(), strict=True))
-        return cls(sequence, classes[probabilities.argmax()], by_class, span)
+        return cls(sequence, classes[int(probabilities.argmax())], by_class, span)
 
     def rows(self) -> list[dict[str, Any]]:
         """Return one row, with a column for each class."""

@@ -23,7 +23,8 @@ _NPZ = {
     "type": "string",
     "format": "binary",
     "description": "A .npz file as np.savez writes it: inputs (count, time, features), with "
-    "lengths (count,) if rows are padded, or values (total_steps, features) with offsets (count + 1,).",
+    "lengths (count,) if rows are padded, or values (total_steps, features) with offsets "
+    "(count + 1,).",
 }
 
 

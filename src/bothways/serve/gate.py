@@ -30,7 +30,7 @@ _HEADERS = [
     }.items()
 ]
 _PART_BYTES = 1 << 16
-_LINGER_SECONDS = 2.0
+_LINGER_SECONDS, _IDLE_SECONDS = 2.0, 0.2
 
 
 class Gate:
@@ -157,6 +157,7 @@ class _Outgoing:
         try:
             async with asyncio.timeout(_LINGER_SECONDS):
                 while self._has_body:
-                    await self.receive()
+                    async with asyncio.timeout(_IDLE_SECONDS):
+                        await self.receive()
         except TimeoutError:
             pass

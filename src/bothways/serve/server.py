@@ -57,26 +57,33 @@ def serve(
     """
     limits = limits or Limits()
     check_address(host, token, insecure)
-    listening = _listen(host, port)
-    with listening:
+    with _listen(host, port) as listening:
         app = create_app(model, limits, token=token, hosts=allowed_hosts(host))
         _warm_up(model)
-        config = uvicorn.Config(
-            app,
-            http=bounded_by(limits.client_seconds),
-            ws="none",
-            lifespan="on",
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            proxy_headers=False,
-            timeout_keep_alive=_KEEP_ALIVE_SECONDS,
-            timeout_graceful_shutdown=math.ceil(limits.seconds + limits.client_seconds),
-        )
         shown = f"[{host}]" if ":" in host else host
         url = f"http://{shown}:{listening.getsockname()[1]}"
         with _one_line_logs():
-            _Server(config, lambda: on_ready(url)).run([listening])
+            server_of(app, limits, lambda: on_ready(url)).run([listening])
+
+
+def server_of(
+    app: Any, limits: Limits, on_ready: Callable[[], None] = lambda: None
+) -> uvicorn.Server:
+    """Return the uvicorn server of an app; its `run` takes the listening sockets."""
+    config = uvicorn.Config(
+        app,
+        http=bounded_by(limits.client_seconds),
+        loop="asyncio",
+        ws="none",
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        timeout_keep_alive=_KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=math.ceil(limits.seconds + limits.client_seconds),
+    )
+    return _Server(config, on_ready)
 
 
 class _Server(uvicorn.Server):
