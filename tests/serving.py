@@ -2,7 +2,6 @@
 
 import contextlib
 import io
-import socket
 import threading
 
 import httpx
@@ -16,7 +15,7 @@ from bothways.models.trained import trained_model
 from bothways.nn.classifier import SequenceClassifier
 from bothways.serve.app import create_app
 from bothways.serve.limits import Limits
-from bothways.serve.server import server_of
+from bothways.serve.server import listen, server_of
 
 CLASSES = ("calm", "rough", "wild")
 
@@ -44,7 +43,7 @@ def running(model, limits=None, **options):
     limits = limits or Limits()
     app = create_app(model, limits, **options)
     yield_port = threading.Event()
-    with socket.create_server(("127.0.0.1", 0)) as listening:
+    with listen("127.0.0.1", 0) as listening:
         port = listening.getsockname()[1]
         server = server_of(app, limits, yield_port.set)
         thread = threading.Thread(target=server.run, args=([listening],))

@@ -4,6 +4,7 @@ import socket
 import threading
 import time
 from contextlib import contextmanager
+from itertools import repeat
 
 import httpx
 import pytest
@@ -40,6 +41,17 @@ def received(connection):
     return b"".join(parts)
 
 
+def is_closed_while_sending(connection, parts, pause=0.0):
+    """Return whether the server closes the connection before all parts are sent."""
+    try:
+        for part in parts:
+            connection.sendall(part)
+            time.sleep(pause)
+    except ConnectionError:
+        return True
+    return False
+
+
 def check_health(port):
     """The server answers, and soon holds nothing of earlier requests."""
     with httpx.Client(base_url=f"http://127.0.0.1:{port}") as client:
@@ -59,10 +71,8 @@ def test_a_connection_without_headers_is_closed(port):
 
 
 def test_headers_that_arrive_slowly_are_not_waited_for(port):
-    with connected(port) as connection, pytest.raises(ConnectionError):
-        for byte in HEAD * 10:
-            connection.sendall(bytes([byte]))
-            time.sleep(0.01)
+    with connected(port) as connection:
+        assert is_closed_while_sending(connection, (bytes([byte]) for byte in HEAD), pause=0.01)
     check_health(port)
 
 
@@ -76,18 +86,17 @@ def test_headers_that_arrive_slowly_after_a_first_request(port):
 
 @pytest.mark.parametrize("chunk", [b"X-Header: " + b"a" * 1000 + b"\r\n", b"a" * 1000])
 def test_endless_headers_are_refused(port, chunk):
-    with connected(port) as connection, pytest.raises(ConnectionError):
+    with connected(port) as connection:
         connection.sendall(HEAD + b"X: ")
-        for _ in range(100_000):
-            connection.sendall(chunk)
+        assert is_closed_while_sending(connection, repeat(chunk, 100_000))
     check_health(port)
 
 
 def test_endless_trailers_are_refused(port):
-    with connected(port) as connection, pytest.raises(ConnectionError):
+    trailer = b"X-Trailer: " + b"a" * 1000 + b"\r\n"
+    with connected(port) as connection:
         connection.sendall(HEAD + b"Transfer-Encoding: chunked\r\n\r\n1\r\n{\r\n0\r\n")
-        for _ in range(100_000):
-            connection.sendall(b"X-Trailer: " + b"a" * 1000 + b"\r\n")
+        assert is_closed_while_sending(connection, repeat(trailer, 100_000))
     check_health(port)
 
 

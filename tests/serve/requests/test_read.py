@@ -1,4 +1,5 @@
 import json
+from functools import partial
 
 import numpy as np
 import pytest
@@ -64,7 +65,7 @@ REFUSED = [
     (b'{"sequence": [[1, 2, NaN]]}', r"sequence\[0\]\[2\] is NaN; expected a finite number"),
     (b'{"sequence": [[1, 2, -Infinity]]}', "is -Infinity; expected a finite number"),
     (b'{"sequence": [[1, 2, 1e999]]}', "is Infinity; expected a finite number"),
-    (b'{"sequence": [[1, 2, 1e39]]}', "'feature 2' is infinite in float32 at step 0"),
+    (b'{"sequence": [[1, 2, 1e39]]}', r"is 1e\+39; expected less than or equal to 340"),
     (b'{"sequence": [[1, 2, ' + b"9" * 400 + b"]]}", "expected a finite number"),
     (b'{"sequence": [[1, 2, ' + b"9" * 9000 + b"]]}", "not JSON: number out of range"),
     ([], r"the body is \[\]; expected an object"),
@@ -145,6 +146,17 @@ def test_other_npz_files_are_refused_in_one_line(arrays, status, match):
     assert "\n" not in str(error.value)
 
 
+def check_outcome(read_body):
+    """The sequences fit the limits, or the request is refused; nothing else happens."""
+    try:
+        found, status = read_body(), 200
+    except RequestError as error:
+        found, status = [], error.status
+    assert status in (200, 413, 422)
+    assert all(array.shape[1] == 3 for array in found)
+    assert sum(map(len, found)) <= LIMITS.steps
+
+
 @settings(deadline=None, max_examples=150)
 @given(st.data())
 def test_damaged_npz_files_are_refused(data):
@@ -152,12 +164,7 @@ def test_damaged_npz_files_are_refused(data):
     for _ in range(data.draw(st.integers(1, 4))):
         place = data.draw(st.integers(0, len(content) - 1))
         content[place] = data.draw(st.integers(0, 255))
-    try:
-        found = read_npz_body(bytes(content), PLAIN, OPTIONS)
-    except RequestError as error:
-        assert error.status in (413, 422)
-    else:
-        assert sum(map(len, found)) <= 10
+    check_outcome(lambda: read_npz_body(bytes(content), PLAIN, OPTIONS))
 
 
 @settings(deadline=None, max_examples=150)
@@ -165,12 +172,7 @@ def test_damaged_npz_files_are_refused(data):
 def test_any_json_is_read_or_refused(value):
     for form in (PLAIN, MISSING, NAMED):
         for content in ({"sequence": value}, {"sequences": value}, value):
-            try:
-                found = read(content, form)
-            except RequestError as error:
-                assert error.status in (413, 422)
-            else:
-                assert all(array.shape[1] == 3 for array in found)
+            check_outcome(partial(read, content, form))
 
 
 def test_readout_flatten_limits_the_steps():

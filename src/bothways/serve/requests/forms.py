@@ -3,12 +3,14 @@
 from functools import cached_property
 from typing import Annotated, Any, Literal
 
+import numpy as np
 from pydantic import BaseModel, ConfigDict, FailFast, Field, create_model
 
 from bothways.models.manifest import Manifest
 from bothways.serve.limits import Limits
 
-_Number = Annotated[float, Field(allow_inf_nan=False)]
+_LARGEST = float(np.finfo(np.float32).max)
+_Number = Annotated[float, Field(ge=-_LARGEST, le=_LARGEST, allow_inf_nan=False)]
 _PlainName = Annotated[str, Field(max_length=1000)]
 
 
