@@ -49,17 +49,17 @@
       return;
     }
     document.title = `${card.model}, bothways`;
-    find("title").textContent = card.draws_digits ? "Draw a digit, and watch a network read it" : "Watch a network read a sequence";
+    find("title").textContent = card.reads_digits ? "Draw a digit, and watch a network read it" : "Watch a network read a sequence";
     const what = card.target === "step" ? "labels each time step as" : "answers with";
     find("lead").textContent = `${card.model}; it ${what} one of ${card.classes.length} classes: ${listed(card.classes)}.`;
     find("playback-help").textContent = card.target === "step"
       ? "The first map shows the answer for each time step from the steps up to it, the second from the steps after it, the third from all of them."
-      : "The first map shows what the model answers after the first steps alone, the second what it answers after the last steps alone, for every number of steps.";
+      : (card.reads_digits ? "The picture is shown as the model sees it: 28 rows of 28 pixels, read row by row. " : "") + "The first map shows what the model answers after the first steps alone, the second what it answers after the last steps alone, for every number of steps.";
     find("inputs").hidden = false;
-    find("digit-input").hidden = !card.draws_digits;
-    find("table-input").hidden = card.draws_digits;
+    find("digit-input").hidden = !card.reads_digits;
+    find("table-input").hidden = card.reads_digits;
     find("examples").hidden = !card.has_examples;
-    if (!card.draws_digits) describeTable();
+    if (!card.reads_digits) describeTable();
   }
 
   function listed(names) {
@@ -88,12 +88,10 @@
   function showProblem(text) {
     find("problem").textContent = text;
     find("answer").replaceChildren();
-    find("changes").textContent = "";
   }
 
-  function show({ playback, prediction, changes }) {
+  function show({ playback, prediction }) {
     const answer = find("answer");
-    find("changes").textContent = changes ? `The picture as the model sees it: ${changes}.` : "";
     if (playback.target === "step") {
       const count = prediction.segments.length;
       answer.replaceChildren(`${count} ${count === 1 ? "segment" : "segments"} in ${playback.steps} time steps`);
