@@ -101,11 +101,32 @@
       const strong = document.createElement("strong");
       strong.textContent = prediction.label;
       strong.classList.toggle("long", prediction.label.length > 8);
-      const rest = ranked.slice(1, 3).map(([name, p]) => `${name} ${percent(p)}`);
-      answer.replaceChildren(strong, `${percent(ranked[0][1])}; then ${rest.join(", ")}`);
+      answer.replaceChildren(strong, ranking(ranked.slice(0, 5)));
       find("segments").replaceChildren();
     }
     showPlayback([playback]);
+  }
+
+  /* Return a table of classes with their probabilities as bars. */
+  function ranking(rows) {
+    const table = document.createElement("table");
+    table.className = "ranking";
+    for (const [name, probability] of rows) {
+      const row = table.insertRow();
+      const head = document.createElement("th");
+      head.scope = "row";
+      head.textContent = name;
+      const cell = document.createElement("td");
+      const bar = document.createElement("i");
+      bar.className = "bar all";
+      bar.style.width = `${100 * probability}%`;
+      bar.setAttribute("aria-hidden", "true");
+      const text = document.createElement("span");
+      text.textContent = percent(probability);
+      cell.append(bar, text);
+      row.append(head, cell);
+    }
+    return table;
   }
 
   function showPlayback(examples) {
