@@ -20,7 +20,7 @@ from bothways.serve.server import listen, server_of
 CLASSES = ("calm", "rough", "wild")
 
 
-def make_model(features=(), vocabularies=None, **settings):
+def make_model(features=(), vocabularies=None, classes=CLASSES, **settings):
     """Return an untrained model with three features, unless `settings` say otherwise."""
     torch.manual_seed(7)
     vocabularies = vocabularies or {}
@@ -33,7 +33,7 @@ def make_model(features=(), vocabularies=None, **settings):
         for tokens in classifier.encoder.tokens.values():
             tokens.known.fill_(True)
     preprocessing = Preprocessing(features=features, reading=reading)
-    manifest = Manifest(model=config, classes=CLASSES, preprocessing=preprocessing)
+    manifest = Manifest(model=config, classes=classes, preprocessing=preprocessing)
     return trained_model(classifier, manifest)
 
 

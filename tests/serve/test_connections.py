@@ -160,10 +160,7 @@ def test_invalid_requests_get_400(port):
 
 def large_answers():
     """Return a model whose answers are larger than what operating systems buffer."""
-    model = make_model(readout="step")
-    names = tuple(str(n) * 1000 for n in range(3))
-    model.manifest = model.manifest.model_copy(update={"classes": names})
-    return model
+    return make_model(readout="step", classes=tuple(str(n) * 1000 for n in range(3)))
 
 
 def test_a_client_that_does_not_read_is_left():

@@ -161,6 +161,15 @@ def test_bad_arguments_are_one_line(folder):
     assert "cannot be read" in refused(folder, "--token-file", folder / "nothing")
 
 
+@pytest.mark.parametrize("package", ["fastapi", "uvicorn", "httptools", "prometheus_client"])
+def test_a_missing_package_is_named_with_its_extra(folder, package):
+    before = f"import sys; sys.modules[{package!r}] = None"
+    result = run_command("serve", folder / "run", before=before)
+    assert result.returncode == 2
+    assert result.stderr.startswith("bothways: served models need the package ")
+    assert result.stderr.endswith("Run: pip install 'bothways[serve]'\n")
+
+
 def resident_bytes(process):
     pages = int(Path(f"/proc/{process.pid}/statm").read_text().split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE")
