@@ -55,7 +55,7 @@ def describe_predict(manifest: Manifest, form: RequestForm) -> dict[str, Any]:
         "description": "Predict the class of each sequence, or the labels and segments of its time "
         f"steps. Limits: {limits.body_bytes:,} bytes, {limits.sequences:,} sequences and "
         f"{limits.steps:,} time steps in a request, {limits.seconds:g} s for the answer.",
-        "requestBody": {"required": True, "content": _bodies(form)},
+        "requestBody": {"required": True, "content": _bodies(form, form.schema())},
         "responses": {
             "200": {
                 "description": "One prediction for each sequence, in their order.",
@@ -71,7 +71,7 @@ def describe_playback(form: RequestForm) -> dict[str, Any]:
     return {
         "description": "Predict one sequence, and show what the model answers after each number of "
         f"first and of last steps. At most {LONGEST:,} time steps.",
-        "requestBody": {"required": True, "content": _bodies(form)},
+        "requestBody": {"required": True, "content": _bodies(form, form.schema_of_one())},
         "responses": {
             "200": {
                 "description": "The prediction, and the playback that the page shows.",
@@ -82,10 +82,10 @@ def describe_playback(form: RequestForm) -> dict[str, Any]:
     }
 
 
-def _bodies(form: RequestForm) -> dict[str, Any]:
+def _bodies(form: RequestForm, schema: dict[str, Any]) -> dict[str, Any]:
     """Return the forms of a body by content type."""
     schemas: dict[str, Any] = {
-        JSON: {"schema": form.schema(), "example": form.example()},
+        JSON: {"schema": schema, "example": form.example()},
         CSV: {"schema": _CSV},
         **{kind: {"schema": _NPZ} for kind in NPZ_TYPES},
         **{kind: {"schema": _PICTURE} for kind in IMAGE_TYPES},

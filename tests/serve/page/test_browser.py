@@ -218,8 +218,9 @@ def test_a_file_is_dropped(table_port, open_page):
         """(text) => {
             const data = new DataTransfer();
             data.items.add(new File([text], "waves.csv"));
-            const event = new DragEvent("drop", {dataTransfer: data, bubbles: true, cancelable: true});
-            document.getElementById("table-input").dispatchEvent(event);
+            const options = {dataTransfer: data, bubbles: true, cancelable: true};
+            const section = document.getElementById("table-input");
+            section.dispatchEvent(new DragEvent("drop", options));
         }""",
         CSV,
     )

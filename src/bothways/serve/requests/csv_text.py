@@ -29,7 +29,7 @@ def csv_rows(body: bytes, form: RequestForm) -> list[list[Any]]:
         raise _unreadable(f"it is not UTF-8 at byte {error.start}", "UTF-8 text") from None
     first = text.partition("\n")[0]
     delimiter = max(",;\t", key=first.count)
-    lines = csv.reader(io.StringIO(text), delimiter=delimiter)
+    lines = csv.reader(io.StringIO(text), delimiter=delimiter, strict=True)
     try:
         return _rows(lines, form)
     except csv.Error as error:

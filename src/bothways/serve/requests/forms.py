@@ -75,8 +75,15 @@ class RequestForm:
             sequences=(sequences, Field(None, description="Several sequences.")),
         )
 
+    def schema_of_one(self) -> dict[str, Any]:
+        """Return the JSON schema of a body with one sequence."""
+        schema = self.body.model_json_schema()
+        schema["properties"] = {"sequence": schema["properties"]["sequence"]}
+        schema["properties"]["sequence"].pop("default")
+        return schema | {"title": "One sequence", "required": ["sequence"]}
+
     def schema(self) -> dict[str, Any]:
-        """Return the JSON schema of a body."""
+        """Return the JSON schema of a body with one sequence or several."""
         schema = self.body.model_json_schema()
         for name in ("sequence", "sequences"):
             schema["properties"][name].pop("default")
