@@ -19,7 +19,9 @@ Weights = Literal["float32", "int8"]
 """,
 )
 def export(
-    model: Annotated[Path, typer.Argument(metavar="MODEL", help="Run or model folder.")],
+    model: Annotated[
+        str, typer.Argument(metavar="MODEL", help="Run or model folder, or hf://owner/name.")
+    ],
     to: Annotated[Path, typer.Option(metavar="FILE", help="A new .onnx or .c file.")],
     weights: Annotated[
         Weights, typer.Option(help="How weights are stored; int8 takes a quarter of the space.")
