@@ -51,10 +51,10 @@ class HubServer(ThreadingHTTPServer):
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
-    def do_HEAD(self):  # noqa: N802 - the name is that of http.server
+    def do_HEAD(self):
         self._answer()
 
-    def do_GET(self):  # noqa: N802
+    def do_GET(self):
         self._answer()
 
     def log_message(self, *_):

@@ -2,17 +2,18 @@
 
 import json
 import socket
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 from commands import run_command
-from huggingface_hub import close_session, constants
 from hub_server import COMMIT, EARLIER_COMMIT, running_hub
+from huggingface_hub import close_session, constants
 from random_models import random_model
 
 from bothways import load
-from bothways.errors import CheckpointError, ConfigError, DownloadError
+from bothways.errors import CheckpointError, ConfigError, DownloadError, MissingDependencyError
 from bothways.models.checkpoint import MODEL_FILE
 from bothways.models.hub import is_address
 from bothways.models.manifest import CONFIG_FILE
@@ -128,7 +129,9 @@ def test_without_a_network_the_reason_is_named(own_hub, monkeypatch):
     with socket.create_server(("127.0.0.1", 0)) as closed:
         url = f"http://127.0.0.1:{closed.getsockname()[1]}/{{repo_id}}/{{revision}}/{{filename}}"
     monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", url)
-    with pytest.raises(DownloadError, match="cannot be downloaded: .*Connection refused; expected"):
+    with pytest.raises(
+        DownloadError, match=r"cannot be downloaded: .*Connection refused; expected"
+    ):
         load(ADDRESS)
 
 
@@ -136,7 +139,7 @@ def test_a_server_that_is_no_hub_is_one_line(own_hub, monkeypatch):
     url = f"{own_hub.url}/storage/{{filename}}"  # answers without the headers of a hub
     own_hub.stored["/storage/config.json"] = b"{}"
     monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", url)
-    with pytest.raises(DownloadError, match="cannot be downloaded: .*X-Repo-Commit"):
+    with pytest.raises(DownloadError, match=r"cannot be downloaded: .*X-Repo-Commit"):
         load(ADDRESS)
 
 
@@ -180,7 +183,7 @@ def test_a_config_that_promises_too_many_weights_is_refused(own_hub):
     config = json.loads(files[CONFIG_FILE])
     config["model"]["hidden_size"] = 10**9
     files[CONFIG_FILE] = json.dumps(config).encode()
-    with pytest.raises(CheckpointError, match="the weights take .* bytes; expected at most"):
+    with pytest.raises(CheckpointError, match=r"the weights take .* bytes; expected at most"):
         load(ADDRESS)
     assert own_hub.requested("HEAD") == [CONFIG_FILE]
 
@@ -212,6 +215,12 @@ def test_a_misspelled_address_is_refused_without_a_request(own_hub, address):
 @pytest.mark.parametrize("path", ["runs/0001", "hf", "./hf:a", "C:/hf", "https://example.org/a"])
 def test_a_path_is_not_an_address(path):
     assert not is_address(path)
+
+
+def test_the_missing_package_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "huggingface_hub", None)
+    with pytest.raises(MissingDependencyError, match=r"Run: pip install 'bothways\[hub\]'"):
+        load(ADDRESS)
 
 
 def test_commands_take_an_address(hub, tmp_path, folders):

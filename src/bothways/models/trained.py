@@ -230,11 +230,15 @@ class TrainedModel(ABC):
     def _describe_tokens(self, feature: int, count: int) -> tuple[str, str]:
         """Return what to call a categorical feature, and its categories, for a message."""
         preprocessing = self.manifest.preprocessing
-        if feature >= len(preprocessing.features):  # features of arrays may have no names
-            return f"feature {feature}", f"numbers from 1 to {count}"
-        name = preprocessing.features[feature]
-        known = ", ".join(preprocessing.reading.vocabularies.get(name, ())[:3])
-        return repr(name), f"the same names ({known}, …)"
+        names = preprocessing.features  # none, if the model was trained on arrays
+        name = names[feature] if feature < len(names) else None
+        known = preprocessing.reading.vocabularies.get(name or "", ())
+        return (
+            f"feature {feature}" if name is None else repr(name),
+            f"the same names ({', '.join(known[:3])}, …)"
+            if known
+            else f"numbers from 1 to {count}",
+        )
 
 
 class TrainedClassifier(TrainedModel):

@@ -37,7 +37,7 @@ from bothways.nn.size import file_limit
 from bothways.recipes import Recipe, load_recipe
 from bothways.storage.atomic import json_bytes, write_atomically
 from bothways.storage.tensors import load_tensors
-from bothways.training.device import training_device, describe_start
+from bothways.training.device import describe_start, training_device
 from bothways.training.fit import Fitted, Plan, fit, prepare
 from bothways.training.history import History, check_size
 from bothways.training.progress import Progress, make_progress
