@@ -20,7 +20,7 @@ class HubServer(ThreadingHTTPServer):
     requests : list of str
         "METHOD path" of all requests so far.
     sizes : dict
-        Sizes of files that differ from the true ones.
+        Sizes of files that are stated instead of the true ones; None if none is stated.
     stored : dict
         The content of large files by the path to which their requests are redirected.
     """
@@ -88,9 +88,11 @@ class _Handler(BaseHTTPRequestHandler):
         headers = {
             "X-Repo-Commit": commit,
             "X-Linked-Etag": f'"{etag}"',
-            "X-Linked-Size": str(server.sizes.get(file, len(content))),
             "Location": f"http://localhost:{server.server_port}/storage/{etag}",
         }
+        size = server.sizes.get(file, len(content))
+        if size is not None:
+            headers["X-Linked-Size"] = str(size)
         return self._send(302, **headers)
 
     def _send(self, status, content=b"", size=None, error=None, **headers):

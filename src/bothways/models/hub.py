@@ -6,6 +6,7 @@ a local folder. Their sizes are checked before they are downloaded.
 
 import re
 from pathlib import Path
+from textwrap import shorten
 from typing import Any
 
 from bothways.errors import BothwaysError, CheckpointError, ConfigError, DownloadError
@@ -115,7 +116,7 @@ def _refusal(address: str, name: str, error: Exception) -> BothwaysError:
         return CheckpointError(
             f"{name} does not exist there; expected a model of bothways. Check the address."
         )
-    reason = f"HTTP status {status}" if status else " ".join(str(cause).split())[:200]
+    reason = f"HTTP status {status}" if status else shorten(str(cause), 200, placeholder=" …")
     return DownloadError(
         f"{address} cannot be downloaded: {reason.rstrip('.') or type(cause).__name__}; expected "
         "an answer of the hub. Check the network, and try again later."

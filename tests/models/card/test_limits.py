@@ -23,7 +23,7 @@ def limits(metrics=ALL, **settings):
         ({"missing": "refuse"}, "Missing values (NaN) raise an error."),
         ({"missing": "mean"}, "(NaN) are replaced by the mean of the feature in training."),
         ({"missing": "zero"}, "(NaN) are replaced by 0."),
-        ({"missing": "mask"}, "in training, and marked for the network."),
+        ({"missing": "mask"}, "in training, and an additional feature marks them."),
         ({"categories": (0, 4, 0, 0, 0, 0)}, "are all treated as one unknown category."),
         (
             {"preprocessing": Preprocessing(reading=DataOptions(window=1024))},
@@ -66,6 +66,12 @@ def test_limits_that_a_model_does_not_have(settings, words):
 def test_missing_splits_are_named(splits, words):
     assert words in limits({split: ALL[split] for split in splits})
     assert words not in limits()
+
+
+def test_small_held_out_splits_are_named():
+    small = {"train": make_metrics(), "test": make_metrics(count=199)}
+    assert "The test split has 199 sequences only, so its metrics are uncertain." in limits(small)
+    assert "uncertain" not in limits({**small, "test": make_metrics(count=200)})
 
 
 def test_classes_with_few_examples_and_low_recall_are_named():

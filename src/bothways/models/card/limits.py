@@ -8,11 +8,13 @@ from bothways.models.card.markdown import code_list
 from bothways.models.manifest import Manifest
 
 _FEW_EXAMPLES = 20
+_FEW_HELD_OUT = 200
 _LOW_RECALL = 0.5
 _IMPUTED = {
     "mean": "are replaced by the mean of the feature in training",
     "zero": "are replaced by 0",
-    "mask": "are replaced by the mean of the feature in training, and marked for the network",
+    "mask": "are replaced by the mean of the feature in training, and an additional feature marks "
+    "them",
 }
 
 
@@ -40,7 +42,7 @@ def _of_inputs(manifest: Manifest) -> list[str]:
         low, high = preprocessing.training_range
         limits.append(
             f"Values in training range from {low:g} to {high:g}. Values far outside give a "
-            "warning, and the answers to them are not tested."
+            "warning, and the accuracy there is unknown."
         )
     if model.accepts_missing:
         limits.append(f"Missing values (NaN) {_IMPUTED[model.missing]}.")
@@ -52,8 +54,8 @@ def _of_inputs(manifest: Manifest) -> list[str]:
         )
     if reading.window is not None:
         limits.append(
-            f"The model was trained on windows of {reading.window:,} time steps; answers for much "
-            "longer or shorter sequences are not tested."
+            f"The model was trained on windows of {reading.window:,} time steps; the accuracy "
+            "for much longer or shorter sequences is unknown."
         )
     if model.sequence_length is not None:
         limits.append(
@@ -106,6 +108,12 @@ def _of_answers(manifest: Manifest, metrics: Mapping[str, Metrics]) -> list[str]
                 f"Classes with fewer than {_FEW_EXAMPLES} training sequences: {code_list(few)}."
             )
     if split is not None:
+        count = metrics[split].count
+        if count < _FEW_HELD_OUT:
+            limits.append(
+                f"The {split} split has {count} {manifest.model.target}s only, so its metrics are "
+                "uncertain."
+            )
         held_out = metrics[split].per_class
         absent = [name for name, found in held_out.items() if not found.count]
         low = [n for n, found in held_out.items() if found.count and found.recall < _LOW_RECALL]

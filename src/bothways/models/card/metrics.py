@@ -22,8 +22,8 @@ def metrics_section(manifest: Manifest, metrics: Mapping[str, Metrics]) -> Itera
     yield ""
     if training is not None:
         yield (
-            f"Of one training, with seed {training.seed}. Other seeds give slightly different "
-            "models and metrics."
+            f"Of one training, with seed {training.seed}. Other seeds give other models and "
+            "metrics."
         )
         yield ""
     yield from _table(
