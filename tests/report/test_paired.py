@@ -5,7 +5,7 @@ from scipy import stats
 
 from bothways.data.batching import IGNORED
 from bothways.data.sequences import Sequences
-from bothways.report.examination import Examination
+from bothways.pages.examination import Examination
 from bothways.report.paired import compare_answers, right_alone
 
 

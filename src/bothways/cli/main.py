@@ -1,7 +1,7 @@
 """The command line, with all commands."""
 
 from bothways.cli.app import app
-from bothways.cli.commands import look, measure, ship, train, use  # noqa: F401 - they register commands
+from bothways.cli.commands import deploy, look, measure, train, use  # noqa: F401 - they register commands
 
 _ORDER = (
     "train",
@@ -9,6 +9,7 @@ _ORDER = (
     "predict",
     "report",
     "export",
+    "serve",
     "inspect",
     "compare",
     "convert",

@@ -105,6 +105,11 @@ def play(classifier: SequenceClassifier, steps: Tensor) -> Playback:
     )
 
 
+def steps_of_playback(time: int) -> int:
+    """Return how many time steps `play` runs the model on for a sequence of `time` steps."""
+    return 2 * int(_counts(time).sum())
+
+
 def _counts(time: int) -> Tensor:
     """Return the numbers of steps after which the model is asked."""
     if time * (time + 1) <= STEP_BUDGET:

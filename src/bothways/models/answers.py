@@ -1,12 +1,14 @@
 """Predictions of one sequence, and their form in CSV files and JSON lines."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from bothways.data.record import Array
+from bothways.evaluation.segments import segments_of
 
 _TIMES = ("start_time", "end_time")
 
@@ -81,6 +83,14 @@ class Prediction(Answer):
     probabilities: dict[str, float]
     span: Span | None = None
 
+    @classmethod
+    def of(
+        cls, sequence: str, classes: Sequence[str], probabilities: Array, span: Span | None = None
+    ) -> "Prediction":
+        """Return the prediction for probabilities (num_classes,)."""
+        by_class = dict(zip(classes, probabilities.tolist(), strict=True))
+        return cls(sequence, classes[int(probabilities.argmax())], by_class, span)
+
     def rows(self) -> list[dict[str, Any]]:
         """Return one row, with a column for each class."""
         where = {} if self.span is None else self.span.columns()
@@ -110,6 +120,26 @@ class Labeling(Answer):
     sequence: str
     labels: list[str]
     segments: list[LabeledSegment]
+
+    @classmethod
+    def of(
+        cls,
+        sequence: str,
+        classes: Sequence[str],
+        probabilities: Array,
+        times: Array | None = None,
+    ) -> "Labeling":
+        """Return the labeling for probabilities (time, num_classes), and times (time,) if any."""
+        best = probabilities.argmax(axis=1)
+        segments = [
+            LabeledSegment(
+                Span.of(start, end, times),
+                classes[label],
+                float(probabilities[start:end, label].mean()),
+            )
+            for label, start, end in segments_of(best)
+        ]
+        return cls(sequence, [classes[label] for label in best], segments)
 
     def rows(self) -> list[dict[str, Any]]:
         """Return a row for each segment."""

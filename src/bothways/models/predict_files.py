@@ -12,8 +12,7 @@ from bothways.data.readers.registry import check_readable
 from bothways.data.record import Record
 from bothways.errors import ConfigError
 from bothways.evaluation.evaluate import BATCH_STEPS
-from bothways.evaluation.segments import segments_of
-from bothways.models.answers import Answer, LabeledSegment, Labeling, Prediction, Span
+from bothways.models.answers import Answer, Labeling, Prediction, Span
 from bothways.models.pieces import Piece, read_pieces
 from bothways.models.trained import TrainedModel
 
@@ -99,14 +98,7 @@ def _predictions(model: TrainedModel, piece: Piece) -> Iterator[Prediction]:
     probabilities = model.predict_proba(piece.sequences)
     for record, row in zip(piece.records, probabilities, strict=True):
         span = Span.of(0, len(record.values), record.times, record.start) if is_cut else None
-        yield _prediction(model, record.name, row, span)
-
-
-def _prediction(
-    model: TrainedModel, name: str, probabilities: np.ndarray, span: Span | None
-) -> Prediction:
-    by_class = dict(zip(model.classes, probabilities.tolist(), strict=True))
-    return Prediction(name, model.classes[probabilities.argmax()], by_class, span)
+        yield Prediction.of(record.name, model.classes, row, span)
 
 
 def _aggregated(model: TrainedModel, pieces: Iterator[Piece]) -> Iterator[Prediction]:
@@ -117,12 +109,12 @@ def _aggregated(model: TrainedModel, pieces: Iterator[Piece]) -> Iterator[Predic
         probabilities = model.predict_proba(piece.sequences)
         for record, row in zip(piece.records, probabilities, strict=True):
             if current is not None and record.recording != current.recording:
-                yield _prediction(model, current.name, total / count, None)
+                yield Prediction.of(current.name, model.classes, total / count)
                 total, count = np.zeros(len(model.classes)), 0
             current = record
             total, count = total + row, count + 1
     if current is not None:
-        yield _prediction(model, current.name, total / count, None)
+        yield Prediction.of(current.name, model.classes, total / count)
 
 
 def _labelings(model: TrainedModel, piece: Piece) -> Iterator[Labeling]:
@@ -135,16 +127,7 @@ def _labelings(model: TrainedModel, piece: Piece) -> Iterator[Labeling]:
             continue
         for probabilities in model.predict_proba(piece.sequences.subset(rows)):
             record = next(records)
-            best = probabilities.argmax(axis=1)
-            segments = [
-                LabeledSegment(
-                    Span.of(start, end, record.times),
-                    model.classes[label],
-                    float(probabilities[start:end, label].mean()),
-                )
-                for label, start, end in segments_of(best)
-            ]
-            yield Labeling(record.name, [model.classes[label] for label in best], segments)
+            yield Labeling.of(record.name, model.classes, probabilities, record.times)
 
 
 _ANSWERS: dict[Target, Callable[[TrainedModel, Piece], Iterator[Answer]]] = {

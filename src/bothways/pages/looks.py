@@ -2,6 +2,7 @@
 
 import re
 
+from bothways.data.readers.images import SIZE
 from bothways.models.manifest import Manifest
 
 _LEAST_SIDE = 8
@@ -30,3 +31,8 @@ def looks_like_picture(manifest: Manifest, time: int) -> bool:
         and all(_PIXEL.fullmatch(name) for name in preprocessing.features)
         and (low, high) == (0, 1)
     )
+
+
+def reads_digits(manifest: Manifest) -> bool:
+    """Return whether a model reads pictures in the form of MNIST's digits."""
+    return manifest.model.input_size == SIZE and looks_like_picture(manifest, SIZE)

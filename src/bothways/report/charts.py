@@ -1,12 +1,12 @@
 """The charts of a report, each as an SVG element."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from bothways.evaluation.metrics import ECE_BINS
-from bothways.report.examination import Examination
+from bothways.pages.examination import Examination
 from bothways.report.svg import BAD, GOOD, INK, MUTED, SERIES, figure, to_svg
 from bothways.training.events import EpochDone
 
@@ -18,10 +18,10 @@ MATRIX_CLASSES = 60
 """Confusion matrices of more classes are not drawn."""
 
 
-def learning_curves(
+def loss_curve(
     epochs: Sequence[EpochDone], steps: Sequence[Mapping[str, Any]], chosen: int | None
 ) -> str:
-    """Draw loss and accuracy by epoch.
+    """Draw the loss by epoch, and that of single batches.
 
     Parameters
     ----------
@@ -31,29 +31,44 @@ def learning_curves(
     chosen : int, optional
         The epoch that was selected on the validation split.
     """
-    numbers = [epoch.epoch for epoch in epochs]
-    with figure(8.4, 3.0) as drawn:
-        loss, accuracy = drawn.subplots(1, 2)
+    with figure(4.1, 3.2) as drawn:
+        axes = drawn.subplots()
         at, values = _batch_losses(epochs, steps)
-        loss.plot(at, values, color=MUTED, linewidth=0.7, alpha=0.6, label="single batches")
-        style = {"marker": "o", "markersize": 3.5}
-        _line(loss, numbers, [e.loss for e in epochs], "training", SERIES[0], **style)
-        _line(loss, numbers, [e.validation_loss for e in epochs], "validation", SERIES[1], **style)
-        positive = [value for value in values if value > 0]
-        if positive and max(positive) > 50 * min(e.loss for e in epochs):
-            loss.set_yscale("log")
-        _line(accuracy, numbers, [e.accuracy for e in epochs], "training", SERIES[0], **style)
-        validation = [epoch.validation_accuracy for epoch in epochs]
-        _line(accuracy, numbers, validation, "validation", SERIES[1], **style)
-        for axes, title in ((loss, "Loss"), (accuracy, "Accuracy")):
-            axes.set(title=title, xlabel="epoch")
-            _use_integers(axes)
-            if chosen is not None:
-                axes.axvline(chosen, color=INK, linewidth=1, linestyle=":", label="selected epoch")
-        accuracy.yaxis.set_major_formatter(lambda value, _: f"{100 * value:g} %")
-        accuracy.legend(loc="lower right")
-        loss.legend(loc="upper right")
-        return to_svg(drawn, f"Loss and accuracy of {len(epochs)} epochs")
+        axes.plot(at, values, color=MUTED, linewidth=0.7, alpha=0.6, label="single batches")
+        numbers = [epoch.epoch for epoch in epochs]
+        _line(axes, numbers, [e.loss for e in epochs], "training", SERIES[0])
+        _line(axes, numbers, [e.validation_loss for e in epochs], "validation", SERIES[1])
+        if (
+            any(0 < 50 * epoch.loss < max(values, default=0) for epoch in epochs)
+            and min(values) > 0
+        ):
+            axes.set_yscale("log")
+        _finish_curve(axes, "Loss", chosen, "upper right")
+        return to_svg(drawn, f"Loss of {len(epochs)} epochs")
+
+
+def accuracy_curve(epochs: Sequence[EpochDone], chosen: int | None) -> str:
+    """Draw the accuracy by epoch; the parameters are those of `loss_curve`."""
+    with figure(4.1, 3.2) as drawn:
+        axes = drawn.subplots()
+        numbers = [epoch.epoch for epoch in epochs]
+        _line(axes, numbers, [e.accuracy for e in epochs], "training", SERIES[0])
+        _line(axes, numbers, [e.validation_accuracy for e in epochs], "validation", SERIES[1])
+        axes.yaxis.set_major_formatter(_percent)
+        _finish_curve(axes, "Accuracy", chosen, "lower right")
+        return to_svg(drawn, f"Accuracy of {len(epochs)} epochs")
+
+
+def _finish_curve(axes: Any, title: str, chosen: int | None, place: str) -> None:
+    axes.set(title=title, xlabel="epoch")
+    _use_integers(axes)
+    if chosen is not None:
+        axes.axvline(chosen, color=INK, linewidth=1, linestyle=":", label="selected epoch")
+    axes.legend(loc=place)
+
+
+def _percent(value: float, _: Any) -> str:
+    return f"{100 * value:g} %"
 
 
 def _batch_losses(
@@ -65,34 +80,33 @@ def _batch_losses(
     return [s["epoch"] - 1 + s["step"] / size for s in some], [s["loss"] for s in some]
 
 
-def overlaid_curves(runs: Mapping[str, Sequence[EpochDone]]) -> str:
-    """Draw the losses and accuracies of several runs, training dashed and validation solid."""
-    with figure(8.4, 3.2) as drawn:
-        loss, accuracy = drawn.subplots(1, 2)
+def overlaid_curves(
+    runs: Mapping[str, Sequence[EpochDone]], quantity: Literal["loss", "accuracy"]
+) -> str:
+    """Draw the loss or the accuracy of several runs, training dashed and validation solid."""
+    with figure(4.1, 3.2) as drawn:
+        axes = drawn.subplots()
         for n, (name, epochs) in enumerate(runs.items()):
             color = SERIES[n % len(SERIES)]
             at = [epoch.epoch for epoch in epochs]
-            validated = any(epoch.validation_loss is not None for epoch in epochs)
-            dashed = {"linestyle": "--", "linewidth": 1.2}
-            of_training = "" if validated else name
-            _line(loss, at, [e.loss for e in epochs], of_training, color, **dashed)
-            _line(loss, at, [e.validation_loss for e in epochs], name, color, marker="o")
-            _line(accuracy, at, [e.accuracy for e in epochs], of_training, color, **dashed)
-            _line(accuracy, at, [e.validation_accuracy for e in epochs], name, color, marker="o")
-        loss.set(title="Loss", xlabel="epoch")
-        accuracy.set(title="Accuracy", xlabel="epoch")
-        for axes in (loss, accuracy):
-            _use_integers(axes)
-        accuracy.yaxis.set_major_formatter(lambda value, _: f"{100 * value:g} %")
-        accuracy.legend(loc="lower right")
-        return to_svg(drawn, f"Loss and accuracy by epoch of {', '.join(runs)}")
+            of_validation = [getattr(epoch, f"validation_{quantity}") for epoch in epochs]
+            of_training = [getattr(epoch, quantity) for epoch in epochs]
+            label = name if None in of_validation else ""
+            _line(axes, at, of_training, label, color, linestyle="--", linewidth=1.2, marker=None)
+            _line(axes, at, of_validation, name, color)
+        axes.set(title=quantity.capitalize(), xlabel="epoch")
+        _use_integers(axes)
+        if quantity == "accuracy":
+            axes.yaxis.set_major_formatter(_percent)
+        axes.legend(loc="upper right" if quantity == "loss" else "lower right")
+        return to_svg(drawn, f"{quantity.capitalize()} by epoch of {', '.join(runs)}")
 
 
 def _line(
     axes: Any, at: list[int], values: Sequence[float | None], label: str, color: str, **style: Any
 ) -> None:
     if values and None not in values:
-        style = {"markersize": 3.5, **style}
+        style = {"marker": "o", "markersize": 3.5, **style}
         axes.plot(at, values, color=color, label=label or "_", **style)
 
 

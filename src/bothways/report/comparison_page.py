@@ -6,9 +6,9 @@ from typing import Any
 
 from bothways.errors import ConfigError
 from bothways.models.card import describe_architecture
+from bothways.pages.examination import Examination, examine
 from bothways.report import charts
-from bothways.report.examination import Examination, examine
-from bothways.report.examples import draw
+from bothways.report.mistakes import draw
 from bothways.report.paired import compare_answers, right_alone
 from bothways.report.record import RunRecord
 from bothways.report.run_page import duration
@@ -31,6 +31,7 @@ def comparison_values(records: Sequence[RunRecord]) -> dict[str, Any]:
             "others sequences; expected runs of one kind. Compare them separately."
         )
     names = _names([record.folder for record in records])
+    curves = {name: record.epochs for name, record in zip(names, records, strict=True)}
     examined, reason = _examine_together(records)
     return {
         "title": f"Comparison of {', '.join(names)}",
@@ -40,9 +41,8 @@ def comparison_values(records: Sequence[RunRecord]) -> dict[str, Any]:
             [name, describe_architecture(record.model.manifest), _origin(record)]
             for name, record in zip(names, records, strict=True)
         ],
-        "curves": charts.overlaid_curves(
-            {name: record.epochs for name, record in zip(names, records, strict=True)}
-        ),
+        "loss_curves": charts.overlaid_curves(curves, "loss"),
+        "accuracy_curves": charts.overlaid_curves(curves, "accuracy"),
         "metric_rows": _metrics(names, records),
         "setting_rows": _settings(records),
         "not_paired": reason,

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from bothways.optional import require
-from bothways.report.examination import Examination
+from bothways.pages.examination import Examination
 
 Array = np.ndarray[Any, np.dtype[Any]]
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from bothways.errors import BothwaysError, CheckpointError
 from bothways.models.trained import TrainedModel, load
-from bothways.report.examination import Examination, examine_sample
+from bothways.pages.examination import Examination, examine_sample
 from bothways.training.events import EpochDone
 from bothways.training.history import read_epochs, read_history
 from bothways.training.run_data import RunData, read_run_data

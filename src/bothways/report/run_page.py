@@ -1,5 +1,6 @@
 """The report of one run: what its template shows."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import astuple
 from typing import Any
@@ -10,10 +11,11 @@ from pydantic import BaseModel
 from bothways.errors import ConfigError
 from bothways.evaluation.metrics import Metrics
 from bothways.models.card import describe_architecture, describe_origin
+from bothways.pages.examination import Examination
+from bothways.pages.examples import playback_examples
 from bothways.recipes import load_recipe
 from bothways.report import charts
-from bothways.report.examination import Examination
-from bothways.report.examples import draw_mistakes, playback_examples
+from bothways.report.mistakes import draw_mistakes
 from bothways.report.record import RunRecord
 
 _CLASS_ROWS = 200
@@ -33,13 +35,14 @@ def run_values(record: RunRecord) -> dict[str, Any]:
         "architecture": describe_architecture(manifest),
         "origin": f"{record.folder}: {describe_origin(manifest)}",
         "folder": str(record.folder),
-        "folder_text": repr(str(record.folder)),
+        "folder_text": json.dumps(str(record.folder), ensure_ascii=False),
         "input_size": manifest.model.input_size,
         "of_steps": of_steps,
         "reads_one_step": manifest.model.readout == "last" and manifest.model.bidirectional,
         "what": "time steps" if of_steps else "sequences",
         "headline": _headline(record, main),
-        "curves": charts.learning_curves(record.epochs, record.steps, metrics.epoch),
+        "loss_curve": charts.loss_curve(record.epochs, record.steps, metrics.epoch),
+        "accuracy_curve": charts.accuracy_curve(record.epochs, metrics.epoch),
         "training_note": _training_note(record),
         "main_title": f"{record.main_split.capitalize()} split, {main.count:,} "
         f"{'time steps' if of_steps else 'sequences'}",

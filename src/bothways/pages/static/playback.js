@@ -173,7 +173,7 @@
       const axis = make("div", { class: "playback-axis", "aria-hidden": "true" },
         make("span", {}, `${unit} 1`), make("span", {}, `${unit} ${steps}`));
       return make("div", { class: "playback-map" },
-        make("h4", {}, make("i", { class: kind }), title),
+        make("h3", {}, make("i", { class: kind }), title),
         make("div", { class: "playback-grid" }, names, svg, axis));
     }
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from pathlib import Path
 
 from bothways.data.options import DataOptions
 from bothways.data.readers.arrays.part import (
@@ -13,7 +12,7 @@ from bothways.data.readers.arrays.part import (
     is_whole,
     padded_part,
 )
-from bothways.data.readers.arrays.streams import Array, ArrayStream, open_npz
+from bothways.data.readers.arrays.streams import Array, ArrayStream, NpzSource, open_npz
 from bothways.data.record import Part, Record, Source
 from bothways.errors import DataError
 
@@ -26,7 +25,7 @@ _ALIASES = {
 }  # fmt: skip
 
 
-def read_npz(path: Path, options: DataOptions, *, labeled: bool = True) -> Source:
+def read_npz(path: NpzSource, options: DataOptions, *, labeled: bool = True) -> Source:
     """Read the sequences of a `.npz` file.
 
     It contains `inputs` (count, time, features) or (count, time), with `lengths` (count,) if rows
@@ -35,6 +34,8 @@ def read_npz(path: Path, options: DataOptions, *, labeled: bool = True) -> Sourc
     text for ignored steps. Optional: `groups` (count,), integers; all of these with the prefix
     `test_`; and `classes`, the names of the labels 0, 1, 2, …. `X`, `y`, `X_train`, `y_train`,
     `X_test` and `y_test` are accepted too.
+
+    The path may also be an open binary file; messages then contain its `str`.
 
     Without labels, `inputs` or `values` are read or, in a file with `X_train`, `X_test`.
 
@@ -58,7 +59,7 @@ def read_npz(path: Path, options: DataOptions, *, labeled: bool = True) -> Sourc
     )
 
 
-def _by_role(path: Path, found: Mapping[str, ArrayStream]) -> dict[str, ArrayStream]:
+def _by_role(path: NpzSource, found: Mapping[str, ArrayStream]) -> dict[str, ArrayStream]:
     """Return the arrays by role, whatever usual name they have."""
     streams: dict[str, ArrayStream] = {}
     for name, stream in found.items():
@@ -73,7 +74,7 @@ def _by_role(path: Path, found: Mapping[str, ArrayStream]) -> dict[str, ArrayStr
 
 
 def _prefixes(
-    path: Path, found: Mapping[str, ArrayStream], streams: Mapping[str, ArrayStream]
+    path: NpzSource, found: Mapping[str, ArrayStream], streams: Mapping[str, ArrayStream]
 ) -> list[str]:
     """Return the prefixes of the labeled parts."""
     for name in streams:
@@ -107,7 +108,7 @@ def _prefixes(
 
 
 def _new_data(
-    path: Path, found: Mapping[str, ArrayStream], streams: Mapping[str, ArrayStream]
+    path: NpzSource, found: Mapping[str, ArrayStream], streams: Mapping[str, ArrayStream]
 ) -> list[str]:
     """Return the prefix of the arrays to predict."""
     if "X_train" in found and "test_inputs" in streams:
@@ -131,7 +132,7 @@ def _layout(
 
 
 def _with_labels(
-    path: Path,
+    path: NpzSource,
     streams: Mapping[str, ArrayStream],
     parts: Mapping[str, ArrayPart],
     options: DataOptions,
@@ -176,7 +177,7 @@ def _groups(stream: ArrayStream | None, part: ArrayPart) -> Array | None:
     return groups
 
 
-def _records(path: Path, parts: Mapping[str, ArrayPart]) -> Iterator[Record]:
+def _records(path: NpzSource, parts: Mapping[str, ArrayPart]) -> Iterator[Record]:
     first = 0
     for prefix, part in parts.items():
         with open_npz(path) as found:

@@ -32,6 +32,7 @@ _DAMAGE = (
     zlib.error,
 )
 Array = np.ndarray[Any, np.dtype[Any]]
+NpzSource = Path | IO[bytes]
 
 
 class ArrayStream:
@@ -151,8 +152,8 @@ def open_npy(path: Path) -> Iterator[ArrayStream]:
 
 
 @contextmanager
-def open_npz(path: Path) -> Iterator[dict[str, ArrayStream]]:
-    """Open every array of a `.npz` file.
+def open_npz(path: NpzSource) -> Iterator[dict[str, ArrayStream]]:
+    """Open every array of a `.npz` file, which may be open already.
 
     Raises
     ------

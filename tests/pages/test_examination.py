@@ -7,8 +7,8 @@ from bothways.data.sequences import Sequences
 from bothways.models.manifest import Manifest
 from bothways.models.trained import trained_model
 from bothways.nn.classifier import SequenceClassifier
-from bothways.report import examination
-from bothways.report.examination import examine, examine_sample, operations_per_step
+from bothways.pages import examination
+from bothways.pages.examination import examine, examine_sample, operations_per_step
 
 
 @pytest.fixture

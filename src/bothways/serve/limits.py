@@ -1,0 +1,36 @@
+"""Limits of requests to a served model."""
+
+from pydantic import Field
+
+from bothways.config import Settings
+
+
+class Limits(Settings):
+    """What the server accepts; each default is stated here only.
+
+    Parameters
+    ----------
+    body_bytes : int
+        Size of the body of a request; of a `.npz` file, also the size of its arrays.
+    sequences : int
+        Sequences in a request.
+    steps : int
+        Time steps of all sequences in a request.
+    seconds : float
+        Time from the end of a request to its answer.
+    client_seconds : float
+        Time that a client may take to send its headers, then to send its body, and to read each
+        part of the answer.
+    queue : int
+        Requests that are being received, or wait for their answers.
+    held_bytes : int
+        Memory of the bodies and arrays of these requests together.
+    """
+
+    body_bytes: int = Field(default=8 << 20, ge=1)
+    sequences: int = Field(default=1000, ge=1)
+    steps: int = Field(default=100_000, ge=1)
+    seconds: float = Field(default=30.0, gt=0)
+    client_seconds: float = Field(default=10.0, gt=0)
+    queue: int = Field(default=256, ge=1)
+    held_bytes: int = Field(default=128 << 20, ge=1)

@@ -1,0 +1,79 @@
+import numpy as np
+import pytest
+import torch
+from serving import make_model
+
+from bothways.serve.rows import RowwiseModel
+
+BATCHES = (2, 3, 17, 40)
+
+
+def sequences_of(model, generator, count=40):
+    size = model.manifest.model.input_size
+    lengths = generator.integers(1, 31, count)
+    return [generator.normal(size=(n, size)).astype(np.float32) for n in lengths]
+
+
+@pytest.mark.parametrize("stem", [None, 8])
+@pytest.mark.parametrize(
+    "readout", ["last", "final", "flatten", "mean", "max", "attention", "step"]
+)
+@pytest.mark.parametrize(("cell", "hidden"), [("lstm", 12), ("gru", 70), ("rnn", 33)])
+def test_an_answer_has_the_same_bits_in_every_batch(cell, hidden, readout, stem, seed):
+    if stem and readout == "flatten":
+        pytest.skip("not supported")
+    options = {"stem_channels": stem, "stem_stride": 1} if stem else {}
+    options |= {"sequence_length": 30} if readout == "flatten" else {}
+    model = make_model(
+        cell=cell, hidden_size=hidden, readout=readout, num_layers=2, calibrate=True, **options
+    )
+    rowwise = RowwiseModel(model.classifier)
+    generator = np.random.default_rng(seed)
+    sequences = sequences_of(model, generator)
+    alone = [rowwise.probabilities([sequence])[0] for sequence in sequences]
+    for size in BATCHES:
+        chosen = generator.permutation(len(sequences))[:size]
+        found = rowwise.probabilities([sequences[n] for n in chosen])
+        for n, answer in zip(chosen, found, strict=True):
+            np.testing.assert_array_equal(answer, alone[n])
+    for found, expected in zip(alone, model.predict_proba(sequences), strict=True):
+        np.testing.assert_allclose(found, expected, rtol=0, atol=2e-6)  # guarantee 1
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3])
+def test_the_number_of_threads_does_not_matter(threads, seed):
+    model = make_model(hidden_size=160, num_layers=2)  # large enough for cooperating threads
+    rowwise = RowwiseModel(model.classifier)
+    sequences = sequences_of(model, np.random.default_rng(seed), 5)
+    expected = rowwise.probabilities(sequences)
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        for n, sequence in enumerate(sequences):
+            np.testing.assert_array_equal(rowwise.probabilities([sequence])[0], expected[n])
+    finally:
+        torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize(
+    ("settings", "together"),
+    [
+        ({}, "any"),
+        ({"readout": "step"}, "any"),
+        ({"readout": "mean"}, "equal lengths"),
+        ({"readout": "attention"}, "none"),
+        ({"stem_channels": 4}, "none"),
+    ],
+)
+def test_what_runs_together(settings, together):
+    assert RowwiseModel(make_model(**settings).classifier).together == together
+
+
+def test_torchs_operators_run_one_sequence_at_a_time(seed):
+    model = make_model()
+    model.classifier.layers.backend = "torch"
+    rowwise = RowwiseModel(model.classifier)
+    assert rowwise.together == "none"
+    sequences = sequences_of(model, np.random.default_rng(seed), 4)
+    for found, sequence in zip(rowwise.probabilities(sequences), sequences, strict=True):
+        np.testing.assert_array_equal(found, model.predict_proba([sequence])[0])
