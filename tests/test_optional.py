@@ -20,6 +20,7 @@ PACKAGES = {
     "aeon": None,
     "onnx": "export",
     "onnxruntime": "export",
+    "huggingface_hub": "hub",
 }
 NEEDS = {
     "--help": (),

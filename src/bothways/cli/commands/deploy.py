@@ -109,6 +109,6 @@ def serve(
         token=None if token_file is None else read_token(token_file),
         insecure=insecure,
         limits=Limits(**{name: value for name, value in chosen.items() if value is not None}),
-        examples=RunExamples(model, trained) if examples else None,
+        examples=RunExamples(Path(model), trained) if examples else None,
         on_ready=lambda url: print(f"ready: {url} (Ctrl-C stops)", flush=True),
     )
