@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
+import torch
 import uvicorn
 
 from bothways.errors import ConfigError
@@ -22,6 +23,7 @@ from bothways.serve.limits import Limits
 from bothways.serve.rows import RowwiseModel
 
 _KEEP_ALIVE_SECONDS = 30
+_MOST_THREADS = 4
 
 
 def serve(
@@ -32,6 +34,7 @@ def serve(
     token: Token | None = None,
     insecure: bool = False,
     limits: Limits | None = None,
+    threads: int | None = None,
     on_ready: Callable[[str], None] = lambda url: None,
 ) -> None:
     """Serve a model until SIGTERM or SIGINT, then finish the accepted requests and return.
@@ -47,6 +50,9 @@ def serve(
     insecure : bool
         Allow an address that other machines can reach without a token.
     limits : Limits, optional
+    threads : int, optional
+        Threads of torch; default: torch's choice, but at most 4, because a single sequence runs with
+        as many copies as there are threads (see `rows`).
     on_ready : callable
         Called with the URL when requests are answered.
 
@@ -57,6 +63,7 @@ def serve(
     """
     limits = limits or Limits()
     check_address(host, token, insecure)
+    torch.set_num_threads(threads or min(torch.get_num_threads(), _MOST_THREADS))
     with listen(host, port) as listening:
         app = create_app(model, limits, token=token, hosts=allowed_hosts(host))
         _warm_up(model)

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from bothways.cli.app import Model, Threads, command, use_threads
+from bothways.cli.app import Model, command
 
 
 @command(
@@ -42,7 +42,9 @@ def serve(
     max_queue: Annotated[
         int | None, typer.Option(help="Limit of requests in progress; default: 256.")
     ] = None,
-    threads: Threads = None,
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="CPU threads; default: torch's choice, at most 4.")
+    ] = None,
 ) -> None:
     """Answer requests over HTTP: JSON or .npz files to POST /predict.
 
@@ -60,7 +62,6 @@ def serve(
         "seconds": max_seconds,
         "queue": max_queue,
     }
-    use_threads(threads)
     run(
         load(model),
         host=host,
@@ -68,5 +69,6 @@ def serve(
         token=None if token_file is None else read_token(token_file),
         insecure=insecure,
         limits=Limits(**{name: value for name, value in chosen.items() if value is not None}),
+        threads=threads,
         on_ready=lambda url: print(f"ready: {url} (Ctrl-C stops)", flush=True),
     )
