@@ -20,7 +20,7 @@ from bothways.serve.server import listen, server_of
 CLASSES = ("calm", "rough", "wild")
 
 
-def make_model(features=(), vocabularies=None, classes=CLASSES, **settings):
+def make_model(features=(), vocabularies=None, classes=CLASSES, training_range=None, **settings):
     """Return an untrained model with three features, unless `settings` say otherwise."""
     torch.manual_seed(7)
     vocabularies = vocabularies or {}
@@ -32,7 +32,7 @@ def make_model(features=(), vocabularies=None, classes=CLASSES, **settings):
     if classifier.encoder is not None:
         for tokens in classifier.encoder.tokens.values():
             tokens.known.fill_(True)
-    preprocessing = Preprocessing(features=features, reading=reading)
+    preprocessing = Preprocessing(features=features, reading=reading, training_range=training_range)
     manifest = Manifest(model=config, classes=classes, preprocessing=preprocessing)
     return trained_model(classifier, manifest)
 

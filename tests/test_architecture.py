@@ -15,9 +15,11 @@ PAGE = (ROOT / "docs" / "architecture.md").read_text()
 ADAPTED_IN = {
     "PIL": {"data.readers.images"},
     "sklearn": {"sklearn.*", "model_selection.baselines"},
-    "scipy": {"model_selection.compare"},
+    "scipy": {"model_selection.compare", "report.paired"},
     "aeon": {"model_selection.baselines"},
     "pyarrow": {"data.readers.tables.arrow"},
+    "matplotlib": {"report.svg", "report.charts", "report.drawings"},
+    "tensorboard": {"training.tensorboard"},
     "fastapi": {"serve.*"},
     "starlette": {"serve.*"},
     "uvicorn": {"serve.*"},
@@ -25,6 +27,9 @@ ADAPTED_IN = {
     "prometheus_client": {"serve.metrics"},
     "typer": {"cli.app", "cli.errors", "cli.data_options", "cli.commands.*"},
     "rich": {"cli.tables"},
+    "onnx": {"export.onnx.nodes", "models.onnx_model"},
+    "onnxruntime": {"export.onnx.quantization", "models.onnx_model"},
+    "jinja2": {"export.c.source", "report.write"},
     "numba": {"kernels.compiled.*", "kernels.compiled.codegen.*"},
     "llvmlite": {"kernels.compiled.*", "kernels.compiled.codegen.*"},
 }

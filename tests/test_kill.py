@@ -109,6 +109,7 @@ def last_written(path):
 def untimed_history(folder):
     timings = ("seconds", "sequences_per_second")
     lines = read_history(folder / "history.jsonl")
+    lines = [line for line in lines if line["kind"] != "start"]
     return [{key: line[key] for key in line if key not in timings} for line in lines]
 
 

@@ -18,6 +18,8 @@ PACKAGES = {
     "pandas": None,
     "polars": None,
     "aeon": None,
+    "onnx": "export",
+    "onnxruntime": "export",
 }
 NEEDS = {
     "--help": (),
@@ -31,6 +33,7 @@ NEEDS = {
     "evaluate run": (),
     "predict run waves.npz": (),
     "predict pictures picture.png": ("PIL",),
+    "export run --to run.onnx --force": ("onnx", "onnxruntime"),
     "compare waves.npz --rounds 1 --set epochs=1": ("sklearn", "scipy"),
     "bench --warm": (),
 }

@@ -12,6 +12,7 @@ from .models import TrainedLabeler as TrainedLabeler
 from .models import TrainedModel as TrainedModel
 from .models import load as load
 from .nn import SequenceClassifier as SequenceClassifier
+from .report import write_report as write_report
 from .sklearn import RecurrentClassifier as RecurrentClassifier
 from .sklearn import RecurrentLabeler as RecurrentLabeler
 from .training import resume as resume

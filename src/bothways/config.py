@@ -240,6 +240,8 @@ class TrainConfig(Settings):
     log_every, checkpoint_every : int
         Steps between two lines of the history and between two checkpoints; each epoch also ends
         with a checkpoint.
+    tensorboard : bool
+        Write event files for TensorBoard beside the history of a run.
     """
 
     epochs: int = Field(default=10, ge=1)
@@ -263,6 +265,7 @@ class TrainConfig(Settings):
     backend: str = "auto"
     log_every: int = Field(default=100, ge=1)
     checkpoint_every: int = Field(default=1000, ge=1)
+    tensorboard: bool = False
 
     @model_validator(mode="after")
     def _check_together(self) -> Self:

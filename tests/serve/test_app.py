@@ -1,11 +1,11 @@
 import json
+import re
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import numpy as np
 import pytest
-from fastapi import APIRouter, Response
 from serving import CLASSES, make_model, message_of, npz, running, serving
 
 from bothways.serve import batching
@@ -18,6 +18,7 @@ BEARER = {"Authorization": f"Bearer {SECRET}"}
 BODY = {"sequence": [[0, 1, 2], [3, 4, 5]]}
 PATHS = [
     "/predict",
+    "/playback",
     "/model",
     "/health",
     "/ready",
@@ -261,21 +262,39 @@ def test_requests_beyond_the_limits_are_refused(model, content, kind, status):
         assert client.post("/predict", json=BODY).status_code == 200
 
 
-def test_the_root_leads_to_the_documentation(client):
-    response = client.get("/")
-    assert response.status_code == 307
-    assert response.headers["location"] == "/docs"
+def test_the_page_needs_no_token_but_its_data_do(model):
+    with serving(model, token=Token(SECRET.encode())) as client:
+        page = client.get("/")
+        assert page.headers["content-type"].startswith("text/html")
+        assert "unsafe" not in page.headers["content-security-policy"]
+        files = re.findall(r'(?:href|src)="(/static/[^"]*)"', page.text)
+        assert len(files) == 5
+        for file in files:
+            assert client.get(file).status_code == 200
+        for path in ("/model", "/examples"):
+            assert client.get(path).status_code == 401
+        assert client.post("/playback", json=BODY).status_code == 401
 
 
-def test_a_page_can_be_mounted_at_the_root(model):
-    page = APIRouter()
+def test_a_playback_belongs_to_its_prediction(client):
+    (expected,) = client.post("/predict", json=BODY).json()["predictions"]
+    found = client.post("/playback", json=BODY).json()
+    assert found["prediction"] == expected
+    playback = found["playback"]
+    assert playback["answer"] == expected["label"]
+    assert playback["steps"] == len(BODY["sequence"])
+    for name, probability in zip(playback["classes"], playback["whole"], strict=True):
+        assert probability == pytest.approx(expected["probabilities"][name], abs=6e-4)
 
-    @page.get("/")
-    def _root():
-        return Response("<p>page</p>", media_type="text/html")
 
-    with serving(model, token=Token(SECRET.encode()), page=page) as client:
-        response = client.get("/")
-        assert response.text == "<p>page</p>"
-        assert "content-security-policy" in response.headers
-        assert client.get("/model").status_code == 401
+def test_one_sequence_is_played_back(client):
+    rows = BODY["sequence"]
+    response = client.post("/playback", json={"sequences": [rows, rows]})
+    assert "there are 2 sequences; expected one" in message_of(response, 422)
+    response = client.post("/playback", json={"sequence": rows * 3000})
+    assert "time steps; expected at most 5,000 to play it back" in message_of(response, 413)
+
+
+def test_there_are_no_examples_without_data(client):
+    assert client.get("/examples").json() == {"examples": []}
+    assert client.get("/model").json()["has_examples"] is False

@@ -21,7 +21,9 @@ MODELS = {
 MODES = {"valid": GenerationMode.POSITIVE, "invalid": GenerationMode.NEGATIVE}
 OPERATIONS = [
     ("plain", "GET", path, "valid") for path in ("/model", "/health", "/ready", "/metrics")
-] + [(name, "POST", "/predict", mode) for name in MODELS for mode in MODES]
+]
+OPERATIONS += [(name, "POST", "/predict", mode) for name in MODELS for mode in MODES]
+OPERATIONS += [(name, "POST", "/playback", mode) for name in ("plain", "steps") for mode in MODES]
 
 
 @pytest.fixture(scope="module")

@@ -29,7 +29,7 @@ Exit codes
 
 Threads = Annotated[int | None, typer.Option(min=1, help="CPU threads; default: torch's choice.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-Model = Annotated[Path, typer.Argument(metavar="MODEL", help="Run or model folder.")]
+Model = Annotated[Path, typer.Argument(metavar="MODEL", help="Run or model folder, or .onnx file.")]
 
 
 command = registrar(app)

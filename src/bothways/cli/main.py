@@ -1,11 +1,21 @@
 """The command line, with all commands."""
 
 from bothways.cli.app import app
-from bothways.cli.commands import look, measure, serve, train, use  # noqa: F401 - they register commands
+from bothways.cli.commands import deploy, look, measure, train, use  # noqa: F401 - they register commands
 
 _ORDER = (
-    "train", "evaluate", "predict", "serve", "inspect", "compare", "convert", "recipes", "bench",
-)  # fmt: skip
+    "train",
+    "evaluate",
+    "predict",
+    "report",
+    "export",
+    "serve",
+    "inspect",
+    "compare",
+    "convert",
+    "recipes",
+    "bench",
+)
 
 app.registered_commands.sort(key=lambda command: _ORDER.index(str(command.name)))
 

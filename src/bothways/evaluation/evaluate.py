@@ -2,13 +2,14 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
+from bothways.config import ModelConfig
 from bothways.data.batching import IGNORED, batches_by_length
 from bothways.data.sequences import LabeledSequences, Sequences
 from bothways.evaluation.calibration import bound_of, fit_temperature
@@ -31,7 +32,30 @@ BATCH_STEPS = 1 << 15
 """Maximum number of time steps in a batch outside training, unless one sequence has more."""
 
 
-def compute_logits(model: SequenceClassifier, sequences: Sequences) -> Tensor:
+class Classifier(Protocol):
+    """What evaluation needs of a model: a `SequenceClassifier` or an exported file.
+
+    It is called with inputs (batch, time, input_size) and int64 lengths (batch,), as
+    `SequenceClassifier.forward`. A model without parameters runs on the CPU.
+    """
+
+    config: ModelConfig
+    training: bool
+
+    def __call__(self, inputs: Tensor, lengths: Tensor, /) -> Tensor:
+        """Return logits."""
+
+    def train(self, mode: bool = True) -> Any:
+        """Set the mode of the model."""
+
+    def eval(self) -> Any:
+        """Set eval mode."""
+
+    def parameters(self) -> Iterator[nn.Parameter]:
+        """Return the parameters."""
+
+
+def compute_logits(model: Classifier, sequences: Sequences) -> Tensor:
     """Return logits (count, num_classes), in the order of `sequences`, on the CPU.
 
     If each time step has a label: (total_steps, num_classes), the sequences end to end. The model
@@ -62,9 +86,7 @@ def compute_features(model: SequenceClassifier, sequences: Sequences) -> Tensor:
     return found
 
 
-def accuracy_and_loss(
-    model: SequenceClassifier, sequences: LabeledSequences
-) -> tuple[float, float]:
+def accuracy_and_loss(model: Classifier, sequences: LabeledSequences) -> tuple[float, float]:
     """Return the accuracy and the mean cross entropy over all labels that are not ignored."""
     hits = count = 0
     loss = 0.0
@@ -79,7 +101,7 @@ def accuracy_and_loss(
 
 
 def _run(
-    model: SequenceClassifier,
+    model: Classifier,
     sequences: Sequences,
     compute: Callable[[Tensor, Tensor], Tensor] | None = None,
 ) -> Iterator[tuple[Tensor, Tensor]]:
@@ -88,7 +110,7 @@ def _run(
     By default, the model computes the logits.
     """
     compute = compute or model
-    device = next(model.parameters()).device
+    device = next((weight.device for weight in model.parameters()), torch.device("cpu"))
     was_training = model.training
     model.eval()
     try:
@@ -145,7 +167,7 @@ def calibrate(model: SequenceClassifier, validation: LabeledSequences) -> Calibr
 
 
 def evaluate(
-    model: SequenceClassifier,
+    model: Classifier,
     sequences: LabeledSequences,
     classes: Sequence[str],
     on_batch: Callable[[int], None] = lambda rows: None,
@@ -154,7 +176,7 @@ def evaluate(
 
     Parameters
     ----------
-    model : SequenceClassifier
+    model : SequenceClassifier or other Classifier
     sequences : LabeledSequences
     classes : sequence of str
         The names of the labels.

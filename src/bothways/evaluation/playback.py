@@ -105,12 +105,17 @@ def play(classifier: SequenceClassifier, steps: Tensor) -> Playback:
     )
 
 
+def steps_of_playback(time: int) -> int:
+    """Return how many time steps `play` runs the model on for a sequence of `time` steps."""
+    return 2 * int(_counts(time).sum())
+
+
 def _counts(time: int) -> Tensor:
     """Return the numbers of steps after which the model is asked."""
     if time * (time + 1) <= STEP_BUDGET:
         return torch.arange(1, time + 1)
     some = max(_LEAST_COUNTS, STEP_BUDGET // time)
-    return torch.linspace(1, time, some, dtype=torch.float64).round().long().unique()
+    return torch.from_numpy(np.unique(np.linspace(1, time, some).round().astype(np.int64)))
 
 
 def _contributions(classifier: SequenceClassifier, parts: Sequences) -> Array | None:
@@ -123,7 +128,8 @@ def _contributions(classifier: SequenceClassifier, parts: Sequences) -> Array | 
     found = torch.einsum("ndh,kdh->ndk", features, weight.unflatten(1, (2, config.hidden_size)))
     if config.calibrate:
         found /= classifier.temperature.cpu().double()
-    return found.unflatten(0, (2, -1)).numpy()
+    answers: Array = found.unflatten(0, (2, -1)).numpy()
+    return answers
 
 
 def _settled(counts: np.ndarray[Any, np.dtype[np.int64]], probabilities: Array) -> int:

@@ -1,4 +1,4 @@
-"""A trained model and its folder: saving, loading, predicting, converting.
+"""A trained model and its folder or file: saving, loading, predicting, converting.
 
 Everything that works with a trained model belongs here. Training belongs to `bothways.training`,
 and the architecture to `bothways.nn`.

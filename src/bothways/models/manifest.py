@@ -151,6 +151,17 @@ def read_manifest(folder: Path) -> tuple[Manifest, str]:
             f"Run: bothways train {folder} --resume"
         )
     content = read_file(path, JSON_BYTES)
+    return manifest_of(content, path), sha256(content)
+
+
+def manifest_of(content: bytes, path: Path) -> Manifest:
+    """Return the manifest with this JSON, which is in the file `path`.
+
+    Raises
+    ------
+    CheckpointError
+        If it is damaged, of a newer schema, or not from bothways.
+    """
     values = parse_json(content, path)
     try:
         version = values["schema_version"]
@@ -164,6 +175,6 @@ def read_manifest(folder: Path) -> tuple[Manifest, str]:
             "Upgrade bothways."
         )
     try:
-        return Manifest(**values), sha256(content)
+        return Manifest(**values)
     except (ConfigError, TypeError, RecursionError) as error:
         raise CheckpointError(f"{path} is damaged: {error}") from None

@@ -13,12 +13,13 @@ from bothways.data.offsets import reduced
 from bothways.data.sequences import Sequences, as_labeled
 from bothways.data.validation import value_range
 from bothways.data.vocabulary import Vocabulary
-from bothways.errors import DataError, ShapeError
-from bothways.evaluation.evaluate import compute_logits, evaluate
+from bothways.errors import CheckpointError, DataError, ShapeError
+from bothways.evaluation.evaluate import Classifier, compute_logits, evaluate
 from bothways.evaluation.metrics import Metrics
 from bothways.models.card import model_card
 from bothways.models.checkpoint import MODEL_FILE, load_classifier, save_weights
 from bothways.models.manifest import CONFIG_FILE, Manifest
+from bothways.models.onnx_model import SUFFIX, load_onnx
 from bothways.nn.classifier import SequenceClassifier
 from bothways.storage.atomic import sha256, write_atomically
 
@@ -39,7 +40,7 @@ class TrainedModel(ABC):
 
     Parameters
     ----------
-    classifier : SequenceClassifier
+    classifier : SequenceClassifier or OnnxClassifier
     manifest : Manifest
 
     Notes
@@ -51,9 +52,25 @@ class TrainedModel(ABC):
     by more than its width, and an UnknownTokensWarning if most categories are unknown.
     """
 
-    def __init__(self, classifier: SequenceClassifier, manifest: Manifest) -> None:
-        self.classifier = classifier
+    def __init__(self, classifier: Classifier, manifest: Manifest) -> None:
+        self._classifier = classifier
         self.manifest = manifest
+
+    @property
+    def classifier(self) -> SequenceClassifier:
+        """The network with its weights.
+
+        Raises
+        ------
+        CheckpointError
+            If the model is an exported file, which only answers.
+        """
+        if not isinstance(self._classifier, SequenceClassifier):
+            raise CheckpointError(
+                "the weights of an exported model cannot be read; expected the folder of a model "
+                "or run. Load the one that it was exported from."
+            )
+        return self._classifier
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -105,21 +122,23 @@ class TrainedModel(ABC):
         """
         labeled = as_labeled(sequences, "the sequences", self.manifest.model.target)
         self._checked(labeled)
-        return evaluate(self.classifier, labeled, self.classes)
+        return evaluate(self._classifier, labeled, self.classes)
 
     def save(self, folder: str | Path) -> None:
         """Write the model to `folder`, which is created if it does not exist.
 
         Raises
         ------
+        CheckpointError
+            If the model is an exported file.
         OSError
             If it cannot be written.
         """
-        folder = Path(folder)
+        folder, weights = Path(folder), self.classifier.state_dict()
         folder.mkdir(parents=True, exist_ok=True)
         content = self.manifest.to_bytes()
         write_atomically(folder / CONFIG_FILE, content)
-        save_weights(folder / MODEL_FILE, sha256(content), self.classifier.state_dict())
+        save_weights(folder / MODEL_FILE, sha256(content), weights)
         write_atomically(folder / "README.md", model_card(self.manifest).encode())
 
     def _names(self, logits: Tensor) -> Names:
@@ -189,15 +208,15 @@ class TrainedClassifier(TrainedModel):
 
     def predict_logits(self, sequences: Any) -> Tensor:
         """Return logits (count, num_classes)."""
-        return compute_logits(self.classifier, self._checked(sequences))
+        return compute_logits(self._classifier, self._checked(sequences))
 
     def predict_proba(self, sequences: Any) -> Floats:
         """Return probabilities (count, num_classes); rows sum to 1."""
-        return _probabilities(compute_logits(self.classifier, self._checked(sequences)))
+        return _probabilities(compute_logits(self._classifier, self._checked(sequences)))
 
     def predict(self, sequences: Any) -> Names:
         """Return the most probable class of each sequence, (count,)."""
-        return self._names(compute_logits(self.classifier, self._checked(sequences)))
+        return self._names(compute_logits(self._classifier, self._checked(sequences)))
 
 
 class TrainedLabeler(TrainedModel):
@@ -216,7 +235,7 @@ class TrainedLabeler(TrainedModel):
         return [self._names(logits) for logits in self._logits(self._checked(sequences))]
 
     def _logits(self, sequences: Sequences) -> list[Tensor]:
-        logits = compute_logits(self.classifier, sequences)
+        logits = compute_logits(self._classifier, sequences)
         return list(logits.split(sequences.lengths.tolist()))
 
 
@@ -224,18 +243,23 @@ def _probabilities(logits: Tensor) -> Floats:
     return logits.double().softmax(dim=1).numpy()
 
 
-def trained_model(classifier: SequenceClassifier, manifest: Manifest) -> TrainedModel:
+def trained_model(classifier: Classifier, manifest: Manifest) -> TrainedModel:
     """Return a `TrainedClassifier` or a `TrainedLabeler`, depending on the target."""
     kind = TrainedLabeler if manifest.model.target == "step" else TrainedClassifier
     return kind(classifier, manifest)
 
 
-def load(folder: str | Path) -> TrainedModel:
-    """Return the model in a model folder or run folder.
+def load(path: str | Path) -> TrainedModel:
+    """Return the model in a model folder, a run folder, or an exported `.onnx` file.
 
     Raises
     ------
     CheckpointError
-        If a file is missing, damaged, of a newer schema, or the two do not belong together.
+        If a file is missing, damaged, of a newer schema, or files do not belong together.
+    MissingDependencyError
+        If the file is an `.onnx` file, and onnx or onnxruntime is not installed.
     """
-    return trained_model(*load_classifier(Path(folder)))
+    path = Path(path)
+    if path.suffix == SUFFIX and not path.is_dir():
+        return trained_model(*load_onnx(path))
+    return trained_model(*load_classifier(path))

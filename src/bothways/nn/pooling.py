@@ -97,15 +97,26 @@ class Flatten(Pooling):
         """
         missing = self.sequence_length - outputs.shape[1]
         if missing < 0 and not is_traced():
-            too_long = lengths.values > self.sequence_length
-            if bool(too_long.any()):
-                row = int(too_long.nonzero()[0])
-                raise ShapeError(
-                    f"lengths[{row}] is {int(lengths.values[row])} but readout 'flatten' was built "
-                    f"for {self.sequence_length} steps; expected at most that. Cut the sequence, "
-                    "or train with readout 'final'."
-                )
+            check_flat_lengths(lengths.values, self.sequence_length)
         return functional.pad(outputs, (0, 0, 0, missing)).flatten(1)
+
+
+def check_flat_lengths(lengths: Tensor, sequence_length: int) -> None:
+    """Raise ShapeError if a row is too long for readout `flatten`.
+
+    Parameters
+    ----------
+    lengths : int64 Tensor (batch,)
+    sequence_length : int
+    """
+    too_long = lengths > sequence_length
+    if bool(too_long.any()):
+        row = int(too_long.nonzero()[0])
+        raise ShapeError(
+            f"lengths[{row}] is {int(lengths[row])} but readout 'flatten' was built "
+            f"for {sequence_length} steps; expected at most that. Cut the sequence, "
+            "or train with readout 'final'."
+        )
 
 
 class Mean(Pooling):

@@ -5,9 +5,10 @@ from typing import Any
 
 from pydantic_core import to_json
 
-from bothways.models.answers import Answer, Labeling, Prediction
+from bothways.models.answers import Labeling, Prediction
 from bothways.models.card import describe_architecture, describe_origin, describe_readout
 from bothways.models.manifest import Manifest
+from bothways.pages.looks import reads_digits
 from bothways.serve.rows import Probabilities
 
 
@@ -20,13 +21,27 @@ def predictions(manifest: Manifest, found: Sequence[Probabilities]) -> bytes:
     found : list of float64 arrays
         Probabilities (num_classes,), or (time_i, num_classes) if steps have labels.
     """
-    kind = Labeling if manifest.model.target == "step" else Prediction
-    answers: list[Answer] = [kind.of(str(n), manifest.classes, p) for n, p in enumerate(found)]
-    return to_json({"predictions": [answer.line() for answer in answers]})
+    lines = [prediction(manifest, probabilities, n) for n, probabilities in enumerate(found)]
+    return to_json({"predictions": lines})
 
 
-def card(manifest: Manifest) -> dict[str, Any]:
-    """Return what a model is, what it expects and where it comes from; no path of the server."""
+def prediction(manifest: Manifest, probabilities: Probabilities, number: int = 0) -> dict[str, Any]:
+    """Return the answer to one sequence, as in `predict`'s JSON lines."""
+    kind: type[Prediction] | type[Labeling] = Prediction
+    if manifest.model.target == "step":
+        kind = Labeling
+    return kind.of(str(number), manifest.classes, probabilities).line()
+
+
+def card(manifest: Manifest, *, has_examples: bool = False) -> dict[str, Any]:
+    """Return what a model is, what it expects and where it comes from; no path of the server.
+
+    Parameters
+    ----------
+    manifest : Manifest
+    has_examples : bool
+        Whether `/examples` returns any.
+    """
     model, preprocessing = manifest.model, manifest.preprocessing
     return {
         "model": describe_architecture(manifest),
@@ -41,6 +56,8 @@ def card(manifest: Manifest) -> dict[str, Any]:
         "accepts_missing": model.accepts_missing,
         "window": preprocessing.reading.window,
         "training_range": preprocessing.training_range,
+        "reads_digits": reads_digits(manifest),
+        "has_examples": has_examples,
         "settings": model.model_dump(mode="json"),
         "versions": manifest.provenance.versions,
     }

@@ -1,29 +1,37 @@
 """The ASGI app: its routes, and the way of a prediction through limits, queue and model."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, asynccontextmanager
 from typing import Any, TypeVar
 
 from fastapi import APIRouter, FastAPI, Request, Response
-from fastapi.responses import JSONResponse, RedirectResponse
+from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from bothways.models.trained import TrainedModel
 from bothways.serve.access import Token
 from bothways.serve.answers import card, predictions
 from bothways.serve.batching import Batcher
-from bothways.serve.description import describe_errors, describe_model, describe_predict
+from bothways.serve.description import (
+    describe_errors,
+    describe_model,
+    describe_playback,
+    describe_predict,
+)
 from bothways.serve.documentation import documentation_page, style_sheet
 from bothways.serve.errors import ClientGoneError, RequestError, busy, error_response
 from bothways.serve.gate import Gate
 from bothways.serve.limits import Limits
 from bothways.serve.metrics import ServerMetrics
+from bothways.serve.page.examples import RunExamples
+from bothways.serve.page.playing import check_playable, played
+from bothways.serve.page.routes import page_routes
 from bothways.serve.requests.forms import RequestForm
 from bothways.serve.requests.read import JSON, reader_of
 from bothways.serve.requests.receive import HeldMemory, Holding, Receive, read_body
-from bothways.serve.rows import Floats, Probabilities, RowwiseModel
+from bothways.serve.rows import Floats, RowwiseModel
 
 T = TypeVar("T")
 
@@ -53,8 +61,10 @@ class PredictionService:
         )
         rowwise = RowwiseModel(model.classifier)
         self.batcher = Batcher(rowwise, self.metrics.count_batch)
+        self._model = model
         self._options = model.manifest.preprocessing.reading.for_use()
         self._converter = ThreadPoolExecutor(1, thread_name_prefix="bothways-convert")
+        self._player = ThreadPoolExecutor(1, thread_name_prefix="bothways-playback")
 
     @asynccontextmanager
     async def running(self, app: Any) -> AsyncIterator[None]:
@@ -64,6 +74,7 @@ class PredictionService:
         finally:
             await self.batcher.stop()
             self._converter.shutdown()
+            self._player.shutdown()
 
     async def predict(self, request: Request) -> Response:
         """Return the answer to a request.
@@ -74,19 +85,46 @@ class PredictionService:
             See `read_body`, `reader_of` and the functions that it returns; and 429 if the answer
             takes too long.
         """
+
+        async def predicted(arrays: Sequence[Floats]) -> bytes:
+            size_bytes = sum(array.nbytes for array in arrays)
+            found = await self._wait(self.batcher.submit(arrays), request.receive)
+            return await self._convert(size_bytes, predictions, self.manifest, found)
+
+        return await self._respond(request, predicted)
+
+    async def play(self, request: Request) -> Response:
+        """Return the prediction and the playback of one sequence.
+
+        Raises
+        ------
+        RequestError, ClientGoneError
+            As `predict`, and see `check_playable`.
+        """
+
+        async def playback(arrays: Sequence[Floats]) -> bytes:
+            check_playable(arrays)
+            loop = asyncio.get_running_loop()
+            future = loop.run_in_executor(self._player, played, self._model, arrays)
+            return await self._wait(future, request.receive)
+
+        return await self._respond(request, playback)
+
+    async def _respond(
+        self, request: Request, answer: Callable[[Sequence[Floats]], Awaitable[bytes]]
+    ) -> Response:
+        """Read a request within the limits, and return its answer as JSON."""
         read = reader_of(request.headers.get("content-type", ""), self.form, self._options)
         with ExitStack() as stack:
             holding = stack.enter_context(self.memory.admit())
             body = await read_body(request.headers, request.receive, self.limits, holding)
             arrays = await self._convert(len(body), read, body)
             del body
-            size_bytes = sum(array.nbytes for array in arrays)
-            holding.set(size_bytes)
-            found = await self._answers(arrays, request.receive)
-            answer = await self._convert(size_bytes, predictions, self.manifest, found)
-            holding.set(len(answer))
+            holding.set(sum(array.nbytes for array in arrays))
+            content = await answer(arrays)
+            holding.set(len(content))
             stack.pop_all()
-            return _HeldResponse(answer, holding)
+            return _HeldResponse(content, holding)
 
     async def _convert(self, size_bytes: int, function: Callable[..., T], *arguments: Any) -> T:
         """Call a function; for much data, in a thread, so that other requests do not wait."""
@@ -95,9 +133,8 @@ class PredictionService:
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._converter, function, *arguments)
 
-    async def _answers(self, arrays: Sequence[Floats], receive: Receive) -> list[Probabilities]:
+    async def _wait(self, future: asyncio.Future[T], receive: Receive) -> T:
         """Wait for the model, but not longer than the client does or the limit allows."""
-        future = self.batcher.submit(arrays)
         try:
             soon = min(_WATCH_SECONDS, self.limits.seconds)
             done, _ = await asyncio.wait({future}, timeout=soon)
@@ -148,7 +185,7 @@ def create_app(
     *,
     token: Token | None = None,
     hosts: frozenset[str] | None = None,
-    page: APIRouter | None = None,
+    examples: RunExamples | None = None,
 ) -> FastAPI:
     """Return the ASGI app that serves a model.
 
@@ -158,12 +195,11 @@ def create_app(
         Its classifier is in eval mode, on the CPU.
     limits : Limits, optional
     token : Token, optional
-        All paths but `PUBLIC_PATHS` and those of `page` need it.
+        All paths but `PUBLIC_PATHS` and those of the page need it.
     hosts : frozenset of str, optional
         Allowed names in the header `Host`, see `allowed_hosts`; default: any.
-    page : APIRouter, optional
-        Routes of a page at `/` and its files, which contain nothing that is secret; default: `/`
-        redirects to `/docs`.
+    examples : RunExamples, optional
+        Sequences that the page can show.
     """
     service = PredictionService(model, limits or Limits())
     app = FastAPI(
@@ -174,16 +210,16 @@ def create_app(
         redoc_url=None,
         lifespan=service.running,
     )
-    routes, at_root = _routes(app, service), page or _redirect()
+    routes, page = _routes(app, service, examples), page_routes()
     app.include_router(routes)
-    app.include_router(at_root)
+    app.include_router(page)
     if token is not None:
         _require_token(app)
     app.add_middleware(
         Gate,
         metrics=service.metrics,
-        paths={*_paths(routes), *_paths(at_root), "/openapi.json"},
-        public={*PUBLIC_PATHS, *(_paths(page) if page else ())},
+        paths={*_paths(routes), *_paths(page), "/openapi.json"},
+        public={*PUBLIC_PATHS, *_paths(page)},
         token=token,
         hosts=hosts,
     )
@@ -192,15 +228,25 @@ def create_app(
     return app
 
 
-def _routes(app: FastAPI, service: PredictionService) -> APIRouter:
+def _routes(app: FastAPI, service: PredictionService, examples: RunExamples | None) -> APIRouter:
     router = APIRouter()
     predict = describe_predict(service.manifest, service.form)
-    of_model = card(service.manifest)
+    play = describe_playback(service.form)
+    of_model = card(service.manifest, has_examples=examples is not None and examples.exist)
     every = describe_errors(401, 421)
 
     @router.post("/predict", summary="Predict", openapi_extra=predict, responses=None)
     async def _predict(request: Request) -> Response:
         return await service.predict(request)
+
+    @router.post("/playback", summary="Predict while reading", openapi_extra=play, responses=None)
+    async def _playback(request: Request) -> Response:
+        return await service.play(request)
+
+    @router.get("/examples", include_in_schema=False)
+    async def _examples() -> JSONResponse:
+        found = [] if examples is None else await asyncio.to_thread(examples.get)
+        return JSONResponse({"examples": found})
 
     @router.get("/model", summary="Describe the model", openapi_extra={"responses": every})
     async def _model() -> JSONResponse:
@@ -242,16 +288,6 @@ def _routes(app: FastAPI, service: PredictionService) -> APIRouter:
 
 def _paths(router: APIRouter) -> set[str]:
     return {str(getattr(route, "path", "")) for route in router.routes}
-
-
-def _redirect() -> APIRouter:
-    router = APIRouter()
-
-    @router.get("/", include_in_schema=False)
-    async def _root() -> Response:
-        return RedirectResponse("/docs")
-
-    return router
 
 
 def _require_token(app: FastAPI) -> None:

@@ -20,6 +20,7 @@ from bothways.serve.app import create_app
 from bothways.serve.connections import bounded_by
 from bothways.serve.errors import print_line
 from bothways.serve.limits import Limits
+from bothways.serve.page.examples import RunExamples
 from bothways.serve.rows import RowwiseModel
 
 _KEEP_ALIVE_SECONDS = 30
@@ -35,6 +36,7 @@ def serve(
     insecure: bool = False,
     limits: Limits | None = None,
     threads: int | None = None,
+    examples: RunExamples | None = None,
     on_ready: Callable[[str], None] = lambda url: None,
 ) -> None:
     """Serve a model until SIGTERM or SIGINT, then finish the accepted requests and return.
@@ -51,8 +53,10 @@ def serve(
         Allow an address that other machines can reach without a token.
     limits : Limits, optional
     threads : int, optional
-        Threads of torch; default: torch's choice, but at most 4, because a single sequence runs with
-        as many copies as there are threads (see `rows`).
+        Threads of torch; default: torch's choice, but at most 4. A single sequence runs with as
+        many copies as there are threads (see `rows`).
+    examples : RunExamples, optional
+        Sequences that the page can show.
     on_ready : callable
         Called with the URL when requests are answered.
 
@@ -65,7 +69,7 @@ def serve(
     check_address(host, token, insecure)
     torch.set_num_threads(threads or min(torch.get_num_threads(), _MOST_THREADS))
     with listen(host, port) as listening:
-        app = create_app(model, limits, token=token, hosts=allowed_hosts(host))
+        app = create_app(model, limits, token=token, hosts=allowed_hosts(host), examples=examples)
         _warm_up(model)
         shown = f"[{host}]" if ":" in host else host
         url = f"http://{shown}:{listening.getsockname()[1]}"

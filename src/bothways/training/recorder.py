@@ -10,6 +10,7 @@ from bothways.training.events import EpochDone, StepDone
 from bothways.training.history import History
 from bothways.training.progress import Progress
 from bothways.training.run_directory import RunFolder
+from bothways.training.tensorboard import EventFiles
 from bothways.training.trainer import Training
 
 
@@ -25,6 +26,8 @@ class Recorder:
     progress : Progress
     should_stop : callable
         Called after each step; if it returns True, the training is saved and stopped.
+    events : EventFiles, optional
+        For TensorBoard.
     """
 
     def __init__(
@@ -34,12 +37,14 @@ class Recorder:
         history: History,
         progress: Progress,
         should_stop: Callable[[], bool],
+        events: EventFiles | None = None,
     ) -> None:
         self._folder = folder
         self._config_sha256 = config_sha256
         self._history = history
         self._progress = progress
         self._should_stop = should_stop
+        self._events = events
 
     def on_event(self, training: Training, event: StepDone | EpochDone) -> None:
         """Record a step or an epoch.
@@ -52,6 +57,8 @@ class Recorder:
         if isinstance(event, EpochDone):
             self._progress.epoch(event)
             self._history.write("epoch", asdict(event))
+            if self._events is not None:
+                self._events.add_epoch(event)
             self._save(training)
             weights = training.chosen_weights()
             save_weights(self._folder.path / MODEL_FILE, self._config_sha256, weights)
@@ -77,7 +84,11 @@ class Recorder:
                 "loss": loss,
                 "learning_rate": training.learning_rate,
             }
+            if training.gradient_norm is not None:
+                facts["gradient_norm"] = training.gradient_norm
             self._history.write("step", facts)
+            if self._events is not None:
+                self._events.add_step(event, facts)
         if event.step % config.checkpoint_every == 0:
             self._save(training)
 

@@ -7,7 +7,8 @@ its last file, exists.
 
 import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,6 @@ import torch
 from torch import Tensor
 
 from bothways.data.dataset import Dataset
-from bothways.data.duplicates import duplicates_note, is_duplicate
 from bothways.data.open import find_source, is_built_in, open_dataset
 from bothways.data.options import DataOptions
 from bothways.data.sequences import LabeledSequences
@@ -37,13 +37,15 @@ from bothways.nn.size import file_limit
 from bothways.recipes import Recipe, load_recipe
 from bothways.storage.atomic import json_bytes, write_atomically
 from bothways.storage.tensors import load_tensors
-from bothways.training.device import choose_device
+from bothways.training.device import choose_device, describe_start
 from bothways.training.fit import Fitted, Plan, fit, prepare
 from bothways.training.history import History, check_size
 from bothways.training.progress import Progress, make_progress
 from bothways.training.recorder import Recorder
+from bothways.training.run_data import RunData, run_data
 from bothways.training.run_directory import Request, RunFolder, create_folder
 from bothways.training.run_metrics import RunMetrics
+from bothways.training.tensorboard import EventFiles, check_tensorboard
 
 
 @dataclass(frozen=True)
@@ -54,10 +56,13 @@ class Run:
     ----------
     folder : Path
     metrics : RunMetrics
+    data : RunData, optional
+        The data, if they have just been trained on.
     """
 
     folder: Path
     metrics: RunMetrics
+    data: RunData | None = field(default=None, repr=False, compare=False)
 
     def load(self) -> TrainedModel:
         """Return the trained model."""
@@ -119,6 +124,8 @@ def train(
     device = choose_device(chosen.training)
     cell = cell_named(chosen.model.cell, chosen.model.nonlinearity)
     choose_backend(chosen.training.backend, cell, device, torch.float32)
+    if chosen.training.tensorboard:
+        check_tensorboard()
     request = Request(
         source=find_source(data) if isinstance(data, str) else None,
         options=_with_absolute_paths(options),
@@ -247,16 +254,20 @@ def _run(
 ) -> Run:
     manifest, config_sha256 = read_manifest(folder.path)
     progress = progress or make_progress(plan.config.epochs)
-    for note in _notes(dataset, plan):
+    data = run_data(dataset, plan.train, plan.validation)
+    for note in data.notes:
         progress.note(note)
     state = _read_state(folder, manifest, config_sha256)
     history_size = 0 if state is None else state[1]["history_size"]
     try:
-        with History(folder.history, history_size) as history:
-            recorder = Recorder(folder, config_sha256, history, progress, should_stop)
+        with (
+            History(folder.history, history_size) as history,
+            _events(folder, plan, state) as events,
+        ):
+            history.write("start", describe_start(plan.device))
+            recorder = Recorder(folder, config_sha256, history, progress, should_stop, events)
             fitted = fit(plan, recorder.on_event, state)
-        splits = {"train": plan.train, "validation": plan.validation, "test": dataset.test}
-        measured = _evaluate(folder, fitted, manifest, splits, progress, should_stop)
+        measured = _evaluate(folder, fitted, manifest, data.splits, progress, should_stop)
     finally:
         progress.close()
     metrics = RunMetrics(
@@ -271,16 +282,18 @@ def _run(
     card = model_card(manifest, metrics.splits, metrics.epoch)
     write_atomically(folder.path / "README.md", card.encode())
     write_atomically(folder.metrics, json_bytes(metrics.to_json()))
-    return Run(folder.path, metrics)
+    return Run(folder.path, metrics, data)
 
 
-def _notes(dataset: Dataset, plan: Plan) -> list[str]:
-    notes = [*dataset.notes, *(f"warning: {warning}" for warning in dataset.warnings)]
-    if plan.validation is not None and dataset.validation is None:
-        shared = sum(is_duplicate(plan.validation, plan.train))
-        if shared:
-            notes.append(duplicates_note("validation", shared, dropped=False))
-    return notes
+def _events(
+    folder: RunFolder, plan: Plan, state: tuple[dict[str, Tensor], dict[str, Any]] | None
+) -> AbstractContextManager[EventFiles | None]:
+    """Return the event files of a start of the training, if the settings say so."""
+    if not plan.config.tensorboard:
+        return nullcontext()
+    facts = {"epoch": 0, "step": 0} if state is None else state[1]
+    steps_per_epoch = -(-len(plan.train) // plan.config.batch_size)
+    return EventFiles(folder.path, facts["epoch"] * steps_per_epoch + facts["step"])
 
 
 def _read_state(
@@ -309,11 +322,11 @@ def _evaluate(
     folder: RunFolder,
     fitted: Fitted,
     manifest: Manifest,
-    splits: Mapping[str, LabeledSequences | None],
+    splits: Mapping[str, LabeledSequences],
     progress: Progress,
     should_stop: Callable[[], bool],
 ) -> dict[str, Metrics]:
-    """Return the metrics of each split that exists."""
+    """Return the metrics of each split."""
     metrics = {}
     advance: Callable[[int], None]
 
@@ -326,7 +339,6 @@ def _evaluate(
             )
 
     for split, sequences in splits.items():
-        if sequences is not None:
-            advance = progress.evaluating(split, len(sequences))
-            metrics[split] = evaluate(fitted.classifier, sequences, manifest.classes, on_batch)
+        advance = progress.evaluating(split, len(sequences))
+        metrics[split] = evaluate(fitted.classifier, sequences, manifest.classes, on_batch)
     return metrics

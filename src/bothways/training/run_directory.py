@@ -68,7 +68,7 @@ class RunFolder:
 
     @property
     def history(self) -> Path:
-        """One JSON line for every `log_every` steps and for each epoch."""
+        """One JSON line for each start, for every `log_every` steps and for each epoch."""
         return self.path / "history.jsonl"
 
     @property

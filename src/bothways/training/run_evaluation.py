@@ -10,6 +10,7 @@ from bothways.errors import DataError
 from bothways.evaluation.metrics import Metrics
 from bothways.models.manifest import Manifest
 from bothways.models.trained import TrainedModel
+from bothways.training.run_data import is_trained_on
 from bothways.training.run_directory import RunFolder
 
 
@@ -21,24 +22,11 @@ def labeled_splits(manifest: Manifest, dataset: Dataset) -> dict[str, LabeledSeq
     """
     training = manifest.provenance.training
     train_part, validation = dataset.train, dataset.validation
-    if training is not None and _is_own(manifest, dataset):
+    if training is not None and is_trained_on(manifest, dataset):
         train_part, validation = hold_out(dataset, training.validation_fraction, training.seed)
     elif len(dataset.parts) == 1:
         return {"data": train_part}
     return {"train": train_part, "validation": validation, "test": dataset.test}
-
-
-def _is_own(manifest: Manifest, dataset: Dataset) -> bool:
-    """Return whether a model was trained on this dataset."""
-    data = manifest.provenance.data
-    return (
-        data is not None
-        and data.train_sha256 == dataset.train.fingerprint()
-        and (
-            dict(dataset.vocabularies) == manifest.preprocessing.reading.vocabularies
-            and dataset.classes == manifest.classes
-        )
-    )
 
 
 def evaluate_splits(
@@ -79,7 +67,7 @@ def evaluate_splits(
     if request is not None and (source is None or find_source(source) == own):
         source = str(own)
         dataset = open_dataset(source, request.options)
-    if dataset is None or not _is_own(model.manifest, dataset):  # or it has changed since
+    if dataset is None or not is_trained_on(model.manifest, dataset):  # or it has changed since
         source = str(source)
         reading = options_for(source, model.manifest.preprocessing.reading.for_use())
         dataset = open_dataset(source, reading, model.classes)

@@ -125,6 +125,7 @@ class Training:
         self._totals = _EpochTotals()
         self._unread: list[_Unread] = []
         self._last_loss = float("nan")
+        self._gradient_norm: Tensor | None = None
 
     @property
     def steps_per_epoch(self) -> int:
@@ -182,6 +183,14 @@ class Training:
         """
         self._read_back()
         return self._last_loss
+
+    @property
+    def gradient_norm(self) -> float | None:
+        """Norm of all gradients of the last step, before clipping.
+
+        None before the first step, and unless `gradient_clip` or `tensorboard` is set.
+        """
+        return None if self._gradient_norm is None else self._gradient_norm.item()
 
     @property
     def running_accuracy(self) -> float:
@@ -262,7 +271,13 @@ class Training:
         self._optimizer.zero_grad()
         loss.backward()
         if config.gradient_clip is not None:
-            torch.nn.utils.clip_grad_norm_(self.model.parameters(), config.gradient_clip)
+            self._gradient_norm = torch.nn.utils.clip_grad_norm_(
+                self.model.parameters(), config.gradient_clip
+            )
+        elif config.tensorboard:
+            self._gradient_norm = torch.nn.utils.get_total_norm(
+                [weight.grad for weight in self.model.parameters() if weight.grad is not None]
+            )
         self._optimizer.step()
         if self._average is not None:
             self._average.update_parameters(self.model)

@@ -178,3 +178,19 @@ def test_without_pillow_the_extra_is_named(tmp_path, monkeypatch):
         match=r"images need the package Pillow.*pip install 'bothways\[images\]'",
     ):
         read_digit(tmp_path / "digit.png")
+
+
+def test_large_pictures_are_refused_before_they_are_decoded(tmp_path):
+    path = tmp_path / "large.png"
+    Image.new("L", (300, 200)).save(path)
+    with pytest.raises(DataError, match=r"large\.png has 300x200 pixels; expected at most 59,999"):
+        read_digit(path, most_pixels=59_999)
+    with pytest.raises(DataError, match="is empty"):
+        read_digit(path, most_pixels=60_000)
+
+
+def test_an_open_file_is_read_as_the_file_of_the_same_content(tmp_path, digits):
+    path = tmp_path / "digit.png"
+    Image.fromarray((255 * digits[0]).astype(np.uint8)).save(path)
+    with path.open("rb") as file:
+        assert np.array_equal(read_digit(file).pixels, read_digit(path).pixels)

@@ -1,17 +1,21 @@
+import io
 import json
+from contextlib import suppress
 from functools import partial
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 from serving import make_model, npz
 
 from bothways.data.options import DataOptions
+from bothways.data.readers.images import read_digit
 from bothways.serve.errors import RequestError
 from bothways.serve.limits import Limits
 from bothways.serve.requests.forms import RequestForm
-from bothways.serve.requests.read import read_json, read_npz_body, reader_of
+from bothways.serve.requests.read import read_csv, read_json, read_npz_body, reader_of
 
 LIMITS = Limits(body_bytes=1 << 16, sequences=4, steps=10)
 PLAIN = RequestForm(make_model().manifest, LIMITS)
@@ -204,3 +208,85 @@ def test_other_content_types_are_refused(kind):
 @pytest.mark.parametrize("kind", ["application/json", "Application/JSON; charset=utf-8"])
 def test_parameters_of_content_types_are_ignored(kind):
     assert len(reader_of(kind, PLAIN, OPTIONS)(b'{"sequence": [[1, 2, 3]]}')) == 1
+
+
+def read_text(text, form=PLAIN):
+    body = text if isinstance(text, bytes) else text.encode()
+    (found,) = read_csv(body, form)
+    return found.tolist()
+
+
+def test_csv_has_a_line_for_each_step():
+    assert read_text("1,2,3\n4,5,6\n") == [[1, 2, 3], [4, 5, 6]]
+    assert read_text("\ufeff1;2;3\r\n\r\n4;5;6") == [[1, 2, 3], [4, 5, 6]]
+    assert read_text("1\t2e-1\t-3") == [[1, np.float32(0.2), -3]]
+
+
+def test_columns_of_csv_are_found_by_name():
+    assert read_text("y,note,event,x\n1,hello,close,2\n3,,other,4\n", NAMED) == [
+        [2, 2, 1],
+        [4, 0, 3],
+    ]
+    assert read_text("2,close,1\n", NAMED) == [[2, 2, 1]]
+
+
+def test_missing_values_of_csv():
+    expected = [[1, np.nan, 3], [np.nan, 5, 6]]
+    np.testing.assert_array_equal(read_text("1,,3\nNA,5,6\n", MISSING), expected)
+    with pytest.raises(RequestError, match=r"'feature 1' is missing \(NaN\) at step 0"):
+        read_text("1,,3\n")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "it has no time step; expected a line for each"),
+        ("feature 0,feature 1,feature 2\n", "it has no time step"),
+        ("1,2\n", "line 1 has 2 columns and no column 'feature 0'; expected the 3 features"),
+        ("a,b,c\n1,2,3", "no column 'feature 0'"),
+        ("1,2,3\n4,x,6\n", "line 2: 'feature 1' is 'x'; expected a number"),
+        ("1,2,3\n4,5\n", "line 2 has 2 values; expected at least 3"),
+        ("1,2,3\n4,inf,6\n", "'feature 1' is infinite in float32 at step 1"),
+        ("1,2,3\n4,1e39,6\n", "'feature 1' is infinite in float32 at step 1"),
+        (b"1,2,\xff\n", "it is not UTF-8 at byte 4; expected UTF-8 text"),
+        ('1,2,"3\n', "line 1"),
+        ("1,2," + "3" * 200_000, "line 1: field larger than field limit"),
+    ],
+)
+def test_csv_that_cannot_be_read(text, message):
+    with pytest.raises(RequestError, match=message) as error:
+        read_text(text)
+    assert error.value.status == 422
+
+
+def test_long_csv_is_not_read_to_the_end():
+    with pytest.raises(RequestError, match="more than 10 time steps") as error:
+        read_text("1,2,3\n" * 11 + "not a number")
+    assert error.value.status == 413
+
+
+@given(st.binary(max_size=200) | st.text(max_size=200).map(str.encode))
+@settings(max_examples=200, deadline=None)
+def test_no_csv_is_a_crash(body):
+    with suppress(RequestError):
+        rows = read_text(body)
+        assert {len(row) for row in rows} == {3}
+
+
+def test_pictures_are_read_as_digits_by_models_of_digits_only():
+    content = io.BytesIO()
+    pixels = np.zeros((40, 60), np.uint8)
+    pixels[5:35, 28:32] = 255
+    Image.fromarray(pixels).save(content, "png")
+    model = make_model(input_size=28, training_range=(0.0, 1.0))
+    form = RequestForm(model.manifest, LIMITS.model_copy(update={"steps": 28}))
+    (found,) = reader_of("image/png", form, OPTIONS)(content.getvalue())
+    assert found.shape == (28, 28)
+    content.seek(0)
+    assert np.array_equal(found, read_digit(content).pixels)
+    with pytest.raises(RequestError, match="the body cannot be read as an image") as error:
+        reader_of("image/png", form, OPTIONS)(b"\x89PNG")
+    assert error.value.status == 422
+    with pytest.raises(RequestError, match="Content-Type is 'image/png'") as error:
+        reader_of("image/png", PLAIN, OPTIONS)
+    assert error.value.status == 415

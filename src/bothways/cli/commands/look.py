@@ -1,4 +1,4 @@
-"""Look at data and models: inspect, recipes, convert."""
+"""Look at data, runs and models: inspect, report, recipes, convert."""
 
 from pathlib import Path
 from typing import Annotated
@@ -48,6 +48,43 @@ def inspect(
     else:
         parts = {"validation": validation}
         print_dataset(open_dataset(what, options.model_copy(update=parts)))
+
+
+@command(
+    "report",
+    """\
+  bothways report runs/0001
+  bothways report runs/0001 runs/0002 --out comparison.html
+""",
+)
+def report(
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="One run, or several.")],
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="HTML file; default: report.html in the run folder, or comparison.html if there "
+            "are several runs."
+        ),
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace --out.")] = False,
+) -> None:
+    """Write a report of a run, or compare several runs, as one HTML file.
+
+    The data of the run are read again, to show its answers for single sequences.
+    """
+    from bothways.report import write_comparison, write_report
+
+    if len(runs) > 1 and out is None:
+        out = Path("comparison.html")
+    if out is not None and out.exists() and not force:
+        raise ConfigError(
+            f"out file {out} exists; expected a new one. Choose another name with --out, or "
+            "replace it with --force."
+        )
+    if out is None or len(runs) == 1:
+        print(f"report: {write_report(runs[0], out=out)}")
+    else:
+        print(f"report: {write_comparison(runs, out)}")
 
 
 @command("recipes", "  bothways recipes\n")

@@ -1,7 +1,8 @@
 """Train and resume."""
 
+import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -10,6 +11,9 @@ from bothways.cli.data_options import fraction_or_file, reads_data
 from bothways.cli.errors import stop_on_signal
 from bothways.data.options import DataOptions
 from bothways.errors import ConfigError
+
+if TYPE_CHECKING:  # it imports torch
+    from bothways.training.run import Run
 
 
 @command(
@@ -65,6 +69,9 @@ def train(
     device: Annotated[
         str | None, typer.Option(help="auto, cpu, cuda or mps; same as --set device=NAME.")
     ] = None,
+    report: Annotated[
+        bool, typer.Option("--report/--no-report", help="Write report.html in the run folder.")
+    ] = True,
     threads: Threads = None,
 ) -> None:
     """Train a classifier and evaluate it.
@@ -117,4 +124,21 @@ def train(
                 **chosen,
             )
     print_run(read_epochs(RunFolder(run.folder).history), run.metrics)
+    if report:
+        _write_report(run)
     print(f"\nsaved in {run.folder}; to use it, run: bothways predict {run.folder} FILE")
+
+
+def _write_report(run: "Run") -> None:
+    """Write the report of a run; whatever goes wrong, the run is complete and must not fail."""
+    from bothways.report import write_report
+
+    if run.data is None:  # the run was finished before
+        return
+    try:
+        path = write_report(run.folder, data=run.data)
+    except Exception as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        print(f"\nno report: {reason}", file=sys.stderr)
+    else:
+        print(f"\nreport:     {path}")

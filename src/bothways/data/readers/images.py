@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -55,13 +55,20 @@ def read_image(path: Path, options: DataOptions, *, labeled: bool = True) -> Sou
     )
 
 
-def read_rows(path: Path) -> Array:
+def read_rows(file: Path | BinaryIO, most_pixels: int | None = None) -> Array:
     """Read a PNG or JPEG file as gray pixels in [0, 1], float32 (height, width).
+
+    Parameters
+    ----------
+    file : Path or binary file
+        Messages contain its text.
+    most_pixels : int, optional
+        Larger images are not decoded.
 
     Raises
     ------
     DataError
-        If the file is not an image.
+        If the file is not an image, or has more pixels.
     MissingDependencyError
         If Pillow is not installed.
     """
@@ -69,8 +76,15 @@ def read_rows(path: Path) -> Array:
     from PIL import Image, ImageOps, UnidentifiedImageError
 
     try:
-        with Image.open(path) as image:
+        with Image.open(file, formats=("PNG", "JPEG")) as image:
+            if most_pixels is not None and image.width * image.height > most_pixels:
+                raise DataError(
+                    f"{file} has {image.width}x{image.height} pixels; expected at most "
+                    f"{most_pixels:,}. Scale it down."
+                )
             gray = _flattened(ImageOps.exif_transpose(image))
+    except DataError:
+        raise
     except (
         OSError,
         SyntaxError,
@@ -79,25 +93,25 @@ def read_rows(path: Path) -> Array:
         Image.DecompressionBombError,
     ) as error:
         raise DataError(
-            f"{path} cannot be read as an image ({error}); expected a PNG or JPEG file. Check it."
+            f"{file} cannot be read as an image ({error}); expected a PNG or JPEG file. Check it."
         ) from None
     levels = np.asarray(gray)
     return levels.astype(np.float32) / np.float32(np.iinfo(levels.dtype).max)
 
 
-def read_digit(path: Path) -> Digit:
+def read_digit(file: Path | BinaryIO, most_pixels: int | None = None) -> Digit:
     """Read a PNG or JPEG file of one digit as gray, light on dark, 28x28, centered as MNIST's.
 
-    An image in this form is not changed.
+    An image in this form is not changed. The parameters are those of `read_rows`.
 
     Raises
     ------
     DataError
-        If the file is not an image, or is empty.
+        If the file is not an image, has more pixels, or is empty.
     MissingDependencyError
         If Pillow is not installed.
     """
-    pixels = read_rows(path)
+    pixels = read_rows(file, most_pixels)
     height, width = pixels.shape
     changes = [f"{width}x{height} gray"]
     border = np.concatenate([pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]])
@@ -111,7 +125,7 @@ def read_digit(path: Path) -> Digit:
     rows, columns = np.nonzero(pixels > INK)
     if not len(rows):
         raise DataError(
-            f"{path} is empty; expected one digit that differs from the background. Check the file."
+            f"{file} is empty; expected one digit that differs from the background. Check the file."
         )
     if pixels.shape == (SIZE, SIZE) and _is_centered(pixels):
         changes.append("already in the form of MNIST")

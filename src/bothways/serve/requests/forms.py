@@ -7,6 +7,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, FailFast, Field, create_model
 
 from bothways.models.manifest import Manifest
+from bothways.pages.looks import reads_digits
 from bothways.serve.limits import Limits
 
 _LARGEST = float(np.finfo(np.float32).max)
@@ -30,6 +31,8 @@ class RequestForm:
         For the index of each categorical feature, the number of each category, from 1.
     longest : int
         Largest number of steps of a sequence.
+    reads_digits : bool
+        Whether a sequence may be a picture of a digit.
     """
 
     def __init__(self, manifest: Manifest, limits: Limits) -> None:
@@ -45,6 +48,7 @@ class RequestForm:
         self.accepts_missing = model.accepts_missing
         self.offsets = reading.offsets or ()
         self.limits = limits
+        self.reads_digits = reads_digits(manifest)
         self.longest = min(limits.steps, model.sequence_length or limits.steps)
 
     @cached_property
@@ -71,8 +75,15 @@ class RequestForm:
             sequences=(sequences, Field(None, description="Several sequences.")),
         )
 
+    def schema_of_one(self) -> dict[str, Any]:
+        """Return the JSON schema of a body with one sequence."""
+        schema = self.body.model_json_schema()
+        schema["properties"] = {"sequence": schema["properties"]["sequence"]}
+        schema["properties"]["sequence"].pop("default")
+        return schema | {"title": "One sequence", "required": ["sequence"]}
+
     def schema(self) -> dict[str, Any]:
-        """Return the JSON schema of a body."""
+        """Return the JSON schema of a body with one sequence or several."""
         schema = self.body.model_json_schema()
         for name in ("sequence", "sequences"):
             schema["properties"][name].pop("default")

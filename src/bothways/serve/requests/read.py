@@ -1,4 +1,4 @@
-"""Sequences in the body of a request: JSON or a `.npz` file."""
+"""Sequences in the body of a request: JSON, CSV, a `.npz` file or a picture."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -11,14 +11,20 @@ from pydantic import ValidationError
 from bothways.data.offsets import subtract_offsets
 from bothways.data.options import DataOptions
 from bothways.data.readers.arrays.npz import read_npz
+from bothways.data.readers.images import read_digit
 from bothways.errors import DataError
 from bothways.serve.errors import RequestError
+from bothways.serve.requests.csv_text import csv_rows
 from bothways.serve.requests.forms import RequestForm
 from bothways.serve.requests.zip_files import UploadedFile, check_archive
 from bothways.serve.rows import Floats
 
 JSON = "application/json"
+CSV = "text/csv"
+IMAGE_TYPES = ("image/png", "image/jpeg")
 NPZ_TYPES = ("application/x-npz", "application/octet-stream")
+MOST_PIXELS = 4_000_000
+"""Larger pictures are not decoded."""
 
 
 def reader_of(content_type: str, form: RequestForm, options: DataOptions) -> "Reader":
@@ -40,13 +46,22 @@ def reader_of(content_type: str, form: RequestForm, options: DataOptions) -> "Re
     kind = content_type.partition(";")[0].strip().lower()
     if kind == JSON:
         return partial(read_json, form=form)
+    if kind == CSV:
+        return partial(read_csv, form=form)
     if kind in NPZ_TYPES:
         return partial(read_npz_body, form=form, options=options)
+    if kind in IMAGE_TYPES and form.reads_digits:
+        return partial(read_picture, form=form)
     raise RequestError(
         415,
-        f"Content-Type is {kind[:100]!r}; expected {JSON} or {' or '.join(NPZ_TYPES)}. Set the "
+        f"Content-Type is {kind[:100]!r}; expected {', '.join(content_types(form))}. Set the "
         "header to what the body contains.",
     )
+
+
+def content_types(form: RequestForm) -> tuple[str, ...]:
+    """Return the content types that requests to a model may have."""
+    return (JSON, CSV, *NPZ_TYPES, *(IMAGE_TYPES if form.reads_digits else ()))
 
 
 Reader = Callable[[bytes], Sequence[Floats]]
@@ -75,6 +90,34 @@ def read_json(body: bytes, form: RequestForm) -> list[Floats]:
     places = ["sequence"] if only else [f"sequences[{n}]" for n in range(len(sequences))]
     _check_steps(map(len, sequences), form)
     return [_converted(rows, place, form) for rows, place in zip(sequences, places, strict=True)]
+
+
+def read_csv(body: bytes, form: RequestForm) -> list[Floats]:
+    """Return the one sequence of a CSV text, float32 array (time, features).
+
+    Raises
+    ------
+    RequestError
+        As `csv_rows`; and 422 if a value is not finite.
+    """
+    rows = csv_rows(body, form)
+    _check_steps([len(rows)], form)
+    return [_converted(rows, "the sequence", form)]
+
+
+def read_picture(body: bytes, form: RequestForm) -> list[Floats]:
+    """Return the digit of a PNG or JPEG file, float32 array (28, 28), as `bothways predict` does.
+
+    Raises
+    ------
+    RequestError
+        422 if it is not an image, is empty, or has too many pixels.
+    """
+    try:
+        digit = read_digit(UploadedFile(body), MOST_PIXELS)
+    except DataError as error:
+        raise _unreadable(str(error)) from None
+    return [digit.pixels]
 
 
 def read_npz_body(body: bytes, form: RequestForm, options: DataOptions) -> list[Floats]:

@@ -1,11 +1,45 @@
-"""Serve a trained model over HTTP."""
+"""Use a trained model outside of bothways: export, serve."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
-from bothways.cli.app import Model, command
+from bothways.cli.app import Model, Threads, command, use_threads
+
+Weights = Literal["float32", "int8"]
+
+
+@command(
+    "export",
+    """\
+  bothways export runs/0001 --to model.onnx
+  bothways export runs/0001 --to small.onnx --quantize
+  bothways export runs/0001 --to model.c
+""",
+)
+def export(
+    model: Model,
+    to: Annotated[Path, typer.Option(metavar="FILE", help="A new .onnx or .c file.")],
+    weights: Annotated[
+        Weights, typer.Option(help="How weights are stored; int8 takes a quarter of the space.")
+    ] = "float32",
+    quantize: Annotated[bool, typer.Option("--quantize", help="Same as --weights int8.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace the file.")] = False,
+    threads: Threads = None,
+) -> None:
+    """Export a model to a file that runs without bothways.
+
+    The file is compared with the model on random sequences before it is written.
+    """
+    from bothways.cli.tables import print_facts
+    from bothways.export.formats import Request
+    from bothways.export.formats import export as write
+
+    use_threads(threads)
+    exported = write(Request(model, to, "int8" if quantize else weights, force))
+    print_facts(exported.facts())
+    print(f"\n{exported.next_step}")
 
 
 @command(
@@ -42,18 +76,24 @@ def serve(
     max_queue: Annotated[
         int | None, typer.Option(help="Limit of requests in progress; default: 256.")
     ] = None,
+    examples: Annotated[
+        bool,
+        typer.Option("--examples/--no-examples", help="Show sequences of the data on the page."),
+    ] = True,
     threads: Annotated[
         int | None, typer.Option(min=1, help="CPU threads; default: torch's choice, at most 4.")
     ] = None,
 ) -> None:
-    """Answer requests over HTTP: JSON or .npz files to POST /predict.
+    """Serve a page to try a model, and answer requests of programs to POST /predict.
 
-    Concurrent requests are run together. The paths are described at /docs.
+    The page is at /, the paths for programs are described at /docs. Concurrent requests are run
+    together.
     """
     from bothways.models.trained import load
     from bothways.serve import Limits
     from bothways.serve import serve as run
     from bothways.serve.access import read_token
+    from bothways.serve.page.examples import RunExamples
 
     chosen = {
         "body_bytes": None if max_mb is None else int(max_mb * (1 << 20)),
@@ -62,13 +102,15 @@ def serve(
         "seconds": max_seconds,
         "queue": max_queue,
     }
+    trained = load(model)
     run(
-        load(model),
+        trained,
         host=host,
         port=port,
         token=None if token_file is None else read_token(token_file),
         insecure=insecure,
         limits=Limits(**{name: value for name, value in chosen.items() if value is not None}),
         threads=threads,
+        examples=RunExamples(model, trained) if examples else None,
         on_ready=lambda url: print(f"ready: {url} (Ctrl-C stops)", flush=True),
     )

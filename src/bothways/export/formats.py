@@ -1,0 +1,85 @@
+"""The formats of exported files, chosen by the extension of the file."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, Protocol
+
+from bothways.errors import ConfigError
+from bothways.export.c.file import export_c
+from bothways.export.held_out import open_held_out
+from bothways.export.onnx.file import export_onnx
+from bothways.export.onnx.quantization import export_quantized
+from bothways.export.output_file import check_output_file
+from bothways.models.trained import TrainedModel, load
+
+
+class Exported(Protocol):
+    """The result of an export."""
+
+    @property
+    def next_step(self) -> str:
+        """How to use the file, in a few words."""
+
+    def facts(self) -> dict[str, str]:
+        """Return what to print, by name."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """What to export, and how.
+
+    Parameters
+    ----------
+    folder : Path
+        A run or model folder.
+    to : Path
+        The file to write.
+    weights : float32 or int8
+        How weights are stored.
+    force : bool
+        Replace an existing file.
+    """
+
+    folder: Path
+    to: Path
+    weights: Literal["float32", "int8"] = "float32"
+    force: bool = False
+
+
+def export(request: Request) -> Exported:
+    """Export a model to a file, whose extension says the format.
+
+    Raises
+    ------
+    ConfigError
+        If the extension is unknown, or the file cannot be written there.
+    CheckpointError
+        If the model cannot be loaded.
+    ExportError
+        If the model cannot be exported, or the file would give other answers.
+    MissingDependencyError
+        If a package that the format needs is not installed.
+    """
+    write = _FORMATS.get(request.to.suffix)
+    if write is None:
+        raise ConfigError(
+            f"the extension of output file {request.to} is {request.to.suffix!r}; expected "
+            f"{' or '.join(_FORMATS)}. Choose one."
+        )
+    check_output_file(request.to, force=request.force)
+    return write(load(request.folder), request)
+
+
+def _onnx(model: TrainedModel, request: Request) -> Exported:
+    if request.weights == "float32":
+        return export_onnx(model, request.to, force=request.force)
+    held_out = open_held_out(model, request.folder)
+    return export_quantized(model, request.to, held_out, force=request.force)
+
+
+def _c(model: TrainedModel, request: Request) -> Exported:
+    return export_c(model, request.to, weights=request.weights, force=request.force)
+
+
+_FORMATS: dict[str, Callable[[TrainedModel, Request], Exported]] = {".onnx": _onnx, ".c": _c}
