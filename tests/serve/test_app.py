@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from serving import CLASSES, make_model, message_of, npz, running, serving
 
+from bothways.serve import batching
 from bothways.serve.access import Token, allowed_hosts
 from bothways.serve.limits import Limits
 from bothways.serve.rows import RowwiseModel
@@ -211,6 +212,7 @@ class SlowModel:
             return original(rowwise, arrays)
 
         monkeypatch.setattr(RowwiseModel, "probabilities", probabilities)
+        monkeypatch.setattr(batching, "AT_ONCE_WORK", 0)  # in a thread
 
 
 def test_a_full_queue_is_refused(model, monkeypatch):

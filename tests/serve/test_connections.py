@@ -10,6 +10,7 @@ import httpx
 import pytest
 from serving import make_model, running, serving
 
+from bothways.serve import batching
 from bothways.serve.limits import Limits
 from bothways.serve.rows import RowwiseModel
 
@@ -193,6 +194,7 @@ def test_the_queue_forgets_clients_that_left(monkeypatch):
         return original(rowwise, arrays)
 
     monkeypatch.setattr(RowwiseModel, "probabilities", probabilities)
+    monkeypatch.setattr(batching, "AT_ONCE_WORK", 0)  # in a thread
     with running(make_model(), LIMITS) as port:
         whole = HEAD + b"Content-Length: %d\r\n\r\n" % len(BODY) + BODY
         with connected(port) as first:

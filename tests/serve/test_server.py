@@ -70,6 +70,8 @@ def test_a_signal_ends_the_command_with_exit_code_0(folder, number):
 
 SLOW = """
 import time
+from bothways.serve import batching
+batching.AT_ONCE_WORK = 0  # in a thread
 from bothways.serve.rows import RowwiseModel
 original = RowwiseModel.probabilities
 def slowly(rowwise, arrays):

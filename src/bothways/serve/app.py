@@ -60,7 +60,7 @@ class PredictionService:
             lambda: self.batcher.num_waiting, lambda: self.memory.held_bytes
         )
         rowwise = RowwiseModel(model.classifier)
-        self.batcher = Batcher(rowwise.probabilities, self.metrics.count_batch)
+        self.batcher = Batcher(rowwise, self.metrics.count_batch)
         self._model = model
         self._options = model.manifest.preprocessing.reading.for_use()
         self._converter = ThreadPoolExecutor(1, thread_name_prefix="bothways-convert")
@@ -68,12 +68,11 @@ class PredictionService:
 
     @asynccontextmanager
     async def running(self, app: Any) -> AsyncIterator[None]:
-        """Run the model's thread; at the end, it answers what it has accepted."""
-        self.batcher.start()
+        """At the end, answer what has been accepted."""
         try:
             yield
         finally:
-            await asyncio.to_thread(self.batcher.stop)
+            await self.batcher.stop()
             self._converter.shutdown()
             self._player.shutdown()
 

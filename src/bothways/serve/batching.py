@@ -1,11 +1,11 @@
-"""Batches of concurrent requests: one thread runs the model on all sequences that wait."""
+"""Batches of concurrent requests: the model runs once on the sequences that wait."""
 
-import threading
-from asyncio import AbstractEventLoop, Future, get_running_loop
+import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Protocol
 
 from bothways.evaluation.evaluate import BATCH_STEPS
 from bothways.serve.rows import Floats, Probabilities
@@ -13,7 +13,21 @@ from bothways.serve.rows import Floats, Probabilities
 BATCH_SEQUENCES = 128
 """Sequences that are run together, so that no request waits long for those of another one."""
 
-Model = Callable[[Sequence[Floats]], list[Probabilities]]
+AT_ONCE_WORK = 1 << 28
+"""Multiply-adds of a batch that runs in the event loop, about 5 ms. Another thread would have to
+wait for Python's lock after each operator: up to 100 ms in all if the event loop is busy."""
+
+
+class Model(Protocol):
+    """What runs on the batches: a `RowwiseModel`."""
+
+    def probabilities(self, arrays: Sequence[Floats]) -> list[Probabilities]:
+        """Return one array for each array."""
+        ...
+
+    def multiply_adds(self, lengths: Sequence[int]) -> int:
+        """Return the amount of work."""
+        ...
 
 
 @dataclass(eq=False)
@@ -21,83 +35,90 @@ class _Job:
     """A request: its sequences, and the answers so far."""
 
     arrays: Sequence[Floats]
-    loop: AbstractEventLoop
-    future: Future[list[Probabilities]]
+    future: asyncio.Future[list[Probabilities]]
     taken: int = 0
     answers: list[Probabilities] = field(default_factory=list)
+
+
+_Batch = list[tuple[_Job, Sequence[Floats]]]
 
 
 class Batcher:
     """Run a model on the sequences of concurrent requests, as few times as possible.
 
-    A batch contains the sequences that wait when the thread becomes idle, a part of each request in
-    turn: a large request does not delay small ones.
+    A batch contains the sequences that wait when the model becomes idle, a part of each request in
+    turn: a large request does not delay small ones. Large batches run in a thread, so that the
+    event loop goes on.
 
     Parameters
     ----------
-    model : callable
-        Returns one array for each of its arrays; runs in a thread of its own.
+    model : Model
     on_batch : callable
-        Called in that thread with the number of sequences and of steps before each batch.
+        Called with the number of sequences and of steps before each batch.
     """
 
     def __init__(self, model: Model, on_batch: Callable[[int, int], None]) -> None:
         self._model = model
         self._on_batch = on_batch
         self._waiting: deque[_Job] = deque()
-        self._changed = threading.Condition()
+        self._is_busy = False
+        self._idle = asyncio.Event()
         self._stopping = False
-        self._thread = threading.Thread(target=self._run, name="bothways-model", daemon=True)
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="bothways-model")
 
     @property
     def is_running(self) -> bool:
         """Whether requests are answered."""
-        return self._thread.is_alive() and not self._stopping
+        return not self._stopping
 
     @property
     def num_waiting(self) -> int:
         """Number of requests with sequences that no batch has taken yet."""
         return len(self._waiting)
 
-    def start(self) -> None:
-        """Start the thread."""
-        self._thread.start()
+    async def stop(self) -> None:
+        """Answer what waits, then stop."""
+        self._stopping = True
+        if self._is_busy:
+            await self._idle.wait()
+        self._thread.shutdown()
 
-    def stop(self) -> None:
-        """Answer what waits, then end the thread."""
-        with self._changed:
-            self._stopping = True
-            self._changed.notify()
-        self._thread.join()
-
-    def submit(self, arrays: Sequence[Floats]) -> Future[list[Probabilities]]:
+    def submit(self, arrays: Sequence[Floats]) -> asyncio.Future[list[Probabilities]]:
         """Return the future answers to the sequences of a request; cancel it to give up."""
-        loop = get_running_loop()
-        job = _Job(arrays, loop, loop.create_future())
-        with self._changed:
-            self._waiting.append(job)
-            self._changed.notify()
+        loop = asyncio.get_running_loop()
+        job = _Job(arrays, loop.create_future())
+        self._waiting.append(job)
+        if not self._is_busy:
+            self._is_busy = True
+            self._idle.clear()
+            loop.call_soon(self._run_next)  # after the requests that have arrived at the same time
         return job.future
 
-    def _run(self) -> None:
-        while True:
-            with self._changed:
-                while not self._waiting and not self._stopping:
-                    self._changed.wait()
-                if not self._waiting:
-                    return
-                taken = self._take()
-            if taken:
-                self._answer(taken)
+    def _run_next(self) -> None:
+        """Run the next batch, if anything waits."""
+        batch = self._take()
+        if not batch:
+            self._is_busy = False
+            self._idle.set()
+            return
+        arrays = [array for _, some in batch for array in some]
+        lengths = list(map(len, arrays))
+        self._on_batch(len(lengths), sum(lengths))
+        if self._model.multiply_adds(lengths) > AT_ONCE_WORK:
+            loop = asyncio.get_running_loop()
+            running = loop.run_in_executor(self._thread, self._model.probabilities, arrays)
+            running.add_done_callback(lambda done: self._finish(batch, done.result))
+        else:
+            self._finish(batch, lambda: self._model.probabilities(arrays))
 
-    def _take(self) -> list[tuple[_Job, Sequence[Floats]]]:
+    def _take(self) -> _Batch:
         """Return the jobs of the next batch with some of their sequences."""
-        taken = []
-        sequences, steps = BATCH_SEQUENCES, BATCH_STEPS
+        taken: _Batch = []
         unfinished = []
+        sequences, steps = BATCH_SEQUENCES, BATCH_STEPS
         while self._waiting and sequences > 0 and steps > 0:
             job = self._waiting.popleft()
-            if job.future.cancelled():
+            if job.future.done():  # canceled, or failed in an earlier batch
                 continue
             first = job.taken
             while job.taken < len(job.arrays) and sequences > 0 and steps > 0:
@@ -110,39 +131,17 @@ class Batcher:
         self._waiting.extend(unfinished)
         return taken
 
-    def _answer(self, taken: list[tuple[_Job, Sequence[Floats]]]) -> None:
-        arrays = [array for _, some in taken for array in some]
+    def _finish(self, batch: _Batch, result: Callable[[], list[Probabilities]]) -> None:
+        """Give the answers of a batch, or its error, to its jobs; then run the next batch."""
         try:
-            self._on_batch(len(arrays), sum(map(len, arrays)))
-            answers = iter(self._model(arrays))
-        except Exception as error:  # the requests of this batch fail, and the thread goes on
-            for job, _ in taken:
-                job.taken = len(job.arrays)
-                _call(job.loop, _fail, job.future, error)
-            with self._changed:
-                failed = {job for job, _ in taken}
-                self._waiting = deque(job for job in self._waiting if job not in failed)
-            return
-        done = []
-        for job, some in taken:
-            job.answers += [next(answers) for _ in some]
-            if len(job.answers) == len(job.arrays):
-                done.append(job)
-        if done:
-            _call(done[0].loop, _finish, done)
-
-
-def _finish(jobs: list[_Job]) -> None:
-    for job in jobs:
-        if not job.future.done():
-            job.future.set_result(job.answers)
-
-
-def _fail(future: Future[Any], error: Exception) -> None:
-    if not future.done():
-        future.set_exception(error)
-
-
-def _call(loop: AbstractEventLoop, function: Callable[..., None], *arguments: Any) -> None:
-    if not loop.is_closed():
-        loop.call_soon_threadsafe(function, *arguments)
+            answers = iter(result())
+        except Exception as error:  # only the requests of this batch fail
+            for job, _ in batch:
+                if not job.future.done():
+                    job.future.set_exception(error)
+        else:
+            for job, some in batch:
+                job.answers += [next(answers) for _ in some]
+                if len(job.answers) == len(job.arrays) and not job.future.done():
+                    job.future.set_result(job.answers)
+        asyncio.get_running_loop().call_soon(self._run_next)

@@ -28,6 +28,7 @@ Floats = np.ndarray[Any, np.dtype[np.float32]]
 Probabilities = np.ndarray[Any, np.dtype[np.float64]]
 Together = Literal["any", "equal lengths", "none"]
 
+_CALL_MULTIPLY_ADDS = 1 << 25  # for each batch, as long as a short sequence takes
 _PRODUCTS = 1 << 20  # of the linear layer that are in memory at once
 
 
@@ -48,6 +49,7 @@ class RowwiseModel:
     def __init__(self, classifier: SequenceClassifier) -> None:
         self._classifier = classifier
         self.together = _together(classifier)
+        self._num_weights = sum(weights.numel() for weights in classifier.parameters())
 
     def probabilities(self, arrays: Sequence[Floats]) -> list[Probabilities]:
         """Return probabilities: (num_classes,), or (time_i, num_classes) if steps have labels.
@@ -68,6 +70,11 @@ class RowwiseModel:
                     of_steps = self._classifier.config.target == "step"
                     found[n] = row[: len(arrays[n])] if of_steps else row
         return found
+
+    def multiply_adds(self, lengths: Sequence[int]) -> int:
+        """Return how long sequences of these lengths take, in multiply-adds, roughly."""
+        calls = {"any": 1, "none": len(lengths), "equal lengths": len(set(lengths))}[self.together]
+        return sum(lengths) * self._num_weights + calls * _CALL_MULTIPLY_ADDS
 
     def _batches(self, lengths: Tensor) -> Iterator[Tensor]:
         if self.together == "any":

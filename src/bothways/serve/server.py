@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
+import torch
 import uvicorn
 
 from bothways.errors import ConfigError
@@ -23,6 +24,7 @@ from bothways.serve.page.examples import RunExamples
 from bothways.serve.rows import RowwiseModel
 
 _KEEP_ALIVE_SECONDS = 30
+_MOST_THREADS = 4
 
 
 def serve(
@@ -33,6 +35,7 @@ def serve(
     token: Token | None = None,
     insecure: bool = False,
     limits: Limits | None = None,
+    threads: int | None = None,
     examples: RunExamples | None = None,
     on_ready: Callable[[str], None] = lambda url: None,
 ) -> None:
@@ -49,6 +52,9 @@ def serve(
     insecure : bool
         Allow an address that other machines can reach without a token.
     limits : Limits, optional
+    threads : int, optional
+        Threads of torch; default: torch's choice, but at most 4. A single sequence runs with as
+        many copies as there are threads (see `rows`).
     examples : RunExamples, optional
         Sequences that the page can show.
     on_ready : callable
@@ -61,6 +67,7 @@ def serve(
     """
     limits = limits or Limits()
     check_address(host, token, insecure)
+    torch.set_num_threads(threads or min(torch.get_num_threads(), _MOST_THREADS))
     with listen(host, port) as listening:
         app = create_app(model, limits, token=token, hosts=allowed_hosts(host), examples=examples)
         _warm_up(model)

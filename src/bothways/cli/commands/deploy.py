@@ -80,7 +80,9 @@ def serve(
         bool,
         typer.Option("--examples/--no-examples", help="Show sequences of the data on the page."),
     ] = True,
-    threads: Threads = None,
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="CPU threads; default: torch's choice, at most 4.")
+    ] = None,
 ) -> None:
     """Serve a page to try a model, and answer requests of programs to POST /predict.
 
@@ -100,7 +102,6 @@ def serve(
         "seconds": max_seconds,
         "queue": max_queue,
     }
-    use_threads(threads)
     trained = load(model)
     run(
         trained,
@@ -109,6 +110,7 @@ def serve(
         token=None if token_file is None else read_token(token_file),
         insecure=insecure,
         limits=Limits(**{name: value for name, value in chosen.items() if value is not None}),
+        threads=threads,
         examples=RunExamples(Path(model), trained) if examples else None,
         on_ready=lambda url: print(f"ready: {url} (Ctrl-C stops)", flush=True),
     )
