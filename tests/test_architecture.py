@@ -29,6 +29,7 @@ ADAPTED_IN = {
     "rich": {"cli.tables"},
     "onnx": {"export.onnx.nodes", "models.onnx_model"},
     "onnxruntime": {"export.onnx.quantization", "models.onnx_model"},
+    "huggingface_hub": {"models.hub"},
     "jinja2": {"export.c.source", "report.write"},
     "numba": {"kernels.compiled.*", "kernels.compiled.codegen.*"},
     "llvmlite": {"kernels.compiled.*", "kernels.compiled.codegen.*"},

@@ -10,34 +10,34 @@ from commands import run_command
 from bothways.errors import MissingDependencyError
 from bothways.optional import require
 
-PACKAGES = {
-    "PIL": "images",
-    "pyarrow": "tables",
-    "sklearn": "sklearn",
-    "scipy": "sklearn",
-    "pandas": None,
-    "polars": None,
-    "aeon": None,
-    "onnx": "export",
-    "onnxruntime": "export",
-}
 NEEDS = {
-    "--help": (),
-    "recipes": (),
-    "train waves.npz --out new --set epochs=1": (),
-    "train waves.csv --out new --set epochs=1": ("pyarrow",),
-    "train images --out new --set epochs=1": ("PIL",),
-    "inspect waves.npz": (),
-    "inspect waves.csv": ("pyarrow",),
-    "inspect run": (),
-    "evaluate run": (),
-    "predict run waves.npz": (),
-    "predict pictures picture.png": ("PIL",),
-    "export run --to run.onnx --force": ("onnx", "onnxruntime"),
-    "compare waves.npz --rounds 1 --set epochs=1": ("sklearn", "scipy"),
-    "bench --warm": (),
+    "--help": {},
+    "recipes": {},
+    "train waves.npz --out new --set epochs=1": {},
+    "train waves.npz --out new --set tensorboard=true": {"tensorboard": "tensorboard"},
+    "train waves.csv --out new --set epochs=1": {"pyarrow": "tables"},
+    "train images --out new --set epochs=1": {"PIL": "images"},
+    "inspect waves.npz": {},
+    "inspect waves.csv": {"pyarrow": "tables"},
+    "inspect run": {},
+    "evaluate run": {},
+    "predict run waves.npz": {},
+    "predict pictures picture.png": {"PIL": "images"},
+    "report run": {"matplotlib": "report", "jinja2": "report"},
+    "report run pictures --force": {"matplotlib": "report", "jinja2": "report"},
+    "report run same --force": {"matplotlib": "report", "jinja2": "report", "scipy": "report"},
+    "export run --to run.onnx --force": {"onnx": "export", "onnxruntime": "export"},
+    "export run --to run.c --force": {"jinja2": "export"},
+    "compare waves.npz --rounds 1 --set epochs=1": {"sklearn": "sklearn", "scipy": "sklearn"},
+    "bench --warm": {},
 }
-"""Each command, and the packages without which it cannot work."""
+"""Each command, and the packages without which it cannot work, with their extras."""
+
+SERVING = "serve run --port 0", ("fastapi", "uvicorn", "prometheus_client", "httptools")
+"""A command that does not end, and what it needs."""
+
+PACKAGES = {package for packages in NEEDS.values() for package in packages}
+PACKAGES |= {"pandas", "polars", "aeon", "huggingface_hub", *SERVING[1]}
 
 BLOCKED = """
 class Blocked:
@@ -71,7 +71,8 @@ def folder(tmp_path_factory):
         pixels = rng.integers(0, 256, (28, 28)).astype(np.uint8)
         Image.fromarray(pixels).save(own / f"{n}.png")
     Image.fromarray(np.eye(28, dtype=np.uint8) * 255).save(folder / "picture.png")
-    for command in ("waves.npz --out run", "images --out pictures"):
+    held_out = "waves.npz --test 0.25 --out"
+    for command in (f"{held_out} run", f"{held_out} same", "images --out pictures"):
         result = run(folder, None, f"train {command} --set epochs=1")
         assert result.returncode == 0, result.stderr
     return folder
@@ -90,11 +91,11 @@ def check(folder, package, command, new):
     else:
         assert result.returncode == 2
         (line,) = [line for line in result.stderr.splitlines() if "not installed" in line]
-        assert f"Run: pip install 'bothways[{PACKAGES[package]}]'" in line
+        assert f"Run: pip install 'bothways[{NEEDS[command][package]}]'" in line
 
 
 @pytest.mark.parametrize("command", NEEDS)
-@pytest.mark.parametrize("package", PACKAGES)
+@pytest.mark.parametrize("package", sorted(PACKAGES))
 @pytest.mark.slow  # a hundred processes
 def test_a_command_works_or_names_the_extra(folder, package, command, tmp_path):
     check(folder, package, command, tmp_path / "new")
@@ -105,12 +106,33 @@ OTHERS = [
     ("PIL", "inspect waves.csv"),
     ("pyarrow", "inspect waves.npz"),
     ("sklearn", "recipes"),
+    ("scipy", "report run"),
 ]
 
 
 @pytest.mark.parametrize(("package", "command"), NEEDED + OTHERS)
 def test_a_command_says_what_it_needs(folder, package, command, tmp_path):
     check(folder, package, command, tmp_path / "new")
+
+
+@pytest.mark.parametrize("package", SERVING[1])
+def test_the_server_says_what_it_needs(folder, package):
+    result = run(folder, package, SERVING[0])
+    assert result.returncode == 2
+    (line,) = result.stderr.splitlines()
+    assert f"need the package {package}, which is not installed" in line
+    assert "Run: pip install 'bothways[serve]'" in line
+
+
+@pytest.mark.parametrize("package", ["matplotlib", "jinja2"])
+def test_training_ends_without_a_report_where_its_packages_are_missing(folder, package, tmp_path):
+    command = f"train waves.npz --out {tmp_path / 'run'} --set epochs=1"
+    result = run(folder, package, command)
+    assert result.returncode == 0
+    assert f"no report: reports need the package {package}" in result.stderr
+    assert "Run: pip install 'bothways[report]'" in result.stderr
+    assert not (tmp_path / "run" / "report.html").exists()
+    assert (tmp_path / "run" / "metrics.json").exists()
 
 
 def test_the_estimators_name_their_extra(folder):

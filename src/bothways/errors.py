@@ -30,6 +30,10 @@ class CheckpointError(BothwaysError):
     """A model folder, run folder or checkpoint is damaged, incomplete or of another program."""
 
 
+class DownloadError(BothwaysError):
+    """A model cannot be downloaded from the model hub."""
+
+
 class ExportError(BothwaysError):
     """A model cannot be exported, or an exported file does not give the answers of the model."""
 

@@ -18,6 +18,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from bothways.cli.main import app
+from bothways.nn.classifier import SequenceClassifier
 from bothways.recipes import all_recipes
 from bothways.training.history import read_history
 
@@ -362,6 +363,27 @@ def test_evaluate_prints_json(finished):
     assert metrics["test"].items() <= saved["test"].items()
     assert metrics["test"]["count"] == 12
     assert metrics["validation"] is None
+
+
+@pytest.mark.parametrize("command", ["evaluate", "predict"])
+def test_the_device_is_chosen_as_in_training(finished, monkeypatch, command):
+    data = finished.parent / "gestures.npz"
+    moved = []
+    move = SequenceClassifier.to
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(
+        SequenceClassifier,
+        "to",
+        lambda self, device: moved.append(device.type) or move(self, "cpu"),
+    )
+    expected = succeed(command, finished, data, "--device", "cpu").stdout
+    assert succeed(command, finished, data).stdout == expected
+    assert succeed(command, finished, data, "--device", "cuda").stdout == expected
+    assert moved == ["cpu", "cuda", "cuda"]
+    assert "'gpu' is unknown; " in refuse(command, finished, data, "--device", "gpu")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    message = refuse(command, finished, data, "--device", "cuda")
+    assert message.startswith("device 'cuda' is not available to torch on this machine;")
 
 
 @pytest.mark.parametrize(

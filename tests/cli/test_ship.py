@@ -77,6 +77,15 @@ def test_an_exported_file_predicts_as_its_run(run, tmp_path):
     assert f"{hits} / 40" in first
 
 
+def test_an_exported_file_runs_on_the_cpu_only(run, tmp_path):
+    succeed("export", run, "--to", tmp_path / "model.onnx")
+    arguments = tmp_path / "model.onnx", run.parent / "waves.npz"
+    for command in ("predict", "evaluate"):
+        succeed(command, *arguments, "--device", "auto")
+        message = refuse(command, *arguments, "--device", "cuda")
+        assert "is an exported file, which runs on the CPU; expected auto or cpu" in message
+
+
 def test_quantize_reports_what_it_changes(run, tmp_path):
     printed = succeed("export", run, "--to", tmp_path / "small.onnx", "--quantize").stdout
     for name in ("quantized", "size", "accuracy", "time"):

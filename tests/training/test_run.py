@@ -162,7 +162,10 @@ def test_a_finished_run_is_a_model_with_a_card(tmp_path, data):
     assert model.evaluate(data.test) == finished.metrics.test
     assert model.manifest.provenance.data.train_sha256 == data.train.fingerprint()
     assert model.manifest.preprocessing.training_range == value_range(data.train.chunks())
-    assert (tmp_path / "run" / "README.md").read_text().startswith("# bidirectional LSTM 1x4")
+    card = (tmp_path / "run" / "README.md").read_text()
+    assert "\n# bidirectional LSTM 1x4" in card
+    assert f"            value: {finished.metrics.test.accuracy}\n" in card
+    assert "            seed: 0\n" in card
 
 
 def test_the_config_exists_before_the_first_step(tmp_path, data):

@@ -6,7 +6,7 @@ import torch
 
 from bothways import ModelConfig, SequenceClassifier, Sequences, TrainConfig
 from bothways.errors import BackendError, NonFiniteLossError
-from bothways.training.device import choose_device
+from bothways.training.device import training_device
 from bothways.training.events import EpochDone, StepDone
 from bothways.training.trainer import Training
 
@@ -226,4 +226,4 @@ def test_restored_training_gives_the_same_bits(stop_after):
 @pytest.mark.skipif(torch.cuda.is_available(), reason="these are errors only without a GPU")
 def test_unavailable_devices_and_precisions_are_refused(settings, message):
     with pytest.raises(BackendError, match=message):
-        choose_device(TrainConfig(**settings))
+        training_device(TrainConfig(**settings))

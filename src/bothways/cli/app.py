@@ -1,6 +1,5 @@
 """The command-line application, and what its commands share."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -29,7 +28,11 @@ Exit codes
 
 Threads = Annotated[int | None, typer.Option(min=1, help="CPU threads; default: torch's choice.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-Model = Annotated[Path, typer.Argument(metavar="MODEL", help="Run or model folder, or .onnx file.")]
+Model = Annotated[
+    str,  # a Path would change hf:// to hf:/
+    typer.Argument(metavar="MODEL", help="Run or model folder, .onnx file, or hf://owner/name."),
+]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps; auto prefers a GPU.")]
 
 
 command = registrar(app)

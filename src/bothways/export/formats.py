@@ -31,8 +31,8 @@ class Request:
 
     Parameters
     ----------
-    folder : Path
-        A run or model folder.
+    model : str or Path
+        A run or model folder, or an address of the hub: see `load`.
     to : Path
         The file to write.
     weights : float32 or int8
@@ -41,7 +41,7 @@ class Request:
         Replace an existing file.
     """
 
-    folder: Path
+    model: str | Path
     to: Path
     weights: Literal["float32", "int8"] = "float32"
     force: bool = False
@@ -54,7 +54,7 @@ def export(request: Request) -> Exported:
     ------
     ConfigError
         If the extension is unknown, or the file cannot be written there.
-    CheckpointError
+    CheckpointError, DownloadError
         If the model cannot be loaded.
     ExportError
         If the model cannot be exported, or the file would give other answers.
@@ -68,13 +68,13 @@ def export(request: Request) -> Exported:
             f"{' or '.join(_FORMATS)}. Choose one."
         )
     check_output_file(request.to, force=request.force)
-    return write(load(request.folder), request)
+    return write(load(request.model), request)
 
 
 def _onnx(model: TrainedModel, request: Request) -> Exported:
     if request.weights == "float32":
         return export_onnx(model, request.to, force=request.force)
-    held_out = open_held_out(model, request.folder)
+    held_out = open_held_out(model, Path(request.model))
     return export_quantized(model, request.to, held_out, force=request.force)
 
 

@@ -28,6 +28,22 @@ def save_weights(path: Path, config_sha256: str, weights: dict[str, Tensor]) -> 
     save_tensors(path, weights, {"config_sha256": config_sha256})
 
 
+def read_config(folder: Path) -> tuple[Manifest, str]:
+    """Return the manifest of a model whose weights fit in memory, and the SHA-256 of its file.
+
+    Raises
+    ------
+    CheckpointError
+        As `read_manifest`, and if the weights exceed the memory of this machine.
+    """
+    manifest, config_sha256 = read_manifest(folder)
+    try:
+        check_size(manifest.model)
+    except ConfigError as error:
+        raise CheckpointError(f"{folder / CONFIG_FILE} is damaged: {error}") from None
+    return manifest, config_sha256
+
+
 def load_classifier(folder: Path) -> tuple[SequenceClassifier, Manifest]:
     """Return the classifier in `folder`, in eval mode on the CPU, and its manifest.
 
@@ -36,17 +52,13 @@ def load_classifier(folder: Path) -> tuple[SequenceClassifier, Manifest]:
     CheckpointError
         If a file is missing, damaged, of a newer schema, or the two do not belong together.
     """
-    manifest, config_sha256 = read_manifest(folder)
+    manifest, config_sha256 = read_config(folder)
     path = folder / MODEL_FILE
     if not path.exists() and (folder / "checkpoints").is_dir():
         raise CheckpointError(
             f"{folder} has no {MODEL_FILE}: its first epoch is not complete. "
             f"Run: bothways train {folder} --resume"
         )
-    try:
-        check_size(manifest.model)
-    except ConfigError as error:
-        raise CheckpointError(f"{folder / CONFIG_FILE} is damaged: {error}") from None
     weights, facts = load_tensors(path, limit_bytes=file_limit(manifest.model))
     if facts.get("config_sha256") != config_sha256:
         raise CheckpointError(

@@ -3,9 +3,10 @@
 import warnings
 from abc import ABC, abstractmethod
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from bothways.data.frames import arrays_of_frames, has_frames
@@ -13,14 +14,16 @@ from bothways.data.offsets import reduced
 from bothways.data.sequences import Sequences, as_labeled
 from bothways.data.validation import value_range
 from bothways.data.vocabulary import Vocabulary
-from bothways.errors import CheckpointError, DataError, ShapeError
+from bothways.errors import BackendError, CheckpointError, DataError, ShapeError
 from bothways.evaluation.evaluate import Classifier, compute_logits, evaluate
 from bothways.evaluation.metrics import Metrics
 from bothways.models.card import model_card
 from bothways.models.checkpoint import MODEL_FILE, load_classifier, save_weights
+from bothways.models.hub import is_address, load_from_hub
 from bothways.models.manifest import CONFIG_FILE, Manifest
 from bothways.models.onnx_model import SUFFIX, load_onnx
 from bothways.nn.classifier import SequenceClassifier
+from bothways.nn.device import choose_device
 from bothways.storage.atomic import sha256, write_atomically
 
 Floats = np.ndarray[Any, np.dtype[np.float64]]
@@ -76,6 +79,30 @@ class TrainedModel(ABC):
     def classes(self) -> tuple[str, ...]:
         """Names of the classes, in the order of the probabilities."""
         return self.manifest.classes
+
+    def to(self, device: str | torch.device) -> Self:
+        """Move the network to a device and return this model, as `torch.nn.Module.to`.
+
+        Sequences stay on the CPU; their batches are moved to the device, and answers back.
+
+        Parameters
+        ----------
+        device : auto, cpu, cuda or mps
+            auto is CUDA, MPS or the CPU, in this order. An exported file runs on the CPU only.
+
+        Raises
+        ------
+        BackendError
+            If the device is unknown or not available, or the model is an exported file.
+        """
+        if isinstance(self._classifier, SequenceClassifier):
+            self._classifier.to(choose_device(device))
+        elif str(device) not in ("auto", "cpu"):
+            raise BackendError(
+                f"device is '{device}' but the model is an exported file, which runs on the CPU; "
+                "expected auto or cpu. Load the run or model folder instead."
+            )
+        return self
 
     def token_numbers(self, feature: str, names: Any) -> np.ndarray[Any, np.dtype[np.int64]]:
         """Return the numbers of categories of a feature, 0 if unknown.
@@ -183,7 +210,6 @@ class TrainedModel(ABC):
         return sequences
 
     def _warn_of_unknown_tokens(self, sequences: Sequences) -> None:
-        preprocessing = self.manifest.preprocessing
         for feature, count in enumerate(self.manifest.model.categories):
             if not count:
                 continue
@@ -193,14 +219,26 @@ class TrainedModel(ABC):
                 unknown += int(((numbers < 1) | (numbers > count)).sum())
                 total += len(steps)
             if 2 * unknown > total:
-                name = preprocessing.features[feature]
-                known = ", ".join(preprocessing.reading.vocabularies[name][:3])
+                name, expected = self._describe_tokens(feature, count)
                 warnings.warn(
-                    f"{unknown:,} of {total:,} values of {name!r} do not occur in the training "
-                    f"data ({known}, …); expected the same names. Check their spelling.",
+                    f"{unknown:,} of {total:,} values of {name} do not occur in the training "
+                    f"data; expected {expected}. Check them.",
                     UnknownTokensWarning,
                     stacklevel=4,
                 )
+
+    def _describe_tokens(self, feature: int, count: int) -> tuple[str, str]:
+        """Return what to call a categorical feature, and its categories, for a message."""
+        preprocessing = self.manifest.preprocessing
+        names = preprocessing.features  # none, if the model was trained on arrays
+        name = names[feature] if feature < len(names) else None
+        known = preprocessing.reading.vocabularies.get(name or "", ())
+        return (
+            f"feature {feature}" if name is None else repr(name),
+            f"the same names ({', '.join(known[:3])}, …)"
+            if known
+            else f"numbers from 1 to {count}",
+        )
 
 
 class TrainedClassifier(TrainedModel):
@@ -250,15 +288,33 @@ def trained_model(classifier: Classifier, manifest: Manifest) -> TrainedModel:
 
 
 def load(path: str | Path) -> TrainedModel:
-    """Return the model in a model folder, a run folder, or an exported `.onnx` file.
+    """Return the model in a run folder, a model folder, an `.onnx` file, or on the model hub.
+
+    Parameters
+    ----------
+    path : path or str
+        The folder or file; or "hf://owner/name" or "hf://owner/name@revision", a repository of
+        huggingface.co, from which `config.json` and `model.safetensors` are downloaded.
+
+    Returns
+    -------
+    TrainedModel
+        On the CPU; see `TrainedModel.to`.
 
     Raises
     ------
     CheckpointError
         If a file is missing, damaged, of a newer schema, or files do not belong together.
+    ConfigError
+        If an address of the hub is not well-formed.
+    DownloadError
+        If a model cannot be downloaded.
     MissingDependencyError
-        If the file is an `.onnx` file, and onnx or onnxruntime is not installed.
+        If the path is an `.onnx` file, and onnx or onnxruntime is not installed; or an address, and
+        huggingface-hub is not installed.
     """
+    if is_address(path):
+        return trained_model(*load_from_hub(str(path)))
     path = Path(path)
     if path.suffix == SUFFIX and not path.is_dir():
         return trained_model(*load_onnx(path))

@@ -27,7 +27,7 @@ from bothways.evaluation.evaluate import Calibration, calibrate
 from bothways.models.manifest import Manifest
 from bothways.nn.classifier import SequenceClassifier
 from bothways.recipes import Recipe
-from bothways.training.device import choose_device
+from bothways.training.device import training_device
 from bothways.training.events import EpochDone, StepDone
 from bothways.training.manifest_builder import manifest_for
 from bothways.training.trainer import Best, Training, start_training
@@ -109,7 +109,7 @@ def prepare(
     manifest = manifest_for(
         dataset, recipe, train, validation, options=options or DataOptions(), threads=threads
     )
-    return Plan(manifest, config, device or choose_device(config), train, validation)
+    return Plan(manifest, config, device or training_device(config), train, validation)
 
 
 def fit(

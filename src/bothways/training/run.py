@@ -37,7 +37,7 @@ from bothways.nn.size import file_limit
 from bothways.recipes import Recipe, load_recipe
 from bothways.storage.atomic import json_bytes, write_atomically
 from bothways.storage.tensors import load_tensors
-from bothways.training.device import choose_device, describe_start
+from bothways.training.device import describe_start, training_device
 from bothways.training.fit import Fitted, Plan, fit, prepare
 from bothways.training.history import History, check_size
 from bothways.training.progress import Progress, make_progress
@@ -121,7 +121,7 @@ def train(
     options = options or DataOptions()
     target = data.target if isinstance(data, Dataset) else options.target
     chosen = load_recipe(recipe).with_settings(settings, target)
-    device = choose_device(chosen.training)
+    device = training_device(chosen.training)
     cell = cell_named(chosen.model.cell, chosen.model.nonlinearity)
     choose_backend(chosen.training.backend, cell, device, torch.float32)
     if chosen.training.tensorboard:
@@ -184,7 +184,7 @@ def resume(
         )
     dataset = data if data is not None else _dataset(request)
     try:
-        plan = _plan(request, dataset, choose_device(request.training))
+        plan = _plan(request, dataset, training_device(request.training))
     except ConfigError as error:
         raise CheckpointError(f"{run_folder.request} is damaged: {error}") from None
     config = run_folder.path / CONFIG_FILE

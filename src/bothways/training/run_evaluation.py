@@ -30,15 +30,15 @@ def labeled_splits(manifest: Manifest, dataset: Dataset) -> dict[str, LabeledSeq
 
 
 def evaluate_splits(
-    model: TrainedModel, folder: Path, source: str | None = None, split: str = "all"
+    model: TrainedModel, path: str | Path, source: str | None = None, split: str = "all"
 ) -> dict[str, Metrics | None]:
     """Return the metrics of a model for each split of a dataset.
 
     Parameters
     ----------
     model : TrainedModel
-    folder : Path
-        The folder of the model.
+    path : str or Path
+        Where the model was loaded from. If that is the folder of a run, its data are known.
     source : str, optional
         A built-in dataset, or the path of a file or folder; default: the data of the run. The data
         of the run are split as in training; other data, or changed data, are read with the same
@@ -56,12 +56,13 @@ def evaluate_splits(
     DataError
         If the data cannot be read, have other classes than the model, or lack the split.
     """
-    request = RunFolder(folder).read_request() if RunFolder(folder).request.exists() else None
+    run = RunFolder(Path(path))
+    request = run.read_request() if run.request.exists() else None
     own = None if request is None else request.source
     if source is None and own is None:
         raise DataError(
-            f"{folder} does not name the data that it was trained on; expected a dataset. "
-            f"Run: bothways evaluate {folder} DATA"
+            f"{path} does not name the data that it was trained on; expected a dataset. "
+            f"Run: bothways evaluate {path} DATA"
         )
     dataset = None
     if request is not None and (source is None or find_source(source) == own):

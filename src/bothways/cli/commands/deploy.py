@@ -114,6 +114,6 @@ def serve(
         insecure=insecure,
         limits=Limits(**{name: value for name, value in chosen.items() if value is not None}),
         threads=threads,
-        examples=RunExamples(model, trained) if examples else None,
+        examples=RunExamples(Path(model), trained) if examples else None,
         on_ready=ready,
     )

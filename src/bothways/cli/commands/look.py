@@ -18,12 +18,16 @@ from bothways.errors import ConfigError
   bothways inspect mnist
   bothways inspect steps.parquet --sequence session --label activity --group subject
   bothways inspect model.ckpt
+  bothways inspect hf://owner/name
 """,
 )
 @reads_data
 def inspect(
     what: Annotated[
-        str, typer.Argument(help="Run or model folder, dataset, or checkpoint of a notebook.")
+        str,
+        typer.Argument(
+            help="Run or model folder, dataset, hf://owner/name, or checkpoint of a notebook."
+        ),
     ],
     options: DataOptions,  # see reads_data
     validation: Annotated[str | None, typer.Option(help="File with the validation part.")] = None,
@@ -37,11 +41,14 @@ def inspect(
     from bothways.data.open import open_dataset
     from bothways.models.checkpoint import is_model_folder
     from bothways.models.convert import read_weights
+    from bothways.models.hub import is_address
     from bothways.models.trained import load
     from bothways.training.run_directory import RunFolder
 
     path = Path(what)
-    if is_model_folder(path):
+    if is_address(what):
+        print_model(load(what), "a model on the hub")
+    elif is_model_folder(path):
         print_model(load(path), RunFolder(path).describe_status())
     elif path.suffix in (".ckpt", ".pt", ".pth"):
         print_checkpoint(read_weights(path))

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from bothways.cli.app import AsJson, Model, Threads, command, use_threads
+from bothways.cli.app import AsJson, Device, Model, Threads, command, use_threads
 
 
 @command(
@@ -16,6 +16,7 @@ from bothways.cli.app import AsJson, Model, Threads, command, use_threads
   bothways evaluate runs/0001
   bothways evaluate runs/0001 mnist --split test
   bothways evaluate runs/0001 mnist --json > metrics.json
+  bothways evaluate hf://owner/name mnist
 """,
 )
 def evaluate(
@@ -31,6 +32,7 @@ def evaluate(
         ),
     ] = "all",
     as_json: AsJson = False,
+    device: Device = "auto",
     threads: Threads = None,
 ) -> None:
     """Evaluate a model on labeled data.
@@ -42,7 +44,7 @@ def evaluate(
     from bothways.training.run_evaluation import evaluate_splits
 
     use_threads(threads)
-    metrics = evaluate_splits(load(model), model, source, split)
+    metrics = evaluate_splits(load(model).to(device), model, source, split)
     if as_json:
         values = {name: found and found.to_json() for name, found in metrics.items()}
         print(json.dumps(values, indent=2))
@@ -79,6 +81,7 @@ def predict(
         bool, typer.Option("--aggregate", help="Predict recordings: the mean over their windows.")
     ] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace --out.")] = False,
+    device: Device = "auto",
     threads: Threads = None,
 ) -> None:
     """Predict the class of each sequence, or of each time step.
@@ -95,7 +98,7 @@ def predict(
     use_threads(threads)
     to_stdout = str(out) == "-"
     chosen = format_of(None if to_stdout else out, format)
-    trained = load(model)
+    trained = load(model).to(device)
 
     def note(text: str) -> None:
         tqdm.write(text, file=sys.stderr)

@@ -1,0 +1,41 @@
+"""A model in a few words: architecture, readout, origin."""
+
+from bothways.models.manifest import Manifest
+from bothways.nn.pooling import READOUTS
+
+
+def describe_origin(manifest: Manifest) -> str:
+    """Return what the model was trained on or converted from."""
+    provenance = manifest.provenance
+    if provenance.converted_from is not None:
+        return f"converted from {provenance.converted_from.file}"
+    if provenance.data is None or provenance.training is None:
+        return "origin unknown"
+    return (
+        f"recipe {provenance.recipe}, trained on {provenance.data.name} "
+        f"({provenance.data.train_count:,} labeled sequences), seed {provenance.training.seed}, "
+        f"{provenance.threads} threads"
+    )
+
+
+def describe_readout(manifest: Manifest) -> str:
+    """Return what the linear layer receives; for bidirectional `last`, with a warning."""
+    model = manifest.model
+    summary = READOUTS[model.readout].summary
+    if model.readout == "last" and model.bidirectional:
+        summary += (
+            "; there, the backward direction has processed only the last time step. Kept to "
+            "reproduce the notebooks; readout final uses both directions fully"
+        )
+    return summary
+
+
+def describe_architecture(manifest: Manifest) -> str:
+    """Return the architecture in a few words, such as bidirectional LSTM 2x256, readout last."""
+    model = manifest.model
+    direction = "bidirectional" if model.bidirectional else "forward"
+    relu = " (relu)" if model.nonlinearity == "relu" else ""
+    return (
+        f"{direction} {model.cell.upper()}{relu} {model.num_layers}x{model.hidden_size}, "
+        f"readout {model.readout}"
+    )

@@ -1,0 +1,151 @@
+import shlex
+from dataclasses import replace
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from huggingface_hub import HfApi
+from huggingface_hub.cli.hf import app
+from huggingface_hub.hf_api import RepoUrl
+from manifests import make_manifest, make_metrics
+from markdown_it import MarkdownIt
+from random_models import random_model
+
+from bothways.models.card import model_card
+from bothways.models.card.descriptions import describe_readout
+from bothways.models.manifest import ConvertedFrom, Manifest, Preprocessing, Provenance
+from bothways.nn.pooling import READOUTS
+
+SECTIONS = [
+    "Intended use",
+    "Limits",
+    "Training data",
+    "Metrics",
+    "How to use it",
+    "License",
+]
+
+
+def section(card, name):
+    return card.partition(f"\n## {name}\n")[2].partition("\n## ")[0]
+
+
+def headings(card):
+    tokens = MarkdownIt().parse(card.partition("\n---\n")[2])
+    return [text.content for kind, text in pairwise(tokens) if kind.type == "heading_open"]
+
+
+def test_the_card_has_a_head_a_title_and_sections():
+    card = model_card(make_manifest(), {"test": make_metrics()})
+    assert card.startswith("---\nlibrary_name:")
+    assert headings(card) == ["bidirectional LSTM 1x128, readout final", *SECTIONS]
+
+
+def test_the_card_of_a_model_without_metrics_has_no_section_for_them():
+    assert headings(model_card(make_manifest()))[1:] == [n for n in SECTIONS if n != "Metrics"]
+
+
+def test_the_card_names_inputs_and_outputs():
+    features = tuple(f"x{n}" for n in range(6))
+    card = model_card(make_manifest(preprocessing=Preprocessing(features=features)))
+    assert "- Input: sequences of 6 features per time step.\n" in card
+    assert "- Features: `x0`, `x1`, `x2`, `x3`, `x4`, `x5`.\n" in card
+    assert "- Output: one of 3 classes for each sequence: `walk`, `run`, `jump`.\n" in card
+
+
+def test_the_card_names_the_data_and_the_training():
+    card = model_card(make_manifest(), {"test": make_metrics()}, epoch=7)
+    data = section(card, "Training data")
+    for fact in (
+        "- Name: `gestures.npz`.",
+        "- Sequences: 54,000 in the training data, 1,000 for the test.",
+        f"- SHA-256 of the training data: `{'ab' * 32}`.",
+        "- Recipe `lstm-last`, seed 17.",
+        "- Validation split: 0.1 of the training data, drawn with this seed",
+        "- Epoch 7 was selected: it is the best on the validation split.",
+        "- Versions: `bothways 1.2.3`, `torch 4.5.6`.",
+    ):
+        assert fact in data
+    assert "SHA-256 of the test data" not in data
+
+
+def test_unknown_and_converted_origins_are_named():
+    manifest = make_manifest()
+    unknown = Manifest(model=manifest.model, classes=manifest.classes)
+    assert "- Unknown." in section(model_card(unknown), "Training data")
+    source = ConvertedFrom(file="old.ckpt", sha256="0")
+    converted = unknown.model_copy(update={"provenance": Provenance(converted_from=source)})
+    data = section(model_card(converted), "Training data")
+    assert data.split("\n")[1] == "- Converted from `old.ckpt`, whose data are unknown."
+    assert "Unknown" not in data
+
+
+@pytest.mark.parametrize("readout", READOUTS)
+def test_the_card_describes_the_readout(readout):
+    manifest = make_manifest(readout=readout)
+    card = model_card(manifest)
+    assert f"- Readout {readout}: {READOUTS[readout].summary}.\n" in card
+    assert ("at most 20 time steps" in card) == (readout == "flatten")
+    assert ("labeler of time steps" in card) == (readout == "step")
+    assert ("the classes of the time steps of each" in card) == (readout == "step")
+    assert ("has processed only the last time step" in card) == (readout == "last")
+    assert ("has processed only the last" in describe_readout(manifest)) == (readout == "last")
+
+
+def test_names_cannot_change_the_layout():
+    nasty = ("# heading\n\n## License", "`a` <script>", "[x](http://a) | --- ", "---\nb: c", "")
+    metrics = make_metrics(recalls=dict.fromkeys(nasty, 0.1))
+    features = tuple(f"\n# {n}`" for n in range(6))
+    manifest = make_manifest(
+        classes=nasty, name="\n\n# data `x`", preprocessing=Preprocessing(features=features)
+    )
+    card = model_card(manifest, {"train": metrics, "test": metrics})
+    assert headings(card)[1:] == SECTIONS
+    tokens = MarkdownIt("commonmark").parse(card.partition("\n---\n")[2])
+    inner = [part for token in tokens for part in token.children or []]
+    assert {part.type for part in inner} <= {"text", "code_inline", "softbreak"}
+    shown = {part.content for part in inner if part.type == "code_inline"}
+    assert {"`a` <script>", "[x](http://a) | --- ", "---\N{REPLACEMENT CHARACTER}b: c"} <= shown
+
+
+def test_the_card_of_many_classes_is_short():
+    classes = tuple(f"class {n}" for n in range(5000))
+    metrics = make_metrics(recalls=dict.fromkeys(classes, 0.1), counts=dict.fromkeys(classes, 3))
+    card = model_card(make_manifest(classes=classes), {"train": metrics, "test": metrics})
+    assert len(card) < 10_000
+    assert "one of 5,000 classes for each sequence: `class 0`, `class 1`," in card
+    assert "`class 19` and 4,980 more." in card
+
+
+def test_the_card_depends_on_its_arguments_only():
+    arguments = make_manifest(), {"train": make_metrics(), "test": make_metrics()}, 3
+    assert model_card(*arguments) == model_card(*arguments)
+    other = replace(arguments[1]["test"], accuracy=0.5)
+    assert model_card(arguments[0], {"test": other}) != model_card(arguments[0], arguments[1])
+
+
+def test_the_code_of_the_card_runs(tmp_path):
+    model = random_model()
+    model.save(tmp_path / "model")
+    card = (tmp_path / "model" / "README.md").read_text()
+    code = section(card, "How to use it").partition("```python\n")[2].partition("```")[0]
+    code = code.replace("path/of/this/folder", str(tmp_path / "model"))
+    values = {"sequences": [np.ones((length, 3)) for length in (4, 2)]}
+    exec(code, values)
+    assert values["model"].classes == model.classes
+
+
+def test_the_command_of_the_card_uploads_the_three_files(tmp_path, monkeypatch):
+    calls = []
+    monkeypatch.setattr(HfApi, "create_repo", lambda self, **options: RepoUrl("ada/waves"))
+    monkeypatch.setattr(HfApi, "upload_folder", lambda self, **options: calls.append(options))
+    command = section(model_card(make_manifest()), "License").split("```")[1].strip()
+    command = command.replace("owner/name", "ada/waves").replace("\\\n", "")
+    arguments = shlex.split(command.replace("path/of/this/folder", str(tmp_path)))
+    assert arguments.pop(0) == "hf"
+    CliRunner().invoke(app, arguments, catch_exceptions=False)
+    (options,) = calls
+    assert options["allow_patterns"] == ["config.json", "model.safetensors", "README.md"]
+    assert options["folder_path"] == str(tmp_path)
+    assert options["path_in_repo"] == "."

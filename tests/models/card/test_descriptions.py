@@ -1,0 +1,32 @@
+import pytest
+from manifests import make_manifest
+
+from bothways.models.card.descriptions import describe_architecture, describe_origin
+from bothways.models.manifest import ConvertedFrom, Provenance
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"hidden_size": 256, "num_layers": 2}, "bidirectional LSTM 2x256, readout final"),
+        ({"cell": "gru", "bidirectional": False}, "forward GRU 1x128, readout final"),
+        (
+            {"cell": "rnn", "nonlinearity": "relu", "readout": "mean"},
+            "bidirectional RNN (relu) 1x128, readout mean",
+        ),
+    ],
+)
+def test_architectures(settings, words):
+    assert describe_architecture(make_manifest(**settings)) == words
+
+
+def test_origins():
+    manifest = make_manifest()
+    assert describe_origin(manifest) == (
+        "recipe lstm-last, trained on gestures.npz (54,000 labeled sequences), seed 17, 2 threads"
+    )
+    provenance = Provenance(converted_from=ConvertedFrom(file="old.ckpt", sha256="0"))
+    converted = manifest.model_copy(update={"provenance": provenance})
+    assert describe_origin(converted) == "converted from old.ckpt"
+    unknown = manifest.model_copy(update={"provenance": Provenance()})
+    assert describe_origin(unknown) == "origin unknown"
