@@ -54,4 +54,5 @@ def plain_app(weights: str) -> FastAPI:
 
 
 if __name__ == "__main__":
+    torch.set_num_threads(1)  # as bothways; with two, each waits for a core that clients use
     uvicorn.run(plain_app(sys.argv[1]), port=int(sys.argv[2]), access_log=False, log_level="error")

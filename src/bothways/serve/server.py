@@ -24,7 +24,6 @@ from bothways.serve.page.examples import RunExamples
 from bothways.serve.rows import RowwiseModel
 
 _KEEP_ALIVE_SECONDS = 30
-_MOST_THREADS = 4
 
 
 def serve(
@@ -35,7 +34,7 @@ def serve(
     token: Token | None = None,
     insecure: bool = False,
     limits: Limits | None = None,
-    threads: int | None = None,
+    threads: int = 1,
     examples: RunExamples | None = None,
     on_ready: Callable[[str], None] = lambda url: None,
 ) -> None:
@@ -52,9 +51,9 @@ def serve(
     insecure : bool
         Allow an address that other machines can reach without a token.
     limits : Limits, optional
-    threads : int, optional
-        Threads of torch; default: torch's choice, but at most 4. A single sequence runs with as
-        many copies as there are threads (see `rows`).
+    threads : int
+        Threads of torch. More help large models on cores that nothing else uses: the connections
+        need one core too, and a thread that waits for a core delays the batch.
     examples : RunExamples, optional
         Sequences that the page can show.
     on_ready : callable
@@ -67,7 +66,7 @@ def serve(
     """
     limits = limits or Limits()
     check_address(host, token, insecure)
-    torch.set_num_threads(threads or min(torch.get_num_threads(), _MOST_THREADS))
+    torch.set_num_threads(threads)
     with listen(host, port) as listening:
         app = create_app(model, limits, token=token, hosts=allowed_hosts(host), examples=examples)
         _warm_up(model)

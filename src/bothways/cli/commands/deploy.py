@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 import typer
 
 from bothways.cli.app import Model, Threads, command, use_threads
+from bothways.cli.process import keep_objects
 
 Weights = Literal["float32", "int8"]
 
@@ -80,9 +81,7 @@ def serve(
         bool,
         typer.Option("--examples/--no-examples", help="Show sequences of the data on the page."),
     ] = True,
-    threads: Annotated[
-        int | None, typer.Option(min=1, help="CPU threads; default: torch's choice, at most 4.")
-    ] = None,
+    threads: Annotated[int, typer.Option(min=1, help="CPU threads of the model.")] = 1,
 ) -> None:
     """Serve a page to try a model, and answer requests of programs to POST /predict.
 
@@ -94,6 +93,10 @@ def serve(
     from bothways.serve import serve as run
     from bothways.serve.access import read_token
     from bothways.serve.page.examples import RunExamples
+
+    def ready(url: str) -> None:
+        keep_objects()
+        print(f"ready: {url} (Ctrl-C stops)", flush=True)
 
     chosen = {
         "body_bytes": None if max_mb is None else int(max_mb * (1 << 20)),
@@ -112,5 +115,5 @@ def serve(
         limits=Limits(**{name: value for name, value in chosen.items() if value is not None}),
         threads=threads,
         examples=RunExamples(Path(model), trained) if examples else None,
-        on_ready=lambda url: print(f"ready: {url} (Ctrl-C stops)", flush=True),
+        on_ready=ready,
     )
