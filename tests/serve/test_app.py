@@ -287,6 +287,28 @@ def test_a_playback_belongs_to_its_prediction(client):
         assert probability == pytest.approx(expected["probabilities"][name], abs=6e-4)
 
 
+def test_playbacks_and_predictions_at_the_same_time_do_not_disturb_each_other(model, seed):
+    generator = np.random.default_rng(seed)
+    sequences = [generator.normal(size=(n, 3)).tolist() for n in generator.integers(1, 90, 60)]
+    with serving(model) as client:
+        alone = [
+            client.post(path, json={"sequence": sequence}).json()
+            for sequence in sequences
+            for path in ("/predict", "/playback")
+        ]
+
+    with running(model) as port:
+
+        def ask(job):
+            number, path = divmod(job, 2)
+            address = f"http://127.0.0.1:{port}/{('predict', 'playback')[path]}"
+            return httpx.post(address, json={"sequence": sequences[number]}, timeout=30).json()
+
+        with ThreadPoolExecutor(8) as pool:
+            together = list(pool.map(ask, range(2 * len(sequences))))
+    assert together == alone
+
+
 def test_one_sequence_is_played_back(client):
     rows = BODY["sequence"]
     response = client.post("/playback", json={"sequences": [rows, rows]})

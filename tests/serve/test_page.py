@@ -43,8 +43,8 @@ def test_python_runs(code, port, capsys):
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="needs curl")
-def test_curl_gets_the_answer_of_the_page(port):
-    (code,) = SHELL
+@pytest.mark.parametrize("code", SHELL, ids=range(len(SHELL)))
+def test_curl_gets_the_answer_of_the_page(code, port):
     command = ["bash", "-c", code.replace(":8000", f":{port}")]
     answer = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     assert shape_of(json.loads(answer)) == shape_of(JSON[0])
