@@ -19,8 +19,6 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from bothways.data.batching import batches_by_length
-from bothways.data.sequences import Sequences
 from bothways.evaluation.evaluate import BATCH_SIZE, BATCH_STEPS
 from bothways.nn.classifier import SequenceClassifier
 
@@ -60,15 +58,15 @@ class RowwiseModel:
         ----------
         arrays : list of float32 arrays (time_i, input_size)
         """
-        sequences = Sequences.from_arrays(arrays)
+        lengths = list(map(len, arrays))
+        of_steps = self._classifier.config.target == "step"
         found: list[Any] = [None] * len(arrays)
         with torch.inference_mode():
-            for indices in self._batches(sequences.lengths):
-                logits = self._logits(sequences, indices)
+            for batch in self._batches(lengths):
+                logits = self._logits([arrays[n] for n in batch])
                 probabilities = logits.double().softmax(dim=-1).numpy()
-                for n, row in zip(indices.tolist(), probabilities, strict=False):  # copies follow
-                    of_steps = self._classifier.config.target == "step"
-                    found[n] = row[: len(arrays[n])] if of_steps else row
+                for n, row in zip(batch, probabilities, strict=False):  # copies follow
+                    found[n] = row[: lengths[n]] if of_steps else row
         return found
 
     def multiply_adds(self, lengths: Sequence[int]) -> int:
@@ -76,28 +74,37 @@ class RowwiseModel:
         calls = {"any": 1, "none": len(lengths), "equal lengths": len(set(lengths))}[self.together]
         return sum(lengths) * self._num_weights + calls * _CALL_MULTIPLY_ADDS
 
-    def _batches(self, lengths: Tensor) -> Iterator[Tensor]:
-        if self.together == "any":
-            yield from batches_by_length(lengths, BATCH_SIZE, BATCH_STEPS)
-        elif self.together == "none":
-            yield from torch.arange(len(lengths)).split(1)
-        else:
-            for length in lengths.unique().tolist():
-                equal = (lengths == length).nonzero()[:, 0]
-                yield from equal.split(max(1, min(BATCH_SIZE, BATCH_STEPS // length)))
+    def _batches(self, lengths: Sequence[int]) -> Iterator[list[int]]:
+        """Yield the indices of sequences that run together, the shortest first."""
+        batch: list[int] = []
+        for n in sorted(range(len(lengths)), key=lengths.__getitem__):
+            if batch:
+                is_full = len(batch) == BATCH_SIZE or (len(batch) + 1) * lengths[n] > BATCH_STEPS
+                differs = self.together == "equal lengths" and lengths[n] != lengths[batch[-1]]
+                if is_full or differs or self.together == "none":
+                    yield batch
+                    batch = []
+            batch.append(n)
+        yield batch
 
-    def _logits(self, sequences: Sequences, indices: Tensor) -> Tensor:
+    def _logits(self, arrays: list[Floats]) -> Tensor:
         classifier = self._classifier
         if self.together == "none":
-            batch = sequences.batch(indices)
-            logits: Tensor = classifier(batch.inputs, batch.lengths)
+            logits: Tensor = classifier(*_padded(arrays))
             return logits
-        missing = max(2, torch.get_num_threads()) - len(indices)
-        if missing > 0:
-            indices = torch.cat([indices, indices[:1].expand(missing)])
-        batch = sequences.batch(indices)
-        logits = _linear(classifier.linear, classifier.features(batch.inputs, batch.lengths))
+        missing = max(2, torch.get_num_threads()) - len(arrays)
+        features = classifier.features(*_padded(arrays + [arrays[0]] * missing))
+        logits = _linear(classifier.linear, features)
         return logits / classifier.temperature if classifier.config.calibrate else logits
+
+
+def _padded(arrays: Sequence[Floats]) -> tuple[Tensor, Tensor]:
+    """Return inputs (batch, time, input_size), padded with zeros, and lengths (batch,)."""
+    lengths = list(map(len, arrays))
+    inputs = np.zeros((len(arrays), max(lengths), arrays[0].shape[1]), np.float32)
+    for row, array in zip(inputs, arrays, strict=True):
+        row[: len(array)] = array
+    return torch.from_numpy(inputs), torch.tensor(lengths)
 
 
 def _together(classifier: SequenceClassifier) -> Together:
