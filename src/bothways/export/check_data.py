@@ -39,7 +39,7 @@ def random_sequences(
         values = np.zeros((length, config.input_size), np.float32)
         shape = length, len(config.numeric_features)
         if encoder is not None and config.standardize:
-            mean, scale = encoder.mean.numpy(), encoder.scale.numpy()
+            mean, scale = encoder.mean.cpu().numpy(), encoder.scale.cpu().numpy()
             numeric = mean + 2 * scale * generator.standard_normal(shape)
         else:
             numeric = generator.uniform(low, high, shape)
