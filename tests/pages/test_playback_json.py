@@ -113,3 +113,19 @@ def test_static_files_exist_and_load_nothing():
         assert "http" not in text.replace("http://www.w3.org/2000/svg", "")
         assert "</" not in text or name == "playback.js"
     assert "</script" not in static_text("playback.js")
+
+
+def test_the_most_probable_class_is_exact_even_if_rounding_makes_ties():
+    model = model_with(num_classes=300)
+    with torch.no_grad():
+        for weight in model.classifier.parameters():
+            weight.mul_(0.01)  # all probabilities are about 1 / 300
+    steps = steps_of(9, 3)
+    played = playback_json(model, steps)
+    assert len(played["classes"]) == 10
+    assert played["classes"][played["best"]["whole"][0]] == played["answer"]
+    assert played["best"]["forward"][-1] == played["best"]["whole"][0]
+    for n, place in enumerate(played["best"]["forward"]):
+        answer = model.predict([steps[: n + 1]])[0]
+        assert place == -1 or played["classes"][place] == answer
+        assert place >= 0 or answer not in played["classes"]

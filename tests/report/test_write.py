@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from html.parser import HTMLParser
 from typing import ClassVar
 
@@ -11,7 +12,7 @@ import pytest
 from bothways.data.dataset import Dataset
 from bothways.data.options import DataOptions
 from bothways.data.sequences import Sequences
-from bothways.errors import CheckpointError, ConfigError
+from bothways.errors import CheckpointError, ConfigError, DataError
 from bothways.report import write_comparison, write_report
 from bothways.report.write import _json_in_html
 from bothways.training.run import train
@@ -173,7 +174,8 @@ def test_a_run_without_its_data_has_a_report_without_sequences(folder, tmp_path)
     own = train(data, out=tmp_path / "run", **{**SETTINGS, "epochs": 1})
     with_data = Page(write_report(own.folder, data=own.data))
     assert "Watch it read" in with_data.headings
-    page = Page(write_report(own.folder))
+    with pytest.warns(UserWarning, match="shows no single sequences: .* passed from Python"):
+        page = Page(write_report(own.folder))
     assert "Watch it read" not in page.headings
     assert "passed from Python" in page.text
     assert "Validation split" in page.text
@@ -182,7 +184,8 @@ def test_a_run_without_its_data_has_a_report_without_sequences(folder, tmp_path)
 def test_changed_data_are_not_used(tmp_path):
     own = run_on(tmp_path, "run", epochs=1)
     write_table(tmp_path / "sequence.csv", count=50)
-    page = Page(write_report(own.folder))
+    with pytest.warns(UserWarning, match="has changed since"):
+        page = Page(write_report(own.folder))
     assert "has changed since" in page.text
     assert "Watch it read" not in page.headings
 
@@ -195,9 +198,9 @@ def test_runs_are_compared(run, folder):
     assert "Comparison of run, other" in text
     assert "McNemar's exact test, on 18 test sequences" in text
     difference = 100 * (other.metrics.test.accuracy - run.metrics.test.accuracy)
-    assert f"other against run {difference:+.2f} points" in text
+    assert f"other against run {difference:+.2f}" in text
     assert "cell gru lstm" in text
-    assert "Only run is right" in text
+    assert "Only run is correct" in text
     assert "seed" not in text.partition("Settings that differ")[2]
 
 
@@ -242,3 +245,60 @@ def test_json_cannot_end_its_element():
     text = _json_in_html([NASTY])
     assert "<" not in text
     assert json.loads(text) == [NASTY]
+
+
+def test_data_of_another_run_are_refused(run, folder, tmp_path):
+    other = run_on(tmp_path, "other", seed=5, epochs=1)
+    with pytest.raises(DataError, match="data are not those that .* was trained on"):
+        write_report(run.folder, data=other.data)
+
+
+def test_changed_test_data_are_not_used(tmp_path):
+    for name, count in (("waves_TRAIN", 30), ("waves_TEST", 12)):
+        write_table(tmp_path / f"{name}.csv", count=count)
+    own = train(str(tmp_path / "waves_TRAIN.csv"), out=tmp_path / "run", **SETTINGS)
+    assert "Watch it read" in Page(write_report(own.folder)).headings
+    write_table(tmp_path / "waves_TEST.csv", count=15)
+    with pytest.warns(UserWarning, match="shows no single sequences: .* has changed since"):
+        page = Page(write_report(own.folder))
+    assert "Watch it read" not in page.headings
+    assert "Reading the data gave no warnings" not in page.text
+
+
+def test_out_must_be_a_new_html_file(run, tmp_path):
+    before = (run.folder / "metrics.json").read_bytes()
+    for name, message in (
+        ("report.pdf", r"the extension of output file .* is '\.pdf'; expected \.html"),
+        ("no/report.html", "in a folder that does not exist"),
+    ):
+        with pytest.raises(ConfigError, match=message):
+            write_report(run.folder, out=tmp_path / name)
+    out = tmp_path / "report.html"
+    write_report(run.folder, out=out)
+    with pytest.raises(ConfigError, match=r"report\.html exists; expected a new one"):
+        write_report(run.folder, out=out)
+    write_report(run.folder, out=out, force=True)
+    assert (run.folder / "metrics.json").read_bytes() == before
+
+
+def test_an_empty_history_is_named(run, tmp_path):
+    copy = tmp_path / "copy"
+    shutil.copytree(run.folder, copy)
+    (copy / "history.jsonl").write_text("")
+    with pytest.raises(CheckpointError, match=r"history\.jsonl contains no epoch"):
+        write_report(copy)
+
+
+def test_a_run_is_not_compared_with_itself(run, folder):
+    with pytest.raises(ConfigError, match="is named twice; expected different runs"):
+        write_comparison([run.folder, folder / "x" / ".." / "run"], folder / "f.html")
+
+
+def test_the_settings_of_matplotlib_and_strange_names_change_nothing(run, monkeypatch):
+    import matplotlib as mpl
+
+    expected = re.sub("Written by[^.]*", "", write_report(run.folder).read_text())
+    monkeypatch.setitem(mpl.rcParams, "text.usetex", True)
+    monkeypatch.setitem(mpl.rcParams, "savefig.facecolor", "white")
+    found = re.sub("Written by[^.]*", "", write_report(run.folder).read_text())
+    assert found == expected

@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import httpx
 import numpy as np
 import pytest
+import torch
 from serving import CLASSES, make_model, message_of, npz, running, serving
 
 from bothways.serve import batching
@@ -320,3 +321,13 @@ def test_one_sequence_is_played_back(client):
 def test_there_are_no_examples_without_data(client):
     assert client.get("/examples").json() == {"examples": []}
     assert client.get("/model").json()["has_examples"] is False
+
+
+def test_answers_that_are_no_numbers_are_errors():
+    model = make_model()
+    with torch.no_grad():
+        model.classifier.linear.weight.fill_(torch.inf)
+    with serving(model) as client:
+        for path in ("/predict", "/playback"):
+            response = client.post(path, json=BODY)
+            assert "the probabilities of sequence 0 are not finite" in message_of(response, 422)

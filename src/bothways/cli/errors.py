@@ -76,9 +76,10 @@ def _command(
                 raise typer.Exit(1) from None
             except OSError as error:
                 where = f"{error.filename}: " if error.filename else ""
+                resume = "; to continue a run that had begun: bothways train FOLDER --resume"
                 _fail(
-                    f"{where}{error.strerror or error}. Fix this and run the command again; to "
-                    "continue a run that had begun: bothways train FOLDER --resume",
+                    f"{where}{error.strerror or error}. Fix this and run the command again"
+                    f"{resume if name == 'train' else '.'}",
                     2,
                 )
 

@@ -22,7 +22,7 @@ from bothways.nn.classifier import SequenceClassifier
 Array = np.ndarray[Any, np.dtype[np.float64]]
 
 STEP_BUDGET = 60_000
-"""Time steps that a playback runs the model on; longer sequences are sampled."""
+"""Time steps that a playback runs the model on, unless 8 answers in each direction need more."""
 
 _LEAST_COUNTS = 8
 
@@ -79,13 +79,17 @@ def play(classifier: SequenceClassifier, steps: Tensor) -> Playback:
     -------
     Playback
         With an answer for each number of steps. If that takes more than `STEP_BUDGET` steps in
-        total, `counts` are spread evenly, and always include 1 and `time`.
+        total, `counts` are spread evenly, and always include 1 and `time`; there are at least 8.
     """
     time = len(steps)
     counts = _counts(time)
     starts = torch.cat([torch.zeros_like(counts), time - counts])
     parts = Sequences(steps, starts, counts.repeat(2))
-    logits = compute_logits(classifier, parts).double()
+    contributions = None
+    if classifier.config.bidirectional and classifier.config.readout in ("final", "last"):
+        logits, contributions = _contributions(classifier, parts)
+    else:
+        logits = compute_logits(classifier, parts).double()
     if classifier.config.target == "step":
         ends = parts.lengths.cumsum(0)
         whole = logits[ends[len(counts) - 1] - time : ends[len(counts) - 1]]
@@ -95,7 +99,6 @@ def play(classifier: SequenceClassifier, steps: Tensor) -> Playback:
     else:
         whole = logits[len(counts) - 1]
     forward, backward = logits.softmax(dim=-1).numpy().reshape(2, len(counts), -1)
-    contributions = _contributions(classifier, parts)
     return Playback(
         counts.numpy(),
         forward,
@@ -118,18 +121,19 @@ def _counts(time: int) -> Tensor:
     return torch.from_numpy(np.unique(np.linspace(1, time, some).round().astype(np.int64)))
 
 
-def _contributions(classifier: SequenceClassifier, parts: Sequences) -> Array | None:
-    """Return what each direction adds to the logits, (2, answers, 2, num_classes), or None."""
-    config = classifier.config
-    if not config.bidirectional or config.readout not in ("final", "last"):
-        return None
-    features = compute_features(classifier, parts).double().unflatten(1, (2, config.hidden_size))
-    weight = classifier.linear.weight.detach().cpu().double()  # (num_classes, 2 * hidden_size)
-    found = torch.einsum("ndh,kdh->ndk", features, weight.unflatten(1, (2, config.hidden_size)))
-    if config.calibrate:
-        found /= classifier.temperature.cpu().double()
+def _contributions(classifier: SequenceClassifier, parts: Sequences) -> tuple[Tensor, Array]:
+    """Return the logits, and what each direction adds to them, (2, answers, 2, num_classes)."""
+    features = compute_features(classifier, parts)
+    linear, directions = classifier.linear, (2, classifier.config.hidden_size)
+    with torch.inference_mode():
+        logits = linear(features.to(linear.weight.device)).cpu().double()
+        weight = linear.weight.cpu().double().unflatten(1, directions)
+        found = torch.einsum("ndh,kdh->ndk", features.double().unflatten(1, directions), weight)
+        if classifier.config.calibrate:
+            temperature = classifier.temperature.cpu().double()
+            logits, found = logits / temperature, found / temperature
     answers: Array = found.unflatten(0, (2, -1)).numpy()
-    return answers
+    return logits, answers
 
 
 def _settled(counts: np.ndarray[Any, np.dtype[np.int64]], probabilities: Array) -> int:

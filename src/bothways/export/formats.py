@@ -10,8 +10,8 @@ from bothways.export.c.file import export_c
 from bothways.export.held_out import open_held_out
 from bothways.export.onnx.file import export_onnx
 from bothways.export.onnx.quantization import export_quantized
-from bothways.export.output_file import check_output_file
 from bothways.models.trained import TrainedModel, load
+from bothways.storage.output_file import check_output_file
 
 
 class Exported(Protocol):

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from bothways.data.sequences import LabeledSequences
-from bothways.errors import DataError
+from bothways.errors import BothwaysError
 from bothways.models.trained import TrainedModel
 from bothways.training.run_data import read_run_data
 from bothways.training.run_directory import RunFolder
@@ -19,7 +19,7 @@ def open_held_out(model: TrainedModel, folder: Path) -> tuple[str, LabeledSequen
         return None
     try:
         splits = read_run_data(run, model.manifest).splits
-    except DataError:
+    except (BothwaysError, OSError):
         return None
     found = ((name, splits.get(name)) for name in ("test", "validation"))
     return next(((name, part) for name, part in found if part is not None), None)

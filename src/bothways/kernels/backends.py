@@ -44,6 +44,9 @@ class Choice:
     name: str
     reason: str
 
+    def __str__(self) -> str:
+        return f"{self.name}: {self.reason}"
+
     @property
     def kernel(self) -> Kernel:
         """The kernel of this backend."""

@@ -150,6 +150,11 @@ def read_manifest(folder: Path) -> tuple[Manifest, str]:
             f"{folder} has no {CONFIG_FILE}: its training has not begun. "
             f"Run: bothways train {folder} --resume"
         )
+    if not path.exists():
+        raise CheckpointError(
+            f"{folder} is not a model or run: it has no {CONFIG_FILE}; expected a folder that "
+            "bothways has written. Check the path."
+        )
     content = read_file(path, JSON_BYTES)
     return manifest_of(content, path), sha256(content)
 

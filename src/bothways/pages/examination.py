@@ -60,10 +60,10 @@ class Examination:
         """The probability of the most probable class of each answer."""
         return np.asarray(self.probabilities.max(axis=1))
 
-    @property
+    @cached_property
     def known(self) -> Array:
-        """Whether the label of an answer counts."""
-        return np.asarray(self.labels != IGNORED)
+        """Whether an answer counts: its label is not ignored, and its probabilities are finite."""
+        return np.asarray((self.labels != IGNORED) & np.isfinite(self.confidence))
 
     @property
     def correct(self) -> Array:
@@ -83,7 +83,7 @@ class Examination:
         """The fraction of right answers of each sequence, float64 (count,)."""
         right = np.bincount(self.rows[self.known & self.correct], minlength=len(self.sequences))
         known = np.bincount(self.rows[self.known], minlength=len(self.sequences))
-        return np.asarray(right / known)
+        return np.asarray(right / np.maximum(1, known))
 
     def answers_of(self, row: int) -> slice:
         """Return where the answers of a sequence are."""

@@ -1,7 +1,9 @@
 """Which sequences the pages show: the worst mistakes, and right answers of different classes."""
 
 import json
-from typing import Any
+from collections.abc import Iterator
+from itertools import zip_longest
+from typing import Any, Literal
 
 import numpy as np
 
@@ -24,41 +26,52 @@ def mistakes(examined: Examination) -> list[int]:
         accuracy = examined.accuracy_by_sequence
         order = np.argsort(accuracy, kind="stable")
         return [int(row) for row in order if accuracy[row] < 1]
-    wrong = np.flatnonzero(~examined.correct)
+    wrong = np.flatnonzero(examined.known & ~examined.correct)
     order = np.argsort(-examined.confidence[wrong], kind="stable")
     return [int(row) for row in wrong[order]]
 
 
 def playback_examples(model: TrainedModel, examined: Examination) -> list[dict[str, Any]]:
-    """Return playbacks: right answers of different classes, and the worst mistakes."""
-    found: list[dict[str, Any]] = []
-    size = operations = 0
-    for row in _example_rows(model, examined):
-        time = int(examined.sequences.lengths[row])
-        operations += steps_of_playback(time) * operations_per_step(model)
-        if operations > OPERATIONS / 4 and found:
-            break
+    """Return playbacks of some sequences, alternately of right answers and of the worst mistakes.
+
+    The right answers have different classes. If time steps have labels, the first sequences take
+    their place. Sequences whose playback would take too long are left out.
+    """
+    right: list[dict[str, Any]] = []
+    wrong: list[dict[str, Any]] = []
+    operations, size = operations_per_step(model), 0
+    budget = OPERATIONS / 4
+    for row, chosen in _candidates(model, examined):
+        work = steps_of_playback(int(examined.sequences.lengths[row])) * operations
         answers = examined.answers_of(row)
+        if work > budget or not np.isfinite(examined.probabilities[answers]).all():
+            continue
         labels = examined.labels[answers]
-        is_step = examined.sequences.target == "step"
-        truth = labels if is_step else int(labels[0])
-        name = f"#{examined.indices[row]}"
+        truth = labels if examined.sequences.target == "step" else int(labels[0])
         steps = sequence_steps(examined.sequences, row)
-        played = playback_json(model, steps, name=name, label=truth)
+        played = playback_json(model, steps, name=f"#{examined.indices[row]}", label=truth)
         size += len(json.dumps(played))
-        if size > _PLAYBACK_BYTES and found:
+        if size > _PLAYBACK_BYTES and (right or wrong):
             break
-        found.append(played)
-    return found
+        budget -= work
+        (right if chosen == "right" else wrong).append(played)
+    return right + wrong
 
 
-def _example_rows(model: TrainedModel, examined: Examination) -> list[int]:
+def _candidates(
+    model: TrainedModel, examined: Examination
+) -> Iterator[tuple[int, Literal["right", "wrong"]]]:
+    """Yield positions of sequences, alternately right and wrong ones."""
     worst = mistakes(examined)[:_WRONG_EXAMPLES]
     if examined.sequences.target == "step":
-        right = [row for row in range(len(examined.sequences)) if row not in worst]
-        return right[:_RIGHT_EXAMPLES] + worst
-    firsts = []
-    for label in range(len(model.classes)):
-        rows = np.flatnonzero(examined.correct & (examined.labels == label))
-        firsts += rows[:1].tolist()
-    return firsts[:_RIGHT_EXAMPLES] + worst
+        others = [row for row in range(len(examined.sequences)) if row not in worst]
+    else:
+        others = []
+        for label in range(len(model.classes)):
+            found = np.flatnonzero(examined.known & examined.correct & (examined.labels == label))
+            others += found[:1].tolist()
+    for right, wrong in zip_longest(others[:_RIGHT_EXAMPLES], worst):
+        if right is not None:
+            yield right, "right"
+        if wrong is not None:
+            yield wrong, "wrong"

@@ -41,6 +41,7 @@ def playback_json(
     played = play(model.classifier, torch.from_numpy(steps))
     shown = _shown_classes(played, label)
     truth = None if label is None else np.asarray(label)
+    whole = _at_answers(played.whole, played)
     values: dict[str, Any] = {
         "name": name,
         "steps": len(steps),
@@ -51,7 +52,12 @@ def playback_json(
         "counts": played.counts.tolist(),
         "forward": _rounded(played.forward[:, shown]),
         "backward": _rounded(played.backward[:, shown]),
-        "whole": _rounded(_at_answers(played.whole, played)[..., shown]),
+        "whole": _rounded(whole[..., shown]),
+        "best": {
+            "forward": _places(played.forward, shown),
+            "backward": _places(played.backward, shown),
+            "whole": _places(np.atleast_2d(whole), shown),
+        },
         "drawing": drawing_json(model.manifest, steps),
     }
     if values["target"] == "sequence":
@@ -62,7 +68,8 @@ def playback_json(
         }
     elif truth is not None:
         known = truth[played.counts - 1]
-        values["truth"] = [int(np.flatnonzero(shown == n)[0]) if n in shown else -1 for n in known]
+        places = {int(n): place for place, n in enumerate(shown)}
+        values["truth"] = [places.get(int(n), -1) for n in known]
     if played.forward_parts is not None and played.backward_parts is not None:
         values["parts"] = {
             "forward": _rounded(played.forward_parts[..., shown], 2),
@@ -104,13 +111,28 @@ def _at_answers(whole: Array, played: Playback) -> Array:
 
 
 def _shown_classes(played: Playback, label: Any) -> Array:
-    """Return the numbers of the classes that are most probable at some time, in order."""
-    rows = [played.forward, played.backward, np.atleast_2d(played.whole)]
-    peaks = np.concatenate(rows).max(axis=0)
+    """Return the numbers of the classes to show, in order.
+
+    The true classes and the answers to the whole come first, then those that are an answer at some
+    time, then those with the highest probabilities.
+    """
+    whole = np.atleast_2d(played.whole)
+    rows = np.concatenate([played.forward, played.backward, whole])
+    peaks = rows.max(axis=0)
+    peaks[np.unique(rows.argmax(axis=1))] += 1
+    peaks[np.unique(whole.argmax(axis=1))] += 2
     if label is not None:
         true = np.asarray(label)
-        peaks[np.unique(true[true >= 0])] += 1
+        peaks[np.unique(true[true >= 0])] += 4
     return np.sort(np.argsort(-peaks, kind="stable")[:SHOWN_CLASSES])
+
+
+def _places(probabilities: Array, shown: Array) -> list[int]:
+    """Return the place of the most probable class of each row in `shown`, or -1."""
+    places = np.full(probabilities.shape[1], -1)
+    places[shown] = np.arange(len(shown))
+    found: list[int] = places[probabilities.argmax(axis=1)].tolist()
+    return found
 
 
 def _rounded(values: Array, digits: int = 3) -> list[Any]:

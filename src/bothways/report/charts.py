@@ -7,7 +7,17 @@ import numpy as np
 
 from bothways.evaluation.metrics import ECE_BINS
 from bothways.pages.examination import Examination
-from bothways.report.svg import BAD, GOOD, INK, MUTED, SERIES, figure, to_svg
+from bothways.report.svg import (
+    BAD,
+    GOOD,
+    INK,
+    MUTED,
+    SERIES,
+    figure,
+    legend_label,
+    shortened,
+    to_svg,
+)
 from bothways.training.events import EpochDone
 
 _CURVE_POINTS = 300
@@ -92,7 +102,9 @@ def overlaid_curves(
             of_validation = [getattr(epoch, f"validation_{quantity}") for epoch in epochs]
             of_training = [getattr(epoch, quantity) for epoch in epochs]
             label = name if None in of_validation else ""
-            _line(axes, at, of_training, label, color, linestyle="--", linewidth=1.2, marker=None)
+            marker = "o" if len(epochs) == 1 else ""
+            style = {"linestyle": "--", "linewidth": 1.2, "marker": marker}
+            _line(axes, at, of_training, label, color, **style)
             _line(axes, at, of_validation, name, color)
         axes.set(title=quantity.capitalize(), xlabel="epoch")
         _use_integers(axes)
@@ -107,7 +119,7 @@ def _line(
 ) -> None:
     if values and None not in values:
         style = {"marker": "o", "markersize": 3.5, **style}
-        axes.plot(at, values, color=color, label=label or "_", **style)
+        axes.plot(at, values, color=color, label=legend_label(label) or "_", **style)
 
 
 def _use_integers(axes: Any) -> None:
@@ -140,7 +152,7 @@ def confusion_matrix(matrix: Sequence[Sequence[int]], classes: Sequence[str]) ->
             for row, column in cells:
                 text = f"{counts[row, column]:,}"
                 axes.text(column, row, text, ha="center", va="center", fontsize=font)
-        names = [_shortened(name) for name in classes]
+        names = [shortened(name) for name in classes]
         axes.set_xticks(range(size), names, rotation=90 if max(map(len, names)) > 2 else 0)
         axes.set_yticks(range(size), names)
         axes.tick_params(length=0, labelsize=9 if size <= 30 else 6)
@@ -180,7 +192,7 @@ def reliability(examined: Examination) -> str:
             xlim=(low, 1.01),
             ylim=(0, 1.02),
         )
-        axes.legend(loc="upper left")
+        axes.legend(loc="best")
         return to_svg(drawn, "Accuracy of the answers by confidence")
 
 
@@ -226,7 +238,3 @@ def accuracy_by_length(examined: Examination) -> str:
         axes.set(title="Accuracy by length", xlabel="time steps of a sequence", ylim=(0, 1.3))
         axes.set_yticks(np.linspace(0, 1, 6), [f"{n} %" for n in range(0, 101, 20)])
         return to_svg(drawn, "Accuracy of sequences by their number of time steps")
-
-
-def _shortened(name: str, longest: int = 18) -> str:
-    return name if len(name) <= longest else f"{name[: longest - 1]}…"

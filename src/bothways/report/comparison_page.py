@@ -11,7 +11,7 @@ from bothways.report import charts
 from bothways.report.mistakes import draw
 from bothways.report.paired import compare_answers, right_alone
 from bothways.report.record import RunRecord
-from bothways.report.run_page import duration
+from bothways.report.run_page import duration, plain
 
 Table = list[list[str]]
 
@@ -22,8 +22,14 @@ def comparison_values(records: Sequence[RunRecord]) -> dict[str, Any]:
     Raises
     ------
     ConfigError
-        If time steps have labels in some runs only.
+        If a run is named twice, or time steps have labels in some runs only.
     """
+    folders = [record.folder.resolve() for record in records]
+    for number, folder in enumerate(folders):
+        if folder in folders[:number]:
+            raise ConfigError(
+                f"run {records[number].folder} is named twice; expected different runs. Omit one."
+            )
     targets = {record.model.manifest.model.target for record in records}
     if len(targets) > 1:
         raise ConfigError(
@@ -34,6 +40,7 @@ def comparison_values(records: Sequence[RunRecord]) -> dict[str, Any]:
     curves = {name: record.epochs for name, record in zip(names, records, strict=True)}
     examined, reason = _examine_together(records)
     return {
+        "has_differences": bool(examined),
         "title": f"Comparison of {', '.join(names)}",
         "names": names,
         "of_steps": targets == {"step"},
@@ -43,7 +50,7 @@ def comparison_values(records: Sequence[RunRecord]) -> dict[str, Any]:
         ],
         "loss_curves": charts.overlaid_curves(curves, "loss"),
         "accuracy_curves": charts.overlaid_curves(curves, "accuracy"),
-        "metric_rows": _metrics(names, records),
+        "metric_rows": _metrics(names, records, same_data=bool(examined)),
         "setting_rows": _settings(records),
         "not_paired": reason,
         **_paired_values(names, records, examined),
@@ -69,7 +76,10 @@ def _examine_together(records: Sequence[RunRecord]) -> tuple[list[Examination], 
     parts = []
     for record in records:
         if record.data is None:
-            return [], f"the data of {record.folder} could not be read: {record.no_data}"
+            return (
+                [],
+                f"the data of {record.folder} could not be read ({record.no_data.rstrip('.')})",
+            )
         parts.append(record.data.splits["test"])
     if len({part.fingerprint() for part in parts}) > 1:
         return [], "the runs have different test splits"
@@ -80,20 +90,19 @@ def _examine_together(records: Sequence[RunRecord]) -> tuple[list[Examination], 
     ], ""
 
 
-def _metrics(names: Sequence[str], records: Sequence[RunRecord]) -> Table:
-    """Return metrics of the main splits, with the difference to the first run."""
+def _metrics(names: Sequence[str], records: Sequence[RunRecord], *, same_data: bool) -> Table:
+    """Return metrics of the main splits, with the difference to the first run on the same data."""
     rows = []
     for name, record in zip(names, records, strict=True):
         metrics, first = record.metrics.splits[record.main_split], records[0]
+        show = same_data and record is not first
         base = first.metrics.splits[first.main_split]
         rows.append(
             [
                 name,
                 record.main_split,
                 *(
-                    _with_difference(
-                        getattr(metrics, field), getattr(base, field), form, record is first
-                    )
+                    _with_difference(getattr(metrics, field), getattr(base, field), form, show=show)
                     for field, form in (
                         ("accuracy", "%"),
                         ("balanced_accuracy", "%"),
@@ -102,16 +111,16 @@ def _metrics(names: Sequence[str], records: Sequence[RunRecord]) -> Table:
                         ("expected_calibration_error", ""),
                     )
                 ),
-                f"{sum(w.numel() for w in record.model.classifier.parameters()):,}",
-                duration(sum(epoch.seconds for epoch in record.epochs)),
+                f"{record.num_parameters:,}",
+                duration(record.training_seconds),
             ]
         )
     return rows
 
 
-def _with_difference(value: float, base: float, form: str, is_base: bool) -> str:
+def _with_difference(value: float, base: float, form: str, *, show: bool) -> str:
     text = f"{value:.2%}" if form else f"{value:.4f}"
-    if is_base:
+    if not show:
         return text
     difference = value - base
     return f"{text} ({100 * difference:+.2f})" if form else f"{text} ({difference:+.4f})"
@@ -125,7 +134,7 @@ def _settings(records: Sequence[RunRecord]) -> Table:
         own = {"recipe": request.recipe, "threads": request.threads, "data": request.source}
         values.append({**own, **request.model.model_dump(), **request.training.model_dump()})
     return [
-        [name.replace("_", " "), *(str(own.get(name)) for own in values)]
+        [name.replace("_", " "), *(plain(own.get(name)) for own in values)]
         for name in values[0]
         if len({str(own.get(name)) for own in values}) > 1
     ]
@@ -155,7 +164,7 @@ def _paired_values(
         "test_rows": [
             [
                 f"{names[second]} against {names[first]}",
-                f"{100 * test.difference:+.2f} points",
+                f"{100 * test.difference:+.2f}",
                 f"{test.second_only:,}",
                 f"{test.first_only:,}",
                 _p_value(test.p_value),

@@ -8,12 +8,15 @@ import numpy as np
 
 from bothways.data.batching import IGNORED
 from bothways.evaluation.segments import segments_of
-from bothways.report.svg import BAD, SERIES, figure, to_svg
+from bothways.report.svg import BAD, SERIES, figure, legend_label, shortened, to_svg
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
 _POINTS = 200
+_COLUMNS = 300
+_LEGEND_CLASSES = 12
 _FEATURES = 6
+_FEW_POINTS = 20  # a single point has no line
 
 
 @dataclass(frozen=True)
@@ -52,7 +55,8 @@ def lines(drawn: Sequence[Drawn], description: str, columns: int = 3) -> str:
         for axes, one in zip(_grid(page, rows, columns, len(drawn)), drawn, strict=True):
             at = _points(len(one.steps))
             for n in range(min(_FEATURES, one.steps.shape[1])):
-                axes.plot(at, one.steps[at, n], color=SERIES[n], linewidth=1)
+                marker = "." if len(at) < _FEW_POINTS else ""
+                axes.plot(at, one.steps[at, n], color=SERIES[n], linewidth=1, marker=marker)
             axes.set_title(f"{one.title}\n{one.subtitle}", fontsize=8, fontweight="normal")
             axes.tick_params(labelsize=7)
         return to_svg(page, description)
@@ -75,29 +79,52 @@ class Labeled:
 
 
 def bands(drawn: Sequence[Labeled], classes: Sequence[str], description: str) -> str:
-    """Draw the segments of true and of predicted labels, and where they differ."""
+    """Draw the segments of true and of predicted labels, and where they differ.
+
+    Long sequences are drawn with 300 columns; the legend names the 12 most frequent classes.
+    """
     with figure(8.4, 0.35 + 0.85 * len(drawn)) as page:
         from matplotlib.patches import Patch
 
-        shown: set[int] = set()
+        shown = np.zeros(len(classes), int)
         for axes, one in zip(_grid(page, len(drawn), 1, len(drawn)), drawn, strict=True):
-            wrong = (one.true != one.predicted) & (one.true != IGNORED)
-            for low, labels in ((2.1, one.true), (1.1, one.predicted)):
-                for label, start, end in segments_of(labels):
-                    if label != IGNORED:
-                        shown.add(label)
-                        axes.broken_barh([(start, end - start)], (low, 0.9), color=_color(label))
-            for is_wrong, start, end in segments_of(wrong.astype(int)):
-                if is_wrong:
-                    axes.broken_barh([(start, end - start)], (0.6, 0.35), color=BAD)
+            at = _points(len(one.true), _COLUMNS)
+            true, predicted = one.true[at], one.predicted[at]
+            wrong = (true != predicted) & (true != IGNORED)
+            scale = len(one.true) / len(at)  # steps of a column
+            for low, labels in ((2.1, true), (1.1, predicted)):
+                _draw_segments(axes, labels, low, scale)
+                shown += np.bincount(labels[labels != IGNORED], minlength=len(classes))
+            where = _ranges(wrong.astype(int), scale).get(1, [])
+            axes.broken_barh(where, (0.6, 0.35), color=BAD)
             axes.set(ylim=(0.5, 3.1), xlim=(0, len(one.true)))
             axes.set_yticks([2.55, 1.55, 0.78], ["true", "predicted", "wrong"], fontsize=7)
             axes.tick_params(labelsize=7, length=0)
             axes.grid(False)
             axes.set_title(one.title, fontsize=8, fontweight="normal")
-        patches = [Patch(color=_color(n), label=classes[n]) for n in sorted(shown)]
+        frequent = np.argsort(-shown, kind="stable")[:_LEGEND_CLASSES]
+        patches = [
+            Patch(color=_color(n), label=legend_label(shortened(classes[n])))
+            for n in sorted(frequent)
+            if shown[n]
+        ]
         page.legend(handles=patches, loc="outside lower center", ncols=min(6, len(patches)))
         return to_svg(page, description)
+
+
+def _draw_segments(axes: Any, labels: Array, low: float, scale: float) -> None:
+    """Draw all segments of a class at once: a figure of thousands of artists takes minutes."""
+    for label, ranges in _ranges(labels, scale).items():
+        if label != IGNORED:
+            axes.broken_barh(ranges, (low, 0.9), color=_color(label))
+
+
+def _ranges(labels: Array, scale: float) -> dict[int, list[tuple[float, float]]]:
+    """Return the start and the width of all segments of each label."""
+    found: dict[int, list[tuple[float, float]]] = {}
+    for label, start, end in segments_of(labels):
+        found.setdefault(label, []).append((start * scale, (end - start) * scale))
+    return found
 
 
 def _color(label: int) -> str:
@@ -112,5 +139,5 @@ def _grid(page: Any, rows: int, columns: int, count: int) -> list[Any]:
     return axes[:count]
 
 
-def _points(time: int) -> Array:
-    return np.unique(np.linspace(0, time - 1, min(time, _POINTS)).round().astype(int))
+def _points(time: int, count: int = _POINTS) -> Array:
+    return np.unique(np.linspace(0, time - 1, min(time, count)).round().astype(int))

@@ -6,6 +6,7 @@ from bothways.pages.examples import mistakes
 from bothways.pages.looks import looks_like_picture
 from bothways.pages.playback_json import sequence_steps
 from bothways.report.drawings import Drawn, Labeled, bands, lines, pictures
+from bothways.report.svg import shortened
 
 _PICTURES, _LINES, _BANDS = 12, 9, 6
 
@@ -34,7 +35,8 @@ def draw(model: TrainedModel, examined: Examination, rows: list[int], descriptio
     numeric = model.manifest.model.numeric_features
     drawn = [
         Drawn(
-            f"{classes[examined.labels[row]]} read as {classes[examined.predicted[row]]}",
+            f"{shortened(classes[examined.labels[row]])} read as "
+            f"{shortened(classes[examined.predicted[row]])}",
             f"#{examined.indices[row]}, {examined.confidence[row]:.1%}",
             sequence_steps(sequences, row)[:, slice(None) if is_picture else numeric],
         )

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bothways.errors import BothwaysError, CheckpointError
+from bothways.errors import BothwaysError, CheckpointError, DataError
 from bothways.models.trained import TrainedModel, load
 from bothways.pages.examination import Examination, examine_sample
 from bothways.training.events import EpochDone
-from bothways.training.history import read_epochs, read_history
+from bothways.training.history import epochs_of, read_history
 from bothways.training.run_data import RunData, read_run_data
 from bothways.training.run_directory import Request, RunFolder
 from bothways.training.run_metrics import RunMetrics
@@ -44,6 +44,21 @@ class RunRecord:
     no_data: str = ""
 
     @property
+    def name(self) -> str:
+        """The name of the folder."""
+        return self.folder.resolve().name
+
+    @property
+    def num_parameters(self) -> int:
+        """Number of weights of the model."""
+        return sum(weight.numel() for weight in self.model.classifier.parameters())
+
+    @property
+    def training_seconds(self) -> float:
+        """Seconds of all epochs, without validation."""
+        return sum(epoch.seconds for epoch in self.epochs)
+
+    @property
     def main_split(self) -> str:
         """The split that the report is about: test, or else validation, or else train."""
         return list(self.metrics.splits)[-1]
@@ -62,6 +77,8 @@ def read_record(folder: Path, data: RunData | None = None) -> RunRecord:
     ------
     CheckpointError
         If the folder is not a run, is not finished, or is damaged.
+    DataError
+        If `data` are not those of the run.
     """
     run = RunFolder(folder)
     if not run.request.exists():
@@ -76,18 +93,33 @@ def read_record(folder: Path, data: RunData | None = None) -> RunRecord:
         )
     model = load(folder)
     no_data = ""
+    if data is not None and not data.belongs_to(model.manifest):
+        raise DataError(
+            f"data are not those that {folder} was trained on; expected `run.data` of this run. "
+            "Omit them to read the data again."
+        )
     if data is None:
         try:
             data = read_run_data(run, model.manifest)
         except (BothwaysError, OSError) as error:
             no_data = str(error)
     lines = read_history(run.history)
+    try:
+        epochs = epochs_of(lines)
+    except (KeyError, TypeError) as error:
+        raise CheckpointError(
+            f"{run.history} is damaged: {error}. Restore it from a copy."
+        ) from None
+    if not epochs:
+        raise CheckpointError(
+            f"{run.history} contains no epoch; expected at least one. Restore it from a copy."
+        )
     return RunRecord(
         folder,
         model,
         run.read_request(),
         run.read_metrics(),
-        read_epochs(run.history),
+        epochs,
         [line for line in lines if line.get("kind") == "step"],
         [line for line in lines if line.get("kind") == "start"],
         data,

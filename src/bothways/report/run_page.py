@@ -1,6 +1,7 @@
 """The report of one run: what its template shows."""
 
 import json
+import shlex
 from collections.abc import Mapping
 from dataclasses import astuple
 from typing import Any
@@ -31,10 +32,10 @@ def run_values(record: RunRecord) -> dict[str, Any]:
     of_steps = manifest.model.target == "step"
     main = metrics.splits[record.main_split]
     return {
-        "title": f"{record.folder.name}: {describe_architecture(manifest)}",
+        "title": f"{record.name}: {describe_architecture(manifest)}",
         "architecture": describe_architecture(manifest),
         "origin": f"{record.folder}: {describe_origin(manifest)}",
-        "folder": str(record.folder),
+        "folder": shlex.quote(str(record.folder)),
         "folder_text": json.dumps(str(record.folder), ensure_ascii=False),
         "input_size": manifest.model.input_size,
         "of_steps": of_steps,
@@ -54,6 +55,7 @@ def run_values(record: RunRecord) -> dict[str, Any]:
         "no_data": record.no_data,
         **({} if examined is None else _examined_values(record, examined)),
         "data_facts": _data_facts(record),
+        "has_data": record.data is not None,
         "notes": () if record.data is None else record.data.notes,
         "recipe": record.request.recipe,
         "model_settings": _settings(record.request.model, record, "model"),
@@ -94,8 +96,8 @@ def _headline(record: RunRecord, main: Metrics) -> list[tuple[str, str]]:
     figures += [
         ("balanced accuracy", f"{main.balanced_accuracy:.2%}"),
         ("log loss", f"{main.log_loss:.4f}"),
-        ("training time", duration(sum(epoch.seconds for epoch in record.epochs))),
-        ("parameters", f"{sum(w.numel() for w in record.model.classifier.parameters()):,}"),
+        ("training time", duration(record.training_seconds)),
+        ("parameters", f"{record.num_parameters:,}"),
     ]
     return figures
 
@@ -153,7 +155,7 @@ def _classes(main: Metrics, classes: tuple[str, ...]) -> dict[str, Any]:
     is_drawn = len(classes) <= charts.MATRIX_CLASSES
     return {
         "matrix": charts.confusion_matrix(main.confusion_matrix, classes) if is_drawn else "",
-        "confusions": [] if is_drawn else _confusions(main, classes),
+        "confusions": _confusions(main, classes),
         "class_rows": [
             [name, f"{m.precision:.4f}", f"{m.recall:.4f}", f"{m.f1:.4f}", f"{m.count:,}"]
             for name, m in rows
@@ -196,7 +198,9 @@ def _data_facts(record: RunRecord) -> Settings:
             facts[f"{name} sequences"] = f"{len(part):,}"
         train = record.data.splits["train"]
         shortest, longest = int(train.lengths.min()), train.longest
-        facts["time steps"] = str(longest) if shortest == longest else f"{shortest} to {longest:,}"
+        facts["time steps"] = (
+            str(longest) if shortest == longest else f"{shortest:,} to {longest:,}"
+        )
     names = f": {_some(features)}" if features else ""
     facts["features of a time step"] = f"{manifest.model.input_size}{names}"
     facts["classes"] = f"{len(manifest.classes)}: {_some(manifest.classes)}"
@@ -216,30 +220,29 @@ def _settings(settings: BaseModel, record: RunRecord, part: str) -> Settings:
     except ConfigError:  # a recipe of another version
         usual = settings.model_dump()
     return [
-        (name.replace("_", " "), _plain(value), value != usual.get(name))
+        (name.replace("_", " "), plain(value), value != usual.get(name))
         for name, value in settings.model_dump().items()
     ]
 
 
 def _machine(record: RunRecord) -> Settings:
     provenance = record.model.manifest.provenance
-    facts = {"training, without validation": duration(sum(e.seconds for e in record.epochs))}
+    facts = {"training, without validation": duration(record.training_seconds)}
     if record.epochs:
         speeds = [epoch.sequences_per_second for epoch in record.epochs]
         facts["sequences per second"] = f"{np.median(speeds):,.0f}"
     if record.starts:
         last = record.starts[-1]
         facts |= {
-            "started": str(record.starts[0]["at"]),
-            "processor": f"{last['processor']}, {last['cores']} cores",
-            "device": str(last["device"]),
-            "system": f"{last['system']}, Python {last['python']}",
+            "started": str(record.starts[0].get("at", "unknown")).replace("T", " "),
+            "processor": f"{last.get('processor', 'unknown')}, {last.get('cores', '?')} cores",
+            "device": str(last.get("device", "unknown")),
+            "layers": str(last.get("backend", "unknown")),
+            "system": f"{last.get('system', 'unknown')}, Python {last.get('python', '?')}",
         }
         if len(record.starts) > 1:
             facts["times resumed"] = str(len(record.starts) - 1)
     facts["threads"] = str(provenance.threads)
-    backend = record.model.classifier.layers.backend_choice
-    facts["backend"] = f"{backend.name}: {backend.reason}"
     facts |= {f"{name} version": text for name, text in provenance.versions.items()}
     return [(name, value, False) for name, value in facts.items()]
 
@@ -257,7 +260,8 @@ def _some(names: tuple[str, ...], count: int = 12) -> str:
     return ", ".join(names[:count]) + more
 
 
-def _plain(value: Any) -> str:
+def plain(value: Any) -> str:
+    """Return the value of a setting as text: yes, no, none, or a number."""
     if value is None:
         return "none"
     if isinstance(value, bool):

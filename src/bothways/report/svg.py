@@ -2,6 +2,7 @@
 
 import io
 import re
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from html import escape
@@ -25,7 +26,7 @@ _VARIABLES = {
 }
 _STYLE = {
     "svg.hashsalt": "bothways",  # the same figure gives the same text
-    "svg.fonttype": "none",  # text stays text: small, sharp and readable by a screen reader
+    "svg.fonttype": "none",  # text stays text: small and sharp
     "font.size": 9.0,
     "text.color": INK,
     "axes.edgecolor": MUTED,
@@ -55,15 +56,17 @@ _STYLE = {
 def figure(width: float, height: float, **options: Any) -> Iterator[Any]:
     """Return a matplotlib figure of `width` x `height` inches in the style of the page.
 
+    The style is set for the whole process, so that figures are not drawn in several threads.
+
     Raises
     ------
     MissingDependencyError
         If matplotlib is not installed.
     """
-    matplotlib = require("matplotlib", extra="report", purpose="reports")
-    require("matplotlib.figure", extra="report", purpose="reports")
-    with matplotlib.rc_context(_STYLE):
-        yield matplotlib.figure.Figure((width, height), layout="constrained", **options)
+    figures = require("matplotlib.figure", extra="report", purpose="reports")
+    style = require("matplotlib.style", extra="report", purpose="reports")
+    with style.context(["default", _STYLE]):  # not the settings of the user
+        yield figures.Figure((width, height), layout="constrained", **options)
 
 
 def to_svg(drawn: Any, description: str) -> str:
@@ -76,15 +79,16 @@ def to_svg(drawn: Any, description: str) -> str:
         What the chart shows, for people who do not see it.
     """
     file = io.StringIO()
-    drawn.savefig(file, format="svg", metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")))
+    with warnings.catch_warnings():
+        # The browser chooses fonts, and long names may leave no room for an axis.
+        warnings.filterwarnings("ignore", "Glyph|constrained_layout|Tight layout")
+        _save(drawn, file)
     text = file.getvalue()
     text = text[text.index("<svg") :]
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
     text = re.sub(r'<g id="[^"]*">', "<g>", text)  # several figures share a page
-    text = re.sub(r"font-family: [^;\"]*", "font-family: var(--font)", text)
+    text = re.sub(r'style="[^"]*"', _with_variables, text)
     text = re.sub(r"\s*\n\s*", " ", text)
-    for color, name in _VARIABLES.items():
-        text = text.replace(color, f"var(--{name})")
     opening = re.match(r"<svg[^>]*>", text)
     box = re.search(r'viewBox="([^"]*)"', text)
     assert opening is not None  # matplotlib always writes both
@@ -97,3 +101,26 @@ def to_svg(drawn: Any, description: str) -> str:
         f'style="max-width: {pixels}px"><title>{label}</title>'
     )
     return start + text[opening.end() :]
+
+
+def _save(drawn: Any, file: io.StringIO) -> None:
+    metadata = dict.fromkeys(("Date", "Creator", "Format", "Type"))
+    drawn.savefig(file, format="svg", metadata=metadata)
+
+
+def _with_variables(style: re.Match[str]) -> str:
+    """Return a style attribute with the colors and the font of the page."""
+    text = re.sub(r"font-family: [^;\"]*", "font-family: var(--font)", style[0])
+    for color, name in _VARIABLES.items():
+        text = text.replace(color, f"var(--{name})")
+    return text
+
+
+def shortened(name: str, longest: int = 18) -> str:
+    """Return a name, cut if it is long."""
+    return name if len(name) <= longest else f"{name[: longest - 1]}…"
+
+
+def legend_label(name: str) -> str:
+    """Return a label that matplotlib does not hide: it hides those that start with _."""
+    return f"\N{ZERO WIDTH SPACE}{name}" if name.startswith("_") else name

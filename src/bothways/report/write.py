@@ -1,6 +1,7 @@
 """Write a report: fill a template with values, as one file that needs nothing else."""
 
 import json
+import warnings
 from collections.abc import Sequence
 from datetime import datetime
 from importlib.metadata import version
@@ -14,13 +15,20 @@ from bothways.report.comparison_page import comparison_values
 from bothways.report.record import read_record
 from bothways.report.run_page import run_values
 from bothways.storage.atomic import write_atomically
+from bothways.storage.output_file import check_output_file
 from bothways.training.run_data import RunData
 
 REPORT_FILE = "report.html"
 
+_PACKAGES = ("jinja2", "matplotlib")
+
 
 def write_report(
-    folder: str | Path, *, out: str | Path | None = None, data: RunData | None = None
+    folder: str | Path,
+    *,
+    out: str | Path | None = None,
+    force: bool = False,
+    data: RunData | None = None,
 ) -> Path:
     """Write the report of a finished run as one HTML file, and return its path.
 
@@ -29,26 +37,38 @@ def write_report(
     folder : path
         The run.
     out : path, optional
-        Default: `report.html` in the run folder.
+        Default: `report.html` in the run folder, which is replaced.
+    force : bool
+        Replace an existing file at `out`.
     data : RunData, optional
-        The data of the run; default: they are read again. If that is impossible, the report says
-        so and shows no single sequences.
+        The data of the run; default: they are read again. If that is impossible, a warning is
+        issued and the report shows no single sequences.
 
     Raises
     ------
     CheckpointError
         If the folder is not a finished run, or is damaged.
+    ConfigError
+        If `out` exists and `force` is not set, or cannot be written there.
+    DataError
+        If `data` are not those of the run.
     MissingDependencyError
         If Jinja2 or matplotlib is not installed.
     OSError
         If the file cannot be written.
     """
     folder = Path(folder)
-    values = run_values(read_record(folder, data))
-    return _write("run.html", values, folder / REPORT_FILE if out is None else Path(out))
+    path = folder / REPORT_FILE if out is None else Path(out)
+    _check(path, force=force or out is None, packages=_PACKAGES)
+    record = read_record(folder, data)
+    if record.data is None:
+        warnings.warn(f"the report shows no single sequences: {record.no_data}", stacklevel=2)
+    return _write("run.html", run_values(record), path)
 
 
-def write_comparison(folders: Sequence[str | Path], out: str | Path) -> Path:
+def write_comparison(
+    folders: Sequence[str | Path], out: str | Path, *, force: bool = False
+) -> Path:
     """Write a report of several finished runs side by side, and return its path.
 
     Parameters
@@ -56,18 +76,33 @@ def write_comparison(folders: Sequence[str | Path], out: str | Path) -> Path:
     folders : sequence of path
         Two runs or more.
     out : path
+    force : bool
+        Replace an existing file at `out`.
 
     Raises
     ------
     ConfigError
-        If there are fewer than two runs, or they cannot be compared.
+        If there are fewer than two runs, they cannot be compared, `out` exists and `force` is not
+        set, or it cannot be written there.
     CheckpointError, MissingDependencyError, OSError
         As `write_report`; SciPy is needed too.
     """
     if len(folders) < 2:
         raise ConfigError(f"{len(folders)} runs to compare; expected at least 2. Name another one.")
+    _check(Path(out), force=force, packages=(*_PACKAGES, "scipy.stats"))
     records = [read_record(Path(folder)) for folder in folders]
     return _write("comparison.html", comparison_values(records), Path(out))
+
+
+def _check(path: Path, *, force: bool, packages: Sequence[str]) -> None:
+    """Raise an error, before any work is done, if the report could not be written."""
+    if path.suffix.lower() not in (".html", ".htm"):
+        raise ConfigError(
+            f"the extension of output file {path} is {path.suffix!r}; expected .html. Change it."
+        )
+    check_output_file(path, force=force)
+    for package in packages:
+        require(package, extra="report", purpose="reports")
 
 
 def _write(template: str, values: dict[str, Any], out: Path) -> Path:
@@ -94,4 +129,4 @@ def _write(template: str, values: dict[str, Any], out: Path) -> Path:
 
 def _json_in_html(values: Any) -> str:
     """Return JSON that cannot end the element that contains it."""
-    return json.dumps(values, separators=(",", ":")).replace("<", "\\u003c")
+    return json.dumps(values, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")

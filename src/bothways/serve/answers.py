@@ -3,12 +3,14 @@
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 from pydantic_core import to_json
 
 from bothways.models.answers import Labeling, Prediction
 from bothways.models.card import describe_architecture, describe_origin, describe_readout
 from bothways.models.manifest import Manifest
 from bothways.pages.looks import reads_digits
+from bothways.serve.errors import RequestError
 from bothways.serve.rows import Probabilities
 
 
@@ -26,7 +28,19 @@ def predictions(manifest: Manifest, found: Sequence[Probabilities]) -> bytes:
 
 
 def prediction(manifest: Manifest, probabilities: Probabilities, number: int = 0) -> dict[str, Any]:
-    """Return the answer to one sequence, as in `predict`'s JSON lines."""
+    """Return the answer to one sequence, as in `predict`'s JSON lines.
+
+    Raises
+    ------
+    RequestError
+        422 if the probabilities are not finite, because the values are too large for the model.
+    """
+    if not np.isfinite(probabilities).all():
+        raise RequestError(
+            422,
+            f"the probabilities of sequence {number} are not finite; expected numbers. Check the "
+            "scale of the values.",
+        )
     kind: type[Prediction] | type[Labeling] = Prediction
     if manifest.model.target == "step":
         kind = Labeling

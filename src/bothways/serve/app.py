@@ -110,6 +110,17 @@ class PredictionService:
 
         return await self._respond(request, playback)
 
+    async def examples(self, examples: RunExamples, request: Request) -> list[dict[str, Any]]:
+        """Return examples of the data; one thread makes them, once for all requests.
+
+        Raises
+        ------
+        RequestError, ClientGoneError
+            429 if that takes too long; the next request may find them ready.
+        """
+        loop = asyncio.get_running_loop()
+        return await self._wait(loop.run_in_executor(self._player, examples.get), request.receive)
+
     async def _respond(
         self, request: Request, answer: Callable[[Sequence[Floats]], Awaitable[bytes]]
     ) -> Response:
@@ -232,7 +243,7 @@ def _routes(app: FastAPI, service: PredictionService, examples: RunExamples | No
     router = APIRouter()
     predict = describe_predict(service.manifest, service.form)
     play = describe_playback(service.form)
-    of_model = card(service.manifest, has_examples=examples is not None and examples.exist)
+    of_model = card(service.manifest, has_examples=examples is not None and examples.available)
     every = describe_errors(401, 421)
 
     @router.post("/predict", summary="Predict", openapi_extra=predict, responses=None)
@@ -244,8 +255,8 @@ def _routes(app: FastAPI, service: PredictionService, examples: RunExamples | No
         return await service.play(request)
 
     @router.get("/examples", include_in_schema=False)
-    async def _examples() -> JSONResponse:
-        found = [] if examples is None else await asyncio.to_thread(examples.get)
+    async def _examples(request: Request) -> JSONResponse:
+        found = [] if examples is None else await service.examples(examples, request)
         return JSONResponse({"examples": found})
 
     @router.get("/model", summary="Describe the model", openapi_extra={"responses": every})

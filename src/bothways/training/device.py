@@ -30,7 +30,7 @@ def training_device(config: TrainConfig) -> torch.device:
     return device
 
 
-def describe_start(device: torch.device) -> dict[str, str | int]:
+def describe_start(device: torch.device, backend: str) -> dict[str, str | int]:
     """Return when and where a training starts: the line "start" of its history."""
     return {
         "at": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -38,6 +38,7 @@ def describe_start(device: torch.device) -> dict[str, str | int]:
         "cores": os.cpu_count() or 1,
         "threads": torch.get_num_threads(),
         "device": _device_name(device),
+        "backend": backend,
         "system": f"{platform.system()} {platform.machine()}",
         "python": platform.python_version(),
         **versions(),

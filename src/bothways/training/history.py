@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -87,6 +87,18 @@ def read_epochs(path: Path) -> list[EpochDone]:
     """
     lines = read_history(path)
     try:
-        return [EpochDone(**line) for line in lines if line.pop("kind") == "epoch"]
+        return epochs_of(lines)
     except (KeyError, TypeError) as error:
         raise CheckpointError(f"{path} is damaged: {error}. Restore it from a copy.") from None
+
+
+def epochs_of(lines: Iterable[Mapping[str, Any]]) -> list[EpochDone]:
+    """Return the epochs among the lines of a history.
+
+    Raises
+    ------
+    KeyError, TypeError
+        If a line has no kind, or an epoch has other values.
+    """
+    found = (dict(line) for line in lines)
+    return [EpochDone(**line) for line in found if line.pop("kind") == "epoch"]

@@ -1,5 +1,6 @@
 """Records a training: its history, its checkpoints, and a stop on request."""
 
+import math
 from collections.abc import Callable
 from dataclasses import asdict
 
@@ -84,8 +85,9 @@ class Recorder:
                 "loss": loss,
                 "learning_rate": training.learning_rate,
             }
-            if training.gradient_norm is not None:
-                facts["gradient_norm"] = training.gradient_norm
+            norm = training.gradient_norm
+            if norm is not None and math.isfinite(norm):  # JSON has no infinity
+                facts["gradient_norm"] = norm
             self._history.write("step", facts)
             if self._events is not None:
                 self._events.add_step(event, facts)

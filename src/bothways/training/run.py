@@ -27,7 +27,7 @@ from bothways.errors import (
 )
 from bothways.evaluation.evaluate import evaluate
 from bothways.evaluation.metrics import Metrics
-from bothways.kernels.backends import choose_backend
+from bothways.kernels.backends import Choice, choose_backend
 from bothways.kernels.cells import cell_named
 from bothways.models.card import model_card
 from bothways.models.checkpoint import MODEL_FILE, save_weights
@@ -57,7 +57,7 @@ class Run:
     folder : Path
     metrics : RunMetrics
     data : RunData, optional
-        The data, if they have just been trained on.
+        The data, if they have just been trained on. They stay in memory as long as this object.
     """
 
     folder: Path
@@ -254,7 +254,7 @@ def _run(
 ) -> Run:
     manifest, config_sha256 = read_manifest(folder.path)
     progress = progress or make_progress(plan.config.epochs)
-    data = run_data(dataset, plan.train, plan.validation)
+    data = run_data(dataset, plan.train, plan.validation, manifest.provenance)
     for note in data.notes:
         progress.note(note)
     state = _read_state(folder, manifest, config_sha256)
@@ -264,7 +264,7 @@ def _run(
             History(folder.history, history_size) as history,
             _events(folder, plan, state) as events,
         ):
-            history.write("start", describe_start(plan.device))
+            history.write("start", describe_start(plan.device, str(_backend(plan))))
             recorder = Recorder(folder, config_sha256, history, progress, should_stop, events)
             fitted = fit(plan, recorder.on_event, state)
         measured = _evaluate(folder, fitted, manifest, data.splits, progress, should_stop)
@@ -283,6 +283,13 @@ def _run(
     write_atomically(folder.path / "README.md", card.encode())
     write_atomically(folder.metrics, json_bytes(metrics.to_json()))
     return Run(folder.path, metrics, data)
+
+
+def _backend(plan: Plan) -> Choice:
+    """Return what runs the layers."""
+    model = plan.manifest.model
+    cell = cell_named(model.cell, model.nonlinearity)
+    return choose_backend(plan.config.backend, cell, plan.device, torch.float32)
 
 
 def _events(

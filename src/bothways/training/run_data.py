@@ -9,7 +9,7 @@ from bothways.data.open import open_dataset
 from bothways.data.sequences import LabeledSequences
 from bothways.data.splitting import hold_out
 from bothways.errors import DataError
-from bothways.models.manifest import Manifest
+from bothways.models.manifest import Manifest, Provenance
 from bothways.training.run_directory import RunFolder
 
 
@@ -23,14 +23,30 @@ class RunData:
         Those of train, validation and test that exist.
     notes : tuple of str
         Guesses about the data and warnings, as `train` prints them.
+    provenance : Provenance
+        Of the run.
     """
 
     splits: Mapping[str, LabeledSequences]
     notes: tuple[str, ...]
+    provenance: Provenance
+
+    def belongs_to(self, manifest: Manifest) -> bool:
+        """Return whether these are the data of a run, split as it split them."""
+        own, other = self.provenance, manifest.provenance
+        if own.training is None or other.training is None or own.data != other.data:
+            return False
+        return all(
+            getattr(own.training, name) == getattr(other.training, name)
+            for name in ("seed", "validation_fraction")
+        )
 
 
 def run_data(
-    dataset: Dataset, train: LabeledSequences, validation: LabeledSequences | None
+    dataset: Dataset,
+    train: LabeledSequences,
+    validation: LabeledSequences | None,
+    provenance: Provenance,
 ) -> RunData:
     """Return the data of a run from its dataset, and the parts of it that it trains on."""
     splits = {"train": train, "validation": validation, "test": dataset.test}
@@ -39,7 +55,9 @@ def run_data(
         shared = sum(is_duplicate(validation, train))
         if shared:
             notes.append(duplicates_note("validation", shared, dropped=False))
-    return RunData({name: part for name, part in splits.items() if part is not None}, tuple(notes))
+    return RunData(
+        {name: part for name, part in splits.items() if part is not None}, tuple(notes), provenance
+    )
 
 
 def read_run_data(folder: RunFolder, manifest: Manifest) -> RunData:
@@ -53,13 +71,19 @@ def read_run_data(folder: RunFolder, manifest: Manifest) -> RunData:
     request = folder.read_request()
     if request.source is None:
         raise DataError(
-            f"{folder.path} was trained on data passed from Python, which are not in the run."
+            f"{folder.path} was trained on data passed from Python; expected a file. Pass the data."
         )
     dataset = open_dataset(request.source, request.options, missing=request.model.accepts_missing)
-    if not is_trained_on(manifest, dataset):
-        raise DataError(f"{request.source} has changed since {folder.path} was trained on it.")
+    recorded = manifest.provenance.data
+    test = None if dataset.test is None else dataset.test.fingerprint()
+    if not is_trained_on(manifest, dataset) or recorded is None or recorded.test_sha256 != test:
+        raise DataError(
+            f"{request.source} has changed since {folder.path} was trained on it; expected the "
+            "same data. Restore them."
+        )
     training = request.training
-    return run_data(dataset, *hold_out(dataset, training.validation_fraction, training.seed))
+    parts = hold_out(dataset, training.validation_fraction, training.seed)
+    return run_data(dataset, *parts, manifest.provenance)
 
 
 def is_trained_on(manifest: Manifest, dataset: Dataset) -> bool:

@@ -30,8 +30,7 @@ class EventFiles:
         check_tensorboard()
         from torch.utils.tensorboard import SummaryWriter
 
-        purge_step = first_step + 1 if first_step else None
-        self._writer: Any = SummaryWriter(str(folder), purge_step=purge_step)
+        self._writer: Any = SummaryWriter(str(folder), purge_step=first_step + 1)
 
     def add_step(self, event: StepDone, facts: Mapping[str, float]) -> None:
         """Write loss, learning rate and norm of the gradients of a step."""

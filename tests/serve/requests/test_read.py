@@ -220,6 +220,7 @@ def test_csv_has_a_line_for_each_step():
     assert read_text("1,2,3\n4,5,6\n") == [[1, 2, 3], [4, 5, 6]]
     assert read_text("\ufeff1;2;3\r\n\r\n4;5;6") == [[1, 2, 3], [4, 5, 6]]
     assert read_text("1\t2e-1\t-3") == [[1, np.float32(0.2), -3]]
+    assert read_text("\n\n1;2;3") == [[1, 2, 3]]
 
 
 def test_columns_of_csv_are_found_by_name():
@@ -232,7 +233,7 @@ def test_columns_of_csv_are_found_by_name():
 
 def test_missing_values_of_csv():
     expected = [[1, np.nan, 3], [np.nan, 5, 6]]
-    np.testing.assert_array_equal(read_text("1,,3\nNA,5,6\n", MISSING), expected)
+    np.testing.assert_array_equal(read_text("1,,3\n?,5,6\n", MISSING), expected)
     with pytest.raises(RequestError, match=r"'feature 1' is missing \(NaN\) at step 0"):
         read_text("1,,3\n")
 
@@ -245,6 +246,7 @@ def test_missing_values_of_csv():
         ("1,2\n", "line 1 has 2 columns and no column 'feature 0'; expected the 3 features"),
         ("a,b,c\n1,2,3", "no column 'feature 0'"),
         ("1,2,3\n4,x,6\n", "line 2: 'feature 1' is 'x'; expected a number"),
+        ("1,2,3\n4,1_0,6\n", "line 2: 'feature 1' is '1_0'; expected a number"),
         ("1,2,3\n4,5\n", "line 2 has 2 values; expected at least 3"),
         ("1,2,3\n4,inf,6\n", "'feature 1' is infinite in float32 at step 1"),
         ("1,2,3\n4,1e39,6\n", "'feature 1' is infinite in float32 at step 1"),

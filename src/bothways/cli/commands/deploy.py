@@ -7,6 +7,7 @@ import typer
 
 from bothways.cli.app import Model, Threads, command, use_threads
 from bothways.cli.process import keep_objects
+from bothways.errors import ConfigError
 
 Weights = Literal["float32", "int8"]
 
@@ -23,8 +24,11 @@ def export(
     model: Model,
     to: Annotated[Path, typer.Option(metavar="FILE", help="A new .onnx or .c file.")],
     weights: Annotated[
-        Weights, typer.Option(help="How weights are stored; int8 takes a quarter of the space.")
-    ] = "float32",
+        Weights | None,
+        typer.Option(
+            help="How weights are stored; int8 takes a quarter of the space. Default: float32."
+        ),
+    ] = None,
     quantize: Annotated[bool, typer.Option("--quantize", help="Same as --weights int8.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace the file.")] = False,
     threads: Threads = None,
@@ -38,7 +42,11 @@ def export(
     from bothways.export.formats import export as write
 
     use_threads(threads)
-    exported = write(Request(model, to, "int8" if quantize else weights, force))
+    if quantize and weights == "float32":
+        raise ConfigError(
+            "--quantize was given with --weights float32; expected one of them. Omit the other."
+        )
+    exported = write(Request(model, to, "int8" if quantize else weights or "float32", force))
     print_facts(exported.facts())
     print(f"\n{exported.next_step}")
 
@@ -63,24 +71,27 @@ def serve(
         bool, typer.Option("--insecure", help="Let other machines use the model without a token.")
     ] = False,
     max_mb: Annotated[
-        float | None, typer.Option(help="Limit of a request in MB; default: 8.")
+        float | None, typer.Option(min=0.001, help="Limit of a request in MiB; default: 8.")
     ] = None,
     max_sequences: Annotated[
-        int | None, typer.Option(help="Limit of sequences in a request; default: 1000.")
+        int | None, typer.Option(min=1, help="Limit of sequences in a request; default: 1000.")
     ] = None,
     max_steps: Annotated[
-        int | None, typer.Option(help="Limit of time steps in a request; default: 100,000.")
+        int | None, typer.Option(min=1, help="Limit of time steps in a request; default: 100,000.")
     ] = None,
     max_seconds: Annotated[
-        float | None, typer.Option(help="Limit of the time for an answer; default: 30.")
+        float | None, typer.Option(min=0.001, help="Limit of the time for an answer; default: 30.")
     ] = None,
     max_queue: Annotated[
-        int | None, typer.Option(help="Limit of requests in progress; default: 256.")
+        int | None, typer.Option(min=1, help="Limit of requests in progress; default: 256.")
     ] = None,
     examples: Annotated[
-        bool,
-        typer.Option("--examples/--no-examples", help="Show sequences of the data on the page."),
-    ] = True,
+        bool | None,
+        typer.Option(
+            "--examples/--no-examples",
+            help="Show sequences of the data on the page; default: unless --insecure is set.",
+        ),
+    ] = None,
     threads: Annotated[int, typer.Option(min=1, help="CPU threads of the model.")] = 1,
 ) -> None:
     """Serve a page to try a model, and answer requests of programs to POST /predict.
@@ -105,6 +116,7 @@ def serve(
         "seconds": max_seconds,
         "queue": max_queue,
     }
+    with_examples = not insecure if examples is None else examples
     trained = load(model)
     run(
         trained,
@@ -114,6 +126,6 @@ def serve(
         insecure=insecure,
         limits=Limits(**{name: value for name, value in chosen.items() if value is not None}),
         threads=threads,
-        examples=RunExamples(Path(model), trained) if examples else None,
+        examples=RunExamples(Path(model), trained) if with_examples else None,
         on_ready=ready,
     )

@@ -81,17 +81,10 @@ def report(
     """
     from bothways.report import write_comparison, write_report
 
-    if len(runs) > 1 and out is None:
-        out = Path("comparison.html")
-    if out is not None and out.exists() and not force:
-        raise ConfigError(
-            f"out file {out} exists; expected a new one. Choose another name with --out, or "
-            "replace it with --force."
-        )
-    if out is None or len(runs) == 1:
-        print(f"report: {write_report(runs[0], out=out)}")
+    if len(runs) == 1:
+        print(f"report: {write_report(runs[0], out=out, force=force)}")
     else:
-        print(f"report: {write_comparison(runs, out)}")
+        print(f"report: {write_comparison(runs, out or Path('comparison.html'), force=force)}")
 
 
 @command("recipes", "  bothways recipes\n")

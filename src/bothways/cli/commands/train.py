@@ -137,6 +137,9 @@ def _write_report(run: "Run") -> None:
         return
     try:
         path = write_report(run.folder, data=run.data)
+    except KeyboardInterrupt:
+        command = f"bothways report {run.folder}"
+        print(f"\nno report: interrupted; to write it, run: {command}", file=sys.stderr)
     except Exception as error:
         reason = " ".join(str(error).split()) or type(error).__name__
         print(f"\nno report: {reason}", file=sys.stderr)

@@ -19,11 +19,11 @@ from bothways.export.comparison import compare_on_random_batches
 from bothways.export.onnx.file import OnnxExport, checked_content
 from bothways.export.onnx.graph import OPSET, describe_interface
 from bothways.export.onnx.nodes import require_onnx
-from bothways.export.output_file import check_output_file
 from bothways.models.onnx_model import OnnxClassifier
 from bothways.models.trained import TrainedModel
 from bothways.optional import require
 from bothways.storage.atomic import write_atomically
+from bothways.storage.output_file import check_output_file
 
 _LARGEST_DIFFERENCE = 0.5
 """Greatest difference of logits, relative to the largest logit of the batch.

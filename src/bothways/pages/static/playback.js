@@ -1,7 +1,8 @@
 /* Playback: watch a model read a sequence from the start and from the end.
 
-   bothwaysPlayback(element, examples) draws into an element. An example is an object, as
-   bothways.pages.playback_json returns it:
+   bothwaysPlayback(element, examples) draws into an element and returns a player, whose method
+   load(examples) replaces the examples. An example is an object, as bothways.pages.playback_json
+   returns it:
 
      name, steps       a name for people, and the number of time steps
      target            "sequence" or "step": what the answers belong to
@@ -13,6 +14,9 @@
      backward          the same for the last counts[n] steps; with target "step", of the first of
                        them
      whole             [class], or [answer][class] with target "step": after all steps
+     best              {forward, backward, whole}: [answer], the index into classes of the most
+                       probable class, or -1 if it is not shown; whole has one if target is
+                       "sequence"
      settled           numbers of first and of last steps from which the answer stays the same
      answer, truth     class names; truth may be null; with target "step", truth is an array of
                        indices into classes, -1 for none
@@ -39,17 +43,12 @@
   const percent = (value) =>
     value > 0.9995 || value < 0.0005 ? `${Math.round(100 * value)} %` : `${(100 * value).toFixed(1)} %`;
   const unitOf = ({ drawing }) => (drawing.kind === "picture" ? "row" : "step");
-  const largest = (values) => values.indexOf(Math.max(...values));
   const color = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
   class Playback {
-    constructor(element, examples) {
-      this.examples = examples;
+    constructor(element) {
       this.timer = null;
-      this.element = element;
       element.classList.add("playback");
-      element.addEventListener("keydown", (event) => this.key(event));
-      this.buttons = examples.map((example, n) => this.button(example, n));
       this.play = make("button", { type: "button", class: "primary" }, "Play");
       this.play.addEventListener("click", () => this.toggle());
       this.slider = make("input", { type: "range", min: 0, step: 1, "aria-label": "Steps read" });
@@ -57,13 +56,18 @@
         this.pause();
         this.show(Number(this.slider.value));
       });
-      this.output = make("output");
+      this.output = make("output", { "aria-live": "off" });  // the slider announces its value
       this.body = make("div");
-      const choice = make("div", { class: "playback-examples", role: "group", "aria-label": "Examples" });
-      choice.append(...this.buttons);
+      this.choice = make("div", { class: "playback-examples", role: "group", "aria-label": "Examples" });
       const controls = make("div", { class: "playback-controls" }, this.play, this.slider, this.output);
-      element.replaceChildren(...(examples.length > 1 ? [choice] : []), controls, this.body);
+      element.replaceChildren(this.choice, controls, this.body);
       matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.show(this.at));
+    }
+
+    load(examples) {
+      this.examples = examples;
+      this.buttons = examples.map((example, n) => this.button(example, n));
+      this.choice.replaceChildren(...(examples.length > 1 ? this.buttons : []));
       this.choose(0);
     }
 
@@ -77,7 +81,7 @@
       const isStep = example.target === "step";
       const isWrong = !isStep && example.truth !== null && example.truth !== example.answer;
       const text = isStep ? example.name : isWrong ? `${example.truth} → ${example.answer}` : example.answer;
-      button.append(make("span", { class: isWrong ? "wrong" : "" }, text));
+      button.append(make("span", { class: isWrong ? "wrong" : "", title: text }, text));
       button.setAttribute(
         "aria-label",
         isStep ? example.name : `${example.name}, answer ${example.answer}` + (isWrong ? `, truth ${example.truth}` : "")
@@ -112,7 +116,7 @@
       const all = example.whole;
       maps.append(
         this.map(isStep ? "Each step, from the steps up to it" : "Read forward: after the first steps", "first", example.forward, false),
-        this.map(isStep ? "Each step, from the steps after it" : "Read backward: after the last steps", "last", example.backward, true)
+        this.map(isStep ? "Each step, from it and the steps after it" : "Read backward: after the last steps", "last", example.backward, true)
       );
       if (isStep) maps.append(this.map("Each step, from the whole sequence", "all", all, false));
       views.append(maps);
@@ -122,7 +126,7 @@
       parts.push(this.table.element);
       this.contributions = example.parts ? new ContributionTable(example) : null;
       if (this.contributions) parts.push(this.contributions.element);
-      if (example.others) parts.push(make("p", { class: "note" }, `${example.others} classes with lower probabilities are not shown.`));
+      if (example.others) parts.push(make("p", { class: "note" }, `${example.others} more ${example.others === 1 ? "class" : "classes"} with lower probabilities.`));
       this.body.replaceChildren(...parts);
     }
 
@@ -168,7 +172,7 @@
       svg.append(cursor);
       this.cursors.push((place) => ["x1", "x2"].forEach((name) => cursor.setAttribute(name, place(fromEnd))));
       const names = make("div", { class: "playback-names", "aria-hidden": "true" });
-      names.append(...classes.map((name) => make("span", { class: name === truth ? "true" : "" }, name)));
+      names.append(...classes.map((name) => make("span", { class: name === truth ? "true" : "", title: name }, name)));
       const unit = unitOf(this.example);
       const axis = make("div", { class: "playback-axis", "aria-hidden": "true" },
         make("span", {}, `${unit} 1`), make("span", {}, `${unit} ${steps}`));
@@ -187,21 +191,25 @@
         const other = nearest(counts, steps - count + 1);
         this.cursors.forEach((move) => move(() => count - 0.5));
         this.drawing.show(count, steps - count + 1);
-        this.table.show(example.forward[at], example.backward[other], example.whole[at]);
-        this.report(`step ${count} of ${steps}`, example.forward[at], example.backward[other]);
+        const best = [example.best.forward[at], example.best.backward[other], example.best.whole[at]];
+        this.table.show([example.forward[at], example.backward[other], example.whole[at]], best);
+        this.report(`step ${count} of ${steps}`, at, other);
         return;
       }
       this.cursors.forEach((move) => move((fromEnd) => (fromEnd ? steps - count : count)));
       this.drawing.show(count, count);
-      this.table.show(example.forward[at], example.backward[at], example.whole);
+      const best = [example.best.forward[at], example.best.backward[at], example.best.whole[0]];
+      this.table.show([example.forward[at], example.backward[at], example.whole], best);
       if (this.contributions) this.contributions.show(example.parts.forward[at], example.parts.backward[at]);
-      this.report(`${count} of ${steps} ${unitOf(example)}s read`, example.forward[at], example.backward[at]);
+      this.report(`${count} of ${steps} ${unitOf(example)}s read`, at, at);
     }
 
-    report(text, forward, backward) {
-      const best = (values) => `${this.example.classes[largest(values)]} ${percent(Math.max(...values))}`;
+    report(text, first, last) {
+      const { best, classes, forward, backward } = this.example;
+      const told = (place, values) => (place < 0 ? "another class" : `${classes[place]} ${percent(values[place])}`);
+      const answers = [told(best.forward[first], forward[first]), told(best.backward[last], backward[last])];
       this.output.textContent = text;
-      this.slider.setAttribute("aria-valuetext", `${text}; forward ${best(forward)}, backward ${best(backward)}`);
+      this.slider.setAttribute("aria-valuetext", `${text}; forward ${answers[0]}, backward ${answers[1]}`);
     }
 
     toggle() {
@@ -228,18 +236,6 @@
       this.timer = null;
       this.play.textContent = "Play";
     }
-
-    key(event) {
-      if (["BUTTON", "INPUT", "SELECT", "TEXTAREA"].includes(event.target.tagName)) return;
-      const last = this.example.counts.length - 1;
-      const moves = { ArrowRight: this.at + 1, ArrowLeft: this.at - 1, Home: 0, End: last };
-      if (event.key === " ") this.toggle();
-      else if (event.key in moves) {
-        this.pause();
-        this.show(Math.min(last, Math.max(0, moves[event.key])));
-      } else return;
-      event.preventDefault();
-    }
   }
 
   function nearest(counts, wanted) {
@@ -247,20 +243,18 @@
   }
 
   function settledText(example) {
-    const { settled, steps, counts, forward, backward, classes, answer, truth } = example;
+    const { settled, steps, answer, truth } = example;
     const unit = `${unitOf(example)}s`;
-    const last = counts.length - 1;
-    const name = (values) => classes[largest(values)];
     const verdict = truth === null ? "" : truth === answer ? ", which is right" : `; the true class is ${truth}`;
-    return `The answer is ${answer}${verdict}. Read forward, it is ${name(forward[last])} from the first ${settled[0]} ` +
-      `of ${steps} ${unit} on; read backward, ${name(backward[last])} from the last ${settled[1]} on (dashed lines).`;
+    return `The answer is ${answer}${verdict}. Read forward, it does not change after the first ${settled[0]} ` +
+      `of ${steps} ${unit}; read backward, not after the last ${settled[1]} (dashed lines).`;
   }
 
   /* The picture that is read row by row. Bars at its sides show which rows have been read. */
   class Picture {
     constructor({ drawing, name }) {
       this.drawing = drawing;
-      this.element = make("canvas", { class: "playback-picture", role: "img", "aria-label": `Picture ${name}` });
+      this.element = make("canvas", { class: "playback-picture", role: "img", "aria-label": `Picture ${name}`.trim() });
     }
 
     show(first, last) {
@@ -300,20 +294,21 @@
   class Lines {
     constructor({ drawing, steps, name }) {
       this.steps = steps;
-      const values = drawing.lines.flatMap((line) => line.values.filter((value) => value !== null));
-      const low = Math.min(...values, 0);
-      const high = Math.max(...values, low + 1e-9);
-      const y = (value) => (100 - (100 * (value - low)) / (high - low)).toFixed(2);
       const svg = make("svg", {
         class: "playback-lines", viewBox: `0 -4 ${steps} 108`, preserveAspectRatio: "none", role: "img",
-        "aria-label": `Sequence ${name}: ${drawing.lines.map((line) => line.name).join(", ")}`,
+        "aria-label": `Sequence ${name}`.trim() + `: ${drawing.lines.map((line) => line.name).join(", ")}`,
       });
       this.first = make("rect", { x: 0, y: -4, height: 108, fill: "var(--series-0)", "fill-opacity": 0.16 });
       this.last = make("rect", { y: -4, height: 108, fill: "var(--series-1)", "fill-opacity": 0.16 });
       svg.append(this.first, this.last);
       drawing.lines.forEach((line, n) => {
+        const present = line.values.filter((value) => value !== null);
+        const low = Math.min(...present);
+        const span = Math.max(...present) - low;
+        const y = (value) => (span > 0 ? 100 - (100 * (value - low)) / span : 50).toFixed(2);
         let points = [];
         const flush = () => {
+          if (points.length === 1) points.push(points[0].replace(/^[^,]*/, (x) => Number(x) + 0.3));
           if (points.length) {
             svg.append(make("polyline", {
               points: points.join(" "), fill: "none", stroke: `var(--series-${(n + 2) % 10})`,
@@ -334,7 +329,8 @@
         mark.style.background = `var(--series-${(n + 2) % 10})`;
         key.append(make("span", {}, mark, `${line.name} `));
       });
-      if (drawing.others) key.append(`and ${drawing.others} more features`);
+      if (drawing.lines.length > 1) key.append("(each scaled to its own range) ");
+      if (drawing.others) key.append(`and ${drawing.others} more ${drawing.others === 1 ? "feature" : "features"}`);
       this.element = make("div", { class: "playback-map" }, svg, key);
     }
 
@@ -360,12 +356,11 @@
       this.element = make("table", { class: "playback-table" },
         make("caption", { class: "visually-hidden" }, "Probabilities at the cursor"),
         make("thead", {}, make("tr", {}, make("th", { scope: "col" }, "class"),
-          header(isStep ? "up to it" : "forward", "first"), header(isStep ? "after it" : "backward", "last"), header("whole", "all"))),
+          header(isStep ? "up to it" : "forward", "first"), header(isStep ? "from it on" : "backward", "last"), header("whole", "all"))),
         make("tbody", {}, ...this.rows.map(({ row }) => row)));
     }
 
-    show(...columns) {
-      const best = columns.map(largest);
+    show(columns, best) {
       this.rows.forEach(({ cells }, n) => {
         cells.forEach((cell, m) => cell.show(percent(columns[m][n]), columns[m][n], n === best[m]));
       });
@@ -426,5 +421,9 @@
     }
   }
 
-  window.bothwaysPlayback = (element, examples) => new Playback(element, examples);
+  window.bothwaysPlayback = (element, examples) => {
+    const player = new Playback(element);
+    player.load(examples);
+    return player;
+  };
 })();

@@ -1,6 +1,5 @@
 """Examples of the data that a model was trained on, for the page."""
 
-import threading
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ from bothways.training.run_directory import RunFolder
 
 
 class RunExamples:
-    """Playbacks of sequences of a run, made when they are first needed.
+    """Playbacks of sequences of a run, made when they are first needed; for one thread.
 
     Parameters
     ----------
@@ -25,20 +24,18 @@ class RunExamples:
     def __init__(self, folder: Path, model: TrainedModel) -> None:
         self._run = RunFolder(folder)
         self._model = model
-        self._lock = threading.Lock()
         self._found: list[dict[str, Any]] | None = None
 
     @property
-    def exist(self) -> bool:
+    def available(self) -> bool:
         """Whether the run names its data."""
         return self._run.request.exists() and self._run.read_request().source is not None
 
     def get(self) -> list[dict[str, Any]]:
         """Return playbacks as `playback_json` does; none if the data cannot be read any more."""
-        with self._lock:
-            if self._found is None:
-                self._found = self._make()
-            return self._found
+        if self._found is None:
+            self._found = self._make()
+        return self._found
 
     def _make(self) -> list[dict[str, Any]]:
         try:

@@ -8,11 +8,11 @@ from typing import Any
 from bothways.serve.errors import RequestError
 from bothways.serve.requests.forms import RequestForm
 
-_MISSING = ("", "nan", "na", "null", "none")
+_MISSING = ("", "?", "nan", "na", "null", "none")
 
 
 def csv_rows(body: bytes, form: RequestForm) -> list[list[Any]]:
-    """Return the values of each time step, None where one is missing.
+    """Return the values of each time step, NaN where a number is missing.
 
     The first line contains the names of the features, in any order and among other columns, or it
     is the first time step. Columns are separated by commas, semicolons or tabs.
@@ -27,7 +27,7 @@ def csv_rows(body: bytes, form: RequestForm) -> list[list[Any]]:
         text = body.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise _unreadable(f"it is not UTF-8 at byte {error.start}", "UTF-8 text") from None
-    first = text.partition("\n")[0]
+    first = text.lstrip().partition("\n")[0]
     delimiter = max(",;\t", key=first.count)
     lines = csv.reader(io.StringIO(text), delimiter=delimiter, strict=True)
     try:
@@ -53,8 +53,8 @@ def _rows(lines: Any, form: RequestForm) -> list[list[Any]]:
         if len(rows) == form.longest:
             raise RequestError(
                 413,
-                f"the CSV has more than {form.longest:,} time steps, the most that are read; "
-                "expected at most that. Cut it.",
+                f"the CSV has more than {form.longest:,} time steps; expected at most that. "
+                "Cut it.",
             )
         rows.append([_value(cells[at], n, lines.line_num, form) for n, at in enumerate(columns)])
     if not rows:
@@ -78,11 +78,15 @@ def _columns(cells: list[str], form: RequestForm, line: int) -> tuple[list[int],
 
 
 def _is_number_or_missing(text: str) -> bool:
+    return text.lower() in _MISSING or _number(text) is not None
+
+
+def _number(text: str) -> float | None:
+    """Return a number; Python's own form with underscores is none."""
     try:
-        float(text)
+        return None if "_" in text else float(text)
     except ValueError:
-        return text.lower() in _MISSING
-    return True
+        return None
 
 
 def _value(text: str, feature: int, line: int, form: RequestForm) -> Any:
@@ -91,12 +95,10 @@ def _value(text: str, feature: int, line: int, form: RequestForm) -> Any:
         return text
     if text.lower() in _MISSING:
         return math.nan
-    try:
-        return float(text)
-    except ValueError:
-        raise _unreadable(
-            f"line {line}: {form.features[feature]!r} is {text[:60]!r}", "a number"
-        ) from None
+    number = _number(text)
+    if number is None:
+        raise _unreadable(f"line {line}: {form.features[feature]!r} is {text[:60]!r}", "a number")
+    return number
 
 
 def _unreadable(what: str, expected: str) -> RequestError:

@@ -8,6 +8,7 @@
   let token = null;
   let card = null;
   let newest = 0; // the number of the newest request; older answers are dropped
+  let player = null;
 
   async function ask(path, options = {}) {
     const headers = { ...options.headers };
@@ -34,6 +35,7 @@
   find("token-form").addEventListener("submit", (event) => {
     event.preventDefault();
     token = find("token").value.trim();
+    find("links").hidden = true; // links cannot contain the token
     find("token-form").hidden = true;
     start();
   });
@@ -53,13 +55,13 @@
     const what = card.target === "step" ? "labels each time step as" : "answers with";
     find("lead").textContent = `${card.model}; it ${what} one of ${card.classes.length} classes: ${listed(card.classes)}.`;
     find("playback-help").textContent = card.target === "step"
-      ? "The first map shows the answer for each time step from the steps up to it, the second from the steps after it, the third from all of them."
+      ? "The first map shows the answer for each time step from the steps up to it, the second from it and the steps after it, the third from all of them."
       : (card.reads_digits ? "The picture is shown as the model sees it: 28 rows of 28 pixels, read row by row. " : "") + "The first map shows what the model answers after the first steps alone, the second what it answers after the last steps alone, for every number of steps.";
     find("inputs").hidden = false;
     find("digit-input").hidden = !card.reads_digits;
-    find("table-input").hidden = card.reads_digits;
+    find("table-input").hidden = false;
     find("examples").hidden = !card.has_examples;
-    if (!card.reads_digits) describeTable();
+    describeTable();
   }
 
   function listed(names) {
@@ -85,9 +87,18 @@
     }
   }
 
-  function showProblem(text) {
-    find("problem").textContent = text;
+  function forget() {
+    newest++;
+    find("problem").textContent = "";
     find("answer").replaceChildren();
+    find("segments").replaceChildren();
+    find("playback-panel").hidden = true;
+    if (player) player.pause();
+  }
+
+  function showProblem(text) {
+    forget();
+    find("problem").textContent = text;
   }
 
   function show({ playback, prediction }) {
@@ -131,13 +142,16 @@
 
   function showPlayback(examples) {
     find("playback-panel").hidden = false;
-    const player = window.bothwaysPlayback(find("playback"), examples);
+    if (player) player.load(examples);
+    else player = window.bothwaysPlayback(find("playback"), examples);
     if (!matchMedia("(prefers-reduced-motion: reduce)").matches) player.start();
   }
 
   function showSegments(segments) {
     const table = document.createElement("table");
-    table.createCaption().textContent = "Segments";
+    const shown = segments.slice(0, 500);
+    table.createCaption().textContent =
+      shown.length < segments.length ? `The first ${shown.length} of ${segments.length} segments` : "Segments";
     const head = table.createTHead().insertRow();
     for (const name of ["label", "start", "end", "probability"]) {
       const cell = document.createElement("th");
@@ -146,7 +160,7 @@
       head.append(cell);
     }
     const body = table.createTBody();
-    for (const { label, start, end, probability } of segments.slice(0, 500)) {
+    for (const { label, start, end, probability } of shown) {
       const row = body.insertRow();
       for (const value of [label, start, end, percent(probability)]) row.insertCell().textContent = value;
     }
@@ -162,8 +176,7 @@
     try {
       const { examples } = await ask("/examples");
       if (!examples.length) throw new Error("The data of the run could not be read, so there are no examples.");
-      find("problem").textContent = "";
-      find("segments").replaceChildren();
+      forget();
       showPlayback(examples);
       find("playback-panel").scrollIntoView({ block: "nearest" });
     } catch (error) {
@@ -209,9 +222,7 @@
     showPen();
     clearTimeout(timer);
     if (!strokes.length) {
-      newest++;
-      find("answer").textContent = "";
-      find("problem").textContent = "";
+      forget();
       return;
     }
     timer = setTimeout(() => {
@@ -229,7 +240,7 @@
   }
 
   pad.addEventListener("pointerdown", (event) => {
-    if (event.button !== 0) return;
+    if (event.button !== 0 || !event.isPrimary) return; // another finger does not draw
     event.preventDefault();
     pad.setPointerCapture(event.pointerId);
     pen.isShown = false;
@@ -238,7 +249,7 @@
     redraw();
   });
   pad.addEventListener("pointermove", (event) => {
-    if (!pad.hasPointerCapture(event.pointerId)) return;
+    if (!pad.hasPointerCapture(event.pointerId) || !strokes.length) return;
     const between = event.getCoalescedEvents?.() ?? [];
     strokes.at(-1).push(...(between.length ? between : [event]).map(place));
     redraw();
@@ -260,6 +271,7 @@
       pen.isShown = true;
       pen.isDown = !pen.isDown;
       if (pen.isDown) strokes.push([[pen.x, pen.y]]);
+      find("pen-state").textContent = pen.isDown ? "pen down" : "pen up";
       changed();
     } else if (event.key in moves) {
       const [x, y] = moves[event.key];

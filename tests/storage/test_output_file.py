@@ -1,7 +1,7 @@
 import pytest
 
 from bothways.errors import ConfigError
-from bothways.export.output_file import check_output_file
+from bothways.storage.output_file import check_output_file
 
 
 @pytest.mark.parametrize(

@@ -17,10 +17,14 @@ def check_output_file(path: Path, *, force: bool) -> None:
     Raises
     ------
     ConfigError
-        If the file exists, is a folder, or its folder does not exist.
+        If the file exists, is not a regular file, or its folder does not exist.
     """
     if path.is_dir():
         raise ConfigError(f"output {path} is a folder; expected the name of a file. Add a name.")
+    if path.exists() and not path.is_file():
+        raise ConfigError(
+            f"output {path} is not a regular file; expected one, or a new name. Choose another."
+        )
     if path.exists() and not force:
         raise ConfigError(
             f"output file {path} exists; expected a new one. Choose another name, or replace it "
