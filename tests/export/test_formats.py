@@ -34,5 +34,5 @@ def test_a_model_folder_is_exported(tmp_path, name, weights, kind):
 def test_the_file_is_checked_before_the_model_is_loaded(tmp_path):
     with pytest.raises(ConfigError, match="in a folder that does not exist"):
         export(Request(tmp_path / "missing", tmp_path / "no" / "model.onnx"))
-    with pytest.raises(CheckpointError, match="cannot be read"):
+    with pytest.raises(CheckpointError, match="is not a model or run"):
         export(Request(tmp_path / "missing", tmp_path / "model.onnx"))

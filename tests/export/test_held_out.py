@@ -30,8 +30,10 @@ def test_the_test_part_comes_first(run):
 
 def test_the_validation_part_is_that_of_the_training(run):
     data = dict(np.load(run.parent / "data.npz"))
-    np.savez(run.parent / "data.npz", inputs=data["inputs"], labels=data["labels"])
-    name, sequences = open_held_out(load(run), run)
+    other = run.parent / "other.npz"
+    np.savez(other, inputs=data["inputs"], labels=data["labels"])
+    train(str(other), out=run.parent / "other", validation_fraction=0.2, **SMALL)
+    name, sequences = open_held_out(load(run.parent / "other"), run.parent / "other")
     assert (name, len(sequences)) == ("validation", 4)
 
 

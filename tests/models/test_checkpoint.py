@@ -164,7 +164,7 @@ def leave_run_without_config(folder):
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (remove_config, "config.json cannot be read: No such file .* a bothways model or run"),
+        (remove_config, "is not a model or run: it has no config.json; expected a folder"),
         (remove_weights, "model.safetensors cannot be read: No such file"),
         (make_config_newer, "schema_version 2; this bothways reads up to 1. Upgrade bothways"),
         (make_config_textual, "config.json is damaged: Expecting value"),
@@ -186,7 +186,10 @@ def test_damaged_models_are_refused_and_not_changed(folder, damage, message):
 
 
 def test_a_missing_folder_is_named(tmp_path):
-    with pytest.raises(CheckpointError, match=r"none/config\.json cannot be read: .* Check the pa"):
+    with pytest.raises(
+        CheckpointError,
+        match=r"none is not a model or run: it has no config\.json; .* Check the path",
+    ):
         load(tmp_path / "none")
 
 

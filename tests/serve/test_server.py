@@ -159,7 +159,7 @@ def test_other_addresses_need_a_token(folder):
 
 def test_bad_arguments_are_one_line(folder):
     assert "host is 'no host'" in refused(folder, "--host", "no host", "--insecure")
-    assert "sequences is 0; expected" in refused(folder, "--max-sequences", 0)
+    assert "'--max-sequences'" in refused(folder, "--max-sequences", 0)
     assert "cannot be read" in refused(folder, "--token-file", folder / "nothing")
 
 

@@ -111,7 +111,7 @@ def test_what_cannot_be_exported_is_refused(run, tmp_path):
     path = tmp_path / "model.onnx"
     assert "expected .onnx" in refuse("export", run, "--to", tmp_path / "model.tflite")
     assert "does not exist" in refuse("export", run, "--to", tmp_path / "no" / "model.onnx")
-    assert "cannot be read" in refuse("export", tmp_path / "missing", "--to", path)
+    assert "is not a model or run" in refuse("export", tmp_path / "missing", "--to", path)
     path.write_text("mine")
     assert "--force" in refuse("export", run, "--to", path)
     succeed("export", run, "--to", path, "--force")
@@ -125,3 +125,10 @@ def test_a_damaged_file_is_one_line(tmp_path):
     assert "model.onnx" in message
     message = refuse("evaluate", tmp_path / "model.onnx", "mnist")
     assert "Export the model again" in message
+
+
+def test_contradicting_weights_are_refused(run, tmp_path):
+    message = refuse(
+        "export", run, "--to", tmp_path / "m.onnx", "--quantize", "--weights", "float32"
+    )
+    assert "--quantize was given with --weights float32; expected one of them" in message
