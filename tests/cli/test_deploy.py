@@ -132,3 +132,11 @@ def test_contradicting_weights_are_refused(run, tmp_path):
         "export", run, "--to", tmp_path / "m.onnx", "--quantize", "--weights", "float32"
     )
     assert "--quantize was given with --weights float32; expected one of them" in message
+
+
+def test_exported_files_are_described(run, tmp_path):
+    succeed("export", run, "--to", tmp_path / "m.onnx")
+    told = succeed("inspect", tmp_path / "m.onnx").stdout
+    assert "onnxruntime" in told
+    model = next(line for line in told.splitlines() if line.startswith("model"))
+    assert model.split() == succeed("inspect", run).stdout.splitlines()[0].split()

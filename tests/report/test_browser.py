@@ -132,10 +132,18 @@ def test_the_playback_is_played(open_report, kind):
     assert buttons.nth(0).get_attribute("aria-pressed") == "false"
 
 
-def test_pages_are_printed_on_white(open_report):
+def test_details_open_with_the_keyboard(open_report):
     page = open_report("pictures").page
-    page.emulate_media(media="print", color_scheme="light")
-    white = page.evaluate("getComputedStyle(document.body).backgroundColor")
-    assert white == "rgb(255, 255, 255)"
+    page.focus("#playback summary")
+    page.keyboard.press("Space")
+    assert page.locator("#playback details table").is_visible()
+
+
+def test_pages_are_printed_on_white(open_report):
+    page = open_report("pictures", scheme="dark").page
+    page.emulate_media(media="print", color_scheme="dark")
+    style = "getComputedStyle(document.body)"
+    assert page.evaluate(f"{style}.backgroundColor") == "rgb(255, 255, 255)"
+    assert page.evaluate(f"{style}.color") == "rgb(27, 31, 36)"
     assert not page.locator(".playback-controls").is_visible()
     assert len(page.pdf()) > 20_000

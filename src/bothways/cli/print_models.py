@@ -37,24 +37,35 @@ def print_recipes(recipes: Iterable[Recipe]) -> None:
 def print_model(model: TrainedModel, status: str) -> None:
     """Print the architecture, the origin and the backend of a model."""
     manifest, classifier = model.manifest, model.classifier
-    config = manifest.model
     parameters = sum(tensor.numel() for tensor in classifier.parameters())
     backend = classifier.layers.backend_choice
-    known = manifest.preprocessing.training_range
     facts = {
-        "model": describe_architecture(manifest),
+        **_facts(manifest),
         "parameters": f"{parameters:,}",
+        "backend": f"{backend}, {torch.get_num_threads()} threads",
+        "status": status,
+    }
+    print_facts(facts)
+
+
+def print_exported(manifest: Manifest) -> None:
+    """Print the architecture and the origin of a model in an ONNX file."""
+    print_facts({**_facts(manifest), "backend": "onnxruntime"})
+
+
+def _facts(manifest: Manifest) -> dict[str, str]:
+    """Return what a model is, what it reads, and where it comes from."""
+    config, known = manifest.model, manifest.preprocessing.training_range
+    return {
+        "model": describe_architecture(manifest),
         "input": f"{config.input_size} features per time step"
         + (f", at most {config.sequence_length} time steps" if config.sequence_length else ""),
         "values": "unknown" if known is None else f"{known[0]:g} to {known[1]:g} in training",
         **({"names": _describe_names(manifest)} if any(config.categories) else {}),
         "readout": describe_readout(manifest),
         "classes": f"{len(manifest.classes)}: {', '.join(manifest.classes)}",
-        "backend": f"{backend.name}: {backend.reason}, {torch.get_num_threads()} threads",
         "from": describe_origin(manifest),
-        "status": status,
     }
-    print_facts(facts)
 
 
 def _describe_names(manifest: Manifest) -> str:

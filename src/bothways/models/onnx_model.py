@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from bothways.config import ModelConfig
-from bothways.errors import CheckpointError, ConfigError
+from bothways.errors import CheckpointError, ConfigError, ShapeError
 from bothways.kernels.lengths import Lengths
 from bothways.models.manifest import Manifest, manifest_of
 from bothways.nn.pooling import check_flat_lengths
@@ -90,10 +90,15 @@ class OnnxClassifier(nn.Module):
         CheckpointError
             If onnxruntime fails, or its answer has another shape than that of the model.
         """
+        if inputs.dim() != 3 or inputs.shape[2] != self.config.input_size:
+            raise ShapeError(
+                f"inputs has shape {tuple(inputs.shape)}; expected (batch, time, "
+                f"{self.config.input_size}). Check the axes."
+            )
         values = Lengths.of(lengths, *inputs.shape[:2]).values
         if self.config.sequence_length is not None:
             check_flat_lengths(values, self.config.sequence_length)
-        given = dict(zip(INPUTS, (inputs.numpy(), values.numpy()), strict=True))
+        given = dict(zip(INPUTS, (inputs.float().numpy(), values.numpy()), strict=True))
         try:
             (logits,) = self.session.run([OUTPUTS[0]], given)
         except Exception as error:  # as above

@@ -1,7 +1,8 @@
 """Reports: one HTML file about a run, or about several runs side by side.
 
-What is measured on the data is in `examination` and `paired`, charts are in `charts`, and the pages
-in `templates`. A report needs no network and, except for the playback, no JavaScript.
+Charts are in `charts` and `drawings`, paired tests in `paired`, and the pages in `templates`. What a
+model answers on its data belongs to `bothways.pages.examination`. A report needs no network and,
+except for the playback, no JavaScript.
 """
 
 from bothways.report.write import write_comparison, write_report

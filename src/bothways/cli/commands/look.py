@@ -17,6 +17,7 @@ from bothways.errors import ConfigError
   bothways inspect runs/0001
   bothways inspect mnist
   bothways inspect steps.parquet --sequence session --label activity --group subject
+  bothways inspect model.onnx
   bothways inspect model.ckpt
   bothways inspect hf://owner/name
 """,
@@ -26,7 +27,8 @@ def inspect(
     what: Annotated[
         str,
         typer.Argument(
-            help="Run or model folder, dataset, hf://owner/name, or checkpoint of a notebook."
+            help="Run or model folder, .onnx file, hf://owner/name, dataset, or checkpoint of a "
+            "notebook."
         ),
     ],
     options: DataOptions,  # see reads_data
@@ -37,7 +39,7 @@ def inspect(
     For a dataset, this includes warnings of what would spoil a model.
     """
     from bothways.cli.print_data import print_dataset
-    from bothways.cli.print_models import print_checkpoint, print_model
+    from bothways.cli.print_models import print_checkpoint, print_exported, print_model
     from bothways.data.open import open_dataset
     from bothways.models.checkpoint import is_model_folder
     from bothways.models.convert import read_weights
@@ -50,6 +52,8 @@ def inspect(
         print_model(load(what), "a model on the hub")
     elif is_model_folder(path):
         print_model(load(path), RunFolder(path).describe_status())
+    elif path.suffix == ".onnx":
+        print_exported(load(path).manifest)
     elif path.suffix in (".ckpt", ".pt", ".pth"):
         print_checkpoint(read_weights(path))
     else:

@@ -1,0 +1,79 @@
+"""Reports that the commands write."""
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from bothways.cli.main import app
+
+SMALL = ["--set=hidden_size=4", "--set=num_layers=1", "--set=epochs=1", "--threads=1"]
+
+
+def invoke(*arguments):
+    return CliRunner().invoke(app, [str(a) for a in arguments], catch_exceptions=False)
+
+
+@pytest.fixture
+def source(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    labels = np.arange(24) % 2
+    inputs = np.random.default_rng(0).normal(labels[:, None, None], 1, (24, 5, 2))
+    np.savez("waves.npz", inputs=inputs.astype(np.float32), labels=labels)
+    return "waves.npz"
+
+
+def test_training_writes_a_report(source, tmp_path):
+    result = invoke("train", source, *SMALL)
+    assert "report:     runs/0001/report.html" in result.stdout
+    assert (tmp_path / "runs/0001/report.html").stat().st_size > 10_000
+
+
+def test_no_report_is_written_on_request(source, tmp_path):
+    result = invoke("train", source, "--no-report", *SMALL)
+    assert result.exit_code == 0
+    assert "report" not in result.stdout
+    assert not (tmp_path / "runs/0001/report.html").exists()
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (RuntimeError("a chart\nfailed"), "no report: a chart failed"),
+        (OSError(28, "No space left on device"), "no report: [Errno 28] No space left on device"),
+        (
+            KeyboardInterrupt(),
+            "no report: interrupted; to write it, run: bothways report runs/0001",
+        ),
+    ],
+)
+def test_a_report_that_fails_does_not_fail_the_run(source, tmp_path, monkeypatch, error, message):
+    def fail(*_, **__):
+        raise error
+
+    monkeypatch.setattr("bothways.report.write_report", fail)
+    result = invoke("train", source, *SMALL)
+    assert result.exit_code == 0
+    assert message in result.stderr
+    assert "saved in runs/0001; to use it" in result.stdout
+    assert (tmp_path / "runs/0001/metrics.json").exists()
+
+
+def test_runs_are_compared_in_a_new_file(source, tmp_path):
+    for seed in (0, 1):
+        invoke("train", source, "--test=0.3", "--no-report", f"--seed={seed}", *SMALL)
+    result = invoke("report", "runs/0001", "runs/0002")
+    assert result.stdout == "report: comparison.html\n"
+    refused = invoke("report", "runs/0001", "runs/0002")
+    assert refused.exit_code == 2
+    assert "output file comparison.html exists" in refused.stderr
+    assert invoke("report", "runs/0001", "runs/0002", "--force").exit_code == 0
+
+
+@pytest.mark.filterwarnings("default")  # the command prints warnings
+def test_a_report_without_data_is_announced(source, tmp_path):
+    invoke("train", source, "--no-report", *SMALL)
+    (tmp_path / source).unlink()
+    result = invoke("report", "runs/0001")
+    assert result.exit_code == 0
+    assert "warning: the report shows no single sequences: data" in result.stderr
+    assert "waves.npz' is not found" in result.stderr
