@@ -26,7 +26,7 @@ class Exported(Protocol):
 
 
 @dataclass(frozen=True)
-class Request:
+class ExportRequest:
     """What to export, and how.
 
     Parameters
@@ -47,7 +47,7 @@ class Request:
     force: bool = False
 
 
-def export(request: Request) -> Exported:
+def export(request: ExportRequest) -> Exported:
     """Export a model to a file, whose extension says the format.
 
     Raises
@@ -71,15 +71,15 @@ def export(request: Request) -> Exported:
     return write(load(request.model), request)
 
 
-def _onnx(model: TrainedModel, request: Request) -> Exported:
+def _onnx(model: TrainedModel, request: ExportRequest) -> Exported:
     if request.weights == "float32":
         return export_onnx(model, request.to, force=request.force)
     held_out = open_held_out(model, Path(request.model))
     return export_quantized(model, request.to, held_out, force=request.force)
 
 
-def _c(model: TrainedModel, request: Request) -> Exported:
+def _c(model: TrainedModel, request: ExportRequest) -> Exported:
     return export_c(model, request.to, weights=request.weights, force=request.force)
 
 
-_FORMATS: dict[str, Callable[[TrainedModel, Request], Exported]] = {".onnx": _onnx, ".c": _c}
+_FORMATS: dict[str, Callable[[TrainedModel, ExportRequest], Exported]] = {".onnx": _onnx, ".c": _c}

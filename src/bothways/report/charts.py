@@ -22,6 +22,7 @@ from bothways.training.events import EpochDone
 
 _CURVE_POINTS = 300
 _LENGTH_BINS = 8
+_LOG_ANSWERS = 100  # more answers than this in a bar need a logarithmic axis
 _LEAST_SEQUENCES = 10  # in an interval of lengths
 ANNOTATED_CLASSES = 20
 MATRIX_CLASSES = 60
@@ -207,10 +208,11 @@ def confidence_histogram(examined: Examination) -> str:
             axes.hist(confidence[answers], edges, histtype="stepfilled", color=color, alpha=0.3)
             axes.hist(confidence[answers], edges, histtype="step", color=color, label=label)
         axes.set(title="Confidence", xlabel="probability of the answer", ylabel="answers")
-        axes.set_yscale("log")
-        axes.set_ylim(bottom=0.8)
+        if axes.get_ylim()[1] > _LOG_ANSWERS:
+            axes.set_yscale("log")
+            axes.set_ylim(bottom=0.8)
+            axes.yaxis.set_minor_formatter(lambda value, _: "")
         axes.yaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
-        axes.yaxis.set_minor_formatter(lambda value, _: "")
         axes.legend(loc="upper left")
         return to_svg(drawn, "Histogram of the confidence of right and wrong answers")
 

@@ -38,7 +38,7 @@ def export(
     The file is compared with the model on random sequences before it is written.
     """
     from bothways.cli.tables import print_facts
-    from bothways.export.formats import Request
+    from bothways.export.formats import ExportRequest
     from bothways.export.formats import export as write
 
     use_threads(threads)
@@ -46,7 +46,7 @@ def export(
         raise ConfigError(
             "--quantize was given with --weights float32; expected one of them. Omit the other."
         )
-    exported = write(Request(model, to, "int8" if quantize else weights or "float32", force))
+    exported = write(ExportRequest(model, to, "int8" if quantize else weights or "float32", force))
     print_facts(exported.facts())
     print(f"\n{exported.next_step}")
 

@@ -134,6 +134,8 @@
     map(title, kind, answers, fromEnd) {
       const { steps, counts, classes, settled, target, truth } = this.example;
       const height = 15 * classes.length;
+      const top = Math.max(...answers.flat());
+      const scale = top < 0.5 ? top : 1; // with many classes, all probabilities may be small
       const svg = make("svg", {
         viewBox: `0 0 ${steps} ${height}`, preserveAspectRatio: "none", height, role: "img",
         "shape-rendering": "crispEdges",
@@ -143,11 +145,11 @@
         const before = n ? counts[n - 1] : 0;
         const x = fromEnd ? steps - count : before;
         answers[n].forEach((probability, row) => {
-          if (probability < 0.02) return;
+          if (probability < 0.02 * scale) return;
           svg.append(make("rect", {
             x, y: 15 * row + 1, width: count - before, height: 13,
             fill: `var(--${kind === "first" ? "series-0" : kind === "last" ? "series-1" : "muted"})`,
-            "fill-opacity": (0.08 + 0.92 * probability).toFixed(3),
+            "fill-opacity": (0.08 + (0.92 * probability) / scale).toFixed(3),
           }));
         });
       });
@@ -177,7 +179,7 @@
       const axis = make("div", { class: "playback-axis", "aria-hidden": "true" },
         make("span", {}, `${unit} 1`), make("span", {}, `${unit} ${steps}`));
       return make("div", { class: "playback-map" },
-        make("h3", {}, make("i", { class: kind }), title),
+        make("h3", {}, make("i", { class: kind }), scale < 1 ? `${title} (darkest: ${percent(top)})` : title),
         make("div", { class: "playback-grid" }, names, svg, axis));
     }
 
