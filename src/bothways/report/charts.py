@@ -213,7 +213,7 @@ def confidence_histogram(examined: Examination) -> str:
             axes.set_ylim(bottom=0.8)
             axes.yaxis.set_minor_formatter(lambda value, _: "")
         axes.yaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
-        axes.legend(loc="upper left")
+        axes.legend(loc="best")
         return to_svg(drawn, "Histogram of the confidence of right and wrong answers")
 
 
