@@ -1,4 +1,4 @@
-"""The real command, in processes that start at once.
+"""The command, in processes that start at once, or in the process of the test.
 
 A child forked from a process that has imported torch starts in a tenth of a second; a new
 interpreter takes two seconds. The child has its own exit code, streams and signals.
@@ -9,6 +9,10 @@ import os
 import subprocess
 from pathlib import Path
 from tempfile import TemporaryDirectory
+
+from typer.testing import CliRunner
+
+from bothways.cli.main import app
 
 FORKS = multiprocessing.get_context("forkserver")
 FORKS.set_forkserver_preload(
@@ -74,3 +78,24 @@ def run_command(*arguments, folder=".", before="", timeout=100):
         return subprocess.CompletedProcess(
             arguments, process.exitcode, output.read_text(), errors.read_text()
         )
+
+
+def invoke(*arguments):
+    """Run a command in this process; unexpected errors are raised."""
+    return CliRunner().invoke(app, [str(a) for a in arguments], catch_exceptions=False)
+
+
+def succeed(*arguments):
+    result = invoke(*arguments)
+    assert result.exit_code == 0, result.stderr
+    return result
+
+
+def refuse(*arguments):
+    """Return the one-line error of a command."""
+    result = invoke(*arguments)
+    lines = result.stderr.splitlines()
+    assert result.exit_code == 2
+    assert len(lines) == 1, result.stderr
+    assert lines[0].startswith("bothways: ")
+    return lines[0].removeprefix("bothways: ")

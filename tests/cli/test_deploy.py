@@ -5,10 +5,9 @@ import io
 
 import numpy as np
 import pytest
+from commands import refuse, succeed
 from random_models import random_model
-from typer.testing import CliRunner
 
-from bothways.cli.main import app
 from bothways.export.onnx import layers
 from bothways.models.trained import load
 
@@ -19,25 +18,6 @@ SMALL = [
     "--set=epochs=1",
     "--threads=1",
 ]
-
-
-def invoke(*arguments):
-    """Run a command in this process; unexpected errors are raised."""
-    return CliRunner().invoke(app, [str(a) for a in arguments], catch_exceptions=False)
-
-
-def succeed(*arguments):
-    result = invoke(*arguments)
-    assert result.exit_code == 0, result.stderr
-    return result
-
-
-def refuse(*arguments):
-    """Return the one-line error of a command."""
-    result = invoke(*arguments)
-    (line,) = result.stderr.splitlines()
-    assert result.exit_code == 2
-    return line.removeprefix("bothways: ")
 
 
 @pytest.fixture(scope="module")

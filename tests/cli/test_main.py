@@ -13,11 +13,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from commands import run_command
+from commands import invoke, refuse, run_command, succeed
 from PIL import Image
-from typer.testing import CliRunner
 
-from bothways.cli.main import app
 from bothways.nn.classifier import SequenceClassifier
 from bothways.recipes import all_recipes
 from bothways.training.history import read_history
@@ -30,27 +28,6 @@ SMALL = [
     *(f"--set={name}" for name in ("epochs=2", "schedule=constant", "learning_rate=0.05")),
     "--set=validation_fraction=0",
 ]
-
-
-def invoke(*arguments):
-    """Run a command in this process; unexpected errors are raised."""
-    return CliRunner().invoke(app, [str(a) for a in arguments], catch_exceptions=False)
-
-
-def succeed(*arguments):
-    result = invoke(*arguments)
-    assert result.exit_code == 0, result.stderr
-    return result
-
-
-def refuse(*arguments):
-    """Return the one-line error of a command."""
-    result = invoke(*arguments)
-    lines = result.stderr.splitlines()
-    assert result.exit_code == 2
-    assert len(lines) == 1, result.stderr
-    assert lines[0].startswith("bothways: ")
-    return lines[0].removeprefix("bothways: ")
 
 
 def gestures(names=(0, 1, 2), **changes):

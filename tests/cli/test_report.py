@@ -2,15 +2,9 @@
 
 import numpy as np
 import pytest
-from typer.testing import CliRunner
-
-from bothways.cli.main import app
+from commands import invoke
 
 SMALL = ["--set=hidden_size=4", "--set=num_layers=1", "--set=epochs=1", "--threads=1"]
-
-
-def invoke(*arguments):
-    return CliRunner().invoke(app, [str(a) for a in arguments], catch_exceptions=False)
 
 
 @pytest.fixture
