@@ -10,6 +10,7 @@ from commands import run_command
 from bothways.errors import MissingDependencyError
 from bothways.optional import require
 
+REPORT = {"matplotlib": "report", "jinja2": "report", "PIL": "report"}  # matplotlib needs PIL
 NEEDS = {
     "--help": {},
     "recipes": {},
@@ -23,9 +24,9 @@ NEEDS = {
     "evaluate run": {},
     "predict run waves.npz": {},
     "predict pictures picture.png": {"PIL": "images"},
-    "report run": {"matplotlib": "report", "jinja2": "report"},
-    "report run pictures --force": {"matplotlib": "report", "jinja2": "report"},
-    "report run same --force": {"matplotlib": "report", "jinja2": "report", "scipy": "report"},
+    "report run": REPORT,
+    "report run pictures --force": {**REPORT, "scipy": "report"},
+    "report run same --force": {**REPORT, "scipy": "report"},
     "export run --to run.onnx --force": {"onnx": "export", "onnxruntime": "export"},
     "export run --to run.c --force": {"jinja2": "export"},
     "compare waves.npz --rounds 1 --set epochs=1": {"sklearn": "sklearn", "scipy": "sklearn"},
