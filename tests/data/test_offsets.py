@@ -6,8 +6,8 @@ import pytest
 from bothways import DataOptions, load, open_dataset, train
 from bothways.data.offsets import find_offsets, subtract_offsets
 from bothways.data.summary import inspect_dataset
+from bothways.models.inputs import ScaleWarning
 from bothways.models.pieces import read_pieces
-from bothways.models.trained import ScaleWarning
 from bothways.training.run_evaluation import evaluate_splits
 
 RNG = np.random.default_rng(0)

@@ -1,5 +1,7 @@
 """Drawings and charts of data at the edge of what is possible."""
 
+import re
+
 import numpy as np
 import pytest
 
@@ -54,3 +56,23 @@ def test_pictures_show_their_titles():
     text = pictures([Drawn("7 read as 1", "#3", np.eye(9))] * 7, "pictures")
     assert text.count("7 read as 1") == 7
     assert text.count("<image") == 7
+
+
+def test_the_largest_charts_fit_in_a_report():
+    """With 0.7 MB of playbacks and 0.1 MB of other charts, a report stays under 2 MB."""
+    generator = np.random.default_rng(0)
+    names = [f"a class with a long name {n}" for n in range(60)]
+    matrix = confusion_matrix(generator.integers(1, 99, (60, 60)), names)
+    labels = [Labeled("x", *generator.integers(0, 60, (2, 5000))) for _ in range(6)]
+    steps = [Drawn("x", "y", generator.normal(size=(900, 6))) for _ in range(9)]
+    noise = [Drawn("x", "y", generator.random((128, 128))) for _ in range(12)]
+    largest = max(
+        map(len, (bands(labels, names, "bands"), lines(steps, "lines"), pictures(noise, "noise")))
+    )
+    assert len(matrix) + largest < 1_150_000
+
+
+def test_the_cells_of_a_confusion_matrix_have_their_colors():
+    text = confusion_matrix([[5, 5], [0, 7]], ["a", "b"])
+    opacities = re.findall(r"var\(--(good|bad)\)[^\"]*?opacity: ([\d.]+)", text)
+    assert sorted(opacities) == [("bad", "0.485"), ("good", "0.485"), ("good", "0.65")]

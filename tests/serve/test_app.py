@@ -331,3 +331,22 @@ def test_answers_that_are_no_numbers_are_errors():
         for path in ("/predict", "/playback"):
             response = client.post(path, json=BODY)
             assert "the probabilities of sequence 0 are not finite" in message_of(response, 422)
+
+
+def test_requests_for_examples_count_as_requests_in_progress(model):
+    started, finish = threading.Event(), threading.Event()
+
+    class Slow:
+        available = True
+
+        def get(self):
+            started.set()
+            finish.wait(20)
+            return [{"name": "#0"}]
+
+    with serving(model, Limits(queue=1), examples=Slow()) as client, ThreadPoolExecutor(1) as pool:
+        first = pool.submit(client.get, "/examples")
+        assert started.wait(20)
+        message_of(client.get("/examples"), 429)
+        finish.set()
+        assert first.result().json() == {"examples": [{"name": "#0"}]}

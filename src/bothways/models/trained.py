@@ -1,6 +1,5 @@
 """Trained models: from sequences to class names and probabilities."""
 
-import warnings
 from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Any, Self
@@ -9,17 +8,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bothways.data.frames import arrays_of_frames, has_frames
-from bothways.data.offsets import reduced
 from bothways.data.sequences import Sequences, as_labeled
-from bothways.data.validation import value_range
 from bothways.data.vocabulary import Vocabulary
-from bothways.errors import BackendError, CheckpointError, DataError, ShapeError
+from bothways.errors import BackendError, CheckpointError, DataError
 from bothways.evaluation.evaluate import Classifier, compute_logits, evaluate
 from bothways.evaluation.metrics import Metrics
 from bothways.models.card import model_card
 from bothways.models.checkpoint import MODEL_FILE, load_classifier, save_weights
 from bothways.models.hub import is_address, load_from_hub
+from bothways.models.inputs import checked_sequences
 from bothways.models.manifest import CONFIG_FILE, Manifest
 from bothways.models.onnx_model import SUFFIX, load_onnx
 from bothways.nn.classifier import SequenceClassifier
@@ -28,14 +25,6 @@ from bothways.storage.atomic import sha256, write_atomically
 
 Floats = np.ndarray[Any, np.dtype[np.float64]]
 Names = np.ndarray[Any, np.dtype[np.str_]]
-
-
-class ScaleWarning(UserWarning):
-    """Inputs are far outside the range of the training data."""
-
-
-class UnknownTokensWarning(UserWarning):
-    """Most categories of a feature are not in the vocabulary of the model."""
 
 
 class TrainedModel(ABC):
@@ -168,77 +157,12 @@ class TrainedModel(ABC):
         save_weights(folder / MODEL_FILE, sha256(content), weights)
         write_atomically(folder / "README.md", model_card(self.manifest).encode())
 
+    def _checked(self, data: Any) -> Sequences:
+        return checked_sequences(data, self.manifest)
+
     def _names(self, logits: Tensor) -> Names:
         """Return the most probable class of each row."""
         return np.array([self.classes[n] for n in logits.argmax(dim=1).tolist()], dtype=np.str_)
-
-    def _sequences(self, data: Any) -> Sequences:
-        """Return user input as sequences, read as in training."""
-        preprocessing = self.manifest.preprocessing
-        reading = preprocessing.reading
-        if has_frames(data):
-            names = preprocessing.features or None
-            data, names = arrays_of_frames(data, names, reading.vocabularies)
-        if hasattr(data, "ndim"):
-            swapped = data.ndim == 3 and reading.axes == "nct"
-            data = data.swapaxes(1, 2) if swapped else data
-            return Sequences.from_padded(reduced(data, reading.offsets or ()))
-        return Sequences.from_arrays([reduced(array, reading.offsets or ()) for array in data])
-
-    def _checked(self, data: Any) -> Sequences:
-        sequences = data if isinstance(data, Sequences) else self._sequences(data)
-        expected = self.manifest.model.input_size
-        if sequences.input_size != expected:
-            raise ShapeError(
-                f"the sequences have {sequences.input_size} features per time step; expected "
-                f"{expected}, as in training. Check the order of the axes."
-            )
-        known = self.manifest.preprocessing.training_range
-        span = 0.0 if known is None else known[1] - known[0]
-        config = self.manifest.model
-        low, high = value_range(
-            sequences.chunks(), missing=config.missing != "refuse", features=config.numeric_features
-        )
-        if known is not None and (low < known[0] - span or high > known[1] + span):
-            warnings.warn(
-                f"inputs range from {low:g} to {high:g}, but those in training from {known[0]:g} "
-                f"to {known[1]:g}; expected the same scale. Scale them as in training.",
-                ScaleWarning,
-                stacklevel=3,
-            )
-        self._warn_of_unknown_tokens(sequences)
-        return sequences
-
-    def _warn_of_unknown_tokens(self, sequences: Sequences) -> None:
-        for feature, count in enumerate(self.manifest.model.categories):
-            if not count:
-                continue
-            unknown = total = 0
-            for steps, _ in sequences.chunks():
-                numbers = steps[:, feature]
-                unknown += int(((numbers < 1) | (numbers > count)).sum())
-                total += len(steps)
-            if 2 * unknown > total:
-                name, expected = self._describe_tokens(feature, count)
-                warnings.warn(
-                    f"{unknown:,} of {total:,} values of {name} do not occur in the training "
-                    f"data; expected {expected}. Check them.",
-                    UnknownTokensWarning,
-                    stacklevel=4,
-                )
-
-    def _describe_tokens(self, feature: int, count: int) -> tuple[str, str]:
-        """Return what to call a categorical feature, and its categories, for a message."""
-        preprocessing = self.manifest.preprocessing
-        names = preprocessing.features  # none, if the model was trained on arrays
-        name = names[feature] if feature < len(names) else None
-        known = preprocessing.reading.vocabularies.get(name or "", ())
-        return (
-            f"feature {feature}" if name is None else repr(name),
-            f"the same names ({', '.join(known[:3])}, …)"
-            if known
-            else f"numbers from 1 to {count}",
-        )
 
 
 class TrainedClassifier(TrainedModel):

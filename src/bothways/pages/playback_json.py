@@ -46,7 +46,6 @@ def playback_json(
         "name": name,
         "steps": len(steps),
         "target": model.manifest.model.target,
-        "bidirectional": model.manifest.model.bidirectional,
         "classes": [model.classes[n] for n in shown],
         "others": len(model.classes) - len(shown),
         "counts": played.counts.tolist(),

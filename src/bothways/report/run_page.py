@@ -165,7 +165,7 @@ def _classes(main: Metrics, classes: tuple[str, ...]) -> dict[str, Any]:
 
 
 def _confusions(main: Metrics, classes: tuple[str, ...]) -> list[list[str]]:
-    """Return the most frequent confusions, for matrices that are too large to draw."""
+    """Return the most frequent confusions: true class, predicted class, count and share."""
     matrix = np.array(main.confusion_matrix)
     totals = matrix.sum(axis=1)
     np.fill_diagonal(matrix, 0)
@@ -228,9 +228,8 @@ def _settings(settings: BaseModel, record: RunRecord, part: str) -> Settings:
 def _machine(record: RunRecord) -> Settings:
     provenance = record.model.manifest.provenance
     facts = {"training, without validation": duration(record.training_seconds)}
-    if record.epochs:
-        speeds = [epoch.sequences_per_second for epoch in record.epochs]
-        facts["sequences per second"] = f"{np.median(speeds):,.0f}"
+    speeds = [epoch.sequences_per_second for epoch in record.epochs]
+    facts["sequences per second"] = f"{np.median(speeds):,.0f}"
     if record.starts:
         last = record.starts[-1]
         facts |= {

@@ -88,6 +88,7 @@ def to_svg(drawn: Any, description: str) -> str:
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
     text = re.sub(r'<g id="[^"]*">', "<g>", text)  # several figures share a page
     text = re.sub(r'style="[^"]*"', _with_variables, text)
+    text = re.sub(r' d="[^"]*"', _rounded, text)
     text = re.sub(r"\s*\n\s*", " ", text)
     opening = re.match(r"<svg[^>]*>", text)
     box = re.search(r'viewBox="([^"]*)"', text)
@@ -114,6 +115,11 @@ def _with_variables(style: re.Match[str]) -> str:
     for color, name in _VARIABLES.items():
         text = text.replace(color, f"var(--{name})")
     return text
+
+
+def _rounded(path: re.Match[str]) -> str:
+    """Return the coordinates of a path in hundredths of a point, which is enough."""
+    return re.sub(r"(\.\d\d)\d+", r"\1", path[0])
 
 
 def shortened(name: str, longest: int = 18) -> str:

@@ -116,10 +116,13 @@ class PredictionService:
         Raises
         ------
         RequestError, ClientGoneError
-            429 if that takes too long; the next request may find them ready.
+            429 if there are too many requests, or that takes too long; the next request may find
+            them ready.
         """
         loop = asyncio.get_running_loop()
-        return await self._wait(loop.run_in_executor(self._player, examples.get), request.receive)
+        with self.memory.admit():
+            future = loop.run_in_executor(self._player, examples.get)
+            return await self._wait(future, request.receive)
 
     async def _respond(
         self, request: Request, answer: Callable[[Sequence[Floats]], Awaitable[bytes]]

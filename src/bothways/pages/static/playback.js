@@ -6,7 +6,6 @@
 
      name, steps       a name for people, and the number of time steps
      target            "sequence" or "step": what the answers belong to
-     bidirectional     whether the network reads in both directions
      classes, others   names of the classes shown, and how many are not shown
      counts            numbers of steps read, increasing
      forward           [answer][class]: probabilities after the first counts[n] steps; with target
