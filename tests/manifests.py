@@ -8,7 +8,7 @@ from bothways.models.manifest import Manifest, Preprocessing, Provenance, Traini
 def make_manifest(*, classes=("walk", "run", "jump"), name="gestures.npz", **settings):
     """Return the manifest of a model of 6 features that was trained on `name`."""
     preprocessing = settings.pop("preprocessing", Preprocessing())
-    if settings.get("readout") == "flatten":
+    if "flatten" in settings.get("readout", ""):
         settings.setdefault("sequence_length", 20)
     return Manifest(
         model=ModelConfig(input_size=6, num_classes=len(classes), **settings),

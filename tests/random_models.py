@@ -16,7 +16,7 @@ def random_model(seed=0, *, classes=CLASSES, preprocessing=None, **settings):
     The weights are larger than initial ones, so that a fault changes logits visibly.
     """
     values = {"input_size": 3, "hidden_size": 5, "num_classes": 4, **settings}
-    if values.get("readout") == "flatten":
+    if "flatten" in values.get("readout", ""):
         values.setdefault("sequence_length", 9)
     config = ModelConfig(**values)
     generator = torch.Generator().manual_seed(seed)
@@ -44,6 +44,6 @@ def three_class_model(**settings):
     """Return a random model with classes "class 0" to "class 2" and, with flatten, 20 steps."""
     settings = {"num_classes": 3, **settings}
     names = tuple(f"class {n}" for n in range(settings["num_classes"]))
-    if settings.get("readout") == "flatten":
+    if "flatten" in settings.get("readout", ""):
         settings.setdefault("sequence_length", 20)
     return random_model(**{"classes": names, **settings})

@@ -12,12 +12,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bothways import ModelConfig, SequenceClassifier
+from bothways.config import READOUTS
 from bothways.data.sequences import Sequences
-from bothways.nn.pooling import READOUTS
 
 INPUT_SIZE, LONGEST = 3, 9
 CELLS = [("rnn", "tanh"), ("rnn", "relu"), ("gru", "tanh"), ("lstm", "tanh")]
-COMBINATIONS = list(itertools.product(CELLS, [False, True], READOUTS))
+CHOICES = [*READOUTS, "final+mean+max", "flatten+attention", "last+final"]
+COMBINATIONS = list(itertools.product(CELLS, [False, True], CHOICES))
 combinations = pytest.mark.parametrize(
     ("cell", "bidirectional", "readout"),
     COMBINATIONS,
@@ -37,7 +38,7 @@ def make_classifier(cell, bidirectional, readout, dtype=torch.float64):
         num_layers=2,
         bidirectional=bidirectional,
         readout=readout,
-        sequence_length=LONGEST if readout == "flatten" else None,
+        sequence_length=LONGEST if "flatten" in readout else None,
         num_classes=3,
     )
     return SequenceClassifier(config).to(dtype).eval()

@@ -2,11 +2,20 @@
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from bothways.errors import ConfigError, describe_unknown
 
-Readout = Literal["last", "final", "flatten", "mean", "max", "attention", "step"]
+READOUTS = ("last", "final", "flatten", "mean", "max", "attention", "step")
+"""Names of the readouts; see `bothways.nn.pooling`."""
+
 Target = Literal["sequence", "step"]
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 Weight = Annotated[float, Field(ge=0)]
@@ -46,7 +55,8 @@ class Architecture(Settings):
         Dropout probability, in training, of the outputs of all layers but the last, and of the
         features that enter the linear layer.
     readout : last, final, flatten, mean, max, attention or step
-        See `bothways.nn.pooling`; step if, and only if, each time step has a label.
+        See `bothways.nn.pooling`; step if, and only if, each time step has a label. The others can
+        be combined: final+mean+max concatenates their features.
     initial_state : zeros or normal
         normal: drawn from N(0, 1) for each batch in training; zeros otherwise.
     standardize : bool
@@ -79,7 +89,7 @@ class Architecture(Settings):
     num_layers: int = Field(default=1, ge=1, le=1000)
     bidirectional: bool = True
     dropout: Fraction = 0.0
-    readout: Readout = "final"
+    readout: str = "final"
     initial_state: Literal["zeros", "normal"] = "zeros"
     standardize: bool = False
     input_jitter: float = Field(default=0.0, ge=0)
@@ -98,9 +108,33 @@ class Architecture(Settings):
         return "step" if self.readout == "step" else "sequence"
 
     @property
+    def readouts(self) -> tuple[str, ...]:
+        """The readouts whose features are concatenated."""
+        return tuple(self.readout.split("+"))
+
+    @property
     def accepts_missing(self) -> bool:
         """Whether inputs may contain NaN."""
         return self.missing != "refuse"
+
+    @field_validator("readout")
+    @classmethod
+    def _check_readout(cls, readout: str) -> str:
+        names = readout.split("+")
+        for name in names:
+            if name not in READOUTS:
+                raise ValueError(describe_unknown("readout", name, READOUTS))
+        if len(names) > len(set(names)):
+            raise ValueError(
+                f"readout is {readout!r}; expected each name once. Use "
+                f"{'+'.join(dict.fromkeys(names))}."
+            )
+        if "step" in names and len(names) > 1:
+            raise ValueError(
+                f"readout is {readout!r}, but step returns features for each time step and cannot "
+                "be combined; expected step alone, or others. Use final+mean, for example."
+            )
+        return readout
 
     @model_validator(mode="after")
     def _check_architecture(self) -> Self:
@@ -109,11 +143,11 @@ class Architecture(Settings):
                 f"nonlinearity is 'relu' but cell is {self.cell!r}; expected 'tanh', or cell "
                 "'rnn'. Omit nonlinearity."
             )
-        if self.stem_channels is not None and self.readout == "flatten":
+        if self.stem_channels is not None and "flatten" in self.readouts:
             raise ValueError(
-                f"stem_channels is {self.stem_channels} but readout is 'flatten', which needs all "
-                "time steps; expected another readout, or no stem. Use readout final or mean, or "
-                "set stem_channels=null."
+                f"stem_channels is {self.stem_channels} but readout is {self.readout!r}, which "
+                "needs all time steps; expected another readout, or no stem. Use readout final or "
+                "mean, or set stem_channels=null."
             )
         if self.stem_channels is not None and self.readout == "step" and self.stem_stride > 1:
             raise ValueError(
@@ -175,7 +209,7 @@ class ModelConfig(Architecture):
             input_size=input_size,
             num_classes=num_classes,
             categories=categories,
-            sequence_length=longest if architecture.readout == "flatten" else None,
+            sequence_length=longest if "flatten" in architecture.readouts else None,
         )
 
     @property
@@ -186,7 +220,7 @@ class ModelConfig(Architecture):
 
     @model_validator(mode="after")
     def _check_data(self) -> Self:
-        if (self.readout == "flatten") != (self.sequence_length is not None):
+        if ("flatten" in self.readouts) != (self.sequence_length is not None):
             raise ValueError(
                 f"sequence_length is {self.sequence_length} but readout is {self.readout!r}; "
                 "expected a length with 'flatten' and none otherwise. Set both or neither."
@@ -199,7 +233,71 @@ class ModelConfig(Architecture):
         return self
 
 
-class TrainConfig(Settings):
+class Augmentation(Settings):
+    """Random changes of training sequences, drawn anew for each sequence of each batch.
+
+    All are 0, for none, by default. Lengths do not change; see `bothways.training.augmentation`.
+
+    Parameters
+    ----------
+    augment_time_shift : float
+        Largest shift in time, as a fraction of the length. The first or last time step is repeated.
+    augment_time_warp : float
+        Standard deviation of the logarithm of the speed, which varies smoothly within a sequence.
+    augment_scale : float
+        Standard deviation of the logarithm of a factor, for each feature of a sequence, that
+        multiplies the distances from the mean of the feature in the sequence.
+    augment_time_mask : float
+        Largest length of a masked span of time, as a fraction of the length. Masked values are
+        replaced by the mean of the feature in the sequence, categories by the unknown category.
+    augment_feature_mask : float
+        Probability of masking a feature of a sequence; one feature always remains.
+    augment_rotation : float
+        For sequences that are pictures, whose rows are the time steps: largest angle, in degrees.
+    augment_zoom, augment_shear : float
+        Largest relative change of height and of width, and largest horizontal shear.
+    augment_translation : float
+        Largest shift of a picture, in time steps and in features.
+    augment_elastic : float
+        Standard deviation, in time steps and in features, of smooth random displacements.
+    """
+
+    augment_time_shift: Fraction = 0.0
+    augment_time_warp: float = Field(default=0.0, ge=0)
+    augment_scale: float = Field(default=0.0, ge=0)
+    augment_time_mask: Fraction = 0.0
+    augment_feature_mask: Fraction = 0.0
+    augment_rotation: float = Field(default=0.0, ge=0, le=180)
+    augment_zoom: Fraction = 0.0
+    augment_shear: float = Field(default=0.0, ge=0)
+    augment_translation: float = Field(default=0.0, ge=0)
+    augment_elastic: float = Field(default=0.0, ge=0)
+
+    @property
+    def augments(self) -> bool:
+        """Whether any augmentation is set."""
+        return any(getattr(self, name) for name in Augmentation.model_fields)
+
+    @property
+    def augments_values(self) -> bool:
+        """Whether values are scaled or masked."""
+        return any((self.augment_scale, self.augment_time_mask, self.augment_feature_mask))
+
+    @property
+    def augments_pictures(self) -> bool:
+        """Whether sequences are transformed as pictures."""
+        return any(
+            (
+                self.augment_rotation,
+                self.augment_zoom,
+                self.augment_shear,
+                self.augment_translation,
+                self.augment_elastic,
+            )
+        )
+
+
+class TrainConfig(Augmentation):
     """How a model is trained.
 
     Parameters
@@ -242,6 +340,8 @@ class TrainConfig(Settings):
         with a checkpoint.
     tensorboard : bool
         Write event files for TensorBoard beside the history of a run.
+    **augmentation
+        See `Augmentation`.
     """
 
     epochs: int = Field(default=10, ge=1)

@@ -441,7 +441,10 @@ def test_inspect_explains_the_last_step_of_a_bidirectional_model(notebook_checkp
     succeed("convert", notebook_checkpoint, "--readout=last", "--out=model")
     description = succeed("inspect", "model").stdout
     assert "bidirectional LSTM 1x4, readout last" in description
-    assert "there, the backward direction has processed only the last time step" in description
+    assert (
+        "at the last step, the backward direction has processed only the last time step"
+        in description
+    )
     assert "converted from model.ckpt" in description
     assert "a model without a training run" in description
 

@@ -2,9 +2,10 @@ import pytest
 import torch
 
 from bothways import ModelConfig, SequenceClassifier
+from bothways.config import READOUTS
 from bothways.errors import ShapeError
 from bothways.kernels.lengths import Lengths
-from bothways.nn.pooling import READOUTS
+from bothways.nn.pooling import POOLINGS
 
 LENGTHS = torch.tensor([5, 2, 3])
 
@@ -17,7 +18,7 @@ def make_classifier(readout, bidirectional=True, **settings):
         num_classes=2,
         readout=readout,
         bidirectional=bidirectional,
-        sequence_length=6 if readout == "flatten" else None,
+        sequence_length=6 if "flatten" in readout else None,
         **settings,
     )
     return SequenceClassifier(config).double().eval()
@@ -89,6 +90,24 @@ def test_backward_direction_of_last_has_read_one_step(inputs):
     assert (after[0, :4] != before[0, :4]).all()
 
 
+def test_combined_readouts_concatenate_their_features(inputs):
+    names = ["max", "final", "attention", "last", "flatten", "mean"]
+    combined = make_classifier("+".join(names))
+    features, _ = features_and_outputs(combined, inputs)
+    sizes = [part.features_size for part in combined.readout.poolings]
+    assert sizes == [8, 8, 8, 8, 6 * 8, 8]
+    assert features.shape[1] == combined.readout.features_size == sum(sizes)
+    for name, mine in zip(names, features.split(sizes, dim=1), strict=True):
+        alone = make_classifier(name)
+        alone.layers.load_state_dict(combined.layers.state_dict())
+        alone.readout.load_state_dict(combined.readout.parts[name].state_dict())
+        torch.testing.assert_close(mine, features_and_outputs(alone, inputs)[0])
+
+
+def test_every_name_has_a_pooling():
+    assert tuple(POOLINGS) == READOUTS
+
+
 def test_flatten_rejects_longer_rows_but_not_longer_padding():
     classifier = make_classifier("flatten")
     long = torch.zeros(2, 8, 3, dtype=torch.float64)
@@ -99,7 +118,7 @@ def test_flatten_rejects_longer_rows_but_not_longer_padding():
         classifier(long, lengths=[6, 7])
 
 
-@pytest.mark.parametrize("readout", READOUTS)
+@pytest.mark.parametrize("readout", [*READOUTS, "last+flatten+attention"])
 def test_gradients_reach_every_weight(readout, inputs):
     classifier = make_classifier(readout, num_layers=2)
     classifier(inputs, LENGTHS).sum().backward()

@@ -16,14 +16,15 @@ def sequences_of(model, generator, count=40):
 
 @pytest.mark.parametrize("stem", [None, 8])
 @pytest.mark.parametrize(
-    "readout", ["last", "final", "flatten", "mean", "max", "attention", "step"]
+    "readout",
+    ["last", "final", "flatten", "mean", "max", "attention", "step", "final+mean", "max+flatten"],
 )
 @pytest.mark.parametrize(("cell", "hidden"), [("lstm", 12), ("gru", 70), ("rnn", 33)])
 def test_an_answer_has_the_same_bits_in_every_batch(cell, hidden, readout, stem, seed):
-    if stem and readout == "flatten":
+    if stem and "flatten" in readout:
         pytest.skip("not supported")
     options = {"stem_channels": stem, "stem_stride": 1} if stem else {}
-    options |= {"sequence_length": 30} if readout == "flatten" else {}
+    options |= {"sequence_length": 30} if "flatten" in readout else {}
     model = make_model(
         cell=cell, hidden_size=hidden, readout=readout, num_layers=2, calibrate=True, **options
     )
@@ -62,6 +63,9 @@ def test_the_number_of_threads_does_not_matter(threads, seed):
         ({"readout": "step"}, "any"),
         ({"readout": "mean"}, "equal lengths"),
         ({"readout": "attention"}, "none"),
+        ({"readout": "final+max"}, "any"),
+        ({"readout": "final+mean+max"}, "equal lengths"),
+        ({"readout": "max+attention"}, "none"),
         ({"stem_channels": 4}, "none"),
     ],
 )

@@ -17,7 +17,7 @@ from bothways.kernels.dropout import dropout
 from bothways.kernels.lengths import Lengths
 from bothways.kernels.torch_internals import has_hooks
 from bothways.nn.drop_in import GRU, LSTM, RNN
-from bothways.nn.pooling import READOUTS
+from bothways.nn.pooling import make_pooling
 from bothways.nn.preprocessing import FeatureEncoder, TokenEmbedding
 from bothways.nn.recurrent import RecurrentLayers
 from bothways.nn.size import check_size
@@ -70,7 +70,7 @@ class SequenceClassifier(nn.Module):
             backend=backend,
             **({"nonlinearity": config.nonlinearity} if config.cell == "rnn" else {}),
         )
-        self.readout = READOUTS[config.readout](config, self.layers.output_size)
+        self.readout = make_pooling(config, self.layers.output_size)
         self.linear = nn.Linear(self.readout.features_size, config.num_classes, dtype=torch.float32)
         if config.calibrate:
             self.register_buffer("temperature", torch.ones((), dtype=torch.float32))

@@ -1,12 +1,12 @@
 """Pooling: from the outputs of the recurrent layers to one feature vector, or one per time step.
 
-Each readout of `ModelConfig` is a module here. Shapes: `outputs` (batch, time, output_size), zero
-at and past each length; `h_n` (num_directions, batch, hidden_size), the final states of the top
-layer.
+Each readout of `ModelConfig` is a module here, and `Combined` concatenates several. Shapes:
+`outputs` (batch, time, output_size), zero at and past each length; `h_n` (num_directions, batch,
+hidden_size), the final states of the top layer.
 """
 
 from abc import ABC, abstractmethod
-from typing import ClassVar
+from typing import ClassVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -174,7 +174,29 @@ class Step(Pooling):
         return outputs
 
 
-READOUTS: dict[str, type[Pooling]] = {
+class Combined(Pooling):
+    """The features of several readouts, concatenated."""
+
+    summary = "several readouts, concatenated"
+
+    def __init__(self, config: ModelConfig, output_size: int) -> None:
+        super().__init__(config, output_size)
+        self.parts = nn.ModuleDict(
+            {name: POOLINGS[name](config, output_size) for name in config.readouts}
+        )
+        self.features_size = sum(part.features_size for part in self.poolings)
+
+    @property
+    def poolings(self) -> list[Pooling]:
+        """The readouts in their order."""
+        return [cast(Pooling, part) for part in self.parts.values()]
+
+    def forward(self, outputs: Tensor, h_n: Tensor, lengths: Lengths) -> Tensor:
+        """Return the features of all readouts, (batch, features_size)."""
+        return torch.cat([part(outputs, h_n, lengths) for part in self.poolings], dim=-1)
+
+
+POOLINGS: dict[str, type[Pooling]] = {
     "last": Last,
     "final": Final,
     "flatten": Flatten,
@@ -183,3 +205,10 @@ READOUTS: dict[str, type[Pooling]] = {
     "attention": Attention,
     "step": Step,
 }
+"""The class of each name in `bothways.config.READOUTS`."""
+
+
+def make_pooling(config: ModelConfig, output_size: int) -> Pooling:
+    """Return the readout, or the combined readouts, of `config`; parameters as in `Pooling`."""
+    chosen = Combined if len(config.readouts) > 1 else POOLINGS[config.readout]
+    return chosen(config, output_size)

@@ -110,9 +110,9 @@ def _padded(arrays: Sequence[Floats]) -> tuple[Tensor, Tensor]:
 def _together(classifier: SequenceClassifier) -> Together:
     config = classifier.config
     compiled = classifier.layers.backend_choice.name == "compiled"
-    if not compiled or config.stem_channels is not None or config.readout == "attention":
+    if not compiled or config.stem_channels is not None or "attention" in config.readouts:
         return "none"
-    return "equal lengths" if config.readout == "mean" else "any"
+    return "equal lengths" if "mean" in config.readouts else "any"
 
 
 def _linear(layer: nn.Linear, features: Tensor) -> Tensor:

@@ -25,6 +25,7 @@ from bothways.errors import NonFiniteLossError
 from bothways.evaluation.evaluate import accuracy_and_loss
 from bothways.nn.classifier import SequenceClassifier
 from bothways.nn.initialization import new_classifier
+from bothways.training.augmentation import augment
 from bothways.training.events import EpochDone, StepDone
 from bothways.training.optimizers import learning_rate_at, make_optimizer
 
@@ -263,6 +264,8 @@ class Training:
         batch = self._sequences.batch(indices)
         labeled = int((batch.labels != IGNORED).sum())
         batch = batch.to(self.device)
+        if config.augments:
+            batch = augment(batch, config, self.model.config, self._generator)
         for group in self._optimizer.param_groups:
             group["lr"] = self._rate_of(self.epoch * self.steps_per_epoch + self.step)
         with self._autocast():

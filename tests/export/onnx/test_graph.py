@@ -20,13 +20,16 @@ from bothways.export.onnx.graph import onnx_model
 from bothways.models.manifest import ConvertedFrom, Manifest, Preprocessing, Provenance
 
 STEM = {"stem_channels": 4, "stem_kernel": 3}
-READOUTS = ["last", "final", "flatten", "mean", "max", "attention", "step"]
+READOUTS = [
+    *("last", "final", "flatten", "mean", "max", "attention", "step"),
+    *("final+mean+max", "last+attention", "flatten+final", "last+final"),
+]
 STEMS = [{}, {**STEM, "stem_stride": 1}, {**STEM, "stem_stride": 2}]
 CHOICES = {
     "readout": [
         {"readout": readout, **stem}
         for readout, stem in itertools.product(READOUTS, STEMS)
-        if not (stem and readout == "flatten")
+        if not (stem and "flatten" in readout)
         and not (stem.get("stem_stride") == 2 and readout == "step")
     ],
     "cell": [

@@ -12,10 +12,11 @@ from manifests import make_manifest, make_metrics
 from markdown_it import MarkdownIt
 from random_models import random_model
 
+from bothways.config import READOUTS
 from bothways.models.card import model_card
 from bothways.models.card.descriptions import describe_readout
 from bothways.models.manifest import ConvertedFrom, Manifest, Preprocessing, Provenance
-from bothways.nn.pooling import READOUTS
+from bothways.nn.pooling import POOLINGS
 
 SECTIONS = [
     "Intended use",
@@ -81,12 +82,13 @@ def test_unknown_and_converted_origins_are_named():
     assert "Unknown" not in data
 
 
-@pytest.mark.parametrize("readout", READOUTS)
+@pytest.mark.parametrize("readout", [*READOUTS, "final+mean", "flatten+max"])
 def test_the_card_describes_the_readout(readout):
     manifest = make_manifest(readout=readout)
     card = model_card(manifest)
-    assert f"- Readout {readout}: {READOUTS[readout].summary}.\n" in card
-    assert ("at most 20 time steps" in card) == (readout == "flatten")
+    summaries = "; ".join(POOLINGS[name].summary for name in readout.split("+"))
+    assert f"- Readout {readout}: {summaries}.\n" in card
+    assert ("at most 20 time steps" in card) == ("flatten" in readout)
     assert ("labeler of time steps" in card) == (readout == "step")
     assert ("the classes of the time steps of each" in card) == (readout == "step")
     assert ("has processed only the last time step" in card) == (readout == "last")

@@ -95,7 +95,8 @@ def _nodes_of(classifier: SequenceClassifier) -> Nodes:
         steps, rows = add_stem(nodes, classifier.stem, steps, rows)
         steps = rows.masked(nodes, steps, feature_axis=2)
     outputs, h_n = add_layers(nodes, classifier.layers, steps, rows.lengths)
-    if config.readout not in ("final", "last"):  # ONNX does not define the outputs in the padding
+    if not {"final", "last"}.issuperset(config.readouts):
+        # ONNX does not define the outputs in the padding.
         outputs = rows.masked(nodes, outputs, feature_axis=2)
     features = add_readout(nodes, classifier.readout, outputs, h_n, rows)
     linear = classifier.linear

@@ -11,11 +11,14 @@ import torch
 from torch import nn
 
 from bothways.export.onnx.nodes import Nodes, Rows, require_onnx
-from bothways.nn.pooling import Attention, Flatten
+from bothways.nn.pooling import Attention, Combined, Flatten
 
 
 def add_readout(nodes: Nodes, readout: nn.Module, outputs: str, h_n: str, rows: Rows) -> str:
     """Add a readout; return features (batch, features), or (batch, time, features) for `Step`."""
+    if isinstance(readout, Combined):
+        parts = [add_readout(nodes, part, outputs, h_n, rows) for part in readout.poolings]
+        return nodes.add("Concat", *parts, axis=1)
     return _READOUTS[type(readout).__name__](nodes, readout, outputs, h_n, rows)
 
 

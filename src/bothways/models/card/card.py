@@ -3,13 +3,12 @@
 from collections.abc import Iterator, Mapping
 
 from bothways.evaluation.metrics import Metrics
-from bothways.models.card.descriptions import describe_architecture
+from bothways.models.card.descriptions import describe_architecture, summarize_readout
 from bothways.models.card.head import card_head
 from bothways.models.card.limits import describe_limits
 from bothways.models.card.markdown import code, code_list
 from bothways.models.card.metrics import metrics_section
 from bothways.models.manifest import Manifest
-from bothways.nn.pooling import READOUTS
 
 _USE = """\
 ## How to use it
@@ -114,7 +113,7 @@ def _model(manifest: Manifest) -> Iterator[str]:
         f"- Output: one of {len(manifest.classes):,} classes for each "
         f"{'time step' if model.target == 'step' else 'sequence'}: {code_list(manifest.classes)}."
     )
-    yield f"- Readout {model.readout}: {READOUTS[model.readout].summary}."
+    yield f"- Readout {model.readout}: {summarize_readout(model)}."
     if model.standardize:
         yield "- Features are standardized inside the model."
     if model.calibrate:

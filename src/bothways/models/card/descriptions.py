@@ -1,7 +1,8 @@
 """A model in a few words: architecture, readout, origin."""
 
+from bothways.config import ModelConfig
 from bothways.models.manifest import Manifest
-from bothways.nn.pooling import READOUTS
+from bothways.nn.pooling import POOLINGS
 
 
 def describe_origin(manifest: Manifest) -> str:
@@ -18,14 +19,19 @@ def describe_origin(manifest: Manifest) -> str:
     )
 
 
+def summarize_readout(model: ModelConfig) -> str:
+    """Return what each readout of the model returns."""
+    return "; ".join(POOLINGS[name].summary for name in model.readouts)
+
+
 def describe_readout(manifest: Manifest) -> str:
     """Return what the linear layer receives; for bidirectional `last`, with a warning."""
     model = manifest.model
-    summary = READOUTS[model.readout].summary
-    if model.readout == "last" and model.bidirectional:
+    summary = summarize_readout(model)
+    if "last" in model.readouts and model.bidirectional:
         summary += (
-            "; there, the backward direction has processed only the last time step. Kept to "
-            "reproduce the notebooks; readout final uses both directions fully"
+            "; at the last step, the backward direction has processed only the last time step. "
+            "Kept to reproduce the notebooks; readout final uses both directions fully"
         )
     return summary
 

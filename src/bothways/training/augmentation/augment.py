@@ -1,0 +1,77 @@
+"""Augment a batch as the settings say."""
+
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from bothways.config import Augmentation, ModelConfig
+from bothways.data.batching import IGNORED, LabeledBatch
+from bothways.kernels.lengths import Lengths
+from bothways.training.augmentation.draws import Draws
+from bothways.training.augmentation.pictures import transform_pictures
+from bothways.training.augmentation.values import feature_mask, means_over_time, scale, time_mask
+from bothways.training.augmentation.warping import random_positions, resample, resample_labels
+
+
+def augment(
+    batch: LabeledBatch, settings: Augmentation, model: ModelConfig, generator: torch.Generator
+) -> LabeledBatch:
+    """Return the batch with a random change of each sequence, as the settings say.
+
+    Parameters
+    ----------
+    batch : LabeledBatch
+        Not changed.
+    settings : Augmentation
+    model : ModelConfig
+        Uses `categories`: values of categorical features are moved and masked, but not computed.
+    generator : torch.Generator
+        On the device of the batch.
+
+    Returns
+    -------
+    LabeledBatch
+        With the same lengths; zero in the padding. Labels of time steps move with their steps.
+    """
+    draws, lengths = Draws(generator), batch.lengths.to(batch.inputs.device)
+    checked = Lengths.of(batch.lengths, *batch.inputs.shape[:2])
+    valid = checked.is_valid(lengths.device)
+    inputs, labels = batch.inputs, batch.labels
+    categorical = [n for n, count in enumerate(model.categories) if count]
+    if settings.augment_time_shift or settings.augment_time_warp:
+        shift, warp = settings.augment_time_shift, settings.augment_time_warp
+        positions = random_positions(lengths, inputs.shape[1], shift, warp, draws)
+        inputs = resample(inputs, positions, categorical)
+        if labels.dim() > 1:
+            labels = resample_labels(labels, positions).masked_fill(~valid, IGNORED)
+    if settings.augments_pictures:
+        inputs = transform_pictures(inputs, lengths, settings, draws)
+    if settings.augments_values:
+        inputs = _change_values(inputs, checked, settings, model, draws)
+    if not checked.are_full:
+        inputs = torch.where(valid[..., None], inputs, 0.0)
+    return replace(batch, inputs=inputs, labels=labels)
+
+
+def _change_values(
+    inputs: Tensor, lengths: Lengths, settings: Augmentation, model: ModelConfig, draws: Draws
+) -> Tensor:
+    """Scale numeric features; replace masked values by the mean, and categories by unknown."""
+    means = torch.zeros_like(inputs[:, :1])
+    numeric = model.numeric_features
+    means[..., numeric] = means_over_time(inputs[..., numeric], lengths)
+    if settings.augment_scale:
+        scaled = scale(inputs[..., numeric], means[..., numeric], settings.augment_scale, draws)
+        inputs = inputs.clone()
+        inputs[..., numeric] = scaled
+    batch, time, features = inputs.shape
+    if settings.augment_time_mask:
+        masked = time_mask(
+            lengths.values.to(inputs.device), time, settings.augment_time_mask, draws
+        )
+        inputs = torch.where(masked[..., None], means, inputs)
+    if settings.augment_feature_mask:
+        masked = feature_mask(batch, features, settings.augment_feature_mask, draws)
+        inputs = torch.where(masked, means, inputs)
+    return inputs

@@ -1,0 +1,82 @@
+"""Transform sequences as pictures whose rows are the time steps and whose columns the features."""
+
+import math
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from bothways.config import Augmentation
+from bothways.training.augmentation.draws import Draws
+
+ELASTIC_CELLS = 4
+"""Number of cells along each side of the picture, at whose corners displacements are drawn."""
+
+
+def transform_pictures(
+    pictures: Tensor, lengths: Tensor, settings: Augmentation, draws: Draws
+) -> Tensor:
+    """Return the pictures after random affine and elastic transforms about their centers.
+
+    Values between pixels are interpolated bilinearly; pixels from outside of a picture are zero.
+
+    Parameters
+    ----------
+    pictures : float32 Tensor (batch, time, input_size)
+        Zero in the padding.
+    lengths : int64 Tensor (batch,)
+    settings : Augmentation
+        Uses `augment_rotation`, `augment_zoom`, `augment_shear`, `augment_translation` and
+        `augment_elastic`.
+    draws : Draws
+
+    References
+    ----------
+    Simard, Steinkraus & Platt 2003, "Best practices for convolutional neural networks applied to
+    visual document analysis": elastic distortions, there smoothed with a Gaussian.
+    """
+    _, height, width = pictures.shape
+    middle_y = ((lengths - 1) / 2)[:, None, None]
+    middle_x = (width - 1) / 2
+    y = torch.arange(height, dtype=torch.float32, device=pictures.device)[:, None] - middle_y
+    x = torch.arange(width, dtype=torch.float32, device=pictures.device) - middle_x
+    (yy, yx, shift_y), (xy, xx, shift_x) = _affine(len(pictures), settings, draws)
+    source_y = yy * y + yx * x + shift_y + middle_y  # (batch, height, width)
+    source_x = xy * y + xx * x + shift_x + middle_x
+    if settings.augment_elastic:
+        bend = _elastic(len(pictures), height, width, settings.augment_elastic, draws)
+        source_y, source_x = source_y + bend[:, 0], source_x + bend[:, 1]
+    grid = torch.stack([_normalized(source_x, width), _normalized(source_y, height)], dim=-1)
+    return functional.grid_sample(pictures[:, None], grid, align_corners=True)[:, 0]
+
+
+def _affine(
+    batch: int, settings: Augmentation, draws: Draws
+) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
+    """Draw affine maps from a pixel to its source, relative to the center.
+
+    Returns
+    -------
+    Two rows (for y and x) of three Tensors (batch, 1, 1): the factors of y and x, and the shift.
+    """
+    drawn = draws.around_zero(1.0, 6, batch, 1, 1)
+    angle = drawn[0] * math.radians(settings.augment_rotation)
+    zoom_y, zoom_x = (1 + settings.augment_zoom * part for part in drawn[1:3])
+    shear = settings.augment_shear * drawn[3]
+    shift_y, shift_x = settings.augment_translation * drawn[4:]
+    cos, sin = angle.cos(), angle.sin()
+    return (
+        (zoom_y * (cos - shear * sin), -zoom_y * sin, shift_y),
+        (zoom_x * (sin + shear * cos), zoom_x * cos, shift_x),
+    )
+
+
+def _elastic(batch: int, height: int, width: int, deviation: float, draws: Draws) -> Tensor:
+    """Draw smooth displacements (batch, 2, height, width) of about `deviation` pixels."""
+    corners = draws.normal(deviation, batch, 2, ELASTIC_CELLS + 1, ELASTIC_CELLS + 1)
+    return functional.interpolate(corners, size=(height, width), mode="bicubic", align_corners=True)
+
+
+def _normalized(pixels: Tensor, size: int) -> Tensor:
+    """Return pixel coordinates as `grid_sample` expects them: -1 is the first, 1 the last pixel."""
+    return pixels * (2 / max(1, size - 1)) - 1

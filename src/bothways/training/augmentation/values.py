@@ -1,0 +1,73 @@
+"""Scale values, and mask spans of time and features."""
+
+import torch
+from torch import Tensor
+
+from bothways.kernels.lengths import Lengths
+from bothways.training.augmentation.draws import Draws
+
+
+def scale(numeric: Tensor, means: Tensor, deviation: float, draws: Draws) -> Tensor:
+    """Multiply the distances of each feature of a sequence from its mean by a random factor.
+
+    Parameters
+    ----------
+    numeric : Tensor (batch, time, features)
+    means : Tensor (batch, 1, features)
+    deviation : float
+        Standard deviation of the logarithm of the factor.
+    draws : Draws
+    """
+    batch, _, features = numeric.shape
+    factors = draws.normal(deviation, batch, 1, features).exp()
+    return torch.lerp(means, numeric, factors)
+
+
+def time_mask(lengths: Tensor, time: int, largest: float, draws: Draws) -> Tensor:
+    """Return a random span of each sequence.
+
+    Parameters
+    ----------
+    lengths : int64 Tensor (batch,)
+    time : int
+    largest : float
+        Largest length of the span, as a fraction of the length.
+    draws : Draws
+
+    Returns
+    -------
+    mask : bool Tensor (batch, time)
+
+    References
+    ----------
+    Park et al. 2019, "SpecAugment: a simple data augmentation method for automatic speech
+    recognition", time masking.
+    """
+    size, place = draws.uniform(2, len(lengths), 1)
+    size = (size * largest * (lengths[:, None] + 1)).floor()
+    first = (place * (lengths[:, None] - size + 1)).floor()
+    steps = torch.arange(time, device=lengths.device)
+    return (steps >= first) & (steps < first + size)
+
+
+def feature_mask(batch: int, features: int, probability: float, draws: Draws) -> Tensor:
+    """Return random features of each sequence, but never all of them.
+
+    Returns
+    -------
+    mask : bool Tensor (batch, 1, features)
+    """
+    drawn = draws.uniform(batch, 1, features)
+    masked = drawn < probability
+    return masked & (drawn < drawn.amax(dim=-1, keepdim=True))
+
+
+def means_over_time(numeric: Tensor, lengths: Lengths) -> Tensor:
+    """Return the mean of each feature of each sequence, (batch, 1, features).
+
+    Missing values are ignored; the mean of a feature that is always missing is NaN.
+    """
+    valid = lengths.is_valid(numeric.device)[..., None]
+    known = numeric.masked_fill(~valid, torch.nan)
+    means: Tensor = known.nanmean(dim=1, keepdim=True)
+    return means
