@@ -214,8 +214,8 @@ def _our_step(case: Case, backend: str) -> Call:
     import torch
 
     from bothways import ModelConfig, SequenceClassifier, Sequences, TrainConfig
-    from bothways.training.events import StepDone
-    from bothways.training.trainer import Training
+    from bothways.training.loop.events import StepDone
+    from bothways.training.loop.trainer import Training
 
     config = ModelConfig(
         cell=case.kind.lower(),

@@ -27,8 +27,8 @@ from torch.utils.data import Dataset as TorchDataset
 from bothways import ModelConfig, SequenceClassifier, open_dataset
 from bothways.cli.process import keep_freed_memory
 from bothways.recipes import Recipe, all_recipes, load_recipe
-from bothways.training.events import StepDone
-from bothways.training.trainer import Training
+from bothways.training.loop.events import StepDone
+from bothways.training.loop.trainer import Training
 
 HERE = Path(__file__).parent
 RECORD = HERE / "records" / "training_speed.json"

@@ -19,6 +19,8 @@ SETTINGS = {
     "num_layers": 1,
     "dropout": 0.2,
     "average_decay": 0.9,
+    "augment_time_warp": 0.2,
+    "augment_feature_mask": 0.2,
     "validation_fraction": 0.25,
     "epochs": 6,
     "batch_size": 10,

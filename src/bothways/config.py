@@ -236,7 +236,8 @@ class ModelConfig(Architecture):
 class Augmentation(Settings):
     """Random changes of training sequences, drawn anew for each sequence of each batch.
 
-    All are 0, for none, by default. Lengths do not change; see `bothways.training.augmentation`.
+    All are 0, for none, by default. Lengths do not change; see
+    `bothways.training.loop.augmentation`.
 
     Parameters
     ----------
@@ -284,17 +285,11 @@ class Augmentation(Settings):
         return any((self.augment_scale, self.augment_time_mask, self.augment_feature_mask))
 
     @property
-    def augments_pictures(self) -> bool:
-        """Whether sequences are transformed as pictures."""
-        return any(
-            (
-                self.augment_rotation,
-                self.augment_zoom,
-                self.augment_shear,
-                self.augment_translation,
-                self.augment_elastic,
-            )
-        )
+    def picture_changes(self) -> dict[str, float]:
+        """The settings that transform sequences as pictures, without those that are 0."""
+        names = ("rotation", "zoom", "shear", "translation", "elastic")
+        values = {f"augment_{name}": getattr(self, f"augment_{name}") for name in names}
+        return {name: value for name, value in values.items() if value}
 
 
 class TrainConfig(Augmentation):
@@ -302,7 +297,15 @@ class TrainConfig(Augmentation):
 
     Parameters
     ----------
-    epochs, batch_size : int
+    epochs : int, optional
+        Passes over the training part; default: 10, unless `steps` is set.
+    steps : int, optional
+        Instead of `epochs`: the number of optimizer steps, rounded to whole epochs, at least one.
+        An epoch then consists of as many passes over the training part as about 100 steps need.
+    batch_size : int
+    crop_steps : int, optional
+        If time steps have labels: each pass trains on random parts of the sequences, of at most
+        this many time steps; default: on whole sequences. Evaluation reads whole sequences.
     optimizer : adam, adamw or sgd
     learning_rate : float
         Maximum of the schedule.
@@ -344,8 +347,10 @@ class TrainConfig(Augmentation):
         See `Augmentation`.
     """
 
-    epochs: int = Field(default=10, ge=1)
+    epochs: int | None = Field(default=None, ge=1)
+    steps: int | None = Field(default=None, ge=1)
     batch_size: int = Field(default=64, ge=1)
+    crop_steps: int | None = Field(default=None, ge=1)
     optimizer: Literal["adam", "adamw", "sgd"] = "adam"
     learning_rate: float = Field(default=0.001, gt=0)
     momentum: Fraction | None = None
@@ -366,6 +371,17 @@ class TrainConfig(Augmentation):
     log_every: int = Field(default=100, ge=1)
     checkpoint_every: int = Field(default=1000, ge=1)
     tensorboard: bool = False
+
+    @model_validator(mode="after")
+    def _check_length(self) -> Self:
+        if self.epochs is not None and self.steps is not None:
+            raise ValueError(
+                f"epochs is {self.epochs} and steps is {self.steps}; expected one of them. Omit "
+                "the other."
+            )
+        if self.epochs is None and self.steps is None:
+            object.__setattr__(self, "epochs", 10)
+        return self
 
     @model_validator(mode="after")
     def _check_together(self) -> Self:

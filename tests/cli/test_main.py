@@ -195,7 +195,10 @@ def test_each_recipe_is_one_line():
         (["gestures.npz", "--set=epochs=0"], "epochs is 0; expected greater than or equal to 1"),
         (["gestures.npz", "--set=epochs=many"], "epochs is 'many'; expected a valid integer"),
         (["gestures.npz", "--set=dropout=NaN"], "dropout is nan; expected a finite number"),
-        (["gestures.npz", "--set=readout=first"], "readout is 'first'; expected 'last', 'final'"),
+        (
+            ["gestures.npz", "--set=readout=first"],
+            "readout 'first' is unknown; expected one of",
+        ),
         (["gestures.npz", "--set=backend=fast"], "backend 'fast' is unknown; expected one of auto"),
         (["gestures.npz", "--device=abacus"], "device is 'abacus'; expected 'auto', 'cpu'"),
         (["gestures.npz", "--seed=-1"], "seed is -1; expected greater than or equal to 0"),

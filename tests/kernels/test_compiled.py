@@ -23,8 +23,8 @@ from bothways.kernels import torch_backend
 from bothways.kernels.compiled import autograd, workspace
 from bothways.kernels.compiled.stats import counters
 from bothways.recipes import load_recipe
-from bothways.training.events import StepDone
-from bothways.training.trainer import Training
+from bothways.training.loop.events import StepDone
+from bothways.training.loop.trainer import Training
 
 CELLS = {
     "rnn_tanh": ("RNN", {"nonlinearity": "tanh"}),

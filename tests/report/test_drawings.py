@@ -7,7 +7,7 @@ import pytest
 
 from bothways.report.charts import confusion_matrix, overlaid_curves
 from bothways.report.drawings import Drawn, Labeled, bands, lines, pictures
-from bothways.training.events import EpochDone
+from bothways.training.loop.events import EpochDone
 
 
 def test_long_noisy_labels_are_drawn_with_few_elements():

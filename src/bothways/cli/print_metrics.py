@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from bothways.cli.tables import print_table
 from bothways.evaluation.evaluate import Calibration
 from bothways.evaluation.metrics import Metrics
-from bothways.training.events import EpochDone
+from bothways.training.loop.events import EpochDone
 from bothways.training.run_metrics import RunMetrics
 
 if TYPE_CHECKING:  # it imports scikit-learn

@@ -24,7 +24,7 @@ def print_recipes(recipes: Iterable[Recipe]) -> None:
                 recipe.summary,
                 training.batch_size,
                 f"{training.learning_rate:g}",
-                training.epochs,
+                training.epochs or f"{training.steps:,} steps",
                 recipe.published.get("train_percent", "-"),
                 recipe.published.get("test_percent", "-"),
             ]

@@ -23,9 +23,9 @@ from bothways.evaluation.evaluate import compute_logits
 from bothways.evaluation.recordings import labels_of_recordings, mean_over_recordings
 from bothways.optional import require
 from bothways.recipes import Recipe, load_recipe
-from bothways.training.events import EpochDone, StepDone
 from bothways.training.fit import Plan, fit, prepare
-from bothways.training.trainer import Training
+from bothways.training.loop.events import EpochDone, StepDone
+from bothways.training.loop.trainer import Training
 
 HELD_OUT = 0.25
 """Fraction of the training data that a round evaluates on."""

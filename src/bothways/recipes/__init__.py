@@ -53,6 +53,8 @@ class Recipe:
                 raise ConfigError(describe_unknown("setting", name, known))
         chosen = {k: v for k, v in settings.items() if k in Architecture.model_fields}
         others = {k: v for k, v in settings.items() if k in TrainConfig.model_fields}
+        if "steps" in others or "epochs" in others:  # one replaces the other
+            others = {"steps": None, "epochs": None} | others
         return replace(
             self,
             model=Architecture(**{**self.model.model_dump(), **chosen}),

@@ -18,7 +18,7 @@ from bothways.report.svg import (
     shortened,
     to_svg,
 )
-from bothways.training.events import EpochDone
+from bothways.training.loop.events import EpochDone
 
 _CURVE_POINTS = 300
 _LENGTH_BINS = 8

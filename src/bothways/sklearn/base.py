@@ -15,10 +15,10 @@ from bothways.models.trained import TrainedModel, trained_model
 from bothways.recipes import Recipe, load_recipe
 from bothways.sklearn.inputs import Array, SequenceInput
 from bothways.sklearn.weights import class_weights
-from bothways.training.events import EpochDone, StepDone
 from bothways.training.fit import fit, prepare
+from bothways.training.loop.events import EpochDone, StepDone
+from bothways.training.loop.trainer import Training
 from bothways.training.progress import make_progress
-from bothways.training.trainer import Training
 
 # Parameters of `__init__` that replace settings of the recipe unless they are None.
 _SETTINGS = (
@@ -110,7 +110,7 @@ class RecurrentEstimator(SequenceInput):
         recipe = self._recipe(dataset.target)
         plan = prepare(dataset, recipe, options=DataOptions(axes=self.axes))
         self.history_: list[EpochDone] = []
-        progress = make_progress(plan.config.epochs) if self.verbose else None
+        progress = make_progress(plan.epochs.count) if self.verbose else None
 
         def on_event(_: Training, event: StepDone | EpochDone) -> None:
             if isinstance(event, EpochDone):

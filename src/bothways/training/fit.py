@@ -27,10 +27,11 @@ from bothways.evaluation.evaluate import Calibration, calibrate
 from bothways.models.manifest import Manifest
 from bothways.nn.classifier import SequenceClassifier
 from bothways.recipes import Recipe
-from bothways.training.device import training_device
-from bothways.training.events import EpochDone, StepDone
+from bothways.training.loop.device import training_device
+from bothways.training.loop.epochs import Epochs
+from bothways.training.loop.events import EpochDone, StepDone
+from bothways.training.loop.trainer import Best, Training, start_training
 from bothways.training.manifest_builder import manifest_for
-from bothways.training.trainer import Best, Training, start_training
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,11 @@ class Plan:
     device: torch.device
     train: LabeledSequences
     validation: LabeledSequences | None
+
+    @property
+    def epochs(self) -> Epochs:
+        """The epochs that `fit` trains, unless `patience` ends the training earlier."""
+        return Epochs(self.train, self.config)
 
 
 @dataclass(frozen=True)

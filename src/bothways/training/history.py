@@ -9,7 +9,7 @@ from typing import Any, Self
 
 from bothways.errors import CheckpointError
 from bothways.storage.reading import read_file
-from bothways.training.events import EpochDone
+from bothways.training.loop.events import EpochDone
 
 HISTORY_BYTES = 1 << 32
 

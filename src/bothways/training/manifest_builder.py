@@ -4,7 +4,7 @@ from operator import mul
 
 import torch
 
-from bothways.config import Architecture, ModelConfig
+from bothways.config import Architecture, ModelConfig, TrainConfig
 from bothways.data.dataset import Dataset, check_values
 from bothways.data.options import DataOptions
 from bothways.data.sequences import LabeledSequences
@@ -49,6 +49,7 @@ def manifest_for(
     check_values(dataset, missing=recipe.model.accepts_missing)
     _check_classes(dataset, recipe, training_part)
     _check_readout(dataset, recipe.model)
+    _check_changes(dataset, recipe.training)
     if recipe.model.calibrate and validation is None:
         raise ConfigError(
             "calibrate needs a validation split to fit the temperature on, never the test part; "
@@ -110,7 +111,7 @@ def _check_readout(dataset: Dataset, model: Architecture) -> None:
             f"readout is {model.readout!r} but the labels of {dataset.name} are of "
             f"{dataset.target}s; expected {rule}. Omit readout."
         )
-    if model.readout != "flatten":
+    if "flatten" not in model.readouts:
         return
     limit = dataset.train.longest
     for part, sequences in dataset.parts.items():
@@ -120,6 +121,24 @@ def _check_readout(dataset: Dataset, model: Architecture) -> None:
                 f"'flatten' sees {limit}, the length of the longest training sequence; expected no "
                 "longer ones. Shorten them, or use readout final."
             )
+
+
+def _check_changes(dataset: Dataset, training: TrainConfig) -> None:
+    """Check that crops and augmentations fit the data."""
+    if training.crop_steps is not None and dataset.target == "sequence":
+        raise ConfigError(
+            f"crop_steps is {training.crop_steps} but the labels of {dataset.name} are of "
+            "sequences, and may not be true for parts of them; expected labels of time steps "
+            "(--target step). Omit crop_steps."
+        )
+    name = next(iter(training.picture_changes), None)
+    if name is not None and (dataset.target == "step" or any(dataset.categories)):
+        found = "categorical features" if any(dataset.categories) else "labels of time steps"
+        raise ConfigError(
+            f"{name} is {training.picture_changes[name]:g} but {dataset.name} has {found}; "
+            "expected sequences that are pictures: numeric features and one label each. Omit it, "
+            "or use augment_time_shift and augment_time_warp."
+        )
 
 
 def _range(sequences: LabeledSequences, model: ModelConfig) -> tuple[float, float] | None:

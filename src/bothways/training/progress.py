@@ -6,7 +6,7 @@ from typing import NoReturn, Protocol
 
 from tqdm import tqdm
 
-from bothways.training.events import EpochDone, StepDone
+from bothways.training.loop.events import EpochDone, StepDone
 
 
 class Progress(Protocol):

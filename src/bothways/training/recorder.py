@@ -7,12 +7,12 @@ from dataclasses import asdict
 from bothways.errors import TrainingInterrupted
 from bothways.models.checkpoint import MODEL_FILE, save_weights
 from bothways.storage.tensors import save_tensors
-from bothways.training.events import EpochDone, StepDone
 from bothways.training.history import History
+from bothways.training.loop.events import EpochDone, StepDone
+from bothways.training.loop.trainer import Training
 from bothways.training.progress import Progress
 from bothways.training.run_directory import RunFolder
 from bothways.training.tensorboard import EventFiles
-from bothways.training.trainer import Training
 
 
 class Recorder:

@@ -37,9 +37,9 @@ from bothways.nn.size import file_limit
 from bothways.recipes import Recipe, load_recipe
 from bothways.storage.atomic import json_bytes, write_atomically
 from bothways.storage.tensors import load_tensors
-from bothways.training.device import describe_start, training_device
 from bothways.training.fit import Fitted, Plan, fit, prepare
 from bothways.training.history import History, check_size
+from bothways.training.loop.device import describe_start, training_device
 from bothways.training.progress import Progress, make_progress
 from bothways.training.recorder import Recorder
 from bothways.training.run_data import RunData, run_data
@@ -253,7 +253,7 @@ def _run(
     should_stop: Callable[[], bool],
 ) -> Run:
     manifest, config_sha256 = read_manifest(folder.path)
-    progress = progress or make_progress(plan.config.epochs)
+    progress = progress or make_progress(plan.epochs.count)
     data = run_data(dataset, plan.train, plan.validation, manifest.provenance)
     for note in data.notes:
         progress.note(note)
@@ -299,8 +299,7 @@ def _events(
     if not plan.config.tensorboard:
         return nullcontext()
     facts = {"epoch": 0, "step": 0} if state is None else state[1]
-    steps_per_epoch = -(-len(plan.train) // plan.config.batch_size)
-    return EventFiles(folder.path, facts["epoch"] * steps_per_epoch + facts["step"])
+    return EventFiles(folder.path, facts["epoch"] * plan.epochs.steps + facts["step"])
 
 
 def _read_state(

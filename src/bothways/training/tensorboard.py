@@ -6,7 +6,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from bothways.optional import require
-from bothways.training.events import EpochDone, StepDone
+from bothways.training.loop.events import EpochDone, StepDone
 
 
 class EventFiles:

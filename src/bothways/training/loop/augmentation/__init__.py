@@ -4,6 +4,6 @@ Each sequence is changed in its own way, by tensor operations on the whole batch
 numbers of the training's generator. Lengths stay as they are, and the padding stays zero.
 """
 
-from bothways.training.augmentation.augment import augment
+from bothways.training.loop.augmentation.augment import augment
 
 __all__ = ["augment"]

@@ -6,9 +6,9 @@ import torch
 
 from bothways import ModelConfig, SequenceClassifier, Sequences, TrainConfig
 from bothways.errors import BackendError, NonFiniteLossError
-from bothways.training.device import training_device
-from bothways.training.events import EpochDone, StepDone
-from bothways.training.trainer import Training
+from bothways.training.loop.device import training_device
+from bothways.training.loop.events import EpochDone, StepDone
+from bothways.training.loop.trainer import Training
 
 
 def make_sequences(count=40, seed=0):

@@ -8,10 +8,15 @@ from torch import Tensor
 from bothways.config import Augmentation, ModelConfig
 from bothways.data.batching import IGNORED, LabeledBatch
 from bothways.kernels.lengths import Lengths
-from bothways.training.augmentation.draws import Draws
-from bothways.training.augmentation.pictures import transform_pictures
-from bothways.training.augmentation.values import feature_mask, means_over_time, scale, time_mask
-from bothways.training.augmentation.warping import random_positions, resample, resample_labels
+from bothways.training.loop.augmentation.draws import Draws
+from bothways.training.loop.augmentation.pictures import transform_pictures
+from bothways.training.loop.augmentation.values import (
+    feature_mask,
+    means_over_time,
+    scale,
+    time_mask,
+)
+from bothways.training.loop.augmentation.warping import random_positions, resample, resample_labels
 
 
 def augment(
@@ -45,7 +50,7 @@ def augment(
         inputs = resample(inputs, positions, categorical)
         if labels.dim() > 1:
             labels = resample_labels(labels, positions).masked_fill(~valid, IGNORED)
-    if settings.augments_pictures:
+    if settings.picture_changes:
         inputs = transform_pictures(inputs, lengths, settings, draws)
     if settings.augments_values:
         inputs = _change_values(inputs, checked, settings, model, draws)

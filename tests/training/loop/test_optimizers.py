@@ -3,7 +3,7 @@ import torch
 from torch.optim.lr_scheduler import CosineAnnealingLR, OneCycleLR
 
 from bothways import TrainConfig
-from bothways.training.optimizers import learning_rate_at, make_optimizer
+from bothways.training.loop.optimizers import learning_rate_at, make_optimizer
 
 CPU = torch.device("cpu")
 

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from bothways.kernels.lengths import Lengths
-from bothways.training.augmentation.draws import Draws
+from bothways.training.loop.augmentation.draws import Draws
 
 
 def scale(numeric: Tensor, means: Tensor, deviation: float, draws: Draws) -> Tensor:
@@ -47,7 +47,8 @@ def time_mask(lengths: Tensor, time: int, largest: float, draws: Draws) -> Tenso
     size = (size * largest * (lengths[:, None] + 1)).floor()
     first = (place * (lengths[:, None] - size + 1)).floor()
     steps = torch.arange(time, device=lengths.device)
-    return (steps >= first) & (steps < first + size)
+    masked: Tensor = (steps >= first) & (steps < first + size)
+    return masked
 
 
 def feature_mask(batch: int, features: int, probability: float, draws: Draws) -> Tensor:

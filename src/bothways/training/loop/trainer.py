@@ -17,17 +17,16 @@ from bothways.data.batching import (
     LabeledBatch,
     balanced_weights,
     normalized_weights,
-    padding_waste,
-    shuffled_batches,
 )
 from bothways.data.sequences import LabeledSequences
 from bothways.errors import NonFiniteLossError
 from bothways.evaluation.evaluate import accuracy_and_loss
 from bothways.nn.classifier import SequenceClassifier
 from bothways.nn.initialization import new_classifier
-from bothways.training.augmentation import augment
-from bothways.training.events import EpochDone, StepDone
-from bothways.training.optimizers import learning_rate_at, make_optimizer
+from bothways.training.loop.augmentation import augment
+from bothways.training.loop.epochs import EpochBatches, Epochs
+from bothways.training.loop.events import EpochDone, StepDone
+from bothways.training.loop.optimizers import learning_rate_at, make_optimizer
 
 _WHAT_TO_TRY = (
     "Try a lower learning_rate (now {:g}) or gradient_clip=1, and look for extreme values in the "
@@ -105,17 +104,14 @@ class Training:
         self.best: Best | None = None
         per_class = sequences.label_counts(model.config.num_classes)
         weights = balanced_weights(per_class)
-        self._odds = self._class_weights = None
-        if config.sampling == "balanced":
-            counts = sequences.class_counts(model.config.num_classes)
-            self._odds = (counts * weights).sum(dim=1) / counts.sum(dim=1)
+        self._class_weights = None
         if config.class_weights != "none":
             if config.class_weights != "balanced":
                 weights = normalized_weights(
                     per_class, torch.tensor(config.class_weights, dtype=torch.float32)
                 )
             self._class_weights = weights.to(self.device)
-        self._sequences = sequences
+        self._epochs = Epochs(sequences, config)
         self._validation = validation
         self._optimizer = make_optimizer(config, model.parameters(), self.device)
         self._average = None
@@ -129,14 +125,9 @@ class Training:
         self._gradient_norm: Tensor | None = None
 
     @property
-    def steps_per_epoch(self) -> int:
-        """Number of steps in an epoch."""
-        return -(-len(self._sequences) // self.config.batch_size)
-
-    @property
     def finished(self) -> bool:
         """Whether all epochs are done, or `patience` epochs brought no improvement."""
-        if self.epoch >= self.config.epochs:
+        if self.epoch >= self._epochs.count:
             return True
         if self.config.patience is None or self.best is None:
             return False
@@ -145,7 +136,7 @@ class Training:
     @property
     def learning_rate(self) -> float:
         """Learning rate of the last completed step, or of the first step."""
-        return self._rate_of(max(0, self.epoch * self.steps_per_epoch + self.step - 1))
+        return self._rate_of(max(0, self.epoch * self._epochs.steps + self.step - 1))
 
     def events(self) -> Iterator[StepDone | EpochDone]:
         """Train to the end; yield after each step and each epoch.
@@ -160,17 +151,18 @@ class Training:
         self.model.draw_from(self._generator)
         try:
             while not self.finished:
-                batches = self._epoch_batches()
+                epoch = self._epochs.batches(self.epoch)
                 self.model.train()
-                seen = sum(len(batch) for batch in batches[: self.step])
-                while self.step < len(batches):
-                    self._take_step(batches[self.step])
-                    seen += len(batches[self.step])
+                seen = sum(len(rows) for _, rows in epoch.batches[: self.step])
+                while self.step < len(epoch):
+                    number, rows = epoch.batches[self.step]
+                    self._take_step(epoch.passes[number].batch(rows))
+                    seen += len(rows)
                     self.step += 1
                     yield StepDone(
-                        self.epoch + 1, self.step, len(batches), seen, len(self._sequences)
+                        self.epoch + 1, self.step, len(epoch), seen, self._epochs.sequences_seen
                     )
-                yield self._end_epoch(batches)
+                yield self._end_epoch(epoch)
         finally:
             self.model.draw_from(None)
 
@@ -252,22 +244,15 @@ class Training:
         self._totals = _EpochTotals(**facts["totals"])
         self.best = None if facts["best"] is None else Best(**facts["best"])
 
-    def _epoch_batches(self) -> list[Tensor]:
-        """Return the batches of the current epoch, which depend on the seed and the epoch only."""
-        generator = torch.Generator().manual_seed(self.config.seed * 1_000_003 + self.epoch)
-        lengths, batch_size = self._sequences.lengths, self.config.batch_size
-        return shuffled_batches(lengths, batch_size, generator, self._odds)
-
-    def _take_step(self, indices: Tensor) -> None:
+    def _take_step(self, batch: LabeledBatch) -> None:
         started = time.perf_counter()
         config = self.config
-        batch = self._sequences.batch(indices)
         labeled = int((batch.labels != IGNORED).sum())
         batch = batch.to(self.device)
         if config.augments:
             batch = augment(batch, config, self.model.config, self._generator)
         for group in self._optimizer.param_groups:
-            group["lr"] = self._rate_of(self.epoch * self.steps_per_epoch + self.step)
+            group["lr"] = self._rate_of(self.epoch * self._epochs.steps + self.step)
         with self._autocast():
             logits = self.model(batch.inputs, batch.lengths).float()
         loss = self._loss(logits, batch) / labeled
@@ -285,7 +270,7 @@ class Training:
         if self._average is not None:
             self._average.update_parameters(self.model)
         hits = (logits.detach().argmax(dim=-1) == batch.labels).sum()
-        self._unread.append(_Unread(loss.detach(), hits, labeled, len(indices)))
+        self._unread.append(_Unread(loss.detach(), hits, labeled, len(batch.inputs)))
         self._totals.seconds += time.perf_counter() - started
 
     def _loss(self, logits: Tensor, batch: LabeledBatch) -> Tensor:
@@ -309,7 +294,7 @@ class Training:
         return losses.sum()
 
     def _rate_of(self, step: int) -> float:
-        return learning_rate_at(self.config, step, self.config.epochs * self.steps_per_epoch)
+        return learning_rate_at(self.config, step, self._epochs.total_steps)
 
     def _autocast(self) -> AbstractContextManager[Any]:
         if self.config.precision == "bfloat16":
@@ -336,7 +321,7 @@ class Training:
         self._unread.clear()
         self._totals.seconds += time.perf_counter() - started
 
-    def _end_epoch(self, batches: list[Tensor]) -> EpochDone:
+    def _end_epoch(self, batches: EpochBatches) -> EpochDone:
         self._read_back()
         totals, rate = self._totals, self.learning_rate
         accuracy = loss = None
@@ -358,7 +343,7 @@ class Training:
             learning_rate=rate,
             seconds=totals.seconds,
             sequences_per_second=totals.seen / totals.seconds,
-            padding_waste=padding_waste(self._sequences.lengths, batches),
+            padding_waste=batches.padding_waste,
             validation_loss=loss,
             validation_accuracy=accuracy,
         )

@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from bothways.config import Augmentation
-from bothways.training.augmentation.draws import Draws
+from bothways.training.loop.augmentation.draws import Draws
 
 ELASTIC_CELLS = 4
 """Number of cells along each side of the picture, at whose corners displacements are drawn."""

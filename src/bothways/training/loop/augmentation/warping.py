@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from bothways.training.augmentation.draws import Draws
+from bothways.training.loop.augmentation.draws import Draws
 
 KNOTS = 5
 """Number of random speeds of a time warp, between which the speed is interpolated."""

@@ -1,0 +1,111 @@
+"""Search for the settings of the MNIST recipes, on digits held out of the training digits.
+
+    python benchmarks/mnist_search.py fast default    # run what has no record yet
+    python benchmarks/mnist_search.py --report        # print the table of all records
+
+Each job trains a variant on 50,000 of the 60,000 training digits and measures it, after its last
+epoch, on the other 10,000; each seed has another split. The test digits are never read. A job is a
+process with one thread, and `--jobs` of them run at a time. Results are appended to
+benchmarks/records/mnist_search.jsonl.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from statistics import mean, stdev
+from typing import Any
+
+import torch
+
+from bothways import open_dataset
+from bothways.cli.process import keep_freed_memory
+from bothways.evaluation.evaluate import accuracy_and_loss
+from bothways.recipes import load_recipe
+from bothways.training.fit import fit, prepare
+
+HERE = Path(__file__).parent
+RECORDS = HERE / "records" / "mnist_search.jsonl"
+HELD_OUT = 1 / 6
+VARIANTS = HERE / "mnist_variants.json"
+
+
+def run(settings: dict[str, Any], seed: int) -> dict[str, Any]:
+    """Train one variant and return its accuracy on the held-out digits."""
+    keep_freed_memory()
+    torch.set_num_threads(1)
+    held = {"validation_fraction": HELD_OUT, "seed": seed}
+    recipe = load_recipe("default").with_settings(settings | held)
+    dataset = replace(open_dataset("mnist"), test=None)
+    plan = prepare(dataset, recipe)
+    assert plan.validation is not None  # HELD_OUT is not 0
+    started = time.perf_counter()
+    fitted = fit(replace(plan, validation=None))
+    seconds = time.perf_counter() - started
+    accuracy, loss = accuracy_and_loss(fitted.classifier, plan.validation)
+    return {"accuracy": accuracy, "log_loss": loss, "seconds": seconds}
+
+
+def run_in_process(name: str, settings: dict[str, Any], seed: int) -> None:
+    """Run one job in a process of its own and append its record."""
+    job = json.dumps({"settings": settings, "seed": seed})
+    done = subprocess.run([sys.executable, __file__, "--job", job], capture_output=True, text=True)
+    found = json.loads(done.stdout) if done.returncode == 0 else {"error": done.stderr[-500:]}
+    record = {"variant": name, "seed": seed, "settings": settings} | found
+    with RECORDS.open("a") as file:
+        file.write(json.dumps(record) + "\n")
+    print(f"{name}, seed {seed}: {found}", flush=True)
+
+
+def read_records() -> list[dict[str, Any]]:
+    """Return the records so far."""
+    lines = RECORDS.read_text().splitlines() if RECORDS.exists() else []
+    return [json.loads(line) for line in lines]
+
+
+def report() -> None:
+    """Print the mean accuracy and the mean seconds of each variant, by group."""
+    by_name: dict[str, list[dict[str, Any]]] = {}
+    for record in read_records():
+        if "accuracy" in record:
+            by_name.setdefault(record["variant"], []).append(record)
+    for name, found in sorted(by_name.items()):
+        accuracies = [100 * record["accuracy"] for record in found]
+        spread = f" +- {stdev(accuracies):.3f}" if len(found) > 1 else ""
+        seconds = mean(record["seconds"] for record in found)
+        loss = mean(record["log_loss"] for record in found)
+        print(
+            f"{name}: {mean(accuracies):.3f}{spread}  loss {loss:.4f}  {seconds:.1f} s  n={len(found)}"
+        )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("groups", nargs="*")
+    parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--report", action="store_true")
+    parser.add_argument("--job", help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.job:
+        print(json.dumps(run(**json.loads(arguments.job))))
+        return
+    if arguments.report:
+        report()
+        return
+    variants = json.loads(VARIANTS.read_text())
+    done = {(record["variant"], record["seed"]) for record in read_records()}
+    with ThreadPoolExecutor(arguments.jobs) as pool:
+        for seed in range(arguments.seeds):
+            for group in arguments.groups:
+                for name, settings in variants[group].items():
+                    if (f"{group} {name}", seed) not in done:
+                        pool.submit(run_in_process, f"{group} {name}", settings, seed)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,103 @@
+"""The epochs of a training: how many there are, and the batches of each."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from bothways.config import TrainConfig
+from bothways.data.batching import balanced_weights, padding_waste, shuffled_batches
+from bothways.data.sequences import LabeledSequences
+from bothways.training.loop.crops import count_crops, random_crops
+
+EPOCH_STEPS = 100
+"""If the length of a training is given in steps, an epoch has about this many steps or more."""
+
+
+@dataclass(frozen=True)
+class EpochBatches:
+    """The batches of one epoch.
+
+    Parameters
+    ----------
+    passes : list of LabeledSequences
+        What each pass over the training part consists of.
+    batches : list of tuple
+        The number of the pass, and the indices of the sequences of a batch.
+    """
+
+    passes: list[LabeledSequences]
+    batches: list[tuple[int, Tensor]]
+
+    def __len__(self) -> int:
+        return len(self.batches)
+
+    @property
+    def padding_waste(self) -> float:
+        """Fraction of the time steps of all batches that is padding."""
+        per_pass = [
+            padding_waste(sequences.lengths, [rows for n, rows in self.batches if n == number])
+            for number, sequences in enumerate(self.passes)
+        ]
+        return sum(per_pass) / len(per_pass)
+
+
+class Epochs:
+    """The batches of a training, which depend on the data, the settings and the seed only.
+
+    Parameters
+    ----------
+    sequences : LabeledSequences
+        The training part.
+    config : TrainConfig
+
+    Attributes
+    ----------
+    count : int
+        Number of epochs.
+    passes : int
+        How often an epoch goes through the training part: once or, if the settings give the number
+        of steps, as often as `EPOCH_STEPS` steps need.
+    steps : int
+        Optimizer steps of an epoch.
+    sequences_seen : int
+        Sequences in the batches of an epoch.
+    """
+
+    def __init__(self, sequences: LabeledSequences, config: TrainConfig) -> None:
+        self._sequences, self._config = sequences, config
+        count = count_crops(sequences.lengths, config.crop_steps)
+        steps_of_pass = -(-count // config.batch_size)
+        if config.steps is None:
+            assert config.epochs is not None  # validated by TrainConfig
+            self.count, self.passes = config.epochs, 1
+        else:
+            self.passes = max(1, round(min(EPOCH_STEPS, config.steps) / steps_of_pass))
+            self.count = max(1, round(config.steps / (self.passes * steps_of_pass)))
+        self.steps = self.passes * steps_of_pass
+        self.sequences_seen = self.passes * count
+
+    @property
+    def total_steps(self) -> int:
+        """Optimizer steps of the training, unless `patience` ends it earlier."""
+        return self.count * self.steps
+
+    def batches(self, epoch: int) -> EpochBatches:
+        """Return the batches of epoch number `epoch`, from 0."""
+        config = self._config
+        generator = torch.Generator().manual_seed(config.seed * 1_000_003 + epoch)
+        found = EpochBatches([], [])
+        for number in range(self.passes):
+            sequences = random_crops(self._sequences, config.crop_steps, generator)
+            odds = balanced_odds(sequences) if config.sampling == "balanced" else None
+            order = shuffled_batches(sequences.lengths, config.batch_size, generator, odds)
+            found.passes.append(sequences)
+            found.batches.extend((number, rows) for rows in order)
+        return found
+
+
+def balanced_odds(sequences: LabeledSequences) -> Tensor:
+    """Return relative probabilities (count,) with which all classes are drawn equally often."""
+    counts = sequences.class_counts(sequences.largest_label + 1)
+    weights = balanced_weights(counts.sum(dim=0))
+    return (counts * weights).sum(dim=1) / counts.sum(dim=1)

@@ -1,0 +1,116 @@
+"""How many epochs a training has, and what each consists of."""
+
+import pytest
+import torch
+
+from bothways import Sequences, TrainConfig
+from bothways.data.batching import IGNORED
+from bothways.training.loop.crops import count_crops, random_crops
+from bothways.training.loop.epochs import Epochs, balanced_odds
+
+
+def make_sequences(count, time=4):
+    return Sequences.from_padded(torch.zeros(count, time, 2), labels=torch.arange(count) % 2)
+
+
+def make_recordings(*lengths):
+    """Return recordings whose labels are the positions of the steps."""
+    arrays = [torch.arange(2.0 * length).view(-1, 2) for length in lengths]
+    return Sequences.from_arrays(arrays).with_step_labels([torch.arange(n) for n in lengths])
+
+
+def test_epochs_are_passes_by_default():
+    epochs = Epochs(make_sequences(10), TrainConfig(epochs=3, batch_size=4))
+    assert (epochs.count, epochs.passes, epochs.steps, epochs.total_steps) == (3, 1, 3, 9)
+    assert epochs.sequences_seen == 10
+
+
+@pytest.mark.parametrize(
+    ("sequences", "steps", "expected"),
+    [
+        (40, 3000, (30, 33, 99)),  # 3 steps a pass
+        (5000, 3000, (10, 1, 313)),
+        (100_000, 3000, (1, 1, 6250)),  # at least one pass
+        (40, 20, (1, 7, 21)),  # fewer steps than an epoch usually has
+        (16, 1, (1, 1, 1)),
+    ],
+)
+def test_a_length_in_steps(sequences, steps, expected):
+    epochs = Epochs(make_sequences(sequences), TrainConfig(steps=steps, batch_size=16))
+    assert (epochs.count, epochs.passes, epochs.steps) == expected
+    assert epochs.sequences_seen == sequences * epochs.passes
+
+
+def test_each_pass_of_an_epoch_has_every_sequence_once_in_its_own_order():
+    epochs = Epochs(make_sequences(40), TrainConfig(steps=30, batch_size=16))
+    found = epochs.batches(0)
+    assert len(found) == epochs.steps == 30
+    orders = [torch.cat([rows for n, rows in found.batches if n == number]) for number in range(10)]
+    for order in orders:
+        assert order.sort().values.tolist() == list(range(40))
+    assert len({tuple(order.tolist()) for order in orders}) == 10
+
+
+def test_batches_depend_on_seed_and_epoch_only():
+    def order(seed, epoch):
+        found = Epochs(make_sequences(40), TrainConfig(steps=30, seed=seed)).batches(epoch)
+        return [rows.tolist() for _, rows in found.batches]
+
+    assert order(0, 1) == order(0, 1)
+    assert order(0, 1) != order(0, 2)
+    assert order(0, 1) != order(1, 1)
+
+
+def test_padding_waste_is_that_of_all_passes():
+    lengths = [1, 10] * 8
+    arrays = [torch.zeros(length, 1) for length in lengths]
+    sequences = Sequences.from_arrays(arrays, [0, 1] * 8)
+    found = Epochs(sequences, TrainConfig(steps=2, batch_size=16)).batches(0)
+    assert len(found.passes) == 2
+    assert found.padding_waste == pytest.approx(1 - 88 / 160)
+
+
+def test_crops_cover_recordings_evenly():
+    recordings = make_recordings(100, 7, 30)
+    crops = random_crops(recordings, 30, torch.Generator().manual_seed(0))
+    assert len(crops) == count_crops(recordings.lengths, 30) == 4 + 1 + 1
+    assert crops.lengths.tolist() == [30, 30, 30, 30, 7, 30]
+    batch = crops.batch([0, 1, 2, 3, 4, 5])
+    starts = batch.labels[:, 0].tolist()
+    assert starts == [*sorted(starts[:4]), 0, 0]
+    assert starts[3] <= 70
+    # Steps and labels stay together: a step's first feature is twice its position.
+    valid = batch.labels != IGNORED
+    own = batch.inputs[..., 0][valid] - batch.inputs[:, :1, 0].expand(-1, 30)[valid]
+    assert torch.equal(own, 2.0 * (batch.labels - batch.labels[:, :1])[valid])
+
+
+def test_crops_differ_between_passes_and_reach_all_steps():
+    recordings = make_recordings(200)
+    generator = torch.Generator().manual_seed(0)
+    counts = torch.zeros(200)
+    for _ in range(2000):
+        for start in random_crops(recordings, 20, generator).starts.tolist():
+            counts[start : start + 20] += 1
+    assert counts.min() > 0
+    inner = counts[20:-20]
+    assert inner.max() < 1.3 * inner.min()
+
+
+def test_an_epoch_of_crops_shares_the_steps_of_the_recordings():
+    recordings = make_recordings(100, 90)
+    config = TrainConfig(steps=8, batch_size=4, crop_steps=25)
+    epochs = Epochs(recordings, config)
+    found = epochs.batches(0)
+    assert epochs.passes == 4
+    assert epochs.sequences_seen == 4 * (4 + 4)
+    assert len({tuple(crops.starts.tolist()) for crops in found.passes}) == 4
+    assert all(crops.steps is recordings.steps for crops in found.passes)
+
+
+def test_balanced_odds_draw_all_classes_equally_often():
+    labels = [0] * 90 + [1] * 9 + [2]
+    sequences = Sequences.from_padded(torch.zeros(100, 1, 1), labels=labels)
+    odds = balanced_odds(sequences)
+    shares = torch.zeros(3).index_add_(0, torch.tensor(labels), odds)
+    torch.testing.assert_close(shares, shares[:1].expand(3))
