@@ -151,7 +151,7 @@ def _step_logits(
     source: CSource, of_steps: Array, actual: Array, arrays: Sequence[Array]
 ) -> tuple[Array, Array]:
     """Return logits after single steps, and those of the sequences that end there."""
-    if source.program.readout == "step":
+    if source.program.labels_steps:
         return of_steps, actual
     ends = np.cumsum([len(array) for array in arrays])
     prefixes = len(arrays) - len(_LENGTHS)  # the last of them has the others as its beginnings

@@ -111,7 +111,8 @@ class Program:
     def __init__(self, config: ModelConfig) -> None:
         self.cell, self.nonlinearity = config.cell, config.nonlinearity
         self.is_lstm = config.cell == "lstm"
-        self.readout, self.bidirectional = config.readout, config.bidirectional
+        self.readouts, self.bidirectional = config.readouts, config.bidirectional
+        self.labels_steps = config.target == "step"
         self.missing, self.accepts_missing = config.missing, config.accepts_missing
         self.standardize, self.calibrate = config.standardize, config.calibrate
         self.input_size, self.num_classes = config.input_size, config.num_classes
@@ -135,13 +136,11 @@ class Program:
         self.stem_output = f"stem_{num_convolutions - 1}_output"
         self.encoded_input = "state->encoded" if self.encodes else "input"
         self.max_time = config.sequence_length or _LONGEST
-        self.has_step = not config.bidirectional and not (self.stem and config.readout == "step")
+        self.has_step = not config.bidirectional and not (self.stem and self.labels_steps)
         self.counter = self._counter()
         self.buffers = (0, 0)
         self.layers = self._layers(config.num_layers)
         self.workspace_floats = sum(self.buffers)
-        gathers = config.bidirectional or config.readout in ("mean", "max", "attention")
-        self.features_field = "features" if gathers else f"layer_{config.num_layers - 1}_hidden"
         self.fields = self._fields()
         self.begins = any(field.initial is not None for field in self.fields)
 
@@ -155,7 +154,7 @@ class Program:
         """Return the field of the state that counts time steps and must not overflow, if any."""
         if self.stem:
             return "stem_0_rows"
-        return "steps" if self.readout in ("mean", "flatten") else None
+        return "steps" if {"mean", "flatten"}.intersection(self.readouts) else None
 
     def _layers(self, num_layers: int) -> list[Layer]:
         directions = ("forward", "backward") if self.bidirectional else ("forward",)
@@ -167,7 +166,7 @@ class Program:
             inputs = self.features if index else self.channels or self.encoded_size
             encodes = index == 0 and self.encodes and not self.stem
             target = None
-            if self.bidirectional and (not is_top or self.readout == "attention"):
+            if self.bidirectional and (not is_top or "attention" in self.readouts):
                 target = f"buffer_{len(sizes) % 2}"
                 sizes.append(self.features)
             row_floats = self.input_size if encodes else inputs
@@ -205,28 +204,32 @@ class Program:
         return fields + self._readout_fields()
 
     def _readout_fields(self) -> list[Field]:
-        match self.readout:
-            case "mean":
-                return [
-                    Field("features", self.features, "0.0f", "sum of the outputs"),
-                    Field("steps", None, "0", "steps in the sum", "int32_t"),
-                ]
-            case "max":
-                return [Field("features", self.features, "-INFINITY", "largest outputs")]
-            case "attention":
-                return [
-                    Field("features", self.features, "0.0f", "weighted sum of the outputs"),
-                    Field("attention_projected", self.features),
-                    Field("attention_largest", None, "-INFINITY", "largest score"),
-                    Field("attention_total", None, "0.0f", "sum of the weights"),
-                ]
-            case "flatten":
-                logits = Field("logits", self.num_classes, "linear_bias", "so far")
-                steps = Field("steps", None, "0", "steps read", "int32_t")
-                return [logits] if self.bidirectional else [logits, steps]
-            case "last" | "final" if self.bidirectional:
-                return [Field("features", self.features, comment="outputs of both directions")]
-        return []
+        fields = []
+        for readout in self.readouts:
+            features = f"{readout}_features"
+            match readout:
+                case "mean":
+                    fields.append(Field(features, self.features, "0.0f", "sum of the outputs"))
+                case "max":
+                    fields.append(Field(features, self.features, "-INFINITY", "largest outputs"))
+                case "attention":
+                    fields += [
+                        Field(features, self.features, "0.0f", "weighted sum of the outputs"),
+                        Field("attention_projected", self.features),
+                        Field("attention_largest", None, "-INFINITY", "largest score"),
+                        Field("attention_total", None, "0.0f", "sum of the weights"),
+                    ]
+                case "flatten":
+                    fields.append(Field("logits", self.num_classes, "linear_bias", "so far"))
+                case "last" | "final" if self.bidirectional:
+                    fields.append(Field(features, self.features, comment="of both directions"))
+        counts = "mean" in self.readouts or ("flatten" in self.readouts and not self.bidirectional)
+        return fields + ([Field("steps", None, "0", "steps read", "int32_t")] if counts else [])
+
+    def features_field(self, readout: str) -> str:
+        """Return the field of the state that contains the features of a readout."""
+        is_state = readout in ("last", "final", "step") and not self.bidirectional
+        return f"layer_{len(self.layers) - 1}_hidden" if is_state else f"{readout}_features"
 
     @property
     def code_bytes(self) -> int:

@@ -77,6 +77,7 @@ def c_source(model: TrainedModel, stem: str, weights: Weights) -> CSource:
     values: dict[str, Any] = {
         **vars(program),
         "rows_of": program.rows_of,
+        "features_field": program.features_field,
         "prefix": prefix,
         "upper": prefix.upper(),
         "source_name": c_comment(f"{stem}.c"),

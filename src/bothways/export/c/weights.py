@@ -101,7 +101,7 @@ def model_weights(classifier: SequenceClassifier, weights: Weights) -> ModelWeig
                 "again with a smaller learning rate."
             )
     constants: list[Constant] = []
-    restored: dict[str, torch.Tensor] = {}
+    restored: dict[str, Array] = {}
     for matrix in _matrices(classifier.config, state):
         original = state[matrix.source].numpy().astype(np.float32)
         rows = original.reshape(-1)[matrix.order]
@@ -115,13 +115,13 @@ def model_weights(classifier: SequenceClassifier, weights: Weights) -> ModelWeig
             Constant(matrix.name, values, matrix.comment),
             Constant(f"{matrix.name}_scale", scale, "Scales of the rows above."),
         ]
-        rounded = np.empty_like(original).reshape(-1)
-        rounded[matrix.order] = values.astype(np.float32) * scale[:, None]
-        restored[matrix.source] = torch.from_numpy(rounded.reshape(original.shape))
+        rounded = restored.setdefault(matrix.source, original.copy())
+        rounded.reshape(-1)[matrix.order] = values.astype(np.float32) * scale[:, None]
     constants += _vectors(classifier.config, state)
     with torch.device("meta"):
         computed = SequenceClassifier(classifier.config)
-    computed.load_state_dict({**state, **restored}, assign=True)
+    rounded_state = {name: torch.from_numpy(values) for name, values in restored.items()}
+    computed.load_state_dict({**state, **rounded_state}, assign=True)
     return ModelWeights(constants, computed.eval())
 
 
@@ -185,16 +185,21 @@ def _matrices(config: ModelConfig, state: dict[str, torch.Tensor]) -> Iterator[_
             source = f"layers.weight_{reads}_{suffix}"
             comment = f"{rows} Columns: {columns}."
             yield _Matrix(f"{name}_{part}_weight", comment, source, indices(source))
-    if config.readout == "attention":
+    if "attention" in config.readouts:
         for name in ("project", "context"):
-            source = f"readout.{name}.weight"
+            source = f"{_attention(config)}.{name}.weight"
             yield _Matrix(f"attention_{name}_weight", "See attend().", source, indices(source))
-    order, parts = indices("linear.weight"), linear_parts(config)
-    order = order.reshape(config.num_classes, parts, -1).transpose(1, 0, 2)
-    comment = "Rows: classes. Columns: features."
-    if parts > 1:
-        comment = f"{parts} matrices, one for each block of features. {comment}"
-    yield _Matrix("linear_weight", comment, "linear.weight", order.reshape(-1, order.shape[2]))
+    order, place = indices("linear.weight"), 0
+    for readout in config.readouts:
+        blocks, size = linear_blocks(config, readout)
+        own = order[:, place : place + blocks * size]
+        place += blocks * size
+        own = own.reshape(config.num_classes, blocks, size).transpose(1, 0, 2)
+        comment = f"Rows: classes. Columns: the features of readout {readout}."
+        if blocks > 1:
+            comment = f"{blocks} matrices, one for each block of features. {comment}"
+        name = f"linear_{readout}_weight"
+        yield _Matrix(name, comment, "linear.weight", own.reshape(-1, size))
 
 
 def _vectors(config: ModelConfig, state: dict[str, torch.Tensor]) -> Iterator[Constant]:
@@ -217,8 +222,9 @@ def _vectors(config: ModelConfig, state: dict[str, torch.Tensor]) -> Iterator[Co
             yield vector(f"{name}_bias", "Reset, update, new (input), new (hidden).", bias)
         else:
             yield vector(f"{name}_bias", "Biases of input and hidden, added.", of_input + of_hidden)
-    if config.readout == "attention":
-        yield vector("attention_project_bias", "", state["readout.project.bias"])
+    if "attention" in config.readouts:
+        bias = state[f"{_attention(config)}.project.bias"]
+        yield vector("attention_project_bias", "", bias)
     yield vector("linear_bias", "", state["linear.bias"])
     if config.calibrate:
         yield vector("temperature", "Divides the logits.", state["temperature"])
@@ -237,10 +243,17 @@ def layer_directions(config: ModelConfig) -> Iterator[tuple[str, str]]:
             yield f"layer_{layer}_backward", f"l{layer}_reverse"
 
 
-def linear_parts(config: ModelConfig) -> int:
-    """Return the number of blocks of features that enter the linear layer one after the other."""
+def linear_blocks(config: ModelConfig, readout: str) -> tuple[int, int]:
+    """Return the number and the size of the blocks in which features enter the linear layer."""
     directions = 2 if config.bidirectional else 1
-    if config.readout == "flatten":
+    if readout == "flatten":
         assert config.sequence_length is not None  # validated by ModelConfig
-        return config.sequence_length * directions
-    return directions if config.readout == "step" else 1
+        return config.sequence_length * directions, config.hidden_size
+    if readout == "step":
+        return directions, config.hidden_size
+    return 1, directions * config.hidden_size
+
+
+def _attention(config: ModelConfig) -> str:
+    """Return where the state dict has the weights of readout attention."""
+    return "readout" if len(config.readouts) == 1 else "readout.parts.attention"
