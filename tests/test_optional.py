@@ -29,7 +29,7 @@ NEEDS = {
     "report run same --force": {**REPORT, "scipy": "report"},
     "export run --to run.onnx --force": {"onnx": "export", "onnxruntime": "export"},
     "export run --to run.c --force": {"jinja2": "export"},
-    "compare waves.npz --rounds 1 --set epochs=1": {"sklearn": "sklearn", "scipy": "sklearn"},
+    "compare waves.npz --rounds 2 --set epochs=1": {"sklearn": "sklearn", "scipy": "sklearn"},
     "bench --warm": {},
 }
 """Each command, and the packages without which it cannot work, with their extras."""

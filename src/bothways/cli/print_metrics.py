@@ -1,18 +1,13 @@
-"""Print the metrics of runs, models and comparisons."""
+"""Print the metrics of runs and models."""
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import astuple, replace
-from typing import TYPE_CHECKING
 
 from bothways.cli.tables import print_table
 from bothways.evaluation.evaluate import Calibration
 from bothways.evaluation.metrics import Metrics
 from bothways.training.loop.events import EpochDone
 from bothways.training.run_metrics import RunMetrics
-
-if TYPE_CHECKING:  # it imports scikit-learn
-    from bothways.model_selection.compare import Comparison, Difference
 
 _BOUNDS = {
     "least": " (the minimum; the best temperature is lower)",
@@ -127,44 +122,6 @@ def print_metrics(split: str, metrics: Metrics) -> None:
         ["true \\ predicted", *metrics.per_class],
         [[name, *row] for name, row in matrix],
     )
-
-
-def print_candidates(comparison: "Comparison") -> None:
-    """Print the accuracies of all candidates, and what they mean."""
-    columns = ["candidate", "accuracy, mean", "deviation", "rounds"]
-    of_recordings = any(c.recording_accuracies for c in comparison.candidates)
-    if of_recordings:
-        columns[1:3] = ["windows, mean", "deviation", "recordings, mean", "deviation"]
-    rows = []
-    for c in sorted(comparison.candidates, key=lambda c: -c.mean):
-        row = [c.name, f"{c.mean:.2%}", f"{c.deviation:.2%}", str(len(c.accuracies))]
-        if of_recordings:
-            row[3:3] = [f"{c.recording_mean:.2%}", f"{c.recording_deviation:.2%}"]
-        rows.append(row)
-    print_table(columns, rows)
-    questions = {
-        "Does a recurrent network help here?": comparison.recurrent_against_baseline,
-        "Does the backward direction help?": comparison.both_ways_against_forward,
-    }
-    for question, difference in questions.items():
-        if difference is not None:
-            print(f"{question} {describe_difference(difference)}")
-
-
-def describe_difference(difference: "Difference") -> str:
-    """Return which candidate is better, by how much, and whether the difference is significant."""
-    points = f"{difference.first} minus {difference.second}: {100 * difference.mean:+.2f} points"
-    if math.isnan(difference.p_value):
-        return f"{points}; one round is not enough for a test. Use more --rounds."
-    interval = (
-        f"95 % interval {100 * difference.low:+.2f} to {100 * difference.high:+.2f}, "
-        f"p = {difference.p_value:.2g}"
-    )
-    sure = difference.p_value < 0.05
-    verdict = "The difference is not statistically significant"
-    if sure:
-        verdict = "Yes" if difference.mean > 0 else "No, it is worse"
-    return f"{verdict}. {points} ({interval}, t-test corrected for overlapping splits)."
 
 
 def print_comparison(milliseconds: dict[str, dict[str, float]]) -> None:

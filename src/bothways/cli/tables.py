@@ -18,13 +18,19 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], title: st
     rows = [[str(value) for value in row] for row in rows]
     table = Table(box=box.SIMPLE_HEAD, title=title or None, title_justify="left", pad_edge=False)
     for n, column in enumerate(columns):
-        is_number = all(row[n][:1].isdigit() or row[n] in ("", "-") for row in rows)
+        is_number = all(row[n].lstrip("+-")[:1].isdigit() or row[n] in ("", "-") for row in rows)
         table.add_column(column, justify="right" if is_number else "left")
     for row in rows:
         table.add_row(*row)
     console = Console(highlight=False)
     width = max(console.width, 200) if not console.is_terminal else console.width
     Console(highlight=False, width=width).print(table)
+
+
+def print_paragraph(text: str) -> None:
+    """Print a text; on a terminal, in lines of whole words."""
+    width = shutil.get_terminal_size().columns
+    print(textwrap.fill(text, width, break_on_hyphens=False) if sys.stdout.isatty() else text)
 
 
 def print_facts(facts: dict[str, str]) -> None:

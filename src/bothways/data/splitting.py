@@ -87,15 +87,35 @@ def _held_out_rows(dataset: Dataset, fraction: float, seed: int) -> tuple[Tensor
     """Return the indices of the training sequences to keep and to hold out, both sorted.
 
     If the dataset is in time order, the last sequences or the groups that begin last are held out.
-    Otherwise the split is random, stratified by class, and does not divide groups.
     """
-    sequences = dataset.train
     if dataset.in_time_order:
-        return _latest(sequences, fraction)
+        return _latest(dataset.train, fraction)
+    return random_split(dataset.train, len(dataset.classes), fraction, seed)
+
+
+def random_split(
+    sequences: LabeledSequences, num_classes: int, fraction: float, seed: int
+) -> tuple[Tensor, Tensor]:
+    """Return the indices to keep and to hold out, both sorted.
+
+    The split is stratified by class and does not divide groups.
+
+    Parameters
+    ----------
+    sequences : LabeledSequences
+    num_classes : int
+    fraction : float
+    seed : int
+
+    Returns
+    -------
+    kept, held_out : int64 Tensor (some,)
+        `held_out` is empty if nothing can be held out.
+    """
     if sequences.groups is None and sequences.target == "sequence":
         return stratified_split(sequences.labels, fraction, seed)
     groups = torch.arange(len(sequences)) if sequences.groups is None else sequences.groups
-    return group_split(sequences.class_counts(len(dataset.classes)), groups, fraction, seed)
+    return group_split(sequences.class_counts(num_classes), groups, fraction, seed)
 
 
 def _latest(sequences: LabeledSequences, fraction: float) -> tuple[Tensor, Tensor]:

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression, RidgeClassifierCV
-from sklearn.pipeline import make_pipeline
+from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 from torch.nn import functional
 
@@ -23,6 +23,7 @@ from bothways.data.record import Array
 from bothways.data.sequences import LabeledSequences, Sequences
 
 _MINI_ROCKET = "aeon.transformations.collection.convolution_based"
+_KERNEL = 9  # the least length of a series for MiniRocket
 
 Baseline = Callable[[LabeledSequences, LabeledSequences], Array]
 
@@ -36,7 +37,7 @@ def majority(training: LabeledSequences, held_out: LabeledSequences) -> Array:
 
 def summary_regression(training: LabeledSequences, held_out: LabeledSequences) -> Array:
     """Return the probabilities of logistic regression on summary statistics of each feature."""
-    model = make_pipeline(StandardScaler(), _regression())
+    model = _regression()
     model.fit(summaries(training), _labels(training))
     probabilities = model.predict_proba(summaries(held_out))
     return _by_class(probabilities, model.classes_, _num_classes(training, held_out))
@@ -44,57 +45,76 @@ def summary_regression(training: LabeledSequences, held_out: LabeledSequences) -
 
 def step_regression(training: LabeledSequences, held_out: LabeledSequences) -> Array:
     """Return the probabilities of logistic regression on the features of single time steps."""
-    model = make_pipeline(SimpleImputer(keep_empty_features=True), StandardScaler(), _regression())
+    model = _regression()
     model.fit(_labeled_steps(training), _labels(training))
     probabilities = model.predict_proba(_labeled_steps(held_out))
     return _by_class(probabilities, model.classes_, _num_classes(training, held_out))
 
 
 def mini_rocket(training: LabeledSequences, held_out: LabeledSequences) -> Array:
-    """Return the scores of MiniRocket and a ridge classifier, on sequences of equal length.
+    """Return the scores of MiniRocket and a ridge classifier.
+
+    MiniRocket adds up the features of a time step, and needs sequences of one length. So features
+    are standardized with the mean and the deviation of training, and sequences are interpolated to
+    the length of the longest one, also across missing values. Their lengths are lost.
 
     References
     ----------
     Dempster, Schmidt & Webb 2021, "MiniRocket"; aeon's implementation.
     """
     transformer = importlib.import_module(_MINI_ROCKET).MiniRocket(random_state=0)
-    longest = max(training.longest, held_out.longest, 9)  # at least the size of its kernels
+    with np.errstate(invalid="ignore"):  # a feature may be missing in all of training
+        scaler = StandardScaler().fit(np.concatenate(_each(training)))
+    longest = max(training.longest, held_out.longest, _KERNEL)
     model = make_pipeline(
         transformer,
         StandardScaler(with_mean=False),
         RidgeClassifierCV(alphas=np.logspace(-3, 3, 10)),
     )
-    model.fit(_resampled(training, longest), _labels(training))
-    scores = model.decision_function(_resampled(held_out, longest))
+    model.fit(_resampled(training, scaler, longest), _labels(training))
+    scores = model.decision_function(_resampled(held_out, scaler, longest))
     if scores.ndim == 1:  # of two classes, the second one's
         scores = np.stack([-scores, scores], axis=1)
     return _by_class(scores, model.classes_, _num_classes(training, held_out))
 
 
-def baselines(target: Target) -> dict[str, Baseline]:
-    """Return the available baselines by name, for labels of sequences or of time steps."""
+def baselines(target: Target) -> tuple[dict[str, Baseline], list[str]]:
+    """Return the available baselines by name, and notes about those that are not.
+
+    Parameters
+    ----------
+    target : sequence or step
+        What the labels belong to.
+    """
     found: dict[str, Baseline] = {"majority class": majority}
     if target == "step":
-        return found | {"logistic regression on single steps": step_regression}
+        return found | {"logistic regression on single steps": step_regression}, []
     found["logistic regression on summaries"] = summary_regression
     try:
         importlib.import_module(_MINI_ROCKET)
     except ImportError:
-        return found
-    return found | {"MiniRocket": mini_rocket}
+        note = (
+            "MiniRocket is not compared, because it needs the package aeon, which is not "
+            "installed. Run: pip install aeon"
+        )
+        return found, [note]
+    return found | {"MiniRocket": mini_rocket}, []
 
 
 def summaries(sequences: Sequences) -> Array:
-    """Return the length of each sequence and six statistics of each feature.
+    """Return the length of each sequence and seven statistics of each feature.
 
-    These are mean, standard deviation, minimum, maximum, first and last value: float64 (count, 1 +
-    6 * input_size). Missing values are replaced by the mean of the feature in the sequence.
+    These are mean, standard deviation, minimum, maximum, first and last value, and the fraction of
+    missing values: float64 (count, 1 + 7 * input_size). Missing values are replaced by the mean of
+    the feature in the sequence; if all are missing, the other statistics are NaN.
     """
     rows = []
     for values in _each(sequences):
-        filled = np.where(np.isnan(values), _mean(values), values)
+        missing = np.isnan(values)
+        filled = np.where(missing, _mean(values), values)
         of_features = (
             filled.mean(0), filled.std(0), filled.min(0), filled.max(0), filled[0], filled[-1],
+            missing.mean(0),
         )  # fmt: skip
         rows.append(np.concatenate([[len(values)], *of_features]))
     return np.stack(rows)
@@ -116,30 +136,44 @@ def one_hot(sequences: LabeledSequences, categories: Sequence[int]) -> LabeledSe
     return replace(sequences, steps=torch.cat(columns, dim=1), in_file=False)
 
 
-def _resampled(sequences: Sequences, length: int) -> Array:
-    """Return the sequences interpolated to one length, (count, input_size, length)."""
+def _resampled(sequences: Sequences, scaler: StandardScaler, length: int) -> Array:
+    """Return the standardized sequences interpolated to one length, (count, input_size, length)."""
     grid = np.linspace(0, 1, length)
-    rows = []
-    for values in _each(sequences):
-        filled = np.where(np.isnan(values), _mean(values), values)
-        own = np.linspace(0, 1, len(values))
-        rows.append([np.interp(grid, own, feature) for feature in filled.T])
-    return np.array(rows)
+    return np.array(
+        [
+            [_interpolated(grid, feature) for feature in scaler.transform(values).T]
+            for values in _each(sequences)
+        ]
+    )
+
+
+def _interpolated(grid: Array, feature: Array) -> Array:
+    """Return the values of a feature (time,) at the grid from 0 to 1; 0 if all are missing."""
+    present = ~np.isnan(feature)
+    if not present.any():
+        return np.zeros(len(grid))
+    times = np.linspace(0, 1, len(feature))
+    values: Array = np.interp(grid, times[present], feature[present])
+    return values
 
 
 def _mean(values: Array) -> Array:
-    """Return the mean of each feature without missing values; 0 if all are missing."""
+    """Return the mean of each feature without missing values; NaN if all are missing."""
     present = ~np.isnan(values)
-    total: Array = np.where(present, values, 0).sum(axis=0) / np.maximum(present.sum(axis=0), 1)
-    return total
+    counts = present.sum(axis=0)
+    total = np.where(present, values, 0).sum(axis=0) / np.maximum(counts, 1)
+    mean: Array = np.where(counts > 0, total, np.nan)
+    return mean
 
 
 def _each(sequences: Sequences) -> list[Array]:
     return [values.double().numpy() for values in sequences.rows()]
 
 
-def _regression() -> LogisticRegression:
-    return LogisticRegression(max_iter=2000)
+def _regression() -> Pipeline:
+    """Return logistic regression on standardized values; missing ones are the mean of training."""
+    imputer = SimpleImputer(keep_empty_features=True)
+    return make_pipeline(imputer, StandardScaler(), LogisticRegression(max_iter=2000))
 
 
 def _labels(sequences: LabeledSequences) -> Array:

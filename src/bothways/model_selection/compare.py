@@ -2,12 +2,10 @@
 
 In each round, all candidates are trained on the same part of the training data and evaluated on the
 rest; each round has another seed and another split. The test part is not used. The best network and
-the best baseline are selected by the same accuracies that the test compares, so with many
-candidates the p-values are too small.
+the best baseline are measured in rounds and on sequences that did not select them.
 """
 
-import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import product
 from typing import Any
@@ -21,6 +19,8 @@ from bothways.data.sequences import LabeledSequences
 from bothways.errors import ConfigError
 from bothways.evaluation.evaluate import compute_logits
 from bothways.evaluation.recordings import labels_of_recordings, mean_over_recordings
+from bothways.model_selection.paired import Difference, paired_difference
+from bothways.model_selection.selection import halves_of, select
 from bothways.optional import require
 from bothways.recipes import Recipe, load_recipe
 from bothways.training.fit import Plan, fit, prepare
@@ -47,7 +47,7 @@ class Candidate:
 
     name: str
     is_recurrent: bool
-    accuracies: list[float] = field(default_factory=list)
+    accuracies: list[float]
     recording_accuracies: list[float] = field(default_factory=list)
 
     @property
@@ -57,8 +57,8 @@ class Candidate:
 
     @property
     def deviation(self) -> float:
-        """Sample standard deviation of the accuracies; 0 for one round."""
-        return _deviation(self.accuracies)
+        """Sample standard deviation of the accuracies."""
+        return float(np.std(self.accuracies, ddof=1))
 
     @property
     def recording_mean(self) -> float:
@@ -67,44 +67,29 @@ class Candidate:
 
     @property
     def recording_deviation(self) -> float:
-        """Sample standard deviation of the accuracies on recordings; 0 for one round."""
-        return _deviation(self.recording_accuracies)
-
-
-def _deviation(values: Sequence[float]) -> float:
-    return float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
-
-
-@dataclass(frozen=True)
-class Difference:
-    """The difference of two candidates, `first` minus `second`.
-
-    Parameters
-    ----------
-    first, second : str
-    mean : float
-        Of the differences in accuracy.
-    low, high : float
-        95 % confidence interval.
-    p_value : float
-        Two-sided; nan if there is only one round or no variance.
-    """
-
-    first: str
-    second: str
-    mean: float
-    low: float
-    high: float
-    p_value: float
+        """Sample standard deviation of the accuracies on recordings."""
+        return float(np.std(self.recording_accuracies, ddof=1))
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """All candidates, and the differences of two pairs, None if there is no such pair."""
+    """All candidates, and who wins.
+
+    Parameters
+    ----------
+    candidates : list of Candidate
+    recurrent_against_baseline : Difference
+        Of the best network and the best baseline.
+    both_ways_against_forward : Difference, optional
+        Of the best bidirectional network and the best forward network, if there are both.
+    notes : list of str
+        Baselines that are not available, and what to install.
+    """
 
     candidates: list[Candidate]
-    recurrent_against_baseline: Difference | None
+    recurrent_against_baseline: Difference
     both_ways_against_forward: Difference | None
+    notes: list[str]
 
 
 def compare(
@@ -127,7 +112,7 @@ def compare(
         The values to try for each setting, in all combinations; default: the recipe with both
         directions and with the forward direction.
     rounds : int
-        Number of splits and seeds.
+        Number of splits and seeds, at least 2.
     on_round : callable
         Called after each round with its number, from 1.
     **settings
@@ -136,78 +121,66 @@ def compare(
     Raises
     ------
     ConfigError
-        If a setting does not exist, or `dataset` is split by time.
+        If a setting does not exist, there is one round, or `dataset` is split by time.
+    DataError
+        If too few sequences or groups can be held out.
     """
     require("sklearn", extra="sklearn", purpose="baselines")
     from bothways.model_selection.baselines import baselines, one_hot
 
+    _check(dataset, vary or {}, rounds)
+    settings |= {"validation_fraction": HELD_OUT, "calibrate": False}
+    base = load_recipe(recipe).with_settings(settings, dataset.target)
+    variants = _variants(base, vary or {"bidirectional": [True, False]})
+    plans = [_plans(dataset, variants, seed) for seed in range(rounds)]
+    splits = [_split(next(iter(of_round.values()))) for of_round in plans]
+    unused_seed = rounds  # the splits have the seeds below
+    halves = halves_of(dataset, [held_out for _, held_out in splits], unused_seed)
+    judges, notes = baselines(dataset.target)
+    hits: dict[str, list[Array]] = {name: [] for name in (*variants, *judges)}
+    of_recordings: dict[str, list[float]] = {name: [] for name in hits}
+    for number, (train, held_out) in enumerate(splits):
+        scores = {name: _scores(plan) for name, plan in plans[number].items()}
+        sides = [one_hot(part, dataset.categories) for part in (train, held_out)]
+        scores |= {name: judge(*sides) for name, judge in judges.items()}
+        for name, found in scores.items():
+            hits[name].append(_hits(found, held_out))
+            of_recordings[name] += _recording_accuracies(found, held_out)
+        on_round(number + 1)
+    ratio = float(np.mean([len(held_out) / len(train) for train, held_out in splits]))
+
+    def difference(first: Collection[str], second: Collection[str]) -> Difference:
+        one, other = (select({n: hits[n] for n in names}, halves) for names in (first, second))
+        return paired_difference(one, other, ratio)
+
+    candidates = [
+        Candidate(name, name in variants, [float(hit.mean()) for hit in own], of_recordings[name])
+        for name, own in hits.items()
+    ]
+    both_ways = [name for name, variant in variants.items() if variant.model.bidirectional]
+    forward = [name for name in variants if name not in both_ways]
+    return Comparison(
+        candidates,
+        difference(variants, judges),
+        difference(both_ways, forward) if both_ways and forward else None,
+        notes,
+    )
+
+
+def _check(dataset: Dataset, vary: Mapping[str, Sequence[Any]], rounds: int) -> None:
     if dataset.in_time_order:
         raise ConfigError(
             "by_time allows only one split, but each round needs another one; expected random "
             "splits. Omit it."
         )
+    if rounds < 2:
+        raise ConfigError(
+            f"rounds is {rounds}; expected at least 2, because candidates are selected in other "
+            "rounds than they are measured in. Use more rounds."
+        )
     for name in ("seed", "validation_fraction"):
-        if name in (vary or {}):
+        if name in vary:
             raise ConfigError(f"{name} varies with the rounds; expected other settings. Omit it.")
-    settings |= {"validation_fraction": HELD_OUT, "calibrate": False}
-    base = load_recipe(recipe).with_settings(settings, dataset.target)
-    variants = _variants(base, vary or {"bidirectional": [True, False]})
-    training_data = replace(dataset, validation=None, test=None)
-    candidates: dict[str, Candidate] = {}
-    sizes = []
-    for number in range(rounds):
-        scores: dict[str, Array] = {}
-        plans = {}
-        for name, variant in variants.items():
-            plan = prepare(training_data, variant.with_settings({"seed": number}))
-            scores[name], plans[name] = _scores(plan), plan
-        train, held_out = next((plan.train, plan.validation) for plan in plans.values())
-        assert held_out is not None  # HELD_OUT is not 0
-        sizes.append(len(held_out) / len(train))
-        sides = [one_hot(part, dataset.categories) for part in (train, held_out)]
-        scores |= {name: judge(*sides) for name, judge in baselines(dataset.target).items()}
-        for name, found in scores.items():
-            candidate = candidates.setdefault(name, Candidate(name, name in variants))
-            _add_accuracies(candidate, found, held_out)
-        on_round(number + 1)
-    ratio = float(np.mean(sizes))
-    networks = [candidate for candidate in candidates.values() if candidate.is_recurrent]
-    others = [candidate for candidate in candidates.values() if not candidate.is_recurrent]
-    best = max(networks, key=lambda candidate: candidate.mean)
-    both = _pair_of_directions(best, networks, variants)
-    return Comparison(
-        list(candidates.values()),
-        paired_difference(best, max(others, key=lambda candidate: candidate.mean), ratio),
-        None if both is None else paired_difference(*both, ratio),
-    )
-
-
-def paired_difference(first: Candidate, second: Candidate, ratio: float) -> Difference:
-    """Compare two candidates with the corrected resampled t-test.
-
-    Parameters
-    ----------
-    first, second : Candidate
-    ratio : float
-        Number of evaluated sequences divided by the number of training sequences. The correction
-        accounts for the overlap of the training parts.
-
-    References
-    ----------
-    Nadeau & Bengio 2003, "Inference for the generalization error", equation 8.
-    """
-    special = require("scipy.special", extra="sklearn", purpose="paired comparisons")
-    differences = np.subtract(first.accuracies, second.accuracies)
-    mean, count = float(differences.mean()), len(differences)
-    names = first.name, second.name
-    if count < 2:
-        return Difference(*names, mean, math.nan, math.nan, math.nan)
-    error = math.sqrt((1 / count + ratio) * float(differences.var(ddof=1)))
-    if error == 0:
-        return Difference(*names, mean, mean, mean, 0.0 if mean else 1.0)
-    reach = float(special.stdtrit(count - 1, 0.975)) * error
-    p_value = 2 * float(special.stdtr(count - 1, -abs(mean) / error))
-    return Difference(*names, mean, mean - reach, mean + reach, p_value)
 
 
 def _variants(base: Recipe, vary: Mapping[str, Sequence[Any]]) -> dict[str, Recipe]:
@@ -228,18 +201,18 @@ def _name(variant: Recipe, chosen: Mapping[str, Any]) -> str:
     return f"{model.cell.upper()} {reads}{more}"
 
 
-def _pair_of_directions(
-    best: Candidate, networks: list[Candidate], variants: Mapping[str, Recipe]
-) -> tuple[Candidate, Candidate] | None:
-    """Return the best network and its variant with the other directions, bidirectional first."""
-    by_name = {candidate.name: candidate for candidate in networks}
-    own = variants[best.name].model
-    twin = own.model_copy(update={"bidirectional": not own.bidirectional})
-    name = next((n for n, variant in variants.items() if variant.model == twin), None)
-    if name is None:
-        return None
-    pair = best, by_name[name]
-    return pair if own.bidirectional else (pair[1], pair[0])
+def _plans(dataset: Dataset, variants: Mapping[str, Recipe], seed: int) -> dict[str, Plan]:
+    """Return the trainings of a round, all with the same split."""
+    training_data = replace(dataset, validation=None, test=None)
+    return {
+        name: prepare(training_data, variant.with_settings({"seed": seed}))
+        for name, variant in variants.items()
+    }
+
+
+def _split(plan: Plan) -> tuple[LabeledSequences, LabeledSequences]:
+    assert plan.validation is not None  # HELD_OUT is not 0
+    return plan.train, plan.validation
 
 
 def _scores(plan: Plan) -> Array:
@@ -250,19 +223,25 @@ def _scores(plan: Plan) -> Array:
             training.loss()  # raises an error if it is not finite
 
     fitted = fit(replace(plan, validation=None), on_event)
-    assert plan.validation is not None  # HELD_OUT is not 0
-    logits = compute_logits(fitted.classifier, plan.validation)
-    known = plan.validation.flat_labels() != IGNORED
+    _, held_out = _split(plan)
+    logits = compute_logits(fitted.classifier, held_out)
+    known = held_out.flat_labels() != IGNORED
     probabilities: Array = logits[known].double().softmax(dim=1).numpy()
     return probabilities
 
 
-def _add_accuracies(candidate: Candidate, scores: Array, held_out: LabeledSequences) -> None:
+def _hits(scores: Array, held_out: LabeledSequences) -> Array:
+    """Return whether the largest score is that of the label, bool (labels,)."""
     labels = held_out.flat_labels().numpy()
-    labels = labels[labels != IGNORED]
-    candidate.accuracies.append(float((scores.argmax(axis=1) == labels).mean()))
-    if held_out.recordings is not None and held_out.target == "sequence":
-        recordings = held_out.recordings.numpy()
-        predicted = mean_over_recordings(scores, recordings).argmax(axis=1)
-        right = predicted == labels_of_recordings(labels, recordings)
-        candidate.recording_accuracies.append(float(right.mean()))
+    right: Array = scores.argmax(axis=1) == labels[labels != IGNORED]
+    return right
+
+
+def _recording_accuracies(scores: Array, held_out: LabeledSequences) -> list[float]:
+    """Return the accuracy on recordings, or nothing if the sequences are not windows."""
+    if held_out.recordings is None or held_out.target == "step":
+        return []
+    recordings = held_out.recordings.numpy()
+    predicted = mean_over_recordings(scores, recordings).argmax(axis=1)
+    right = predicted == labels_of_recordings(held_out.labels.numpy(), recordings)
+    return [float(right.mean())]

@@ -34,20 +34,21 @@ def compare(
         list[str] | None,
         typer.Option("--set", metavar="NAME=VALUE", help="Change a setting of the recipe."),
     ] = None,
-    rounds: Annotated[int, typer.Option(min=1, help="Splits and seeds to average over.")] = 5,
+    rounds: Annotated[int, typer.Option(min=2, help="Number of splits and seeds.")] = 5,
     as_json: AsJson = False,
     threads: Threads = None,
 ) -> None:
     """Compare recurrent networks with simple baselines.
 
-    Bidirectional networks are compared with forward ones too. Everything is evaluated on parts of
-    the training data; the test part is not used.
+    The output says which is better, also of bidirectional and forward networks. Everything is
+    evaluated on parts of the training data; the test part is not used. The best of several
+    candidates is measured on sequences that did not select it.
     """
     from dataclasses import asdict
 
     from tqdm import tqdm
 
-    from bothways.cli.print_metrics import print_candidates
+    from bothways.cli.print_candidates import print_candidates
     from bothways.data.open import open_dataset
     from bothways.model_selection.compare import compare as run_rounds
     from bothways.recipes import parse_choices, parse_settings
