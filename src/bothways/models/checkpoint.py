@@ -6,12 +6,12 @@ a mismatch is detected. Loading reads numbers and text and executes nothing.
 
 from pathlib import Path
 
-import torch
 from torch import Tensor
 
 from bothways.errors import CheckpointError, ConfigError
 from bothways.models.manifest import CONFIG_FILE, Manifest, read_manifest
 from bothways.nn.classifier import SequenceClassifier
+from bothways.nn.initialization import unset_classifier
 from bothways.nn.size import check_size, file_limit
 from bothways.storage.tensors import load_tensors, save_tensors
 
@@ -65,8 +65,7 @@ def load_classifier(folder: Path) -> tuple[SequenceClassifier, Manifest]:
             f"{folder / CONFIG_FILE} is not the one that {MODEL_FILE} was saved with: its SHA-256 "
             "differs. Restore both from a copy."
         )
-    with torch.device("meta"):
-        classifier = SequenceClassifier(manifest.model)
+    classifier = unset_classifier(manifest.model)
     try:
         classifier.load_state_dict(weights, assign=True)
     except RuntimeError as error:

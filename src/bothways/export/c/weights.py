@@ -11,6 +11,7 @@ from bothways.config import ModelConfig
 from bothways.errors import ExportError
 from bothways.kernels.cells import cell_named
 from bothways.nn.classifier import SequenceClassifier
+from bothways.nn.initialization import unset_classifier
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Weights = Literal["float32", "int8"]
@@ -118,8 +119,7 @@ def model_weights(classifier: SequenceClassifier, weights: Weights) -> ModelWeig
         rounded = restored.setdefault(matrix.source, original.copy())
         rounded.reshape(-1)[matrix.order] = values.astype(np.float32) * scale[:, None]
     constants += _vectors(classifier.config, state)
-    with torch.device("meta"):
-        computed = SequenceClassifier(classifier.config)
+    computed = unset_classifier(classifier.config)
     rounded_state = {name: torch.from_numpy(values) for name, values in restored.items()}
     computed.load_state_dict({**state, **rounded_state}, assign=True)
     return ModelWeights(constants, computed.eval())

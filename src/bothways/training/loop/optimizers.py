@@ -1,10 +1,11 @@
 """Optimizers in their fused forms, and learning rates as functions of the step."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import torch
+from torch import Tensor
 from torch.nn import Parameter
 
 from bothways.config import TrainConfig
@@ -14,22 +15,89 @@ ONE_CYCLE_START = 1 / 25
 ONE_CYCLE_END = ONE_CYCLE_START / 1e4
 
 
-def make_optimizer(
-    config: TrainConfig, parameters: Iterable[Parameter], device: torch.device
-) -> torch.optim.Optimizer:
-    """Return the optimizer, with torch's default betas, in one call for all parameters."""
-    fused = device.type in ("cpu", "cuda")
-    common: dict[str, Any] = {
-        "lr": config.learning_rate,
-        "weight_decay": config.weight_decay,
-        "fused": fused,
-        "foreach": not fused,
-    }
-    if config.optimizer == "adam":
-        return torch.optim.Adam(parameters, **common)
-    if config.optimizer == "adamw":
-        return torch.optim.AdamW(parameters, **common)
-    return torch.optim.SGD(parameters, momentum=config.momentum or 0.0, **common)
+class Optimizer:
+    """Adam, AdamW or SGD, in one operation for all parameters.
+
+    The operations and their state are those of `torch.optim` with `fused=True` and the default
+    betas. The classes of `torch.optim` import torch's compiler in their first step, which takes
+    longer than many trainings on small data.
+
+    Parameters
+    ----------
+    config : TrainConfig
+    parameters : iterable of Parameter
+        All on one device.
+    """
+
+    def __init__(self, config: TrainConfig, parameters: Iterable[Parameter]) -> None:
+        self._config = config
+        self._parameters = list(parameters)
+        self._slots: dict[str, list[Tensor]] = {}
+        weights = [parameter.detach() for parameter in self._parameters]
+        if config.optimizer != "sgd":
+            self._slots["exp_avg"] = list(map(torch.zeros_like, weights))
+            self._slots["exp_avg_sq"] = list(map(torch.zeros_like, weights))
+            self._slots["step"] = [
+                torch.zeros((), dtype=torch.float32, device=weight.device) for weight in weights
+            ]
+        elif config.momentum:
+            self._slots["momentum_buffer"] = list(map(torch.zeros_like, weights))
+
+    def zero_grad(self) -> None:
+        """Remove all gradients."""
+        for parameter in self._parameters:
+            parameter.grad = None
+
+    @torch.no_grad()
+    def step(self, learning_rate: float) -> None:
+        """Update all parameters that have a gradient."""
+        found = {n: p.grad for n, p in enumerate(self._parameters) if p.grad is not None}
+        parameters: list[Tensor] = [self._parameters[n] for n in found]
+        gradients = list(found.values())
+        slots = {name: [tensors[n] for n in found] for name, tensors in self._slots.items()}
+        common: dict[str, Any] = {
+            "lr": learning_rate, "weight_decay": self._config.weight_decay, "maximize": False,
+        }  # fmt: skip
+        if self._config.optimizer == "sgd":
+            torch._fused_sgd_(
+                parameters,
+                gradients,
+                slots.get("momentum_buffer", []),
+                momentum=self._config.momentum or 0.0,
+                dampening=0.0,
+                nesterov=False,
+                is_first_step=False,
+                **common,
+            )
+            return
+        update = torch._fused_adam_ if self._config.optimizer == "adam" else torch._fused_adamw_
+        torch._foreach_add_(slots["step"], 1)
+        update(
+            parameters,
+            gradients,
+            slots["exp_avg"],
+            slots["exp_avg_sq"],
+            [],
+            slots["step"],
+            beta1=0.9,
+            beta2=0.999,
+            eps=1e-8,
+            amsgrad=False,
+            **common,
+        )
+
+    def state(self) -> dict[str, Tensor]:
+        """Return all tensors of the state, by the number of the parameter and the name."""
+        return {
+            f"{n}.{name}": tensor
+            for name, tensors in self._slots.items()
+            for n, tensor in enumerate(tensors)
+        }
+
+    def restore(self, state: Mapping[str, Tensor]) -> None:
+        """Restore a `state` of an optimizer of the same parameters and settings."""
+        for name, tensor in self.state().items():
+            tensor.copy_(state[name])
 
 
 def learning_rate_at(config: TrainConfig, step: int, total_steps: int) -> float:

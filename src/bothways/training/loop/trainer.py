@@ -26,7 +26,7 @@ from bothways.nn.initialization import new_classifier
 from bothways.training.loop.augmentation import augment
 from bothways.training.loop.epochs import EpochBatches, Epochs
 from bothways.training.loop.events import EpochDone, StepDone
-from bothways.training.loop.optimizers import learning_rate_at, make_optimizer
+from bothways.training.loop.optimizers import Optimizer, learning_rate_at
 
 _WHAT_TO_TRY = (
     "Try a lower learning_rate (now {:g}) or gradient_clip=1, and look for extreme values in the "
@@ -113,7 +113,7 @@ class Training:
             self._class_weights = weights.to(self.device)
         self._epochs = Epochs(sequences, config)
         self._validation = validation
-        self._optimizer = make_optimizer(config, model.parameters(), self.device)
+        self._optimizer = Optimizer(config, model.parameters())
         self._average = None
         if config.average_decay is not None:
             average = get_ema_multi_avg_fn(config.average_decay)
@@ -209,8 +209,7 @@ class Training:
                 f"a weight is NaN or infinite in epoch {self.epoch + 1}, step {self.step}; "
                 f"expected finite weights. {_WHAT_TO_TRY.format(self.config.learning_rate)}"
             )
-        for index, slots in self._optimizer.state_dict()["state"].items():
-            tensors |= {f"optimizer.{index}.{slot}": value for slot, value in slots.items()}
+        tensors |= {f"optimizer.{n}": tensor for n, tensor in self._optimizer.state().items()}
         if self._average is not None:
             tensors |= {f"average.{n}": tensor for n, tensor in self._average.state_dict().items()}
         tensors |= {f"best.{name}": tensor for name, tensor in self._best_weights.items()}
@@ -232,12 +231,7 @@ class Training:
         self.model.load_state_dict(parts["model"])
         if self._average is not None:
             self._average.load_state_dict(parts["average"])
-        slots: dict[int, dict[str, Tensor]] = {}
-        for name, tensor in parts.get("optimizer", {}).items():
-            index, _, slot = name.partition(".")
-            slots.setdefault(int(index), {})[slot] = tensor
-        groups = self._optimizer.state_dict()["param_groups"]
-        self._optimizer.load_state_dict({"state": slots, "param_groups": groups})
+        self._optimizer.restore(parts.get("optimizer", {}))
         self._best_weights = {n: t.to(self.device) for n, t in parts.get("best", {}).items()}
         self._generator.set_state(parts["random"][self.device.type])
         self.epoch, self.step = facts["epoch"], facts["step"]
@@ -251,8 +245,6 @@ class Training:
         batch = batch.to(self.device)
         if config.augments:
             batch = augment(batch, config, self.model.config, self._generator)
-        for group in self._optimizer.param_groups:
-            group["lr"] = self._rate_of(self.epoch * self._epochs.steps + self.step)
         with self._autocast():
             logits = self.model(batch.inputs, batch.lengths).float()
         loss = self._loss(logits, batch) / labeled
@@ -266,7 +258,7 @@ class Training:
             self._gradient_norm = torch.nn.utils.get_total_norm(
                 [weight.grad for weight in self.model.parameters() if weight.grad is not None]
             )
-        self._optimizer.step()
+        self._optimizer.step(self._rate_of(self.epoch * self._epochs.steps + self.step))
         if self._average is not None:
             self._average.update_parameters(self.model)
         hits = (logits.detach().argmax(dim=-1) == batch.labels).sum()
