@@ -41,6 +41,22 @@ SMALL = {
 }
 
 
+def test_changes_that_do_not_fit_the_data_are_refused(tmp_path):
+    with pytest.raises(
+        ConfigError, match=r"crop_steps is 5 but the labels of tiny are of sequences"
+    ):
+        train(make_dataset(), out=tmp_path / "run", progress=SILENT, **SMALL, crop_steps=5)
+    dataset = make_dataset()
+    dataset.train.steps[:, 1] = 1
+    dataset.test.steps[:, 1] = 1
+    dataset = replace(dataset, features=tuple("abc"), vocabularies={"b": ("one",)})
+    with pytest.raises(
+        ConfigError, match="augment_rotation is 10 but tiny has categorical features; expected"
+    ):
+        train(dataset, out=tmp_path / "run", progress=SILENT, **SMALL, augment_rotation=10)
+    assert not (tmp_path / "run").exists()
+
+
 def make_sequences(count, seed, signal=1):
     """Return ragged sequences whose class is the feature with the largest mean."""
     generator = np.random.default_rng(seed)

@@ -234,6 +234,7 @@ def test_from_a_table_to_segments(tmp_path):
 def test_a_resumed_run_has_the_same_bytes(tmp_path):
     path = write_table(tmp_path / "x.csv", recordings())
     more = {"class_weights": "balanced", "sampling": "balanced", "validation_fraction": 0.2}
+    more |= {"epochs": None, "steps": 20, "crop_steps": 9, "augment_time_warp": 0.3}
     run(path, tmp_path / "whole", **more)
     steps = iter(range(7))
     with pytest.raises(TrainingInterrupted):
@@ -283,6 +284,11 @@ def test_settings_that_contradict_step_labels_are_refused(tmp_path):
         run(path, tmp_path / "run", readout="mean")
     with pytest.raises(ConfigError, match="stem_stride is 2 but each time step needs an output"):
         run(path, tmp_path / "run", stem_channels=4, stem_stride=2)
+    with pytest.raises(
+        ConfigError,
+        match=r"augment_zoom is 0.1 but x.csv has labels of time steps; expected sequences",
+    ):
+        run(path, tmp_path / "run", augment_zoom=0.1)
     finished = run(path, tmp_path / "run", stem_channels=4, epochs=1)
     assert finished.load().manifest.model.stem_stride == 1
 
