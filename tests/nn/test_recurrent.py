@@ -114,7 +114,7 @@ def test_an_exported_classifier_takes_other_batches(cell, readout, strict):
         input_size=3,
         hidden_size=4,
         num_classes=2,
-        standardize=True,
+        normalization="dataset",
         missing="mean",
         sequence_length=6 if readout == "flatten" else None,
         stem_channels=None if readout == "flatten" else 5,
@@ -168,7 +168,7 @@ def test_the_default_dtype_does_not_change_bits(stem):
         hidden_size=4,
         num_classes=2,
         readout="attention",
-        standardize=True,
+        normalization="dataset",
         stem_channels=stem,
         calibrate=True,
     )

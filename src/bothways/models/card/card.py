@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 
 from bothways.evaluation.metrics import Metrics
-from bothways.models.card.descriptions import describe_architecture
+from bothways.models.card.descriptions import describe_architecture, describe_normalization
 from bothways.models.card.head import card_head
 from bothways.models.card.limits import describe_limits
 from bothways.models.card.markdown import code, code_list
@@ -115,8 +115,11 @@ def _model(manifest: Manifest) -> Iterator[str]:
         f"{'time step' if model.target == 'step' else 'sequence'}: {code_list(manifest.classes)}."
     )
     yield f"- Readout {model.readout}: {READOUTS[model.readout].summary}."
-    if model.standardize:
-        yield "- Features are standardized inside the model."
+    if model.normalization != "none":
+        yield (
+            f"- Normalization {model.normalization}, inside the model: "
+            f"{describe_normalization(manifest)}."
+        )
     if model.calibrate:
         yield "- Probabilities are calibrated on the validation split (temperature scaling)."
 
