@@ -352,7 +352,7 @@ def test_resuming_writes_missing_files(tmp_path, source, lost):
 def test_a_request_that_is_older_than_normalization(tmp_path, source):
     expected = run(source, tmp_path / "run", normalization="dataset")
     old = RunFolder(tmp_path / "old")
-    content = json.loads(expected.request.read_bytes())
+    content = json.loads(RunFolder(expected.folder).request.read_bytes())
     content["model"]["standardize"] = content["model"].pop("normalization") == "dataset"
     old.request.parent.mkdir(parents=True)
     old.request.write_text(json.dumps(content))

@@ -150,7 +150,7 @@ class FeatureEncoder(nn.Module):
         device = float64_device(numeric.device)
         median, scale = self.median.to(device), self.scale.to(device)
         present = lengths.is_valid(device)[:, :, None].expand_as(numeric)
-        values = torch.where(present, numeric.to(device, torch.float64), 0.0)
+        values = torch.where(present, numeric.to(device).double(), 0.0)
         if absent is not None:
             present = present & ~absent.to(device)
         mean, variance = own_statistics(values, present, median)
@@ -159,7 +159,7 @@ class FeatureEncoder(nn.Module):
         views = own_views(values, mean, variance, median, scale)
         if self.normalization == "both":
             views.insert(0, robust_view(values, median, scale))
-        return torch.cat(views, dim=-1).to(numeric)
+        return torch.cat(views, dim=-1).to(numeric.dtype).to(numeric.device)
 
     def _jitter(self, numeric: Tensor) -> Tensor:
         """Draw one number for each feature of each sequence, (batch, 1, features)."""
