@@ -27,8 +27,8 @@ def random_model(seed=0, *, classes=CLASSES, preprocessing=None, **settings):
     if config.calibrate:
         classifier.temperature.fill_(1.7)
     if classifier.encoder is not None:
-        classifier.encoder.mean.normal_(generator=generator)
-        if config.standardize:
+        classifier.encoder.center.normal_(generator=generator)
+        if config.normalization != "none":
             classifier.encoder.scale.uniform_(0.5, 2, generator=generator)
         for tokens in classifier.encoder.tokens.values():
             tokens.known[1::2] = True

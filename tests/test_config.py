@@ -21,6 +21,25 @@ def test_json_round_trip(config):
     assert type(config)(**json.loads(config.model_dump_json())) == config
 
 
+@pytest.mark.parametrize(("old", "normalization"), [(True, "dataset"), (False, "none")])
+def test_settings_that_are_older_than_normalization(old, normalization):
+    config = ModelConfig(**SIZES, standardize=old)
+    assert config == ModelConfig(**SIZES, normalization=normalization)
+    assert "standardize" not in config.model_dump()
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"normalization": "robust", "bidirectional": False, "readout": "step"},
+        {"normalization": "sequence", "readout": "step"},
+        {"normalization": "both", "bidirectional": False},
+    ],
+)
+def test_normalizations_of_steps(settings):
+    assert ModelConfig(**SIZES, **settings).normalization == settings["normalization"]
+
+
 def test_defaults_use_no_extras():
     config = TrainConfig()
     assert (config.optimizer, config.schedule) == ("adam", "constant")
@@ -55,6 +74,13 @@ def test_configs_are_frozen():
         ({"cell": "gru", "nonlinearity": "relu"}, "nonlinearity is 'relu' but cell is 'gru'"),
         ({"readout": "flatten"}, "sequence_length is None but readout is 'flatten'"),
         ({"sequence_length": 28}, "sequence_length is 28 but readout is 'final'"),
+        ({"normalization": "z"}, "normalization is 'z'; expected 'none', 'dataset', 'robust'"),
+        ({"standardize": "yes"}, "setting 'standardize' is unknown"),
+        (
+            {"normalization": "both", "readout": "step", "bidirectional": False},
+            "normalization is 'both', which reads a whole sequence, but readout is 'step' and "
+            "bidirectional is false; .* Set normalization=robust, or bidirectional=true",
+        ),
     ],
 )
 def test_bad_model_settings_are_one_line(values, message):

@@ -15,7 +15,7 @@ from bothways.training.history import read_history
 
 SETTINGS = {
     "hidden_size": 48,
-    "standardize": True,
+    "normalization": "dataset",
     "num_layers": 1,
     "dropout": 0.2,
     "average_decay": 0.9,

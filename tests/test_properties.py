@@ -5,6 +5,7 @@ rounding errors and far below a real dependence. One test uses float32, which is
 """
 
 import itertools
+from typing import get_args
 
 import pytest
 import torch
@@ -12,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bothways import ModelConfig, SequenceClassifier
-from bothways.config import READOUTS
+from bothways.config import READOUTS, Normalization
 from bothways.data.sequences import Sequences
 
 INPUT_SIZE, LONGEST = 3, 9
@@ -26,9 +27,12 @@ combinations = pytest.mark.parametrize(
 )
 lengths_strategy = st.lists(st.integers(1, LONGEST), min_size=1, max_size=6)
 seeds = st.integers(0, 2**16)
+normalizations = st.sampled_from(get_args(Normalization))
 
 
-def make_classifier(cell, bidirectional, readout, dtype=torch.float64):
+def make_classifier(cell, bidirectional, readout, dtype=torch.float64, normalization="none"):
+    if readout == "step" and not bidirectional and normalization in ("sequence", "both"):
+        normalization = "robust"  # the others depend on later steps
     torch.manual_seed(0)
     config = ModelConfig(
         cell=cell[0],
@@ -40,6 +44,7 @@ def make_classifier(cell, bidirectional, readout, dtype=torch.float64):
         readout=readout,
         sequence_length=LONGEST if "flatten" in readout else None,
         num_classes=3,
+        normalization=normalization,
     )
     return SequenceClassifier(config).to(dtype).eval()
 
@@ -73,12 +78,13 @@ def alone(classifier, sequence):
     lengths=lengths_strategy,
     extra=st.integers(0, 4),
     filler=st.sampled_from([0.0, 1e30, float("nan"), float("inf")]),
+    normalization=normalizations,
     seed=seeds,
 )
 def test_logits_do_not_depend_on_the_batch_or_padding(
-    cell, bidirectional, readout, lengths, extra, filler, seed
+    cell, bidirectional, readout, lengths, extra, filler, normalization, seed
 ):
-    classifier = make_classifier(cell, bidirectional, readout)
+    classifier = make_classifier(cell, bidirectional, readout, normalization=normalization)
     sequences = make_sequences(lengths, seed)
     with torch.no_grad():
         batched = classifier(padded(sequences, extra, filler), lengths)
@@ -88,9 +94,11 @@ def test_logits_do_not_depend_on_the_batch_or_padding(
 
 @combinations
 @settings(max_examples=5, deadline=None)
-@given(lengths=lengths_strategy, seed=seeds)
-def test_gradients_are_the_sum_over_single_sequences(cell, bidirectional, readout, lengths, seed):
-    classifier = make_classifier(cell, bidirectional, readout)
+@given(lengths=lengths_strategy, normalization=normalizations, seed=seeds)
+def test_gradients_are_the_sum_over_single_sequences(
+    cell, bidirectional, readout, lengths, normalization, seed
+):
+    classifier = make_classifier(cell, bidirectional, readout, normalization=normalization)
     sequences = make_sequences(lengths, seed)
     parameters = list(classifier.parameters())
     logits = classifier(padded(sequences, 2, float("nan")), lengths)

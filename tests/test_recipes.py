@@ -54,6 +54,22 @@ def test_settings_replace_model_and_training():
     assert recipe.training.batch_size == 64
 
 
+@pytest.mark.parametrize("normalization", ["none", "dataset", "robust", "sequence", "both"])
+def test_labels_of_steps_do_not_depend_on_later_steps_by_default(normalization):
+    recipe = load_recipe("default").with_settings({"normalization": normalization})
+    usual = recipe.with_settings({"bidirectional": False}, "step").model.normalization
+    assert usual == ("robust" if normalization in ("sequence", "both") else normalization)
+    chosen = recipe.with_settings({"normalization": "sequence"}, "step")
+    assert chosen.model.normalization == "sequence"
+
+
+@pytest.mark.parametrize(("value", "name"), [(True, "dataset"), (False, "none")])
+def test_standardize_is_refused_with_its_successor(value, name):
+    message = f"standardize is {value}, but normalization has .* Set normalization={name}"
+    with pytest.raises(ConfigError, match=message):
+        load_recipe("default").with_settings({"standardize": value})
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [

@@ -17,6 +17,7 @@ READOUTS = ("last", "final", "flatten", "mean", "max", "attention", "step")
 """Names of the readouts; see `bothways.nn.pooling`."""
 
 Target = Literal["sequence", "step"]
+Normalization = Literal["none", "dataset", "robust", "sequence", "both"]
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 Weight = Annotated[float, Field(ge=0)]
 
@@ -59,15 +60,19 @@ class Architecture(Settings):
         be combined: final+mean+max concatenates their features.
     initial_state : zeros or normal
         normal: drawn from N(0, 1) for each batch in training; zeros otherwise.
-    standardize : bool
-        Standardize the features with the mean and the standard deviation of the training part.
+    normalization : none, dataset, robust, sequence or both
+        How numeric features are normalized: not at all; by the mean and the standard deviation of
+        the training part; by its median and interquartile range, with logarithmic tails; within
+        each sequence, with the level and the scale of the sequence as additional features; or as
+        robust and sequence together. See `bothways.nn.normalization`.
     input_jitter : float
-        In training, each feature of a sequence is multiplied by 1 + j and shifted by another j,
-        both drawn from N(0, input_jitter) for each batch, after standardization.
+        In training, each numeric feature of a sequence is multiplied by 1 + j and shifted by
+        another j, both drawn from N(0, input_jitter) for each batch, after normalization.
     missing : refuse, mean, zero or mask
         How missing values (NaN) are imputed: not at all, which raises an error; by the mean of the
-        feature in training; by 0, before standardization; or by the mean, with an additional
-        feature that is 1 where a value is missing.
+        feature in training; by 0, before normalization; or by the mean, with an additional
+        feature that is 1 where a value is missing. With normalization robust, the median stands
+        for the mean; with sequence and both, the mean of the feature in the same sequence.
     embedding_size : int
         Size of the embedding vectors of categories; a feature with fewer categories has vectors of
         that smaller size.
@@ -91,7 +96,7 @@ class Architecture(Settings):
     dropout: Fraction = 0.0
     readout: str = "final"
     initial_state: Literal["zeros", "normal"] = "zeros"
-    standardize: bool = False
+    normalization: Normalization = "none"
     input_jitter: float = Field(default=0.0, ge=0)
     missing: Literal["refuse", "mean", "zero", "mask"] = "refuse"
     embedding_size: int = Field(default=8, ge=1)
@@ -116,6 +121,20 @@ class Architecture(Settings):
     def accepts_missing(self) -> bool:
         """Whether inputs may contain NaN."""
         return self.missing != "refuse"
+
+    @property
+    def normalizes_sequences(self) -> bool:
+        """Whether the features of a step depend on all steps of its sequence."""
+        return self.normalization in ("sequence", "both")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_standardize(cls, values: Any) -> Any:
+        """Accept `standardize` of models and runs that are older than `normalization`."""
+        if not isinstance(values, dict) or not isinstance(values.get("standardize"), bool):
+            return values
+        others = {name: value for name, value in values.items() if name != "standardize"}
+        return {**others, "normalization": "dataset" if values["standardize"] else "none"}
 
     @field_validator("readout")
     @classmethod
@@ -158,6 +177,12 @@ class Architecture(Settings):
             raise ValueError(
                 f"stem_kernel is {self.stem_kernel}; expected an odd number. Use "
                 f"{self.stem_kernel + 1}."
+            )
+        if self.normalizes_sequences and self.readout == "step" and not self.bidirectional:
+            raise ValueError(
+                f"normalization is {self.normalization!r}, which reads a whole sequence, but "
+                "readout is 'step' and bidirectional is false; expected labels that depend on "
+                "earlier steps only. Set normalization=robust, or bidirectional=true."
             )
         return self
 
@@ -217,6 +242,13 @@ class ModelConfig(Architecture):
         """Indices of the features that are not categorical."""
         categories = self.categories or (0,) * self.input_size
         return [n for n, count in enumerate(categories) if not count]
+
+    @property
+    def encoded_numeric_size(self) -> int:
+        """Number of features that preprocessing makes of the numeric ones."""
+        views = {"sequence": 3, "both": 4}.get(self.normalization, 1)
+        numeric = self.input_size - sum(count > 0 for count in self.categories)
+        return numeric * (views + (self.missing == "mask"))
 
     @model_validator(mode="after")
     def _check_data(self) -> Self:

@@ -455,6 +455,7 @@ def test_inspect_explains_the_last_step_of_a_bidirectional_model(notebook_checkp
 def test_inspect_describes_a_run(finished):
     description = succeed("inspect", finished).stdout
     assert "bidirectional GRU 1x8, readout final" in description
+    assert re.search("normalization +none: numeric features are used as they are", description)
     assert "the backward direction" not in description
     assert re.search(r"from +recipe default, trained on gestures\.npz \(60 labeled", description)
 

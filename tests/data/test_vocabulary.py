@@ -229,7 +229,7 @@ def test_tokens_are_dropped_in_training_alone():
 @pytest.mark.parametrize("missing", ["refuse", "mask"])
 def test_amounts_beside_tokens_are_encoded_as_ever(missing):
     config = ModelConfig(
-        input_size=3, categories=(0, 4, 0), num_classes=2, standardize=True, missing=missing
+        input_size=3, categories=(0, 4, 0), num_classes=2, normalization="dataset", missing=missing
     )
     torch.manual_seed(0)
     model = SequenceClassifier(config)

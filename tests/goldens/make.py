@@ -18,6 +18,7 @@ MODELS = {
     "gru-both-attention": {"cell": "gru", "readout": "attention"},
     "gru-forward-max": {"cell": "gru", "readout": "max", "bidirectional": False},
     "rnn-relu-both-mean": {"cell": "rnn", "nonlinearity": "relu", "readout": "mean"},
+    "gru-both-normalized": {"cell": "gru", "normalization": "both", "missing": "mask"},
     "rnn-forward-flatten": {
         "cell": "rnn",
         "readout": "flatten",

@@ -69,6 +69,23 @@ def test_a_loaded_model_gives_the_same_logits(folder, model, arrays):
     assert loaded.classes == ("left", "größer")
 
 
+def test_a_model_that_is_older_than_normalization(folder, arrays):
+    """Such a model has `standardize` in its config, and the same weights."""
+    config = ModelConfig(input_size=3, hidden_size=4, num_classes=2, normalization="dataset")
+    classifier = SequenceClassifier(config).eval()
+    classifier.encoder.mean.fill_(0.5)
+    new = TrainedClassifier(classifier, Manifest(model=config, classes=("a", "b")))
+    old = json.loads(new.manifest.to_bytes())
+    del old["model"]["normalization"]
+    old["model"]["standardize"] = True
+    content = json.dumps(old).encode()
+    (folder / CONFIG_FILE).write_bytes(content)
+    save_weights(folder / MODEL_FILE, sha256(content), classifier.state_dict())
+    loaded = load(folder)
+    assert loaded.manifest == new.manifest
+    assert torch.equal(loaded.predict_logits(arrays), new.predict_logits(arrays))
+
+
 def test_a_loaded_model_is_in_eval_mode_and_can_be_trained_on(folder):
     classifier = load(folder).classifier
     assert not any(module.training for module in classifier.modules())

@@ -35,7 +35,7 @@ def path(tmp_path):
 @pytest.mark.parametrize("readout", ["final", "step"])
 def test_answers_are_those_of_the_model(path, readout):
     """Float32 sums in another order differ by less than 1e-5 for logits around 1."""
-    model = random_model(readout=readout, standardize=True, calibrate=True)
+    model = random_model(readout=readout, normalization="dataset", calibrate=True)
     export_onnx(model, path)
     exported = load(path)
     assert type(exported) is (TrainedLabeler if readout == "step" else TrainedClassifier)

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from bothways.errors import BackendError
-from bothways.nn.device import choose_device
+from bothways.nn.device import choose_device, float64_device
 
 
 @pytest.mark.parametrize(
@@ -32,3 +32,8 @@ def test_an_unknown_device_is_refused():
         BackendError, match=r"'cdua' is unknown; did you mean 'cuda'\? Expected one of auto"
     ):
         choose_device("cdua")
+
+
+def test_float64_runs_on_the_cpu_if_the_device_has_none():
+    devices = {name: float64_device(torch.device(name)).type for name in ("cpu", "cuda", "mps")}
+    assert devices == {"cpu": "cpu", "cuda": "cuda", "mps": "cpu"}

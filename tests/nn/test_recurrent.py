@@ -104,17 +104,18 @@ def test_an_exported_layer_gives_the_same_results(kind, strict, ragged):
 
 @pytest.mark.parametrize("cell", ["rnn", "gru", "lstm"])
 @pytest.mark.parametrize("readout", ["last", "final", "flatten", "mean", "max", "attention"])
+@pytest.mark.parametrize("normalization", ["dataset", "both"])
 @pytest.mark.parametrize("strict", [False, True], ids=["lenient", "strict"])
 @pytest.mark.pairwise
 @ignore_torch_warnings
-def test_an_exported_classifier_takes_other_batches(cell, readout, strict):
+def test_an_exported_classifier_takes_other_batches(cell, readout, normalization, strict):
     config = ModelConfig(
         cell=cell,
         readout=readout,
         input_size=3,
         hidden_size=4,
         num_classes=2,
-        standardize=True,
+        normalization=normalization,
         missing="mean",
         sequence_length=6 if readout == "flatten" else None,
         stem_channels=None if readout == "flatten" else 5,
@@ -168,7 +169,7 @@ def test_the_default_dtype_does_not_change_bits(stem):
         hidden_size=4,
         num_classes=2,
         readout="attention",
-        standardize=True,
+        normalization="dataset",
         stem_channels=stem,
         calibrate=True,
     )

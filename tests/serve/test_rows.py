@@ -10,8 +10,11 @@ BATCHES = (2, 3, 17, 40)
 
 def sequences_of(model, generator, count=40):
     size = model.manifest.model.input_size
-    lengths = generator.integers(1, 31, count)
-    return [generator.normal(size=(n, size)).astype(np.float32) for n in lengths]
+    lengths, scales = generator.integers(1, 31, count), 10 ** generator.uniform(-3, 3, (2, count))
+    return [
+        (generator.normal(level, scale, (n, size))).astype(np.float32)
+        for n, level, scale in zip(lengths, *scales, strict=True)
+    ]
 
 
 @pytest.mark.parametrize("stem", [None, 8])
@@ -19,15 +22,19 @@ def sequences_of(model, generator, count=40):
     "readout",
     ["last", "final", "flatten", "mean", "max", "attention", "step", "final+mean", "max+flatten"],
 )
-@pytest.mark.parametrize(("cell", "hidden"), [("lstm", 12), ("gru", 70), ("rnn", 33)])
-def test_an_answer_has_the_same_bits_in_every_batch(cell, hidden, readout, stem, seed):
+@pytest.mark.parametrize(
+    ("cell", "hidden", "normalization"),
+    [("lstm", 12, "sequence"), ("gru", 70, "both"), ("rnn", 33, "robust"), ("gru", 9, "none")],
+)
+def test_an_answer_has_the_same_bits_in_every_batch(
+    cell, hidden, normalization, readout, stem, seed
+):
     if stem and "flatten" in readout:
         pytest.skip("not supported")
     options = {"stem_channels": stem, "stem_stride": 1} if stem else {}
     options |= {"sequence_length": 30} if "flatten" in readout else {}
-    model = make_model(
-        cell=cell, hidden_size=hidden, readout=readout, num_layers=2, calibrate=True, **options
-    )
+    options |= {"cell": cell, "hidden_size": hidden, "normalization": normalization}
+    model = make_model(readout=readout, num_layers=2, calibrate=True, **options)
     rowwise = RowwiseModel(model.classifier)
     generator = np.random.default_rng(seed)
     sequences = sequences_of(model, generator)
@@ -61,6 +68,7 @@ def test_the_number_of_threads_does_not_matter(threads, seed):
     [
         ({}, "any"),
         ({"readout": "step"}, "any"),
+        ({"normalization": "both"}, "any"),
         ({"readout": "mean"}, "equal lengths"),
         ({"readout": "attention"}, "none"),
         ({"readout": "final+max"}, "any"),

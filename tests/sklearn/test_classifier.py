@@ -170,3 +170,15 @@ def test_bad_input_is_named():
 def test_invalid_class_weights_are_refused(weights):
     with pytest.raises(ConfigError, match=r"class_weight .*expected a weight of 0 or more for"):
         small(class_weight=weights).fit(*spirals(10))
+
+
+def test_shapes_at_levels_and_scales_over_decades_need_a_view_of_their_own_sequence():
+    X, y = spirals(80)
+    generator = np.random.default_rng(0)
+    X = [values * 10 ** generator.uniform(-3, 3) + generator.normal(0, 100) for values in X]
+    scores = {
+        name: small(normalization=name).fit(X[:40], y[:40]).score(X[40:], y[40:])
+        for name in ("dataset", "sequence", "both")
+    }
+    assert scores["dataset"] < 0.8
+    assert min(scores["sequence"], scores["both"]) > 0.9

@@ -145,11 +145,12 @@ def test_a_large_constant_does_not_hide_the_signal(form):
         assert (fitted.model_.predict(data) == LABELS).all()
 
 
-def test_the_default_dtype_changes_no_bit():
-    expected = estimator(standardize=True).fit(ARRAYS, LABELS)
+@pytest.mark.parametrize("normalization", ["dataset", "both"])
+def test_the_default_dtype_changes_no_bit(normalization):
+    expected = estimator(normalization=normalization).fit(ARRAYS, LABELS)
     torch.set_default_dtype(torch.float64)
     try:
-        fitted = estimator(standardize=True).fit(ARRAYS, LABELS)
+        fitted = estimator(normalization=normalization).fit(ARRAYS, LABELS)
         found = fitted.predict_proba(ARRAYS)
         again = expected.predict_proba(ARRAYS)
     finally:

@@ -308,6 +308,7 @@ def test_a_validation_split_needs_a_class_of_two_sequences(tmp_path, data):
         {"validation_fraction": 0.3, "patience": 1, "epochs": 8, "learning_rate": 0.1},
         {"readout": "flatten", "cell": "gru"},
         {"readout": "attention", "bidirectional": False},
+        {"normalization": "both", "input_jitter": 0.2},
     ],
     ids=lambda settings: "-".join(map(str, settings.values())),
 )
@@ -362,6 +363,17 @@ def test_resuming_writes_missing_files(tmp_path, source, lost):
     assert {name: again[name] for name in files if name not in timed} == {
         name: files[name] for name in files if name not in timed
     }
+
+
+def test_a_request_that_is_older_than_normalization(tmp_path, source):
+    expected = run(source, tmp_path / "run", normalization="dataset")
+    old = RunFolder(tmp_path / "old")
+    content = json.loads(RunFolder(expected.folder).request.read_bytes())
+    content["model"]["standardize"] = content["model"].pop("normalization") == "dataset"
+    old.request.parent.mkdir(parents=True)
+    old.request.write_text(json.dumps(content))
+    assert resume_run(old.path).metrics == expected.metrics
+    assert weights(old.path) == weights(expected.folder)
 
 
 def test_history_after_the_checkpoint_is_removed(tmp_path, source, stopped):

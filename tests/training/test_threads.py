@@ -69,7 +69,7 @@ def test_training_does_not_change_the_generator_of_torch():
         {},
         {"readout": "attention", "num_layers": 2},
         {"stem_channels": 4},
-        {"categories": (0, 5, 9), "missing": "mask", "calibrate": True, "standardize": True},
+        {"categories": (0, 5, 9), "missing": "mask", "calibrate": True, "normalization": "dataset"},
     ],
 )
 def test_initial_weights_match_torch(cell, options):

@@ -6,7 +6,12 @@ import torch
 from torch import Tensor
 
 from bothways.cli.tables import first_few, print_facts, print_table
-from bothways.models.card import describe_architecture, describe_origin, describe_readout
+from bothways.models.card import (
+    describe_architecture,
+    describe_normalization,
+    describe_origin,
+    describe_readout,
+)
 from bothways.models.manifest import Manifest
 from bothways.models.trained import TrainedModel
 from bothways.recipes import Recipe
@@ -61,6 +66,7 @@ def _facts(manifest: Manifest) -> dict[str, str]:
         "input": f"{config.input_size} features per time step"
         + (f", at most {config.sequence_length} time steps" if config.sequence_length else ""),
         "values": "unknown" if known is None else f"{known[0]:g} to {known[1]:g} in training",
+        "normalization": f"{config.normalization}: {describe_normalization(manifest)}",
         **({"names": _describe_names(manifest)} if any(config.categories) else {}),
         "readout": describe_readout(manifest),
         "classes": f"{len(manifest.classes)}: {', '.join(manifest.classes)}",

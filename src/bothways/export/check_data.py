@@ -10,6 +10,8 @@ from bothways.models.trained import TrainedModel
 Array = np.ndarray[Any, np.dtype[Any]]
 
 _MISSING_FRACTION = 0.2
+_CONSTANT_FRACTION = 0.1
+_DECADES = 3
 
 
 def random_sequences(
@@ -18,8 +20,10 @@ def random_sequences(
     """Return sequences with values like those in training.
 
     Numeric features have the mean and twice the deviation of the training part or, if the model
-    does not standardize, are uniform in the range of the training part. If the model accepts
-    missing values, a fifth of the values is NaN. Categorical features include unknown categories.
+    does not normalize, are uniform in the range of the training part. If the normalization is made
+    for it, they have another level and scale in each sequence, over several decades, and some are
+    constant. If the model accepts missing values, a fifth of the values is NaN. Categorical
+    features include unknown categories.
 
     Parameters
     ----------
@@ -38,9 +42,12 @@ def random_sequences(
     for length in lengths:
         values = np.zeros((length, config.input_size), np.float32)
         shape = length, len(config.numeric_features)
-        if encoder is not None and config.standardize:
-            mean, scale = encoder.mean.cpu().numpy(), encoder.scale.cpu().numpy()
-            numeric = mean + 2 * scale * generator.standard_normal(shape)
+        if encoder is not None and config.normalization != "none":
+            center, scale = encoder.center.cpu().numpy(), encoder.scale.cpu().numpy()
+            numeric = 2 * generator.standard_normal(shape)
+            if config.normalization != "dataset":
+                numeric = _moved(numeric, generator)
+            numeric = center + scale * numeric
         else:
             numeric = generator.uniform(low, high, shape)
         if config.accepts_missing:
@@ -51,3 +58,13 @@ def random_sequences(
                 values[:, feature] = generator.integers(0, count + 2, length)
         sequences.append(values)
     return sequences
+
+
+def _moved(values: Array, generator: np.random.Generator) -> Array:
+    """Return the values of a sequence, (time, features), with random levels and scales."""
+    count = values.shape[1]
+    level, scale = 10 ** generator.uniform(-_DECADES, _DECADES, (2, count))
+    level = np.where(generator.random(count) < 0.5, level, -level)
+    scale = np.where(generator.random(count) < _CONSTANT_FRACTION, 0.0, scale)
+    moved: Array = level + scale * values
+    return moved

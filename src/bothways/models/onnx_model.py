@@ -27,9 +27,10 @@ MANIFEST_KEY = "bothways"
 
 _LARGEST_BYTES = 2**31 - 1
 _ONNX_OPERATORS = (
-    "Add And Cast Concat Conv Div DynamicQuantizeLinear GRU Gather GatherND GreaterOrEqual "
-    "Identity IsNaN LSTM Less MatMul MatMulInteger Mul Pad RNN Range ReduceMax ReduceSum Relu "
-    "Reshape Shape Slice Softmax Squeeze Sub Tanh Transpose Unsqueeze Where"
+    "Add And Asinh Cast Clip Concat Conv Div DynamicQuantizeLinear GRU Gather GatherND Greater "
+    "GreaterOrEqual Identity IsNaN LSTM Less Log MatMul MatMulInteger Max Mul Not Pad RNN Range "
+    "ReduceMax ReduceSum Relu Reshape Shape Slice Softmax Sqrt Squeeze Sub Tanh Transpose "
+    "Unsqueeze Where"
 )
 _OPERATORS = {("", name) for name in _ONNX_OPERATORS.split()} | {
     ("com.microsoft", "DynamicQuantizeLSTM")

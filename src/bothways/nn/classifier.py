@@ -51,7 +51,7 @@ class SequenceClassifier(nn.Module):
         check_size(config)
         self.config = config
         encoded = (
-            config.standardize
+            config.normalization != "none"
             or config.input_jitter
             or config.missing != "refuse"
             or any(config.categories)
@@ -132,7 +132,7 @@ class SequenceClassifier(nn.Module):
             )
         checked = Lengths.of(lengths, *inputs.shape[:2])
         if self.encoder is not None:
-            inputs = self.encoder(inputs)
+            inputs = self.encoder(inputs, checked)
         if self.stem is not None:
             inputs, checked = self.stem(inputs, checked)
         return self._pooled(inputs, checked)

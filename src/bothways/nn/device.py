@@ -30,3 +30,8 @@ def choose_device(name: str | torch.device) -> torch.device:
             f"{', '.join(kind for kind, there in has.items() if there)}. Use device auto."
         )
     return torch.device(name)
+
+
+def float64_device(device: torch.device) -> torch.device:
+    """Return the device on which to compute in float64: the CPU for MPS, which has no float64."""
+    return torch.device("cpu") if device.type == "mps" else device

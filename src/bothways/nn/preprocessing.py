@@ -1,44 +1,52 @@
-"""Preprocessing inside the model: imputation, standardization, jitter and embeddings.
+"""Preprocessing inside the model: imputation, normalization, jitter and embeddings.
 
 The statistics are computed on the training part only and stored with the weights, so that training,
 evaluation and prediction use the same ones.
 """
 
-from collections.abc import Iterable
 from typing import cast
 
 import torch
 from torch import Tensor, nn
 
 from bothways.config import ModelConfig
+from bothways.kernels.lengths import Lengths
+from bothways.nn.device import float64_device
+from bothways.nn.feature_statistics import Chunks, FeatureStatistics, robust_statistics
+from bothways.nn.normalization import own_statistics, own_views, robust_view
 
 
 class FeatureEncoder(nn.Module):
-    """Impute missing values, standardize and jitter numeric features, and embed categories.
+    """Impute missing values, normalize and jitter numeric features, and embed categories.
 
     Parameters
     ----------
     config : ModelConfig
-        Uses `standardize`, `input_jitter`, `missing`, `categories`, `embedding_size` and
+        Uses `normalization`, `input_jitter`, `missing`, `categories`, `embedding_size` and
         `token_dropout`.
 
     Attributes
     ----------
-    mean, scale : float32 Tensor (number of numeric features,)
-        Statistics of the training part, ignoring missing values. The scale of a constant feature is
-        1. Without `standardize` the scales are 1, and the means are used only to impute.
+    mean or median, scale : float32 Tensor (number of numeric features,)
+        Statistics of the training part, ignoring missing values: with normalization none and
+        dataset, the mean and the standard deviation; otherwise, the median and the scale of
+        `robust_statistics`. The scale of a constant feature is 1. With none, the scales are 1, and
+        the means are used only to impute.
     encoded_size : int
-        Number of output features: the numeric features, as many masks with `missing` mask, and the
-        embeddings.
+        Number of output features. Their order: the numeric features, for each view in the order
+        robust, own, level, log scale; as many masks with `missing` mask; the embeddings.
     """
 
     mean: Tensor
+    median: Tensor
     scale: Tensor
     generator: torch.Generator | None = None
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
-        self.standardize = config.standardize
+        self.normalization = config.normalization
+        self.normalizes_sequences = config.normalizes_sequences
+        self.center_name = "mean" if config.normalization in ("none", "dataset") else "median"
         self.jitter = config.input_jitter
         self.missing = config.missing
         self.numeric_features = config.numeric_features
@@ -49,52 +57,63 @@ class FeatureEncoder(nn.Module):
                 if count
             }
         )
-        self.encoded_size = len(self.numeric_features) * (
-            2 if config.missing == "mask" else 1
-        ) + sum(tokens.size for tokens in self._embeddings.values())
-        self.register_buffer("mean", torch.zeros(len(self.numeric_features), dtype=torch.float32))
-        self.register_buffer("scale", torch.ones(len(self.numeric_features), dtype=torch.float32))
+        self.encoded_size = config.encoded_numeric_size + sum(
+            tokens.size for tokens in self._embeddings.values()
+        )
+        count = len(self.numeric_features)
+        self.register_buffer(self.center_name, torch.zeros(count, dtype=torch.float32))
+        self.register_buffer("scale", torch.ones(count, dtype=torch.float32))
+
+    @property
+    def center(self) -> Tensor:
+        """The mean or the median of each numeric feature in the training part."""
+        return self.get_buffer(self.center_name)
 
     @property
     def _embeddings(self) -> dict[int, "TokenEmbedding"]:
         return {int(n): cast(TokenEmbedding, tokens) for n, tokens in self.tokens.items()}
 
-    def fit(self, chunks: Iterable[Tensor]) -> None:
-        """Compute means, scales and the known categories from the training part.
+    def fit(self, chunks: Chunks) -> None:
+        """Compute the statistics and the known categories from the training part.
 
         Parameters
         ----------
-        chunks : iterable of Tensor (steps, input_size)
-            Every step once, in chunks that fit in memory.
+        chunks : callable
+            Returns an iterable of Tensor (steps, input_size): every step once, in chunks that fit
+            in memory. Called once or, if medians are needed, five times.
         """
         statistics = FeatureStatistics(len(self.numeric_features) + len(self.tokens))
-        for steps in chunks:
+        for steps in chunks():
             statistics.update(steps)
             for feature, tokens in self._embeddings.items():
                 tokens.known[steps[:, feature].long()] = True
-        self.mean.copy_(statistics.mean[self.numeric_features])
-        if self.standardize:
-            self.scale.copy_(statistics.scale[self.numeric_features])
+        center, scale = statistics.mean, statistics.scale
+        if self.center_name == "median":
+            center, scale = robust_statistics(chunks, statistics)
+        self.center.copy_(center[self.numeric_features])
+        if self.normalization != "none":
+            self.scale.copy_(scale[self.numeric_features])
 
-    def forward(self, inputs: Tensor) -> Tensor:
+    def forward(self, inputs: Tensor, lengths: Lengths) -> Tensor:
         """Encode a batch.
 
         Parameters
         ----------
         inputs : Tensor (batch, time, input_size)
-            NaN for missing values.
+            NaN for missing values. The padding has no effect.
+        lengths : Lengths
 
         Returns
         -------
         Tensor (batch, time, encoded_size)
+            Meaningless in the padding.
         """
         numeric = inputs[..., self.numeric_features] if self.tokens else inputs
         absent = numeric.isnan() if self.missing != "refuse" else None
-        if absent is not None:
-            filling = torch.zeros_like(self.mean) if self.missing == "zero" else self.mean
-            numeric = torch.where(absent, filling, numeric)
-        if self.standardize:
-            numeric = (numeric - self.mean) / self.scale
+        if self.normalizes_sequences:
+            numeric = self._normalized_in_sequences(numeric, absent, lengths)
+        else:
+            numeric = self._normalized(numeric, absent, lengths)
         if self.training and self.jitter:
             numeric = numeric * (1 + self._jitter(numeric))
             numeric = numeric + self._jitter(numeric)
@@ -103,6 +122,44 @@ class FeatureEncoder(nn.Module):
             encoded.append(absent.to(inputs.dtype))
         encoded += [tokens(inputs[..., n]) for n, tokens in self._embeddings.items()]
         return torch.cat(encoded, dim=-1) if len(encoded) > 1 else numeric
+
+    def _normalized(self, numeric: Tensor, absent: Tensor | None, lengths: Lengths) -> Tensor:
+        """Impute and normalize values (batch, time, features) by the training part."""
+        if absent is not None:
+            filling = torch.zeros_like(self.center) if self.missing == "zero" else self.center
+            numeric = torch.where(absent, filling, numeric)
+        if self.normalization == "dataset":
+            numeric = (numeric - self.center) / self.scale
+        elif self.normalization == "robust":
+            padding = ~lengths.is_valid(numeric.device)[:, :, None]
+            numeric = numeric.masked_fill(padding, 0.0)  # the gradient of asinh(NaN) is NaN
+            numeric = robust_view(numeric, self.center, self.scale)
+        return numeric
+
+    def _normalized_in_sequences(
+        self, numeric: Tensor, absent: Tensor | None, lengths: Lengths
+    ) -> Tensor:
+        """Return all views of values (batch, time, features), side by side.
+
+        A missing value is imputed by the mean of its own sequence, which is the median of the
+        training part if the sequence has no value; with `missing` zero, by 0, which counts in the
+        statistics of the sequence.
+        """
+        if absent is not None and self.missing == "zero":
+            numeric, absent = torch.where(absent, 0.0, numeric), None
+        device = float64_device(numeric.device)
+        median, scale = self.median.to(device), self.scale.to(device)
+        present = lengths.is_valid(device)[:, :, None].expand_as(numeric)
+        values = torch.where(present, numeric.to(device).double(), 0.0)
+        if absent is not None:
+            present = present & ~absent.to(device)
+        mean, variance = own_statistics(values, present, median)
+        if absent is not None:
+            values = torch.where(present, values, mean)
+        views = own_views(values, mean, variance, median, scale)
+        if self.normalization == "both":
+            views.insert(0, robust_view(values, median, scale))
+        return torch.cat(views, dim=-1).to(numeric.dtype).to(numeric.device)
 
     def _jitter(self, numeric: Tensor) -> Tensor:
         """Draw one number for each feature of each sequence, (batch, 1, features)."""
@@ -113,8 +170,8 @@ class FeatureEncoder(nn.Module):
         return self.jitter * drawn
 
     def reset_buffers(self) -> None:
-        """Reset the statistics: means 0, scales 1."""
-        self.mean.zero_()
+        """Reset the statistics: means or medians 0, scales 1."""
+        self.center.zero_()
         self.scale.fill_(1.0)
 
 
@@ -159,41 +216,3 @@ class TokenEmbedding(nn.Module):
     def reset_buffers(self) -> None:
         """Reset the known categories: none is known."""
         self.known.zero_()
-
-
-class FeatureStatistics:
-    """Mean and standard deviation of each feature over all time steps, ignoring NaN.
-
-    Parameters
-    ----------
-    input_size : int
-    """
-
-    def __init__(self, input_size: int) -> None:
-        self._count = torch.zeros(input_size, dtype=torch.float64)
-        self._total, self._squares = torch.zeros_like(self._count), torch.zeros_like(self._count)
-        self._shift: Tensor | None = None
-
-    def update(self, steps: Tensor) -> None:
-        """Include the time steps `steps` (steps, input_size)."""
-        values = steps.double()
-        if self._shift is None:  # sums of squares about a typical value keep their precision
-            self._shift = values.nanmean(dim=0).nan_to_num(0.0)
-        self._count += (~values.isnan()).sum(dim=0)
-        values = (values - self._shift).nan_to_num(0.0)
-        self._total += values.sum(dim=0)
-        self._squares += values.square().sum(dim=0)
-
-    @property
-    def mean(self) -> Tensor:
-        """Mean of each feature, float32 (input_size,); 0 if it is always missing."""
-        shift = 0.0 if self._shift is None else self._shift
-        return (self._total / self._count.clamp(min=1) + shift).float()
-
-    @property
-    def scale(self) -> Tensor:
-        """Standard deviation of each feature, float32 (input_size,); 1 if it is constant."""
-        count = self._count.clamp(min=1)
-        variance = self._squares / count - (self._total / count).square()
-        deviation = variance.clamp(min=0).sqrt()
-        return torch.where(deviation > 0, deviation, 1.0).float()

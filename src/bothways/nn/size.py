@@ -20,8 +20,7 @@ def weight_bytes(config: ModelConfig) -> int:
         (tokens + 1) * size
         for tokens, size in zip(filter(None, config.categories), sizes, strict=True)
     )
-    numeric = config.input_size - len(sizes)
-    inputs = numeric * (2 if config.missing == "mask" else 1) + sum(sizes)
+    inputs = config.encoded_numeric_size + sum(sizes)
     if config.stem_channels is not None:
         channels = config.stem_channels
         count += channels * (inputs * config.stem_kernel + 1)

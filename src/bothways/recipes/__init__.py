@@ -38,7 +38,8 @@ class Recipe:
         """Return the recipe with some settings replaced.
 
         If time steps have labels (`target` step), the default is readout step without a stem, which
-        would shorten the sequences.
+        would shorten the sequences, and without statistics of a sequence, which depend on later
+        steps: normalization robust instead of sequence and both.
 
         Raises
         ------
@@ -46,9 +47,17 @@ class Recipe:
             If a setting does not exist, or a value does not fit.
         """
         if target == "step":
-            settings = {"readout": "step", "stem_channels": None, "stem_stride": 1, **settings}
+            usual = {"readout": "step", "stem_channels": None, "stem_stride": 1}
+            if self.model.normalizes_sequences:
+                usual["normalization"] = "robust"
+            settings = {**usual, **settings}
         known = sorted({*Architecture.model_fields, *TrainConfig.model_fields})
-        for name in settings:
+        for name, value in settings.items():
+            if name == "standardize":
+                raise ConfigError(
+                    f"standardize is {value!r}, but normalization has replaced it; expected "
+                    f"another setting. Set normalization={'dataset' if value else 'none'}."
+                )
             if name not in known:
                 raise ConfigError(describe_unknown("setting", name, known))
         chosen = {k: v for k, v in settings.items() if k in Architecture.model_fields}

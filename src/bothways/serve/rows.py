@@ -5,6 +5,8 @@ run together only if every operator treats its rows separately:
 
 - The compiled engine does, except if a batch has fewer rows than threads; copies of the first row
   fill such batches.
+- The preprocessing treats all rows separately; the mean and the deviation of a sequence are sums
+  in the order of its steps, whatever the padding.
 - The linear layer is a sum for each row, not a matrix product.
 - Readout `mean` adds over all steps, padding included: only sequences of equal lengths run
   together.

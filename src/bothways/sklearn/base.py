@@ -22,7 +22,7 @@ from bothways.training.progress import make_progress
 
 # Parameters of `__init__` that replace settings of the recipe unless they are None.
 _SETTINGS = (
-    "cell", "hidden_size", "num_layers", "bidirectional", "readout", "dropout", "standardize",
+    "cell", "hidden_size", "num_layers", "bidirectional", "readout", "dropout", "normalization",
     "missing", "epochs", "batch_size", "learning_rate", "validation_fraction", "patience",
 )  # fmt: skip
 
@@ -43,7 +43,7 @@ class RecurrentEstimator(SequenceInput):
         bidirectional: bool | None = None,
         readout: str | None = None,
         dropout: float | None = None,
-        standardize: bool | None = None,
+        normalization: str | None = None,
         missing: str | None = None,
         epochs: int | None = None,
         batch_size: int | None = None,
@@ -63,7 +63,7 @@ class RecurrentEstimator(SequenceInput):
         self.bidirectional = bidirectional
         self.readout = readout
         self.dropout = dropout
-        self.standardize = standardize
+        self.normalization = normalization
         self.missing = missing
         self.epochs = epochs
         self.batch_size = batch_size

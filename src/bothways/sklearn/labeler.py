@@ -20,8 +20,8 @@ class RecurrentLabeler(RecurrentEstimator):
 
     Parameters
     ----------
-    recipe, cell, hidden_size, num_layers, bidirectional, dropout, standardize, missing, epochs, \
-    batch_size, learning_rate, validation_fraction, patience, settings, class_weight, \
+    recipe, cell, hidden_size, num_layers, bidirectional, dropout, normalization, missing, \
+    epochs, batch_size, learning_rate, validation_fraction, patience, settings, class_weight, \
     random_state, axes, verbose
         As in `RecurrentClassifier`. `readout` must be None.
 

@@ -36,7 +36,7 @@ PARAMETERS = {
     "stem": [None, (1, 1, 3), (2, 2, 5), (3, 3, 1), (1, 4, 3)],  # layers, stride, kernel
     "missing": ["refuse", "mean", "zero", "mask"],
     "categories": [(), (0, 4, 0), (2, 9, 3)],
-    "standardize": [False, True],
+    "normalization": ["none", "dataset", "robust", "sequence", "both"],
     "calibrate": [False, True],
     "weights": ["float32", "int8"],
     "sanitized": [False, False, True],
@@ -46,6 +46,9 @@ PARAMETERS = {
 def is_possible(values):
     named = dict(zip(PARAMETERS, values, strict=False))
     stem, readout = named.get("stem"), named.get("readout")
+    reads_whole_sequence = named.get("normalization") in ("sequence", "both")
+    if readout == "step" and reads_whole_sequence and not named["bidirectional"]:
+        return False
     if stem is None:
         return True
     return "flatten" not in readout and (readout != "step" or stem[1] == 1)
@@ -59,7 +62,7 @@ CASES = [
 
 def settings_of(case):
     settings = {name: case[name] for name in ("bidirectional", "readout", "num_layers", "missing")}
-    settings |= {name: case[name] for name in ("categories", "standardize", "calibrate")}
+    settings |= {name: case[name] for name in ("categories", "normalization", "calibrate")}
     settings["cell"], settings["nonlinearity"] = case["cell"]
     if case["stem"]:
         layers, stride, kernel = case["stem"]
@@ -74,12 +77,15 @@ def identifier(case):
 
 @pytest.mark.parametrize("case", CASES, ids=identifier)
 def test_logits_are_those_of_the_model(case, tmp_path, monkeypatch):
-    """`export_c` compares every logit, also of single steps, and raises an error otherwise."""
+    """`export_c` compares every logit, also of single steps, and raises an error otherwise.
+
+    Weights of 8 bits are wrong by up to 0.4 %, and normalized features are as large as 9.
+    """
     flags = f"{WARNINGS} {SANITIZERS if case['sanitized'] else ''}"
     monkeypatch.setenv("CC", f"cc {flags}")
     model = three_class_model(**settings_of(case))
     exported = export_c(model, tmp_path / "model.c", weights=case["weights"])
-    assert exported.difference < (1e-5 if case["weights"] == "float32" else 0.2)
+    assert exported.difference < (1e-5 if case["weights"] == "float32" else 0.5)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["model.c", "model.h"]
     sizes_are_true(exported, tmp_path)
 
@@ -113,7 +119,7 @@ def sizes_are_true(exported, folder):
     "settings",
     [
         {"input_jitter": 0.1},
-        {"input_size": 2, "categories": (2, 3), "standardize": True, "missing": "mask"},
+        {"input_size": 2, "categories": (2, 3), "normalization": "dataset", "missing": "mask"},
         {"hidden_size": 1, "input_size": 1, "num_classes": 2},
         {"stem_channels": 2, "stem_stride": 2**40, "stem_layers": 3},
         {"readout": "flatten", "sequence_length": 1},
@@ -162,6 +168,8 @@ def compile_and_run(folder, *sources):
         {"bidirectional": True},
         {"bidirectional": False, "readout": "mean"},
         {"num_layers": 2, "readout": "attention", "stem_channels": 2},
+        {"normalization": "both"},
+        {"normalization": "sequence", "bidirectional": False, "readout": "mean"},
     ],
 )
 def test_the_stated_memory_is_that_of_the_struct_and_the_workspace(settings, tmp_path):
@@ -196,6 +204,30 @@ def test_values_that_the_model_refuses_are_errors(tmp_path):
     printf(" %d", model_step(&state, inputs + 3, logits));
     """
     assert run_program(tmp_path, body).split() == ["-1", "-1", "-2", "-2", "1", "0", "-1", "-2"]
+
+
+@pytest.mark.parametrize("bidirectional", [False, True])
+@pytest.mark.parametrize("missing", ["refuse", "mean", "zero", "mask"])
+@pytest.mark.parametrize("normalization", ["sequence", "both"])
+def test_sequences_are_normalized_before_the_first_step(
+    normalization, missing, bidirectional, tmp_path
+):
+    """The answers for small changes of large values are those of the model, in float64 inside."""
+    settings = {"normalization": normalization, "missing": missing, "categories": (0, 2, 0)}
+    model = three_class_model(bidirectional=bidirectional, **settings)
+    exported = export_c(model, tmp_path / "model.c")
+    assert not exported.program.has_step
+    assert "model_step" not in exported.header.read_text()
+    steps = np.array([[10_000, 1, 3], [10_001, 2, 3], [10_002, 0, 3]], np.float32)
+    body = """
+    const float inputs[] = {NUMBERS};
+    float logits[3];
+    model_predict(inputs, 3, &state, logits);
+    printf("%.9g %.9g %.9g ", (double)logits[0], (double)logits[1], (double)logits[2]);
+    """
+    numbers = ", ".join(f"{value!r}f" for value in steps.reshape(-1).tolist())
+    found = np.array(run_program(tmp_path, body.replace("NUMBERS", numbers)).split(), float)
+    np.testing.assert_allclose(found, model.predict_logits([steps]).numpy()[0], rtol=0, atol=2e-6)
 
 
 def test_infinity_is_refused_where_missing_values_are_not(tmp_path):

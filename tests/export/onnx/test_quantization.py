@@ -56,7 +56,7 @@ def test_the_padding_has_no_effect(tmp_path, readout):
 
 
 def test_accuracy_is_computed_on_the_split(tmp_path):
-    model = random_model(calibrate=True, standardize=True, **BIG)
+    model = random_model(calibrate=True, normalization="dataset", **BIG)
     sequences = labeled()
     exported = export_quantized(model, tmp_path / "int8.onnx", ("test", sequences))
     assert exported.before.accuracy == model.evaluate(sequences).accuracy

@@ -95,6 +95,26 @@ def test_the_card_describes_the_readout(readout):
     assert ("has processed only the last" in describe_readout(manifest)) == (readout == "last")
 
 
+@pytest.mark.parametrize(
+    ("normalization", "words"),
+    [
+        ("dataset", "standardized with the mean and the standard deviation of the training data."),
+        ("robust", "compared with the median and the interquartile range of the training data, on"),
+        ("sequence", "standardized with the mean and the standard deviation of their own sequence"),
+        ("both", "compared with the training data, as with robust, and with their own sequence,"),
+    ],
+)
+def test_the_card_describes_the_normalization(normalization, words):
+    card = model_card(make_manifest(normalization=normalization))
+    assert (
+        f"- Normalization {normalization}, inside the model: numeric features are {words}" in card
+    )
+
+
+def test_the_card_of_a_model_that_does_not_normalize_has_no_line_for_it():
+    assert "Normalization" not in model_card(make_manifest())
+
+
 def test_names_cannot_change_the_layout():
     nasty = ("# heading\n\n## License", "`a` <script>", "[x](http://a) | --- ", "---\nb: c", "")
     metrics = make_metrics(recalls=dict.fromkeys(nasty, 0.1))

@@ -23,6 +23,18 @@ def limits(metrics=ALL, **settings):
         ({"missing": "refuse"}, "Missing values (NaN) raise an error."),
         ({"missing": "mean"}, "(NaN) are replaced by the mean of the feature in training."),
         ({"missing": "zero"}, "(NaN) are replaced by 0."),
+        (
+            {"missing": "mean", "normalization": "robust"},
+            "(NaN) are replaced by the median of the feature in training.",
+        ),
+        (
+            {"missing": "mask", "normalization": "both"},
+            "by the mean of the feature in the same sequence, and an additional feature marks",
+        ),
+        (
+            {"bidirectional": False, "normalization": "sequence"},
+            "are compared with those of their whole sequence, so the model needs a whole sequence",
+        ),
         ({"missing": "mask"}, "in training, and an additional feature marks them."),
         ({"categories": (0, 4, 0, 0, 0, 0)}, "are all treated as one unknown category."),
         (
@@ -47,6 +59,7 @@ def test_limits_of_the_model(settings, words):
         ({}, "windows"),
         ({}, "A sequence of more than"),
         ({"bidirectional": False, "readout": "last"}, "direction"),
+        ({"bidirectional": False, "normalization": "robust"}, "whole sequence"),
         ({"readout": "final"}, "With readout last"),
         ({"calibrate": True}, "not calibrated"),
     ],

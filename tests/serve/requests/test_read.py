@@ -19,7 +19,7 @@ from bothways.serve.requests.read import read_csv, read_json, read_npz_body, rea
 
 LIMITS = Limits(body_bytes=1 << 16, sequences=4, steps=10)
 PLAIN = RequestForm(make_model().manifest, LIMITS)
-MISSING = RequestForm(make_model(missing="mean", standardize=True).manifest, LIMITS)
+MISSING = RequestForm(make_model(missing="mean", normalization="dataset").manifest, LIMITS)
 NAMED = RequestForm(
     make_model(
         features=("x", "event", "y"), vocabularies={"event": ("open", "close")}, missing="zero"

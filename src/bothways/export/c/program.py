@@ -8,6 +8,7 @@ from bothways.export.c.weights import categorical_features
 from bothways.kernels.cells import cell_named
 
 _FLOAT_BYTES = 4
+_DOUBLE_BYTES = 8
 _LONGEST = 2_000_000_000  # so that no sum with a kernel size exceeds an int32
 _INT32_MAX = 2**31 - 1
 
@@ -24,7 +25,7 @@ class Field:
     initial : str, optional
         What it is set to at the start of a sequence; None if it is written before it is read.
     comment : str
-    c_type : float or int32_t
+    c_type : float, double or int32_t
     """
 
     name: str
@@ -40,8 +41,9 @@ class Field:
 
     @property
     def size_bytes(self) -> int:
-        """Bytes of the field; both types have four."""
-        return _FLOAT_BYTES * (1 if self.size is None else self.size)
+        """Bytes of the field."""
+        each = _DOUBLE_BYTES if self.c_type == "double" else _FLOAT_BYTES
+        return each * (1 if self.size is None else self.size)
 
 
 @dataclass(frozen=True)
@@ -101,7 +103,8 @@ class Program:
 
     A forward network keeps only its state. A bidirectional network of several layers, with a
     stem or with readout attention also keeps rows of floats for each time step, in two buffers that
-    take turns: a layer reads one and writes the other.
+    take turns: a layer reads one and writes the other. If sequences are normalized by their own
+    statistics, these are computed before the first layer runs.
 
     Parameters
     ----------
@@ -114,15 +117,19 @@ class Program:
         self.readouts, self.bidirectional = config.readouts, config.bidirectional
         self.labels_steps = config.target == "step"
         self.missing, self.accepts_missing = config.missing, config.accepts_missing
-        self.standardize, self.calibrate = config.standardize, config.calibrate
+        self.normalization, self.calibrate = config.normalization, config.calibrate
         self.input_size, self.num_classes = config.input_size, config.num_classes
         self.hidden = config.hidden_size
         self.features = self.hidden * (2 if config.bidirectional else 1)
         self.num_gates = len(cell_named(config.cell, config.nonlinearity).gates)
         self.gate_floats = (4 if config.cell == "gru" else self.num_gates) * self.hidden
         self.numeric, self.categorical = config.numeric_features, categorical_features(config)
-        self.encodes = bool(self.categorical) or config.standardize or config.accepts_missing
-        self.encoded_size = len(self.numeric) * (2 if config.missing == "mask" else 1)
+        self.encodes = (
+            bool(self.categorical) or config.normalization != "none" or config.accepts_missing
+        )
+        self.measures = config.normalizes_sequences and bool(self.numeric)
+        self.places = self._places()
+        self.encoded_size = config.encoded_numeric_size
         self.embeddings = [self._embedding(config, feature) for feature in self.categorical]
         self.stem = config.stem_channels is not None
         self.channels, self.kernel = config.stem_channels or 0, config.stem_kernel
@@ -136,7 +143,9 @@ class Program:
         self.stem_output = f"stem_{num_convolutions - 1}_output"
         self.encoded_input = "state->encoded" if self.encodes else "input"
         self.max_time = config.sequence_length or _LONGEST
-        self.has_step = not config.bidirectional and not (self.stem and self.labels_steps)
+        self.has_step = not (
+            config.bidirectional or self.measures or (self.stem and self.labels_steps)
+        )
         self.counter = self._counter()
         self.buffers = (0, 0)
         self.layers = self._layers(config.num_layers)
@@ -149,6 +158,13 @@ class Program:
         embedding = Embedding(feature, count, min(config.embedding_size, count), self.encoded_size)
         self.encoded_size += embedding.size
         return embedding
+
+    def _places(self) -> dict[str, int]:
+        """Return where each view of the numeric features starts among the encoded features."""
+        views = ["own", "level", "log_scale"] if self.measures else ["value"]
+        if self.normalization == "both":
+            views.insert(0, "robust")
+        return {name: n * len(self.numeric) for n, name in enumerate([*views, "mask"])}
 
     def _counter(self) -> str | None:
         """Return the field of the state that counts time steps and must not overflow, if any."""
@@ -180,6 +196,11 @@ class Program:
 
     def _fields(self) -> list[Field]:
         fields = []
+        if self.measures:
+            fields += [
+                Field("own_mean", len(self.numeric), comment="of the sequence", c_type="double"),
+                Field("own_deviation", len(self.numeric), comment="1 if constant", c_type="double"),
+            ]
         if self.encodes:
             fields.append(Field("encoded", self.encoded_size, comment="features of a time step"))
         for convolution in self.convolutions:
@@ -235,12 +256,16 @@ class Program:
     def code_bytes(self) -> int:
         """An upper bound of the machine code with -Os; what was measured is less."""
         directions = sum(len(layer.directions) for layer in self.layers)
-        return 2560 + 256 * (directions + len(self.convolutions) + len(self.embeddings))
+        measuring = 768 if self.measures else 0
+        parts = directions + len(self.convolutions) + len(self.embeddings)
+        return 2560 + measuring + 256 * parts
 
     @property
     def state_bytes(self) -> int:
         """Bytes of the state struct."""
-        return sum(field.size_bytes for field in self.fields)
+        total = sum(field.size_bytes for field in self.fields)
+        alignment = _DOUBLE_BYTES if self.measures else _FLOAT_BYTES
+        return -(-total // alignment) * alignment
 
     def rows_of(self, time: Any) -> str:
         """Return the C expression of the rows that the layers read of `time` time steps."""

@@ -206,10 +206,13 @@ def _vectors(config: ModelConfig, state: dict[str, torch.Tensor]) -> Iterator[Co
     def vector(name: str, comment: str, values: torch.Tensor) -> Constant:
         return Constant(name, values.numpy().astype(np.float32).reshape(-1), comment)
 
-    if config.numeric_features and (config.standardize or config.missing in ("mean", "mask")):
-        yield vector("numeric_mean", "Means in the training data.", state["encoder.mean"])
-    if config.numeric_features and config.standardize:
-        yield vector("numeric_scale", "Deviations in the training data.", state["encoder.scale"])
+    normalizes = config.normalization != "none"
+    if config.numeric_features and (normalizes or config.missing in ("mean", "mask")):
+        name = "mean" if "encoder.mean" in state else "median"
+        comment = f"The {name} of each numeric feature in the training data."
+        yield vector("numeric_center", comment, state[f"encoder.{name}"])
+    if config.numeric_features and normalizes:
+        yield vector("numeric_scale", "Its scale in the training data.", state["encoder.scale"])
     for layer in range(config.stem_layers if config.stem_channels is not None else 0):
         yield vector(f"stem_{layer}_bias", "", state[f"stem.convolutions.{layer}.bias"])
     for name, suffix in layer_directions(config):

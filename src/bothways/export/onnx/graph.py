@@ -90,7 +90,7 @@ def _nodes_of(classifier: SequenceClassifier) -> Nodes:
     rows = Rows.of(nodes, lengths, steps, time_axis=1)
     steps = rows.masked(nodes, steps, feature_axis=2)
     if classifier.encoder is not None:
-        steps = add_encoder(nodes, classifier.encoder, steps)
+        steps = add_encoder(nodes, classifier.encoder, steps, rows)
     if classifier.stem is not None:
         steps, rows = add_stem(nodes, classifier.stem, steps, rows)
         steps = rows.masked(nodes, steps, feature_axis=2)
@@ -136,7 +136,7 @@ def metadata(manifest: Manifest) -> dict[str, str]:
     shapes = describe_interface(model)
     found = {
         "inputs": f"{shapes['inputs']}: the features of each time step, in "
-        f"the order of the key features, not standardized. {missing} Values at and past the "
+        f"the order of the key features, not normalized. {missing} Values at and past the "
         "lengths are ignored.",
         "lengths": f"{shapes['lengths']}: the number of time steps of each sequence, from 1 to time"
         f"{longest}.",

@@ -5,12 +5,13 @@ import torch
 from torch import nn
 
 from bothways.export.onnx.nodes import Nodes, Rows, require_onnx
+from bothways.nn.normalization import LOG_RATIO_LIMIT
 from bothways.nn.preprocessing import FeatureEncoder, TokenEmbedding
 from bothways.nn.stem import ConvolutionalStem
 
 
-def add_encoder(nodes: Nodes, encoder: FeatureEncoder, inputs: str) -> str:
-    """Add the imputation, the standardization and the embeddings; return the encoded features.
+def add_encoder(nodes: Nodes, encoder: FeatureEncoder, inputs: str, rows: Rows) -> str:
+    """Add the imputation, the normalization and the embeddings; return the encoded features.
 
     `inputs` (batch, time, input_size) must not contain NaN in the padding.
     """
@@ -20,20 +21,71 @@ def add_encoder(nodes: Nodes, encoder: FeatureEncoder, inputs: str) -> str:
         if encoder.tokens:
             numeric = nodes.add("Gather", inputs, nodes.integers(*encoder.numeric_features), axis=2)
         absent = nodes.add("IsNaN", numeric) if encoder.missing != "refuse" else None
-        mean = nodes.constant(encoder.mean, "encoder.mean")
-        if absent is not None:
-            filling = nodes.number(0.0) if encoder.missing == "zero" else mean
-            numeric = nodes.add("Where", absent, filling, numeric)
-        if encoder.standardize:
-            scale = nodes.constant(encoder.scale, "encoder.scale")
-            numeric = nodes.add("Div", nodes.add("Sub", numeric, mean), scale)
-        encoded.append(numeric)
+        if encoder.normalizes_sequences:
+            encoded += _add_sequence_views(nodes, encoder, numeric, absent, rows)
+        else:
+            encoded.append(_add_normalized(nodes, encoder, numeric, absent))
         if absent is not None and encoder.missing == "mask":
             encoded.append(nodes.add("Cast", absent, to=require_onnx().TensorProto.FLOAT))
     for feature, tokens in encoder.tokens.items():
         assert isinstance(tokens, TokenEmbedding)
         encoded.append(_add_embedding(nodes, tokens, inputs, int(feature)))
     return nodes.add("Concat", *encoded, axis=2) if len(encoded) > 1 else encoded[0]
+
+
+def _add_normalized(nodes: Nodes, encoder: FeatureEncoder, numeric: str, absent: str | None) -> str:
+    """Add the imputation and the normalization by the training part."""
+    center = nodes.constant(encoder.center, f"encoder.{encoder.center_name}")
+    if absent is not None:
+        filling = nodes.number(0.0) if encoder.missing == "zero" else center
+        numeric = nodes.add("Where", absent, filling, numeric)
+    if encoder.normalization == "none":
+        return numeric
+    scale = nodes.constant(encoder.scale, "encoder.scale")
+    numeric = nodes.add("Div", nodes.add("Sub", numeric, center), scale)
+    return nodes.add("Asinh", numeric) if encoder.normalization == "robust" else numeric
+
+
+def _add_sequence_views(
+    nodes: Nodes, encoder: FeatureEncoder, numeric: str, absent: str | None, rows: Rows
+) -> list[str]:
+    """Add the imputation and the views of `bothways.nn.normalization`; return them as float32."""
+    types = require_onnx().TensorProto
+    median = nodes.constant(encoder.median.double(), "encoder.median")
+    scale = nodes.constant(encoder.scale.double(), "encoder.scale")
+    zero, one, limit, opposite = (
+        nodes.constant(np.array(value)) for value in (0.0, 1.0, LOG_RATIO_LIMIT, -LOG_RATIO_LIMIT)
+    )
+    if absent is not None and encoder.missing == "zero":
+        numeric, absent = nodes.add("Where", absent, nodes.number(0.0), numeric), None
+    values = nodes.add("Cast", numeric, to=types.DOUBLE)
+    valid = nodes.add("Unsqueeze", rows.valid, nodes.integers(2))  # (batch, time, 1)
+    present = valid if absent is None else nodes.add("And", valid, nodes.add("Not", absent))
+
+    def total(terms: str) -> str:
+        return nodes.add("ReduceSum", terms, nodes.integers(1))  # (batch, 1, features)
+
+    def robust(terms: str) -> str:
+        ratio = nodes.add("Div", nodes.add("Sub", terms, median), scale)
+        return nodes.add("Asinh", nodes.add("Cast", ratio, to=types.FLOAT))
+
+    count = total(nodes.add("Cast", present, to=types.DOUBLE))
+    divisor = nodes.add("Max", count, one)
+    mean = nodes.add("Div", total(nodes.add("Where", present, values, zero)), divisor)
+    mean = nodes.add("Where", nodes.add("Greater", count, zero), mean, median)
+    values = nodes.add("Where", present, values, mean)
+    centered = nodes.add("Sub", values, mean)
+    variance = nodes.add("Div", total(nodes.add("Mul", centered, centered)), divisor)
+    varies = nodes.add("Greater", variance, zero)
+    deviation = nodes.add("Sqrt", nodes.add("Where", varies, variance, one))
+    log_ratio = nodes.add("Log", nodes.add("Div", deviation, scale))
+    log_ratio = nodes.add("Clip", log_ratio, opposite, limit)
+    log_scale = nodes.add("Cast", nodes.add("Where", varies, log_ratio, opposite), to=types.FLOAT)
+    own = nodes.add("Cast", nodes.add("Div", centered, deviation), to=types.FLOAT)
+    views = [own]
+    for view in (robust(mean), log_scale):
+        views.append(nodes.add("Where", valid, view, nodes.number(0.0)))  # at all time steps
+    return [robust(values), *views] if encoder.normalization == "both" else views
 
 
 def _add_embedding(nodes: Nodes, tokens: TokenEmbedding, inputs: str, feature: int) -> str:

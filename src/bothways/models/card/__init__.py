@@ -7,8 +7,15 @@ terminal belongs to `bothways.cli`. Nothing here depends on the machine, the fol
 from bothways.models.card.card import model_card
 from bothways.models.card.descriptions import (
     describe_architecture,
+    describe_normalization,
     describe_origin,
     describe_readout,
 )
 
-__all__ = ["describe_architecture", "describe_origin", "describe_readout", "model_card"]
+__all__ = [
+    "describe_architecture",
+    "describe_normalization",
+    "describe_origin",
+    "describe_readout",
+    "model_card",
+]

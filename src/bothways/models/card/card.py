@@ -3,7 +3,11 @@
 from collections.abc import Iterator, Mapping
 
 from bothways.evaluation.metrics import Metrics
-from bothways.models.card.descriptions import describe_architecture, summarize_readout
+from bothways.models.card.descriptions import (
+    describe_architecture,
+    describe_normalization,
+    summarize_readout,
+)
 from bothways.models.card.head import card_head
 from bothways.models.card.limits import describe_limits
 from bothways.models.card.markdown import code, code_list
@@ -114,8 +118,11 @@ def _model(manifest: Manifest) -> Iterator[str]:
         f"{'time step' if model.target == 'step' else 'sequence'}: {code_list(manifest.classes)}."
     )
     yield f"- Readout {model.readout}: {summarize_readout(model)}."
-    if model.standardize:
-        yield "- Features are standardized inside the model."
+    if model.normalization != "none":
+        yield (
+            f"- Normalization {model.normalization}, inside the model: "
+            f"{describe_normalization(manifest)}."
+        )
     if model.calibrate:
         yield "- Probabilities are calibrated on the validation split (temperature scaling)."
 

@@ -1,8 +1,20 @@
-"""A model in a few words: architecture, readout, origin."""
+"""A model in a few words: architecture, normalization, readout, origin."""
 
 from bothways.config import ModelConfig
 from bothways.models.manifest import Manifest
 from bothways.nn.pooling import POOLINGS
+
+_NORMALIZATIONS = {
+    "none": "numeric features are used as they are",
+    "dataset": "numeric features are standardized with the mean and the standard deviation of the "
+    "training data",
+    "robust": "numeric features are compared with the median and the interquartile range of the "
+    "training data, on a scale that is logarithmic for large values",
+    "sequence": "numeric features are standardized with the mean and the standard deviation of "
+    "their own sequence, which are additional features",
+    "both": "numeric features are compared with the training data, as with robust, and with their "
+    "own sequence, whose mean and standard deviation are additional features",
+}
 
 
 def describe_origin(manifest: Manifest) -> str:
@@ -22,6 +34,11 @@ def describe_origin(manifest: Manifest) -> str:
 def summarize_readout(model: ModelConfig) -> str:
     """Return what each readout of the model returns."""
     return "; ".join(POOLINGS[name].summary for name in model.readouts)
+
+
+def describe_normalization(manifest: Manifest) -> str:
+    """Return what the model does with the values of numeric features first."""
+    return _NORMALIZATIONS[manifest.model.normalization]
 
 
 def describe_readout(manifest: Manifest) -> str:

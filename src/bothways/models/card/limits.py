@@ -10,12 +10,12 @@ from bothways.models.manifest import Manifest
 _FEW_EXAMPLES = 20
 _FEW_HELD_OUT = 200
 _LOW_RECALL = 0.5
-_IMPUTED = {
-    "mean": "are replaced by the mean of the feature in training",
-    "zero": "are replaced by 0",
-    "mask": "are replaced by the mean of the feature in training, and an additional feature marks "
-    "them",
+_TYPICAL = {
+    "robust": "the median of the feature in training",
+    "sequence": "the mean of the feature in the same sequence",
+    "both": "the mean of the feature in the same sequence",
 }
+"""What replaces missing values, by normalization, if it is not the mean in training."""
 
 
 def describe_limits(manifest: Manifest, metrics: Mapping[str, Metrics]) -> list[str]:
@@ -45,7 +45,11 @@ def _of_inputs(manifest: Manifest) -> list[str]:
             "warning, and the accuracy there is unknown."
         )
     if model.accepts_missing:
-        limits.append(f"Missing values (NaN) {_IMPUTED[model.missing]}.")
+        typical = _TYPICAL.get(model.normalization, "the mean of the feature in training")
+        limits.append(
+            f"Missing values (NaN) are replaced by {'0' if model.missing == 'zero' else typical}"
+            + (", and an additional feature marks them." if model.missing == "mask" else ".")
+        )
     else:
         limits.append("Missing values (NaN) raise an error.")
     if any(model.categories):
@@ -71,6 +75,11 @@ def _of_network(manifest: Manifest) -> list[str]:
         limits.append(
             "The network reads sequences in both directions, so it needs a whole sequence before "
             "it can answer."
+        )
+    elif model.normalizes_sequences:
+        limits.append(
+            "Values are compared with those of their whole sequence, so the model needs a whole "
+            "sequence before it can answer."
         )
     if model.bidirectional and model.readout == "last":
         limits.append(

@@ -360,5 +360,5 @@ def start_training(
     generator = torch.Generator().manual_seed(config.seed)
     model = new_classifier(model_config, generator, backend=config.backend)
     if model.encoder is not None:
-        model.encoder.fit(chunk.steps for chunk in sequences.chunks())
+        model.encoder.fit(lambda: (chunk.steps for chunk in sequences.chunks()))
     return Training(model.to(device), sequences, config, validation, generator)

@@ -1,0 +1,80 @@
+"""Views of numeric features: how a value stands in the training part and in its own sequence.
+
+Shapes: values (batch, time, features); the median and the scale of the training part (features,).
+"""
+
+import math
+
+import torch
+from torch import Tensor
+
+LOG_RATIO_LIMIT = math.log(1e4)
+"""Bound of the log scale of a sequence, and the negative log scale of a constant one."""
+
+
+def robust_view(values: Tensor, median: Tensor, scale: Tensor) -> Tensor:
+    """Return asinh((values - median) / scale).
+
+    This is close to linear for usual values and logarithmic for large ones, so that tails over
+    several decades do not crush the rest.
+    """
+    return ((values - median) / scale).asinh()
+
+
+def own_statistics(values: Tensor, present: Tensor, default: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the mean and the variance of each feature over the time steps of its own sequence.
+
+    Parameters
+    ----------
+    values : float64 Tensor (batch, time, features)
+        In float64, values such as 1e4 with a deviation of 1 lose nothing, and the variance of a
+        constant feature is exactly 0.
+    present : bool Tensor (batch, time, features)
+        False in the padding and for missing values. Values there, also NaN, have no effect.
+    default : Tensor (features,)
+        The mean of a feature without values; its variance is 0.
+
+    Returns
+    -------
+    mean, variance : float64 Tensor (batch, 1, features)
+    """
+    count = present.sum(dim=1, keepdim=True)
+
+    def average(terms: Tensor) -> Tensor:
+        # The order of `sum` depends on the shape of the batch, that of `cumsum` does not.
+        totals = torch.where(present, terms, 0.0).cumsum(dim=1)[:, -1:]
+        return totals / count.clamp(min=1)
+
+    mean = torch.where(count > 0, average(values), default.to(values))
+    return mean, average((values - mean).square())
+
+
+def own_views(
+    values: Tensor, mean: Tensor, variance: Tensor, median: Tensor, scale: Tensor
+) -> list[Tensor]:
+    """Return three views of values in their own sequence, from which the values can be restored.
+
+    Parameters
+    ----------
+    values : float64 Tensor (batch, time, features)
+    mean, variance : float64 Tensor (batch, 1, features)
+        From `own_statistics`.
+    median, scale : Tensor (features,)
+
+    Returns
+    -------
+    own : float64 Tensor (batch, time, features)
+        The values, standardized by the mean and the deviation of their sequence; 0 if it is
+        constant.
+    level : float64 Tensor (batch, time, features)
+        `robust_view` of the mean, the same at all time steps.
+    log_scale : float64 Tensor (batch, time, features)
+        Logarithm of the deviation over `scale`, between the negative and the positive
+        `LOG_RATIO_LIMIT`, the same at all time steps.
+    """
+    varies = variance > 0
+    deviation = torch.where(varies, variance, 1.0).sqrt()  # the gradient of a root of 0 is infinite
+    log_ratio = (deviation / scale).log().clamp(-LOG_RATIO_LIMIT, LOG_RATIO_LIMIT)
+    log_scale = torch.where(varies, log_ratio, -LOG_RATIO_LIMIT)
+    level = robust_view(mean, median, scale)
+    return [(values - mean) / deviation, level.expand_as(values), log_scale.expand_as(values)]
