@@ -20,13 +20,16 @@ from typing import Any
 
 import torch
 from machine import describe_machine
+from peak import peak_gflops
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
 
 from bothways import ModelConfig, SequenceClassifier, open_dataset
 from bothways.cli.process import keep_freed_memory
+from bothways.evaluation.evaluate import accuracy_and_loss
 from bothways.recipes import Recipe, all_recipes, load_recipe
+from bothways.training.fit import fit, prepare
 from bothways.training.loop.events import StepDone
 from bothways.training.loop.trainer import Training
 
@@ -34,6 +37,9 @@ HERE = Path(__file__).parent
 RECORD = HERE / "records" / "training_speed.json"
 PAGE = HERE.parent / "docs" / "training-speed.md"
 WARM_UP = 10
+
+WHOLE = {"plain": "bilstm-12-flatten", "bothways": "fast"}
+"""The recipes that are trained to the end: the notebook with the best accuracy, and the fast one."""
 
 
 class PlainModel(nn.Module):
@@ -114,6 +120,41 @@ def our_seconds(recipe: Recipe, steps: int) -> float:
     return time.perf_counter() - started
 
 
+def train_plain(recipe: Recipe) -> dict[str, float]:
+    """Train a notebook's model to the end as the notebook does; return seconds and accuracy."""
+    torch.manual_seed(recipe.training.seed)
+    model = PlainModel(config_of(recipe))
+    optimizer = torch.optim.Adam(model.parameters(), lr=recipe.training.learning_rate)
+    loader = DataLoader(Digits(), batch_size=recipe.training.batch_size, shuffle=True)
+    criterion = nn.CrossEntropyLoss()
+    started = time.perf_counter()
+    for _ in range(recipe.training.epochs or 0):
+        for images, labels in loader:
+            loss = criterion(model(images), labels)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+    seconds = time.perf_counter() - started
+    test = open_dataset("mnist").test
+    assert test is not None
+    with torch.no_grad():
+        predicted = model(test.steps.view(-1, 28, 28)).argmax(dim=1)
+    return {"seconds": seconds, "accuracy": (predicted == test.labels).double().mean().item()}
+
+
+def train_ours(recipe: Recipe) -> dict[str, float]:
+    """Train a recipe to the end; return seconds and accuracy."""
+    keep_freed_memory()
+    dataset = open_dataset("mnist")
+    plan = prepare(dataset, recipe)
+    started = time.perf_counter()
+    fitted = fit(plan)
+    seconds = time.perf_counter() - started
+    assert dataset.test is not None
+    accuracy, _ = accuracy_and_loss(fitted.classifier, dataset.test)
+    return {"seconds": seconds, "accuracy": accuracy}
+
+
 def check_parity(recipe: Recipe) -> None:
     """Raise AssertionError if both sides differ in loss or gradients with the same weights.
 
@@ -147,6 +188,41 @@ def measure(recipe: Recipe, steps: int, rounds: int) -> dict[str, Any]:
     return {"recipe": recipe.name, "steps": steps, "sequences_per_second": samples}
 
 
+def measure_whole(rounds: int) -> dict[str, list[dict[str, float]]]:
+    """Alternate whole trainings of `WHOLE` in separate processes; return the samples."""
+    samples: dict[str, list[dict[str, float]]] = {side: [] for side in WHOLE}
+    for seed in range(rounds):
+        for side in WHOLE:
+            command = [sys.executable, __file__, "--whole-side", side, "--seed", str(seed)]
+            output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+            samples[side].append(json.loads(output))
+            print(WHOLE[side], samples[side][-1], flush=True)
+    return samples
+
+
+def whole_lines(samples: dict[str, list[dict[str, float]]]) -> list[str]:
+    """Return the section about whole trainings."""
+    lines = [
+        "## A whole training",
+        "",
+        f"Notebook 004 as a plain PyTorch script, and recipe `{WHOLE['bothways']}`: seconds of the "
+        "training, without starting Python and reading the digits, and test accuracy. Each "
+        "training has another seed and a process of its own, and the sides alternate.",
+        "",
+        "| | trainings | seconds | test % |",
+        "|---|---|---|---|",
+    ]
+    names = {"plain": "plain PyTorch", "bothways": "bothways"}
+    for side, found in samples.items():
+        seconds = [sample["seconds"] for sample in found]
+        percent = [100 * sample["accuracy"] for sample in found]
+        lines.append(
+            f"| {names[side]}, `{WHOLE[side]}` | {len(found)} | {median(seconds):.1f} "
+            f"({min(seconds):.1f} to {max(seconds):.1f}) | {median(percent):.2f} |"
+        )
+    return lines
+
+
 def page(record: dict[str, Any]) -> str:
     machine = record["machine"]
     lines = [
@@ -167,10 +243,12 @@ def page(record: dict[str, Any]) -> str:
         lines.append(
             f"| `{case['recipe']}` | {len(ours)} | {cells[0]} | {cells[1]} | **{ratio:.2f}** |"
         )
+    lines += ["", *whole_lines(record["whole"])]
     lines += [
         "",
         f"Machine: {machine['processor']}, {machine['cores']} cores, {machine['threads']} threads, "
-        f"torch {machine['torch']}; a shared virtual machine. Raw samples: "
+        f"torch {machine['torch']}; a shared virtual machine whose peak, in "
+        f"float32 multiplications and additions, was {record['peak_gflops']:.0f} GFLOP/s. Raw samples: "
         "[benchmarks/records/training_speed.json](../benchmarks/records/training_speed.json).",
         "",
         "This page is generated by `python benchmarks/training_speed.py`.",
@@ -184,7 +262,9 @@ def main() -> None:
     parser.add_argument(
         "--side", choices=["plain", "bothways"], help="run one side and print seconds"
     )
+    parser.add_argument("--whole-side", choices=list(WHOLE), help=argparse.SUPPRESS)
     parser.add_argument("--recipe")
+    parser.add_argument("--seed", type=int, help=argparse.SUPPRESS)
     parser.add_argument("--steps", type=int)
     parser.add_argument("--rounds", type=int, default=5)
     arguments = parser.parse_args()
@@ -192,8 +272,13 @@ def main() -> None:
         seconds = {"plain": plain_seconds, "bothways": our_seconds}[arguments.side]
         print(seconds(load_recipe(arguments.recipe), arguments.steps))
         return
-    earlier = json.loads(RECORD.read_text())["cases"] if arguments.recipe else []
-    cases = {case["recipe"]: case for case in earlier}
+    if arguments.whole_side:
+        train = {"plain": train_plain, "bothways": train_ours}[arguments.whole_side]
+        recipe = load_recipe(WHOLE[arguments.whole_side])
+        print(json.dumps(train(recipe.with_settings({"seed": arguments.seed}))))
+        return
+    earlier = json.loads(RECORD.read_text()) if arguments.recipe else {"cases": []}
+    cases = {case["recipe"]: case for case in earlier["cases"]}
     for recipe in all_recipes():
         if recipe.notebook and arguments.recipe in (None, recipe.name):
             check_parity(recipe)
@@ -204,7 +289,13 @@ def main() -> None:
             if before is not case:
                 for side, samples in case["sequences_per_second"].items():
                     before["sequences_per_second"][side] += samples
-    record = {"machine": describe_machine(), "warm_up_steps": WARM_UP, "cases": [*cases.values()]}
+    record = {
+        "machine": describe_machine(),
+        "peak_gflops": peak_gflops(torch.get_num_threads()),
+        "warm_up_steps": WARM_UP,
+        "cases": [*cases.values()],
+        "whole": earlier.get("whole") or measure_whole(arguments.rounds),
+    }
     RECORD.write_text(json.dumps(record, indent=1) + "\n")
     PAGE.write_text(page(record))
     print(f"wrote {PAGE}")
