@@ -265,6 +265,12 @@ class ModelConfig(Architecture):
         return self
 
 
+PICTURE_CHANGES = (
+    "augment_rotation", "augment_zoom", "augment_shear", "augment_translation", "augment_elastic",
+)  # fmt: skip
+"""The settings of `Augmentation` that transform sequences as pictures."""
+
+
 class Augmentation(Settings):
     """Random changes of training sequences, drawn anew for each sequence of each batch.
 
@@ -307,9 +313,10 @@ class Augmentation(Settings):
     augment_elastic: float = Field(default=0.0, ge=0)
 
     @property
-    def augments(self) -> bool:
-        """Whether any augmentation is set."""
-        return any(getattr(self, name) for name in Augmentation.model_fields)
+    def changes(self) -> dict[str, float]:
+        """The settings that are not 0."""
+        values = {name: getattr(self, name) for name in Augmentation.model_fields}
+        return {name: value for name, value in values.items() if value}
 
     @property
     def augments_values(self) -> bool:
@@ -318,10 +325,8 @@ class Augmentation(Settings):
 
     @property
     def picture_changes(self) -> dict[str, float]:
-        """The settings that transform sequences as pictures, without those that are 0."""
-        names = ("rotation", "zoom", "shear", "translation", "elastic")
-        values = {f"augment_{name}": getattr(self, f"augment_{name}") for name in names}
-        return {name: value for name, value in values.items() if value}
+        """The settings of `PICTURE_CHANGES` that are not 0."""
+        return {name: value for name, value in self.changes.items() if name in PICTURE_CHANGES}
 
 
 class TrainConfig(Augmentation):

@@ -11,6 +11,7 @@ from bothways.models.card import (
     describe_normalization,
     describe_origin,
     describe_readout,
+    describe_training,
 )
 from bothways.models.manifest import Manifest
 from bothways.models.trained import TrainedModel
@@ -61,9 +62,10 @@ def print_exported(manifest: Manifest) -> None:
 def _facts(manifest: Manifest) -> dict[str, str]:
     """Return what a model is, what it reads, and where it comes from."""
     config, known = manifest.model, manifest.preprocessing.training_range
+    training = manifest.provenance.training
     return {
         "model": describe_architecture(manifest),
-        "input": f"{config.input_size} features per time step"
+        "input": f"{config.input_size} feature{'s' * (config.input_size != 1)} per time step"
         + (f", at most {config.sequence_length} time steps" if config.sequence_length else ""),
         "values": "unknown" if known is None else f"{known[0]:g} to {known[1]:g} in training",
         "normalization": f"{config.normalization}: {describe_normalization(manifest)}",
@@ -71,6 +73,7 @@ def _facts(manifest: Manifest) -> dict[str, str]:
         "readout": describe_readout(manifest),
         "classes": f"{len(manifest.classes)}: {', '.join(manifest.classes)}",
         "from": describe_origin(manifest),
+        **({} if training is None else {"training": describe_training(training)}),
     }
 
 

@@ -12,8 +12,8 @@ from manifests import make_manifest, make_metrics
 from markdown_it import MarkdownIt
 from random_models import random_model
 
-from bothways.config import READOUTS
-from bothways.models.card import model_card
+from bothways.config import READOUTS, TrainConfig
+from bothways.models.card import describe_training, model_card
 from bothways.models.card.descriptions import describe_readout
 from bothways.models.manifest import ConvertedFrom, Manifest, Preprocessing, Provenance
 from bothways.nn.pooling import POOLINGS
@@ -53,6 +53,21 @@ def test_the_card_names_inputs_and_outputs():
     assert "- Input: sequences of 6 features per time step.\n" in card
     assert "- Features: `x0`, `x1`, `x2`, `x3`, `x4`, `x5`.\n" in card
     assert "- Output: one of 3 classes for each sequence: `walk`, `run`, `jump`.\n" in card
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        ({"epochs": 3}, "3 epochs with batches of 64; adam with learning rate 0.001 (constant)"),
+        (
+            {"steps": 2000, "crop_steps": 128, "augment_time_warp": 0.2, "augment_zoom": 0.1},
+            "2,000 steps with batches of 64; random parts of at most 128 time steps; adam with "
+            "learning rate 0.001 (constant); augmentation: time_warp 0.2, zoom 0.1",
+        ),
+    ],
+)
+def test_training_in_words(settings, expected):
+    assert describe_training(TrainConfig(**settings)) == expected
 
 
 def test_the_card_names_the_data_and_the_training():

@@ -90,7 +90,7 @@ def test_padding_never_enters_a_sequence(settings):
 
 def test_no_augmentation_changes_nothing():
     batch = make_batch()
-    assert not Augmentation().augments
+    assert Augmentation().changes == {}
     assert torch.equal(changed(batch).inputs, batch.inputs)
 
 

@@ -10,6 +10,7 @@ from bothways.models.card.descriptions import (
     describe_normalization,
     describe_origin,
     describe_readout,
+    describe_training,
 )
 
 __all__ = [
@@ -17,5 +18,6 @@ __all__ = [
     "describe_normalization",
     "describe_origin",
     "describe_readout",
+    "describe_training",
     "model_card",
 ]

@@ -6,6 +6,7 @@ from bothways.evaluation.metrics import Metrics
 from bothways.models.card.descriptions import (
     describe_architecture,
     describe_normalization,
+    describe_training,
     summarize_readout,
 )
 from bothways.models.card.head import card_head
@@ -144,6 +145,7 @@ def _training(
                 yield f"SHA-256 of the {part} data: {code(fingerprint)}."
     if training is not None:
         yield f"Recipe {code(provenance.recipe or 'unknown')}, seed {training.seed}."
+        yield f"Training: {describe_training(training)}."
         if training.validation_fraction:
             yield (
                 f"Validation split: {training.validation_fraction:g} of the training data, drawn "

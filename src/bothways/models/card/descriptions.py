@@ -1,6 +1,6 @@
 """A model in a few words: architecture, normalization, readout, origin."""
 
-from bothways.config import ModelConfig
+from bothways.config import ModelConfig, TrainConfig
 from bothways.models.manifest import Manifest
 from bothways.nn.pooling import POOLINGS
 
@@ -29,6 +29,23 @@ def describe_origin(manifest: Manifest) -> str:
         f"({provenance.data.train_count:,} labeled sequences), seed {provenance.training.seed}, "
         f"{provenance.threads} threads"
     )
+
+
+def describe_training(training: TrainConfig) -> str:
+    """Return how the model was trained: length, batches, optimizer and augmentation."""
+    length = f"{training.epochs} epochs" if training.steps is None else f"{training.steps:,} steps"
+    facts = [f"{length} with batches of {training.batch_size}"]
+    if training.crop_steps is not None:
+        facts.append(f"random parts of at most {training.crop_steps:,} time steps")
+    facts.append(
+        f"{training.optimizer} with learning rate {training.learning_rate:g} ({training.schedule})"
+    )
+    changes = [
+        f"{name.removeprefix('augment_')} {value:g}" for name, value in training.changes.items()
+    ]
+    if changes:
+        facts.append(f"augmentation: {', '.join(changes)}")
+    return "; ".join(facts)
 
 
 def summarize_readout(model: ModelConfig) -> str:

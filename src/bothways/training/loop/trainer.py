@@ -243,7 +243,7 @@ class Training:
         config = self.config
         labeled = int((batch.labels != IGNORED).sum())
         batch = batch.to(self.device)
-        if config.augments:
+        if config.changes:
             batch = augment(batch, config, self.model.config, self._generator)
         with self._autocast():
             logits = self.model(batch.inputs, batch.lengths).float()
