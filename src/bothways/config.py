@@ -67,7 +67,8 @@ class Architecture(Settings):
         robust and sequence together. See `bothways.nn.normalization`.
     input_jitter : float
         In training, each numeric feature of a sequence is multiplied by 1 + j and shifted by
-        another j, both drawn from N(0, input_jitter) for each batch, after normalization.
+        another j, both drawn from N(0, input_jitter) for each batch, after normalization. Levels
+        and log scales of sequences are only shifted.
     missing : refuse, mean, zero or mask
         How missing values (NaN) are imputed: not at all, which raises an error; by the mean of the
         feature in training; by 0, before normalization; or by the mean, with an additional

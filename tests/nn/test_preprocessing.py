@@ -80,6 +80,15 @@ def test_jitter_changes_all_views_of_a_sequence(normalization):
     torch.testing.assert_close(of_sequence, of_sequence[:, :1].expand_as(of_sequence))
 
 
+def test_jitter_only_shifts_the_level_and_the_scale_of_a_sequence():
+    encoder = FeatureEncoder(config(input_jitter=0.5, normalization="sequence"))
+    inputs = 1e4 * torch.randn(200, 9, 3)
+    clean, jittered = (encoded_by(encoder.train(mode), inputs) for mode in (False, True))
+    shifts = (jittered - clean)[:, 0, -6:]
+    assert clean[:, 0, -3:].min() > 7  # a factor would change the log scale by more than a shift
+    assert shifts.std() == pytest.approx(0.5, rel=0.1)
+
+
 @pytest.mark.parametrize(
     ("normalization", "center"),
     [("dataset", "mean"), ("robust", "median"), ("sequence", "median"), ("both", "median")],

@@ -115,7 +115,11 @@ class FeatureEncoder(nn.Module):
         else:
             numeric = self._normalized(numeric, absent, lengths)
         if self.training and self.jitter:
-            numeric = numeric * (1 + self._jitter(numeric))
+            factors = 1 + self._jitter(numeric)
+            if self.normalizes_sequences:
+                # Levels and log scales are logarithmic: a factor of the values is a shift of them.
+                factors[..., -2 * len(self.numeric_features) :] = 1
+            numeric = numeric * factors
             numeric = numeric + self._jitter(numeric)
         encoded = [numeric]
         if absent is not None and self.missing == "mask":
