@@ -87,6 +87,9 @@ class Architecture(Settings):
         Kernel size (odd), stride and number of the convolutions.
     calibrate : bool
         Divide the logits by a temperature that is fitted on the validation split after training.
+    members : int
+        Number of networks of this architecture that are trained side by side, from different
+        initial weights; the probabilities of the model are the means of theirs.
     """
 
     cell: Literal["rnn", "gru", "lstm"] = "lstm"
@@ -107,6 +110,7 @@ class Architecture(Settings):
     stem_stride: int = Field(default=2, ge=1)
     stem_layers: int = Field(default=2, ge=1, le=100)
     calibrate: bool = False
+    members: int = Field(default=1, ge=1, le=100)
 
     @property
     def target(self) -> Target:
@@ -189,7 +193,7 @@ class Architecture(Settings):
 
 
 class ModelConfig(Architecture):
-    """Complete configuration of a `SequenceClassifier`: an architecture for particular data.
+    """Complete configuration of a classifier: an architecture for particular data.
 
     Parameters
     ----------
@@ -355,7 +359,7 @@ class TrainConfig(Augmentation):
         Fraction of the steps of one_cycle in which the learning rate rises; default: 0.3.
     weight_decay : float
     gradient_clip : float, optional
-        Maximum norm of all gradients together.
+        Maximum norm of all gradients of a network together.
     label_smoothing : float
     class_weights : none, balanced or tuple of float
         Weights of the classes in the loss: equal, inversely proportional to their frequencies in

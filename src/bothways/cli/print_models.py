@@ -44,7 +44,7 @@ def print_model(model: TrainedModel, status: str) -> None:
     """Print the architecture, the origin and the backend of a model."""
     manifest, classifier = model.manifest, model.classifier
     parameters = sum(tensor.numel() for tensor in classifier.parameters())
-    backend = classifier.layers.backend_choice
+    backend = classifier.networks[0].layers.backend_choice
     facts = {
         **_facts(manifest),
         "parameters": f"{parameters:,}",

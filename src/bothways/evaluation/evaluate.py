@@ -22,7 +22,7 @@ from bothways.evaluation.metrics import (
 )
 from bothways.evaluation.recordings import labels_of_recordings, mean_over_recordings
 from bothways.evaluation.segments import SegmentTally
-from bothways.nn.classifier import SequenceClassifier
+from bothways.nn.classifier import SequenceClassifier, TorchClassifier
 
 BATCH_SIZE = 500
 """Maximum batch size outside training; the outputs do not depend on it."""
@@ -33,7 +33,7 @@ BATCH_STEPS = 1 << 15
 
 
 class Classifier(Protocol):
-    """What evaluation needs of a model: a `SequenceClassifier` or an exported file.
+    """What evaluation needs of a model: a `TorchClassifier` or an exported file.
 
     It is called with inputs (batch, time, input_size) and int64 lengths (batch,), as
     `SequenceClassifier.forward`. A model without parameters runs on the CPU.
@@ -145,7 +145,7 @@ class Calibration:
     error_after: float
 
 
-def calibrate(model: SequenceClassifier, validation: LabeledSequences) -> Calibration:
+def calibrate(model: TorchClassifier, validation: LabeledSequences) -> Calibration:
     """Fit the model's temperature on the validation split, in place."""
     model.temperature.fill_(1.0)
     logits, labels = compute_logits(model, validation), validation.flat_labels()
@@ -176,7 +176,7 @@ def evaluate(
 
     Parameters
     ----------
-    model : SequenceClassifier or other Classifier
+    model : TorchClassifier or other Classifier
     sequences : LabeledSequences
     classes : sequence of str
         The names of the labels.

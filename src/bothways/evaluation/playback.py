@@ -17,7 +17,7 @@ from torch import Tensor
 
 from bothways.data.sequences import Sequences
 from bothways.evaluation.evaluate import compute_features, compute_logits
-from bothways.nn.classifier import SequenceClassifier
+from bothways.nn.classifier import SequenceClassifier, TorchClassifier
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
 
@@ -46,7 +46,7 @@ class Playback:
     forward_parts, backward_parts : float64 array (answers, 2, num_classes), optional
         The contributions of the forward and of the backward direction to the logits of each answer
         in `forward` and `backward`; with the bias of the linear layer, they add up to the logits.
-        Only for bidirectional networks with readout final or last.
+        Only for single bidirectional networks with readout final or last.
     """
 
     counts: np.ndarray[Any, np.dtype[np.int64]]
@@ -67,12 +67,12 @@ class Playback:
         return _settled(self.counts, self.backward)
 
 
-def play(classifier: SequenceClassifier, steps: Tensor) -> Playback:
+def play(classifier: TorchClassifier, steps: Tensor) -> Playback:
     """Run a model on the beginnings and the ends of a sequence, all in one ragged batch.
 
     Parameters
     ----------
-    classifier : SequenceClassifier
+    classifier : SequenceClassifier or Ensemble
     steps : float32 Tensor (time, input_size)
 
     Returns
@@ -86,11 +86,12 @@ def play(classifier: SequenceClassifier, steps: Tensor) -> Playback:
     starts = torch.cat([torch.zeros_like(counts), time - counts])
     parts = Sequences(steps, starts, counts.repeat(2))
     contributions = None
-    if classifier.config.bidirectional and classifier.config.readout in ("final", "last"):
-        logits, contributions = _contributions(classifier, parts)
+    config, networks = classifier.config, classifier.networks
+    if config.bidirectional and config.readout in ("final", "last") and len(networks) == 1:
+        logits, contributions = _contributions(networks[0], parts)
     else:
         logits = compute_logits(classifier, parts).double()
-    if classifier.config.target == "step":
+    if config.target == "step":
         ends = parts.lengths.cumsum(0)
         whole = logits[ends[len(counts) - 1] - time : ends[len(counts) - 1]]
         last_of_first = ends[: len(counts)] - 1

@@ -36,7 +36,7 @@ def random_sequences(
     -------
     list of float32 array (length, input_size)
     """
-    config, encoder = model.manifest.model, model.classifier.encoder
+    config, encoder = model.manifest.model, model.classifier.networks[0].encoder
     low, high = model.manifest.preprocessing.training_range or (-1.0, 1.0)
     sequences = []
     for length in lengths:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from bothways.errors import CheckpointError, ConfigError
 from bothways.models.manifest import CONFIG_FILE, Manifest, read_manifest
-from bothways.nn.classifier import SequenceClassifier
+from bothways.nn.classifier import TorchClassifier
 from bothways.nn.initialization import unset_classifier
 from bothways.nn.size import check_size, file_limit
 from bothways.storage.tensors import load_tensors, save_tensors
@@ -44,7 +44,7 @@ def read_config(folder: Path) -> tuple[Manifest, str]:
     return manifest, config_sha256
 
 
-def load_classifier(folder: Path) -> tuple[SequenceClassifier, Manifest]:
+def load_classifier(folder: Path) -> tuple[TorchClassifier, Manifest]:
     """Return the classifier in `folder`, in eval mode on the CPU, and its manifest.
 
     Raises

@@ -12,7 +12,7 @@ from typing import Any
 from bothways.errors import BothwaysError, CheckpointError, ConfigError, DownloadError
 from bothways.models.checkpoint import MODEL_FILE, load_classifier, read_config
 from bothways.models.manifest import CONFIG_FILE, Manifest
-from bothways.nn.classifier import SequenceClassifier
+from bothways.nn.classifier import TorchClassifier
 from bothways.nn.size import file_limit
 from bothways.optional import require
 from bothways.storage.reading import JSON_BYTES
@@ -27,7 +27,7 @@ def is_address(path: str | Path) -> bool:
     return _URL.match(str(path)) is not None
 
 
-def load_from_hub(address: str) -> tuple[SequenceClassifier, Manifest]:
+def load_from_hub(address: str) -> tuple[TorchClassifier, Manifest]:
     """Return the classifier at an address of the hub, in eval mode on the CPU, and its manifest.
 
     Files that the cache of huggingface_hub contains are not downloaded again.

@@ -28,9 +28,9 @@ MANIFEST_KEY = "bothways"
 _LARGEST_BYTES = 2**31 - 1
 _ONNX_OPERATORS = (
     "Add And Asinh Cast Clip Concat Conv Div DynamicQuantizeLinear GRU Gather GatherND Greater "
-    "GreaterOrEqual Identity IsNaN LSTM Less Log MatMul MatMulInteger Max Mul Not Pad RNN Range "
-    "ReduceMax ReduceSum Relu Reshape Shape Slice Softmax Sqrt Squeeze Sub Tanh Transpose "
-    "Unsqueeze Where"
+    "GreaterOrEqual Identity IsNaN LSTM Less Log LogSoftmax MatMul MatMulInteger Max Mul Not Pad "
+    "RNN Range ReduceLogSumExp ReduceMax ReduceSum Relu Reshape Shape Slice Softmax Sqrt Squeeze "
+    "Sub Tanh Transpose Unsqueeze Where"
 )
 _OPERATORS = {("", name) for name in _ONNX_OPERATORS.split()} | {
     ("com.microsoft", "DynamicQuantizeLSTM")
@@ -42,7 +42,7 @@ _PLAIN = ("FLOAT", "INT", "STRING", "FLOATS", "INTS", "STRINGS")
 class OnnxClassifier(nn.Module):
     """A classifier that onnxruntime runs on the CPU, with as many threads as torch.
 
-    It has what evaluation needs of a `SequenceClassifier`.
+    It has what evaluation needs of a `TorchClassifier`.
 
     Parameters
     ----------

@@ -19,7 +19,7 @@ from bothways.models.hub import is_address, load_from_hub
 from bothways.models.inputs import checked_sequences
 from bothways.models.manifest import CONFIG_FILE, Manifest
 from bothways.models.onnx_model import SUFFIX, load_onnx
-from bothways.nn.classifier import SequenceClassifier
+from bothways.nn.classifier import TorchClassifier
 from bothways.nn.device import choose_device
 from bothways.storage.atomic import sha256, write_atomically
 
@@ -32,7 +32,7 @@ class TrainedModel(ABC):
 
     Parameters
     ----------
-    classifier : SequenceClassifier or OnnxClassifier
+    classifier : SequenceClassifier, Ensemble or OnnxClassifier
     manifest : Manifest
 
     Notes
@@ -49,15 +49,15 @@ class TrainedModel(ABC):
         self.manifest = manifest
 
     @property
-    def classifier(self) -> SequenceClassifier:
-        """The network with its weights.
+    def classifier(self) -> TorchClassifier:
+        """The `SequenceClassifier` or the `Ensemble`, with its weights.
 
         Raises
         ------
         CheckpointError
             If the model is an exported file, which only answers.
         """
-        if not isinstance(self._classifier, SequenceClassifier):
+        if not isinstance(self._classifier, TorchClassifier):
             raise CheckpointError(
                 "the weights of an exported model cannot be read; expected the folder of a model "
                 "or run. Load the one that it was exported from."
@@ -84,7 +84,7 @@ class TrainedModel(ABC):
         BackendError
             If the device is unknown or not available, or the model is an exported file.
         """
-        if isinstance(self._classifier, SequenceClassifier):
+        if isinstance(self._classifier, TorchClassifier):
             self._classifier.to(choose_device(device))
         elif str(device) not in ("auto", "cpu"):
             raise BackendError(

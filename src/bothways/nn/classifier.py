@@ -6,13 +6,14 @@
 torch.Size([4, 10])
 """
 
+from abc import ABC, abstractmethod
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from bothways.config import ModelConfig
-from bothways.errors import ShapeError
+from bothways.errors import ConfigError, ShapeError
 from bothways.kernels.dropout import dropout
 from bothways.kernels.lengths import Lengths
 from bothways.kernels.torch_internals import has_hooks
@@ -26,7 +27,53 @@ from bothways.nn.stem import ConvolutionalStem
 _LAYERS: dict[str, type[RecurrentLayers]] = {"rnn": RNN, "gru": GRU, "lstm": LSTM}
 
 
-class SequenceClassifier(nn.Module):
+class TorchClassifier(nn.Module, ABC):
+    """Base class of the classifiers that torch runs: a network, or an `Ensemble` of networks.
+
+    Parameters
+    ----------
+    config : ModelConfig
+
+    Attributes
+    ----------
+    temperature : float32 Tensor ()
+        Exists only with `config.calibrate`.
+    """
+
+    temperature: Tensor
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        check_size(config)
+        self.config = config
+        if config.calibrate:
+            self.register_buffer("temperature", torch.ones((), dtype=torch.float32))
+
+    @property
+    @abstractmethod
+    def networks(self) -> list["SequenceClassifier"]:
+        """The networks that answer together, `config.members` of them."""
+
+    def draw_from(self, generator: torch.Generator | None) -> None:
+        """Draw dropout, jitter and random initial states from a generator from now on.
+
+        None means torch's default generator.
+        """
+        for module in self.modules():
+            if isinstance(module, RecurrentLayers | FeatureEncoder | TokenEmbedding):
+                module.generator = generator
+
+    def calibrated(self, logits: Tensor) -> Tensor:
+        """Return logits, divided by the temperature if there is one."""
+        return logits / self.temperature if self.config.calibrate else logits
+
+    def reset_buffers(self) -> None:
+        """Set the temperature to 1."""
+        if self.config.calibrate:
+            self.temperature.fill_(1.0)
+
+
+class SequenceClassifier(TorchClassifier):
     """Recurrent classifier of sequences, or of their time steps.
 
     The logits of a row depend only on its valid time steps, not on padding or other rows. The
@@ -35,6 +82,7 @@ class SequenceClassifier(nn.Module):
     Parameters
     ----------
     config : ModelConfig
+        With one member; see `Ensemble` for several.
     backend : str
         One of `bothways.kernels.BACKENDS`.
 
@@ -44,12 +92,13 @@ class SequenceClassifier(nn.Module):
     only, as in many tutorials. `final`, the default, uses both directions fully.
     """
 
-    temperature: Tensor
-
     def __init__(self, config: ModelConfig, *, backend: str = "auto") -> None:
-        super().__init__()
-        check_size(config)
-        self.config = config
+        if config.members > 1:
+            raise ConfigError(
+                f"members is {config.members} but a SequenceClassifier is one network; expected 1. "
+                "Use bothways.nn.Ensemble."
+            )
+        super().__init__(config)
         encoded = (
             config.normalization != "none"
             or config.input_jitter
@@ -72,22 +121,11 @@ class SequenceClassifier(nn.Module):
         )
         self.readout = make_pooling(config, self.layers.output_size)
         self.linear = nn.Linear(self.readout.features_size, config.num_classes, dtype=torch.float32)
-        if config.calibrate:
-            self.register_buffer("temperature", torch.ones((), dtype=torch.float32))
 
-    def draw_from(self, generator: torch.Generator | None) -> None:
-        """Draw dropout, jitter and random initial states from a generator from now on.
-
-        None means torch's default generator.
-        """
-        for module in self.modules():
-            if isinstance(module, RecurrentLayers | FeatureEncoder | TokenEmbedding):
-                module.generator = generator
-
-    def reset_buffers(self) -> None:
-        """Set the temperature to 1."""
-        if self.config.calibrate:
-            self.temperature.fill_(1.0)
+    @property
+    def networks(self) -> list["SequenceClassifier"]:
+        """The network itself."""
+        return [self]
 
     def forward(self, inputs: Tensor, lengths: Any = None) -> Tensor:
         """Return logits.
@@ -112,8 +150,7 @@ class SequenceClassifier(nn.Module):
         features = self.features(inputs, lengths)
         if self.training:
             features = dropout(features, self.config.dropout, self.layers.generator)
-        logits: Tensor = self.linear(features)
-        return logits / self.temperature if self.config.calibrate else logits
+        return self.calibrated(self.linear(features))
 
     def features(self, inputs: Tensor, lengths: Any = None) -> Tensor:
         """Return the features that the linear layer receives, before dropout.

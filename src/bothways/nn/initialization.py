@@ -13,15 +13,18 @@ from torch import nn
 from torch.overrides import TorchFunctionMode
 
 from bothways.config import ModelConfig
-from bothways.nn.classifier import SequenceClassifier
+from bothways.nn.classifier import TorchClassifier
+from bothways.nn.ensemble import make_classifier
 
 
 def new_classifier(
     config: ModelConfig, generator: torch.Generator, *, backend: str = "auto"
-) -> SequenceClassifier:
+) -> TorchClassifier:
     """Return a classifier on the CPU whose weights are drawn from `generator`.
 
     They equal the weights that the constructor draws after `torch.manual_seed` with the same seed.
+    The members of an ensemble draw one after another: the first one has the weights that a single
+    network would have.
     """
     classifier = unset_classifier(config, backend=backend)
     with torch.no_grad():
@@ -32,13 +35,13 @@ def new_classifier(
     return classifier
 
 
-def unset_classifier(config: ModelConfig, *, backend: str = "auto") -> SequenceClassifier:
+def unset_classifier(config: ModelConfig, *, backend: str = "auto") -> TorchClassifier:
     """Return a classifier on the CPU whose weights have arbitrary values, without random numbers.
 
     It is faster than a classifier on torch's device "meta", which imports packages of a second.
     """
     with torch.device("cpu"), _WithoutInitialization():
-        return SequenceClassifier(config, backend=backend)
+        return make_classifier(config, backend=backend)
 
 
 class _WithoutInitialization(TorchFunctionMode):

@@ -94,6 +94,11 @@ class FeatureEncoder(nn.Module):
         if self.normalization != "none":
             self.scale.copy_(scale[self.numeric_features])
 
+    def copy_statistics(self, other: "FeatureEncoder") -> None:
+        """Copy what `fit` has computed in an encoder of the same configuration."""
+        for own, fitted in zip(self.buffers(), other.buffers(), strict=True):
+            own.copy_(fitted)
+
     def forward(self, inputs: Tensor, lengths: Lengths) -> Tensor:
         """Encode a batch.
 

@@ -7,11 +7,11 @@ from bothways.errors import ConfigError
 from bothways.kernels.cells import cell_named
 
 _FLOAT_BYTES = 4
-_SLACK_BYTES = 1 << 24  # buffers, and the header of a file
+_SLACK_BYTES = 1 << 24  # buffers and the header of a file, for each network
 
 
 def weight_bytes(config: ModelConfig) -> int:
-    """Return the size of all parameters of a `SequenceClassifier`, except those of attention."""
+    """Return the size of all parameters of a classifier, except those of attention."""
     directions = 2 if config.bidirectional else 1
     hidden = config.hidden_size
     gates = len(cell_named(config.cell, config.nonlinearity).gates)
@@ -31,13 +31,14 @@ def weight_bytes(config: ModelConfig) -> int:
     count += above * (directions * hidden + hidden + 2)
     features = directions * hidden * (config.sequence_length or 1)
     count += config.num_classes * (features + 1)
-    return count * _FLOAT_BYTES
+    return config.members * count * _FLOAT_BYTES
 
 
 def file_limit(config: ModelConfig, copies: int = 1) -> int:
     """Return the largest size that a file with `copies` of all weights can have."""
     attention = 2 * (2 * config.hidden_size + 1) ** 2 * _FLOAT_BYTES
-    return copies * (weight_bytes(config) + attention) + _SLACK_BYTES
+    more = config.members * (copies * attention + _SLACK_BYTES)
+    return copies * weight_bytes(config) + more
 
 
 def check_size(config: ModelConfig) -> None:
@@ -49,7 +50,7 @@ def check_size(config: ModelConfig) -> None:
         available = 1 << 46
     if needed > available:
         raise ConfigError(
-            f"hidden_size is {config.hidden_size} with num_layers {config.num_layers}: the weights "
-            f"take {needed:,} bytes; expected at most the memory of this machine, {available:,}. "
-            "Choose a smaller model."
+            f"hidden_size is {config.hidden_size} with num_layers {config.num_layers} and members "
+            f"{config.members}: the weights take {needed:,} bytes; expected at most the memory of "
+            f"this machine, {available:,}. Choose a smaller model."
         )

@@ -116,4 +116,5 @@ def _examine(
 
 def operations_per_step(model: TrainedModel) -> int:
     """Return about how many floating-point operations a time step takes."""
-    return 2 * sum(weight.numel() for weight in model.classifier.layers.parameters())
+    networks = model.classifier.networks
+    return 2 * sum(weight.numel() for own in networks for weight in own.layers.parameters())

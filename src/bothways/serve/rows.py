@@ -8,6 +8,7 @@ run together only if every operator treats its rows separately:
 - The preprocessing treats all rows separately; the mean and the deviation of a sequence are sums
   in the order of its steps, whatever the padding.
 - The linear layer is a sum for each row, not a matrix product.
+- The mean over the networks of an ensemble is computed for each row.
 - Readout `mean` adds over all steps, padding included: only sequences of equal lengths run
   together.
 - Readout `attention`, the convolutions of a stem and torch's recurrent operators use matrix
@@ -22,13 +23,14 @@ import torch
 from torch import Tensor, nn
 
 from bothways.evaluation.evaluate import BATCH_SIZE, BATCH_STEPS
-from bothways.nn.classifier import SequenceClassifier
+from bothways.nn.classifier import TorchClassifier
+from bothways.nn.ensemble import average_logits
 
 Floats = np.ndarray[Any, np.dtype[np.float32]]
 Probabilities = np.ndarray[Any, np.dtype[np.float64]]
 Together = Literal["any", "equal lengths", "none"]
 
-_CALL_MULTIPLY_ADDS = 1 << 25  # for each batch, as long as a short sequence takes
+_CALL_MULTIPLY_ADDS = 1 << 25  # for each batch of a network, as long as a short sequence takes
 _PRODUCTS = 1 << 20  # of the linear layer that are in memory at once
 
 
@@ -37,7 +39,7 @@ class RowwiseModel:
 
     Parameters
     ----------
-    classifier : SequenceClassifier
+    classifier : SequenceClassifier or Ensemble
         In eval mode, on the CPU; not changed.
 
     Attributes
@@ -46,7 +48,7 @@ class RowwiseModel:
         Which sequences run in one batch.
     """
 
-    def __init__(self, classifier: SequenceClassifier) -> None:
+    def __init__(self, classifier: TorchClassifier) -> None:
         self._classifier = classifier
         self.together = _together(classifier)
         self._num_weights = sum(weights.numel() for weights in classifier.parameters())
@@ -74,6 +76,7 @@ class RowwiseModel:
     def multiply_adds(self, lengths: Sequence[int]) -> int:
         """Return how long sequences of these lengths take, in multiply-adds, roughly."""
         calls = {"any": 1, "none": len(lengths), "equal lengths": len(set(lengths))}[self.together]
+        calls *= len(self._classifier.networks)
         return sum(lengths) * self._num_weights + calls * _CALL_MULTIPLY_ADDS
 
     def _batches(self, lengths: Sequence[int]) -> Iterator[list[int]]:
@@ -95,9 +98,9 @@ class RowwiseModel:
             logits: Tensor = classifier(*_padded(arrays))
             return logits
         missing = max(2, torch.get_num_threads()) - len(arrays)
-        features = classifier.features(*_padded(arrays + [arrays[0]] * missing))
-        logits = _linear(classifier.linear, features)
-        return logits / classifier.temperature if classifier.config.calibrate else logits
+        inputs, lengths = _padded(arrays + [arrays[0]] * missing)
+        found = [_linear(own.linear, own.features(inputs, lengths)) for own in classifier.networks]
+        return classifier.calibrated(average_logits(found))
 
 
 def _padded(arrays: Sequence[Floats]) -> tuple[Tensor, Tensor]:
@@ -109,9 +112,9 @@ def _padded(arrays: Sequence[Floats]) -> tuple[Tensor, Tensor]:
     return torch.from_numpy(inputs), torch.tensor(lengths)
 
 
-def _together(classifier: SequenceClassifier) -> Together:
+def _together(classifier: TorchClassifier) -> Together:
     config = classifier.config
-    compiled = classifier.layers.backend_choice.name == "compiled"
+    compiled = classifier.networks[0].layers.backend_choice.name == "compiled"
     if not compiled or config.stem_channels is not None or "attention" in config.readouts:
         return "none"
     return "equal lengths" if "mean" in config.readouts else "any"

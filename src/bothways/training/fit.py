@@ -25,7 +25,7 @@ from bothways.data.sequences import LabeledSequences
 from bothways.data.splitting import hold_out
 from bothways.evaluation.evaluate import Calibration, calibrate
 from bothways.models.manifest import Manifest
-from bothways.nn.classifier import SequenceClassifier
+from bothways.nn.classifier import TorchClassifier
 from bothways.recipes import Recipe
 from bothways.training.loop.device import training_device
 from bothways.training.loop.epochs import Epochs
@@ -67,7 +67,7 @@ class Fitted:
 
     Parameters
     ----------
-    classifier : SequenceClassifier
+    classifier : SequenceClassifier or Ensemble
         In eval mode, with the weights of the selected epoch.
     epochs : int
         Epochs trained.
@@ -76,7 +76,7 @@ class Fitted:
     calibration : Calibration, optional
     """
 
-    classifier: SequenceClassifier
+    classifier: TorchClassifier
     epochs: int
     best: Best | None
     calibration: Calibration | None

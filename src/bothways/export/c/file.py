@@ -109,7 +109,8 @@ def export_c(
     ConfigError
         If a file exists and `force` is not set, or cannot be written there.
     ExportError
-        If the name is not that of a C file, the model is too large, or the check fails.
+        If the name is not that of a C file, the model is an ensemble or too large, or the check
+        fails.
     MissingDependencyError
         If jinja2 is not installed.
     """

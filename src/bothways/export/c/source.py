@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any
 
+from bothways.errors import ExportError
 from bothways.export.c.names import c_comment, c_prefix, c_string
 from bothways.export.c.program import Program
 from bothways.export.c.weights import Constant, Weights, model_weights
 from bothways.models.card import describe_architecture, describe_origin
 from bothways.models.manifest import Manifest
 from bothways.models.trained import TrainedModel
-from bothways.nn.classifier import SequenceClassifier
+from bothways.nn.classifier import TorchClassifier
 from bothways.nn.normalization import LOG_RATIO_LIMIT
 from bothways.optional import require
 
@@ -36,7 +37,7 @@ class CSource:
     program : Program
     constant_bytes : int
         Bytes of the weights and all other constants.
-    classifier : SequenceClassifier
+    classifier : TorchClassifier
         The classifier that it computes, on the CPU: with int8 weights, a copy with rounded weights.
     """
 
@@ -46,7 +47,7 @@ class CSource:
     check: str
     program: Program
     constant_bytes: int
-    classifier: SequenceClassifier
+    classifier: TorchClassifier
 
 
 def c_source(model: TrainedModel, stem: str, weights: Weights) -> CSource:
@@ -62,10 +63,16 @@ def c_source(model: TrainedModel, stem: str, weights: Weights) -> CSource:
     Raises
     ------
     ExportError
-        If a weight is not finite.
+        If the model is an ensemble, or a weight is not finite.
     MissingDependencyError
         If jinja2 is not installed.
     """
+    members = model.manifest.model.members
+    if members > 1:
+        raise ExportError(
+            f"members is {members} but a C file contains one network; expected 1. Export to .onnx, "
+            "or train with members=1."
+        )
     found = model_weights(model.classifier, weights)
     program = Program(model.manifest.model)
     literals = [c_string(name) for name in model.classes]

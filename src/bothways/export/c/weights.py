@@ -10,7 +10,7 @@ import torch
 from bothways.config import ModelConfig
 from bothways.errors import ExportError
 from bothways.kernels.cells import cell_named
-from bothways.nn.classifier import SequenceClassifier
+from bothways.nn.classifier import TorchClassifier
 from bothways.nn.initialization import unset_classifier
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -70,12 +70,12 @@ class ModelWeights:
     Parameters
     ----------
     constants : list of Constant
-    classifier : SequenceClassifier
+    classifier : TorchClassifier
         The classifier that the C file computes, on the CPU; rounded if the weights are int8.
     """
 
     constants: list[Constant]
-    classifier: SequenceClassifier
+    classifier: TorchClassifier
 
     @property
     def size_bytes(self) -> int:
@@ -83,7 +83,7 @@ class ModelWeights:
         return sum(constant.values.nbytes for constant in self.constants)
 
 
-def model_weights(classifier: SequenceClassifier, weights: Weights) -> ModelWeights:
+def model_weights(classifier: TorchClassifier, weights: Weights) -> ModelWeights:
     """Return the weights of a classifier, arranged for the C functions.
 
     With int8, each row of a matrix is multiplied by 127 over its largest absolute value and

@@ -1,6 +1,8 @@
-"""A `SequenceClassifier` as an ONNX model, made of ONNX's own operators."""
+"""A classifier as an ONNX model, made of ONNX's own operators."""
 
 import json
+import math
+from collections.abc import Sequence
 from importlib.metadata import version
 from typing import Any
 
@@ -13,7 +15,7 @@ from bothways.export.onnx.readouts import add_checked_lengths, add_readout
 from bothways.models.card import describe_architecture, describe_origin
 from bothways.models.manifest import Manifest
 from bothways.models.onnx_model import INPUTS, MANIFEST_KEY, OUTPUTS
-from bothways.nn.classifier import SequenceClassifier
+from bothways.nn.classifier import SequenceClassifier, TorchClassifier
 from bothways.nn.size import weight_bytes
 
 OPSET = 17
@@ -25,7 +27,7 @@ _LARGEST_BYTES = 2**31 - 1
 """A protobuf message, which an ONNX file is, cannot be larger."""
 
 
-def onnx_model(classifier: SequenceClassifier, manifest: Manifest) -> Any:
+def onnx_model(classifier: TorchClassifier, manifest: Manifest) -> Any:
     """Return a classifier as an ONNX model.
 
     Its inputs are `inputs` float32 (batch, time, input_size) and `lengths` int64 (batch,). Its
@@ -34,7 +36,7 @@ def onnx_model(classifier: SequenceClassifier, manifest: Manifest) -> Any:
 
     Parameters
     ----------
-    classifier : SequenceClassifier
+    classifier : SequenceClassifier or Ensemble
         What it computes in eval mode is exported.
     manifest : Manifest
 
@@ -81,7 +83,7 @@ def onnx_model(classifier: SequenceClassifier, manifest: Manifest) -> Any:
     return model
 
 
-def _nodes_of(classifier: SequenceClassifier) -> Nodes:
+def _nodes_of(classifier: TorchClassifier) -> Nodes:
     config = classifier.config
     nodes = Nodes()
     steps, lengths = INPUTS
@@ -89,26 +91,49 @@ def _nodes_of(classifier: SequenceClassifier) -> Nodes:
         lengths = add_checked_lengths(nodes, lengths, config.sequence_length)
     rows = Rows.of(nodes, lengths, steps, time_axis=1)
     steps = rows.masked(nodes, steps, feature_axis=2)
-    if classifier.encoder is not None:
-        steps = add_encoder(nodes, classifier.encoder, steps, rows)
-    if classifier.stem is not None:
-        steps, rows = add_stem(nodes, classifier.stem, steps, rows)
-        steps = rows.masked(nodes, steps, feature_axis=2)
-    outputs, h_n = add_layers(nodes, classifier.layers, steps, rows.lengths)
-    if not {"final", "last"}.issuperset(config.readouts):
-        # ONNX does not define the outputs in the padding.
-        outputs = rows.masked(nodes, outputs, feature_axis=2)
-    features = add_readout(nodes, classifier.readout, outputs, h_n, rows)
-    linear = classifier.linear
-    logits = nodes.linear(features, linear.weight, linear.bias, "linear")
+    if config.members == 1:
+        logits = _add_network(nodes, classifier.networks[0], steps, rows)
+    else:
+        found = [
+            _add_network(nodes.within(f"members.{n}."), network, steps, rows)
+            for n, network in enumerate(classifier.networks)
+        ]
+        logits = _add_average(nodes, found)
     if config.calibrate:
         logits = nodes.add("Div", logits, nodes.constant(classifier.temperature, "temperature"))
-    found = (logits, nodes.add("Softmax", logits, axis=-1))
-    for values, output in zip(found, OUTPUTS, strict=True):
+    outputs = (logits, nodes.add("Softmax", logits, axis=-1))
+    for values, output in zip(outputs, OUTPUTS, strict=True):
         if config.target == "step":
             values = rows.masked(nodes, values, feature_axis=2)
         nodes.add("Identity", values, output=output)
     return nodes
+
+
+def _add_network(nodes: Nodes, network: SequenceClassifier, steps: str, rows: Rows) -> str:
+    """Add a network without its temperature; return its logits."""
+    if network.encoder is not None:
+        steps = add_encoder(nodes, network.encoder, steps, rows)
+    if network.stem is not None:
+        steps, rows = add_stem(nodes, network.stem, steps, rows)
+        steps = rows.masked(nodes, steps, feature_axis=2)
+    outputs, h_n = add_layers(nodes, network.layers, steps, rows.lengths)
+    if not {"final", "last"}.issuperset(network.config.readouts):
+        # ONNX does not define the outputs in the padding.
+        outputs = rows.masked(nodes, outputs, feature_axis=2)
+    features = add_readout(nodes, network.readout, outputs, h_n, rows)
+    linear = network.linear
+    return nodes.linear(features, linear.weight, linear.bias, "linear")
+
+
+def _add_average(nodes: Nodes, logits: Sequence[str]) -> str:
+    """Add `bothways.nn.ensemble.average_logits`."""
+    first = nodes.integers(0)
+    logarithms = [
+        nodes.add("Unsqueeze", nodes.add("LogSoftmax", own, axis=-1), first) for own in logits
+    ]
+    joined = nodes.add("Concat", *logarithms, axis=0)
+    total = nodes.add("ReduceLogSumExp", joined, axes=[0], keepdims=0)
+    return nodes.add("Sub", total, nodes.number(math.log(len(logits))))
 
 
 def describe_interface(config: ModelConfig) -> dict[str, str]:

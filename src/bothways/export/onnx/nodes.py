@@ -1,5 +1,6 @@
 """The nodes and constants of an ONNX graph, collected while it is built."""
 
+import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -36,8 +37,15 @@ class Nodes:
 
     def __init__(self) -> None:
         self._onnx = require_onnx()
+        self._prefix = ""
         self.nodes: list[Any] = []
         self.constants: list[Any] = []
+
+    def within(self, prefix: str) -> "Nodes":
+        """Return the same graph; names that are given to it begin with `prefix`."""
+        found = copy.copy(self)
+        found._prefix = prefix
+        return found
 
     def add(self, operator: str, *inputs: str, output: str | None = None, **attributes: Any) -> str:
         """Add a node with one output, and return the name of the output."""
@@ -49,14 +57,15 @@ class Nodes:
     ) -> list[str]:
         """Add a node, and return the names of its outputs."""
         name = f"{operator}_{len(self.nodes)}"
+        outputs = [f"{self._prefix}{output}" for output in outputs]
         make_node = self._onnx.helper.make_node
         self.nodes.append(make_node(operator, inputs, outputs, name=name, **attributes))
-        return list(outputs)
+        return outputs
 
     def constant(self, values: Array | Tensor, name: str | None = None) -> str:
         """Add a constant, and return its name."""
         array = values.detach().cpu().numpy() if isinstance(values, Tensor) else values
-        name = name or f"constant_{len(self.constants)}"
+        name = f"{self._prefix}{name or f'constant_{len(self.constants)}'}"
         from_array = self._onnx.numpy_helper.from_array
         self.constants.append(from_array(np.asarray(array, order="C"), name))
         return name

@@ -124,6 +124,11 @@ def _model(manifest: Manifest) -> Iterator[str]:
             f"- Normalization {model.normalization}, inside the model: "
             f"{describe_normalization(manifest)}."
         )
+    if model.members > 1:
+        yield (
+            f"- Ensemble: {model.members} networks that were trained on the same data from "
+            "different initial weights; the probabilities are the means of theirs."
+        )
     if model.calibrate:
         yield "- Probabilities are calibrated on the validation split (temperature scaling)."
 

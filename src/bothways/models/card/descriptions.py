@@ -71,11 +71,16 @@ def describe_readout(manifest: Manifest) -> str:
 
 
 def describe_architecture(manifest: Manifest) -> str:
-    """Return the architecture in a few words, such as bidirectional LSTM 2x256, readout last."""
+    """Return the architecture in a few words.
+
+    Examples are "bidirectional LSTM 2x256, readout last" and "forward GRU 1x64, readout final,
+    ensemble of 5 networks".
+    """
     model = manifest.model
     direction = "bidirectional" if model.bidirectional else "forward"
     relu = " (relu)" if model.nonlinearity == "relu" else ""
     return (
         f"{direction} {model.cell.upper()}{relu} {model.num_layers}x{model.hidden_size}, "
         f"readout {model.readout}"
+        + (f", ensemble of {model.members} networks" if model.members > 1 else "")
     )

@@ -40,6 +40,7 @@ def card_head(title: str, manifest: Manifest, metrics: Mapping[str, Metrics]) ->
             "recurrent-neural-network",
             model.cell,
             *(["bidirectional"] if model.bidirectional else []),
+            *(["ensemble"] if model.members > 1 else []),
         ],
     }
     results = [

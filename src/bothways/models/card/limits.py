@@ -86,6 +86,11 @@ def _of_network(manifest: Manifest) -> list[str]:
             "With readout last, the backward direction has processed only the last time step: the "
             "model uses almost nothing of it."
         )
+    if model.members > 1:
+        limits.append(
+            f"An answer takes as long as {model.members} answers of one network: all networks of "
+            "the ensemble run, one after another."
+        )
     if not model.calibrate:
         limits.append(
             "The probabilities are not calibrated: of the answers with a probability of 0.9, more "

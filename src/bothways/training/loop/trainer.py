@@ -21,7 +21,8 @@ from bothways.data.batching import (
 from bothways.data.sequences import LabeledSequences
 from bothways.errors import NonFiniteLossError
 from bothways.evaluation.evaluate import accuracy_and_loss
-from bothways.nn.classifier import SequenceClassifier
+from bothways.nn.classifier import SequenceClassifier, TorchClassifier
+from bothways.nn.ensemble import average_logits
 from bothways.nn.initialization import new_classifier
 from bothways.training.loop.augmentation import augment
 from bothways.training.loop.epochs import EpochBatches, Epochs
@@ -69,8 +70,9 @@ class Training:
 
     Parameters
     ----------
-    model : SequenceClassifier
-        Trained in place, on its device.
+    model : TorchClassifier
+        Trained in place, on its device. The networks of an ensemble are trained on the same
+        batches, each by its own loss and with its own clipping of gradients.
     sequences : LabeledSequences
     config : TrainConfig
     validation : LabeledSequences, optional
@@ -87,7 +89,7 @@ class Training:
 
     def __init__(
         self,
-        model: SequenceClassifier,
+        model: TorchClassifier,
         sequences: LabeledSequences,
         config: TrainConfig,
         validation: LabeledSequences | None = None,
@@ -122,7 +124,7 @@ class Training:
         self._totals = _EpochTotals()
         self._unread: list[_Unread] = []
         self._last_loss = float("nan")
-        self._gradient_norm: Tensor | None = None
+        self._gradient_norms: list[Tensor] = []
 
     @property
     def finished(self) -> bool:
@@ -179,11 +181,11 @@ class Training:
 
     @property
     def gradient_norm(self) -> float | None:
-        """Norm of all gradients of the last step, before clipping.
+        """Norm of all gradients of the last step, before clipping; the mean over the networks.
 
         None before the first step, and unless `gradient_clip` or `tensorboard` is set.
         """
-        return None if self._gradient_norm is None else self._gradient_norm.item()
+        return torch.stack(self._gradient_norms).mean().item() if self._gradient_norms else None
 
     @property
     def running_accuracy(self) -> float:
@@ -245,25 +247,33 @@ class Training:
         batch = batch.to(self.device)
         if config.changes:
             batch = augment(batch, config, self.model.config, self._generator)
-        with self._autocast():
-            logits = self.model(batch.inputs, batch.lengths).float()
-        loss = self._loss(logits, batch) / labeled
         self._optimizer.zero_grad()
-        loss.backward()
-        if config.gradient_clip is not None:
-            self._gradient_norm = torch.nn.utils.clip_grad_norm_(
-                self.model.parameters(), config.gradient_clip
-            )
-        elif config.tensorboard:
-            self._gradient_norm = torch.nn.utils.get_total_norm(
-                [weight.grad for weight in self.model.parameters() if weight.grad is not None]
-            )
+        self._gradient_norms.clear()
+        done = [self._backward(network, batch, labeled) for network in self.model.networks]
         self._optimizer.step(self._rate_of(self.epoch * self._epochs.steps + self.step))
         if self._average is not None:
             self._average.update_parameters(self.model)
-        hits = (logits.detach().argmax(dim=-1) == batch.labels).sum()
-        self._unread.append(_Unread(loss.detach(), hits, labeled, len(batch.inputs)))
+        logits, losses = zip(*done, strict=True)
+        hits = (average_logits(logits).argmax(dim=-1) == batch.labels).sum()
+        loss = torch.stack(losses).mean()
+        self._unread.append(_Unread(loss, hits, labeled, len(batch.inputs)))
         self._totals.seconds += time.perf_counter() - started
+
+    def _backward(
+        self, network: SequenceClassifier, batch: LabeledBatch, labeled: int
+    ) -> tuple[Tensor, Tensor]:
+        """Compute and clip the gradients of a network; return its logits and its loss."""
+        with self._autocast():
+            logits = network(batch.inputs, batch.lengths).float()
+        loss = self._loss(logits, batch) / labeled
+        loss.backward()
+        if self.config.gradient_clip is not None:
+            norm = torch.nn.utils.clip_grad_norm_(network.parameters(), self.config.gradient_clip)
+            self._gradient_norms.append(norm)
+        elif self.config.tensorboard:
+            gradients = [weight.grad for weight in network.parameters() if weight.grad is not None]
+            self._gradient_norms.append(torch.nn.utils.get_total_norm(gradients))
+        return logits.detach(), loss.detach()
 
     def _loss(self, logits: Tensor, batch: LabeledBatch) -> Tensor:
         """Return the weighted sum of the cross entropies of all labels.
@@ -340,10 +350,10 @@ class Training:
             validation_accuracy=accuracy,
         )
 
-    def _evaluated_model(self) -> SequenceClassifier:
+    def _evaluated_model(self) -> TorchClassifier:
         if self._average is None:
             return self.model
-        return cast(SequenceClassifier, self._average.module)
+        return cast(TorchClassifier, self._average.module)
 
 
 def start_training(
@@ -359,6 +369,9 @@ def start_training(
     """
     generator = torch.Generator().manual_seed(config.seed)
     model = new_classifier(model_config, generator, backend=config.backend)
-    if model.encoder is not None:
-        model.encoder.fit(lambda: (chunk.steps for chunk in sequences.chunks()))
+    encoders = [network.encoder for network in model.networks if network.encoder is not None]
+    if encoders:
+        encoders[0].fit(lambda: (chunk.steps for chunk in sequences.chunks()))
+    for encoder in encoders[1:]:
+        encoder.copy_statistics(encoders[0])
     return Training(model.to(device), sequences, config, validation, generator)
