@@ -5,7 +5,7 @@ import torch
 from bothways.config import ModelConfig
 from bothways.models.manifest import Manifest, Preprocessing
 from bothways.models.trained import trained_model
-from bothways.nn.classifier import SequenceClassifier
+from bothways.nn.ensemble import make_classifier
 
 CLASSES = ("no", "yes", "ö, 'x'", "d")
 
@@ -20,17 +20,18 @@ def random_model(seed=0, *, classes=CLASSES, preprocessing=None, **settings):
         values.setdefault("sequence_length", 9)
     config = ModelConfig(**values)
     generator = torch.Generator().manual_seed(seed)
-    classifier = SequenceClassifier(config).eval()
+    classifier = make_classifier(config).eval()
     with torch.no_grad():
         for weight in classifier.parameters():
             weight.uniform_(-0.7, 0.7, generator=generator)
     if config.calibrate:
         classifier.temperature.fill_(1.7)
-    if classifier.encoder is not None:
-        classifier.encoder.center.normal_(generator=generator)
+    encoders = [network.encoder for network in classifier.networks]
+    for encoder in filter(None, encoders):
+        encoder.center.normal_(generator=generator)
         if config.normalization != "none":
-            classifier.encoder.scale.uniform_(0.5, 2, generator=generator)
-        for tokens in classifier.encoder.tokens.values():
+            encoder.scale.uniform_(0.5, 2, generator=generator)
+        for tokens in encoder.tokens.values():
             tokens.known[1::2] = True
     manifest = Manifest(
         model=config,

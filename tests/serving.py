@@ -12,7 +12,7 @@ from bothways.config import ModelConfig
 from bothways.data.options import DataOptions
 from bothways.models.manifest import Manifest, Preprocessing
 from bothways.models.trained import trained_model
-from bothways.nn.classifier import SequenceClassifier
+from bothways.nn.ensemble import make_classifier
 from bothways.serve.app import create_app
 from bothways.serve.limits import Limits
 from bothways.serve.server import listen, server_of
@@ -28,9 +28,10 @@ def make_model(features=(), vocabularies=None, classes=CLASSES, training_range=N
     if vocabularies:
         settings["categories"] = tuple(len(vocabularies.get(name, ())) for name in features)
     config = ModelConfig(**({"input_size": 3, "num_classes": 3, "hidden_size": 12} | settings))
-    classifier = SequenceClassifier(config).eval()
-    if classifier.encoder is not None:
-        for tokens in classifier.encoder.tokens.values():
+    classifier = make_classifier(config).eval()
+    encoders = [network.encoder for network in classifier.networks]
+    for encoder in filter(None, encoders):
+        for tokens in encoder.tokens.values():
             tokens.known.fill_(True)
     preprocessing = Preprocessing(features=features, reading=reading, training_range=training_range)
     manifest = Manifest(model=config, classes=classes, preprocessing=preprocessing)

@@ -74,6 +74,8 @@ def test_configs_are_frozen():
         ({"cell": "gru", "nonlinearity": "relu"}, "nonlinearity is 'relu' but cell is 'gru'"),
         ({"readout": "flatten"}, "sequence_length is None but readout is 'flatten'"),
         ({"sequence_length": 28}, "sequence_length is 28 but readout is 'final'"),
+        ({"members": 0}, "members is 0; expected greater than or equal to 1"),
+        ({"members": 101}, "members is 101; expected less than or equal to 100"),
         ({"normalization": "z"}, "normalization is 'z'; expected 'none', 'dataset', 'robust'"),
         ({"standardize": "yes"}, "setting 'standardize' is unknown"),
         (

@@ -5,12 +5,12 @@ import torch
 from bothways.config import ModelConfig
 from bothways.evaluation import playback
 from bothways.evaluation.playback import play
-from bothways.nn.classifier import SequenceClassifier
+from bothways.nn.ensemble import make_classifier
 
 
 def classifier_with(**settings):
     settings = {"input_size": 3, "num_classes": 4, "hidden_size": 5, **settings}
-    return SequenceClassifier(ModelConfig(**settings)).eval()
+    return make_classifier(ModelConfig(**settings)).eval()
 
 
 def probabilities(classifier, steps):
@@ -20,9 +20,10 @@ def probabilities(classifier, steps):
 
 @pytest.mark.parametrize("readout", ["final", "last", "mean", "max", "attention"])
 @pytest.mark.parametrize("bidirectional", [True, False])
+@pytest.mark.parametrize("members", [1, 2])
 @pytest.mark.parametrize("time", [1, 7])
-def test_each_answer_is_that_of_the_part_alone(readout, bidirectional, time):
-    classifier = classifier_with(readout=readout, bidirectional=bidirectional)
+def test_each_answer_is_that_of_the_part_alone(readout, bidirectional, members, time):
+    classifier = classifier_with(readout=readout, bidirectional=bidirectional, members=members)
     steps = torch.randn(time, 3)
     played = play(classifier, steps)
     assert played.counts.tolist() == list(range(1, time + 1))
@@ -67,7 +68,7 @@ def test_with_readout_last_the_backward_direction_has_read_one_step():
 
 
 @pytest.mark.parametrize(
-    "settings", [{"readout": "mean"}, {"bidirectional": False}, {"readout": "step"}]
+    "settings", [{"readout": "mean"}, {"bidirectional": False}, {"readout": "step"}, {"members": 2}]
 )
 def test_other_models_have_no_parts_of_directions(settings):
     assert play(classifier_with(**settings), torch.randn(3, 3)).forward_parts is None

@@ -33,9 +33,10 @@ def path(tmp_path):
 
 
 @pytest.mark.parametrize("readout", ["final", "step"])
-def test_answers_are_those_of_the_model(path, readout):
+@pytest.mark.parametrize("members", [1, 2])
+def test_answers_are_those_of_the_model(path, members, readout):
     """Float32 sums in another order differ by less than 1e-5 for logits around 1."""
-    model = random_model(readout=readout, normalization="dataset", calibrate=True)
+    model = random_model(readout=readout, normalization="dataset", calibrate=True, members=members)
     export_onnx(model, path)
     exported = load(path)
     assert type(exported) is (TrainedLabeler if readout == "step" else TrainedClassifier)

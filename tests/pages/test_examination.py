@@ -7,6 +7,7 @@ from bothways.data.sequences import Sequences
 from bothways.models.manifest import Manifest
 from bothways.models.trained import trained_model
 from bothways.nn.classifier import SequenceClassifier
+from bothways.nn.ensemble import make_classifier
 from bothways.pages import examination
 from bothways.pages.examination import examine, examine_sample, operations_per_step
 
@@ -52,3 +53,6 @@ def test_operations_count_the_products_of_the_layers(model):
     products = directions * gates * hidden * (inputs + hidden)
     biases = directions * gates * hidden * 2
     assert operations_per_step(model) == 2 * (products + biases)
+    config = model.manifest.model.model_copy(update={"members": 3})
+    ensemble = trained_model(make_classifier(config), model.manifest)
+    assert operations_per_step(ensemble) == 3 * operations_per_step(model)

@@ -7,7 +7,7 @@ import torch
 from bothways.config import ModelConfig
 from bothways.models.manifest import Manifest, Preprocessing
 from bothways.models.trained import trained_model
-from bothways.nn.classifier import SequenceClassifier
+from bothways.nn.ensemble import make_classifier
 from bothways.pages.playback_json import playback_json
 from bothways.pages.static_files import STATIC_FILES, static_text
 
@@ -15,7 +15,7 @@ from bothways.pages.static_files import STATIC_FILES, static_text
 def model_with(features=(), value_range=(0.0, 1.0), **settings):
     config = ModelConfig(**{"input_size": 3, "num_classes": 4, "hidden_size": 5, **settings})
     return trained_model(
-        SequenceClassifier(config).eval(),
+        make_classifier(config).eval(),
         Manifest(
             model=config,
             classes=tuple(f"class {n}" for n in range(config.num_classes)),
@@ -65,6 +65,7 @@ def test_contributions_of_both_directions_are_there_for_readout_final_only():
     parts = playback_json(model_with(readout="final"), steps_of(4, 3))["parts"]
     assert np.shape(parts["forward"]) == np.shape(parts["backward"]) == (4, 2, 4)
     assert "parts" not in playback_json(model_with(readout="mean"), steps_of(4, 3))
+    assert "parts" not in playback_json(model_with(members=2), steps_of(4, 3))
 
 
 def test_pictures_are_drawn_as_pictures():

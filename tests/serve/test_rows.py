@@ -23,17 +23,23 @@ def sequences_of(model, generator, count=40):
     ["last", "final", "flatten", "mean", "max", "attention", "step", "final+mean", "max+flatten"],
 )
 @pytest.mark.parametrize(
-    ("cell", "hidden", "normalization"),
-    [("lstm", 12, "sequence"), ("gru", 70, "both"), ("rnn", 33, "robust"), ("gru", 9, "none")],
+    ("cell", "hidden", "normalization", "members"),
+    [
+        ("lstm", 12, "sequence", 1),
+        ("gru", 70, "both", 1),
+        ("rnn", 33, "robust", 6),
+        ("gru", 9, "none", 3),
+    ],
 )
 def test_an_answer_has_the_same_bits_in_every_batch(
-    cell, hidden, normalization, readout, stem, seed
+    cell, hidden, normalization, members, readout, stem, seed
 ):
     if stem and "flatten" in readout:
         pytest.skip("not supported")
     options = {"stem_channels": stem, "stem_stride": 1} if stem else {}
     options |= {"sequence_length": 30} if "flatten" in readout else {}
     options |= {"cell": cell, "hidden_size": hidden, "normalization": normalization}
+    options |= {"members": members}
     model = make_model(readout=readout, num_layers=2, calibrate=True, **options)
     rowwise = RowwiseModel(model.classifier)
     generator = np.random.default_rng(seed)
@@ -75,6 +81,7 @@ def test_the_number_of_threads_does_not_matter(threads, seed):
         ({"readout": "final+mean+max"}, "equal lengths"),
         ({"readout": "max+attention"}, "none"),
         ({"stem_channels": 4}, "none"),
+        ({"members": 2}, "any"),
     ],
 )
 def test_what_runs_together(settings, together):
@@ -89,3 +96,8 @@ def test_torchs_operators_run_one_sequence_at_a_time(seed):
     sequences = sequences_of(model, np.random.default_rng(seed), 4)
     for found, sequence in zip(rowwise.probabilities(sequences), sequences, strict=True):
         np.testing.assert_array_equal(found, model.predict_proba([sequence])[0])
+
+
+def test_an_ensemble_takes_as_long_as_its_networks():
+    single, ensemble = (RowwiseModel(make_model(members=n).classifier) for n in (1, 4))
+    assert ensemble.multiply_adds([7, 9]) == 4 * single.multiply_adds([7, 9])

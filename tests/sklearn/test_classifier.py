@@ -85,6 +85,16 @@ def test_a_run_gives_the_same_weights(tmp_path):
     np.testing.assert_array_equal(load(tmp_path / "saved").predict(X), fitted.predict(X))
 
 
+def test_an_ensemble_is_a_setting(tmp_path):
+    X, y = spirals(40)
+    fitted = small(settings={"members": 3}).fit(X, y)
+    assert len(fitted.model_.classifier.networks) == 3
+    assert fitted.score(*spirals(40, seed=1)) > 0.9
+    fitted.model_.save(tmp_path / "saved")
+    found = load(tmp_path / "saved").predict_proba(X)
+    np.testing.assert_array_equal(found, fitted.model_.predict_proba(X))
+
+
 def test_pipeline_grid_search_and_cross_validation():
     X, y = spirals(40)
     boxed = np.empty(len(X), object)

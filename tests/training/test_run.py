@@ -309,6 +309,8 @@ def test_a_validation_split_needs_a_class_of_two_sequences(tmp_path, data):
         {"readout": "flatten", "cell": "gru"},
         {"readout": "attention", "bidirectional": False},
         {"normalization": "both", "input_jitter": 0.2},
+        {"members": 3, "dropout": 0.4, "average_decay": 0.9, "gradient_clip": 0.5},
+        {"members": 2, "calibrate": True, "validation_fraction": 0.3},
     ],
     ids=lambda settings: "-".join(map(str, settings.values())),
 )

@@ -43,6 +43,7 @@ CHOICES = {
     "categories": [(), (0, 5, 0), (2, 3, 20)],
     "normalization": ["none", "dataset", "robust", "sequence", "both"],
     "calibrate": [True, False],
+    "members": [1, 3],
 }
 
 
@@ -178,7 +179,7 @@ def test_batch_and_time_are_dynamic(readout, axes):
 
 
 def test_the_opset_is_stated_and_only_its_operators_are_used():
-    model = random_model(categories=(0, 3, 0), missing="mask", **STEM)
+    model = random_model(categories=(0, 3, 0), missing="mask", members=2, **STEM)
     exported = onnx_model(model.classifier, model.manifest)
     assert [(entry.domain, entry.version) for entry in exported.opset_import] == [("", 17)]
     onnx.checker.check_model(exported, full_check=True)

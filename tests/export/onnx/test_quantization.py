@@ -38,6 +38,15 @@ def test_both_directions_and_all_readouts(tmp_path, readout, bidirectional):
     assert not {"LSTM", "MatMul"} & set(operators)
 
 
+def test_all_networks_of_an_ensemble_are_quantized(tmp_path):
+    model = random_model(members=3, **BIG)
+    exported = export_quantized(model, tmp_path / "int8.onnx")
+    assert exported.after.size_bytes < 0.5 * exported.before.size_bytes
+    operators = [node.op_type for node in onnx.load(tmp_path / "int8.onnx").graph.node]
+    assert operators.count("DynamicQuantizeLSTM") == 6
+    assert not {"LSTM", "MatMul"} & set(operators)
+
+
 @pytest.mark.parametrize("readout", ["final", "step"])
 def test_the_padding_has_no_effect(tmp_path, readout):
     """NaN in the padding would make the scale of a whole batch NaN."""

@@ -130,6 +130,14 @@ def test_the_card_of_a_model_that_does_not_normalize_has_no_line_for_it():
     assert "Normalization" not in model_card(make_manifest())
 
 
+def test_the_card_describes_an_ensemble():
+    card = model_card(make_manifest(members=5))
+    assert "# bidirectional LSTM 1x128, readout final, ensemble of 5 networks" in card
+    assert "- Ensemble: 5 networks that were trained on the same data" in card
+    assert '  - "ensemble"' in card
+    assert "nsemble" not in model_card(make_manifest())
+
+
 def test_names_cannot_change_the_layout():
     nasty = ("# heading\n\n## License", "`a` <script>", "[x](http://a) | --- ", "---\nb: c", "")
     metrics = make_metrics(recalls=dict.fromkeys(nasty, 0.1))

@@ -14,6 +14,7 @@ from bothways.models.manifest import ConvertedFrom, Provenance
             {"cell": "rnn", "nonlinearity": "relu", "readout": "mean"},
             "bidirectional RNN (relu) 1x128, readout mean",
         ),
+        ({"members": 5}, "bidirectional LSTM 1x128, readout final, ensemble of 5 networks"),
     ],
 )
 def test_architectures(settings, words):

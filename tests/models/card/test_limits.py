@@ -45,6 +45,7 @@ def limits(metrics=ALL, **settings):
         ({"bidirectional": True}, "needs a whole sequence before it can answer."),
         ({"readout": "last"}, "has processed only the last time step:"),
         ({"calibrate": False}, "The probabilities are not calibrated:"),
+        ({"members": 5}, "An answer takes as long as 5 answers of one network:"),
     ],
 )
 def test_limits_of_the_model(settings, words):
@@ -62,6 +63,7 @@ def test_limits_of_the_model(settings, words):
         ({"bidirectional": False, "normalization": "robust"}, "whole sequence"),
         ({"readout": "final"}, "With readout last"),
         ({"calibrate": True}, "not calibrated"),
+        ({}, "ensemble"),
     ],
 )
 def test_limits_that_a_model_does_not_have(settings, words):

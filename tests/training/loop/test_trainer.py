@@ -6,9 +6,10 @@ import torch
 
 from bothways import ModelConfig, SequenceClassifier, Sequences, TrainConfig
 from bothways.errors import BackendError, NonFiniteLossError
+from bothways.nn.ensemble import make_classifier
 from bothways.training.loop.device import training_device
 from bothways.training.loop.events import EpochDone, StepDone
-from bothways.training.loop.trainer import Training
+from bothways.training.loop.trainer import Training, start_training
 
 
 def make_sequences(count=40, seed=0):
@@ -25,7 +26,7 @@ def make_sequences(count=40, seed=0):
 def make_training(validation=None, model=None, sequences=None, **settings):
     config = TrainConfig(**{"epochs": 2, "batch_size": 8, "learning_rate": 0.01, **settings})
     torch.manual_seed(config.seed)
-    classifier = SequenceClassifier(
+    classifier = make_classifier(
         ModelConfig(input_size=3, hidden_size=4, num_classes=2, **(model or {}))
     )
     return Training(classifier, sequences or make_sequences(), config, validation)
@@ -184,10 +185,85 @@ def test_epoch_loss_does_not_depend_on_when_it_is_read():
     assert losses[0] == losses[1] == losses[2]
 
 
+@pytest.mark.parametrize(
+    ("model", "settings"),
+    [
+        ({}, {"gradient_clip": 0.05, "label_smoothing": 0.1}),
+        ({}, {"average_decay": 0.9, "schedule": "one_cycle", "class_weights": "balanced"}),
+        ({"readout": "attention"}, {"optimizer": "sgd", "momentum": 0.9, "weight_decay": 0.1}),
+        ({"normalization": "both"}, {"augment_time_warp": 0.3, "augment_scale": 0.2}),
+    ],
+)
+def test_the_networks_of_an_ensemble_are_trained_as_if_alone(model, settings):
+    """This holds if no network draws random numbers, as dropout does."""
+    ensemble = make_training(model={**model, "members": 3}, **settings)
+    alone = []
+    for network in ensemble.model.networks:
+        training = make_training(model=model, **settings)
+        training.model.load_state_dict(network.state_dict())
+        alone.append(training)
+    *_, last = ensemble.events()
+    losses = [list(training.events())[-1].loss for training in alone]
+    assert last.loss == pytest.approx(sum(losses) / 3, rel=1e-6)
+    trained = ensemble.chosen_weights()
+    for n, training in enumerate(alone):
+        for name, tensor in training.chosen_weights().items():
+            assert torch.equal(trained[f"members.{n}.{name}"], tensor), name
+
+
+def test_the_first_network_of_an_ensemble_is_the_single_network_of_the_seed():
+    config = TrainConfig(epochs=2, batch_size=8, seed=5)
+    trainings = []
+    for members in (1, 3):
+        model = ModelConfig(
+            input_size=3, hidden_size=4, num_classes=2, members=members, normalization="dataset"
+        )
+        trainings.append(start_training(model, config, make_sequences()))
+        list(trainings[-1].events())
+    single, ensemble = (training.model for training in trainings)
+    for name, tensor in single.state_dict().items():
+        assert torch.equal(ensemble.networks[0].state_dict()[name], tensor), name
+
+
+def test_the_networks_of_an_ensemble_have_the_statistics_of_the_data():
+    sequences = make_sequences()
+    sequences.steps[:, 1] = torch.randint(0, 4, (len(sequences.steps),))
+    model = ModelConfig(
+        input_size=3, num_classes=2, members=3, normalization="both", categories=(0, 5, 0)
+    )
+    first, *others = start_training(model, TrainConfig(), sequences).model.networks
+    assert first.encoder.scale.min() > 1
+    assert first.encoder.tokens["1"].known.tolist() == [True] * 4 + [False] * 2
+    for network in others:
+        for own, fitted in zip(network.encoder.buffers(), first.encoder.buffers(), strict=True):
+            assert torch.equal(own, fitted)
+
+
+def test_accuracy_and_gradient_norm_of_an_ensemble():
+    """The hits are those of the mean; the norm is the mean over the networks."""
+    sequences = make_sequences(8)
+    training = make_training(sequences=sequences, model={"members": 4}, gradient_clip=1e9)
+    batch = sequences.batch(torch.arange(8))
+    with torch.no_grad():
+        hits = (training.model(batch.inputs, batch.lengths).argmax(dim=1) == batch.labels).sum()
+    norms = []
+    for network in training.model.networks:
+        logits = network(batch.inputs, batch.lengths)
+        loss = torch.nn.functional.cross_entropy(logits, batch.labels)
+        gradients = torch.autograd.grad(loss, list(network.parameters()))
+        norms.append(float(torch.cat([own.flatten() for own in gradients]).norm()))
+    next(training.events())
+    training.loss()
+    assert training.running_accuracy == int(hits) / 8
+    assert training.gradient_norm == pytest.approx(sum(norms) / 4, rel=1e-5)
+
+
+@pytest.mark.parametrize("members", [1, 2])
 @pytest.mark.parametrize("stop_after", range(1, 13))
-def test_restored_training_gives_the_same_bits(stop_after):
+def test_restored_training_gives_the_same_bits(stop_after, members):
+    model = {"dropout": 0.3, "initial_state": "normal", "input_jitter": 0.2, "members": members}
     settings = {
-        "model": {"dropout": 0.3, "initial_state": "normal", "input_jitter": 0.2},
+        "model": model,
         "average_decay": 0.8,
         "schedule": "one_cycle",
         "validation": make_sequences(10, seed=5),
