@@ -40,13 +40,13 @@ class Playback:
         time steps, of the last step that was read.
     backward : float64 array (answers, num_classes)
         Probabilities after the last `counts[n]` steps: of the sequence, or of the first of these
-        steps.
+        steps. With readout flatten, the steps keep their place in the sequence.
     whole : float64 array (num_classes,), or (time, num_classes) if the model labels time steps
         Probabilities after the whole sequence.
     forward_parts, backward_parts : float64 array (answers, 2, num_classes), optional
         The contributions of the forward and of the backward direction to the logits of each answer
         in `forward` and `backward`; with the bias of the linear layer, they add up to the logits.
-        Only for bidirectional networks with readout final or last.
+        Only for bidirectional networks that label sequences.
     """
 
     counts: np.ndarray[Any, np.dtype[np.int64]]
@@ -86,10 +86,12 @@ def play(classifier: SequenceClassifier, steps: Tensor) -> Playback:
     starts = torch.cat([torch.zeros_like(counts), time - counts])
     parts = Sequences(steps, starts, counts.repeat(2))
     contributions = None
-    if classifier.config.bidirectional and classifier.config.readout in ("final", "last"):
-        logits, contributions = _contributions(classifier, parts)
-    else:
+    if classifier.config.target == "step":
         logits = compute_logits(classifier, parts).double()
+    else:
+        features = compute_features(classifier, parts)
+        features = classifier.readout.moved(features, starts)  # the last steps keep their place
+        logits, contributions = _logits_and_contributions(classifier, features)
     if classifier.config.target == "step":
         ends = parts.lengths.cumsum(0)
         whole = logits[ends[len(counts) - 1] - time : ends[len(counts) - 1]]
@@ -121,17 +123,22 @@ def _counts(time: int) -> Tensor:
     return torch.from_numpy(np.unique(np.linspace(1, time, some).round().astype(np.int64)))
 
 
-def _contributions(classifier: SequenceClassifier, parts: Sequences) -> tuple[Tensor, Array]:
+def _logits_and_contributions(
+    classifier: SequenceClassifier, features: Tensor
+) -> tuple[Tensor, Array | None]:
     """Return the logits, and what each direction adds to them, (2, answers, 2, num_classes)."""
-    features = compute_features(classifier, parts)
-    linear, directions = classifier.linear, (2, classifier.config.hidden_size)
+    linear, config = classifier.linear, classifier.config
     with torch.inference_mode():
         logits = linear(features.to(linear.weight.device)).cpu().double()
-        weight = linear.weight.cpu().double().unflatten(1, directions)
-        found = torch.einsum("ndh,kdh->ndk", features.double().unflatten(1, directions), weight)
-        if classifier.config.calibrate:
-            temperature = classifier.temperature.cpu().double()
-            logits, found = logits / temperature, found / temperature
+        if config.calibrate:
+            logits = logits / classifier.temperature.cpu().double()
+        if not config.bidirectional:
+            return logits, None
+        blocks = (-1, 2, config.hidden_size)  # each readout concatenates both directions
+        weight = linear.weight.cpu().double().unflatten(1, blocks)
+        found = torch.einsum("nbdh,kbdh->ndk", features.double().unflatten(1, blocks), weight)
+        if config.calibrate:
+            found = found / classifier.temperature.cpu().double()
     answers: Array = found.unflatten(0, (2, -1)).numpy()
     return logits, answers
 
