@@ -22,7 +22,8 @@ from bothways.training.history import read_history
 
 COMMANDS = ["train", "evaluate", "predict", "export", "inspect", "convert", "recipes"]
 SMALL = [
-    "--recipe=default",
+    "--recipe=birnn-128",
+    "--set=readout=final",
     "--threads=1",
     *(f"--set={name}" for name in ("cell=gru", "hidden_size=8", "num_layers=1", "batch_size=8")),
     *(f"--set={name}" for name in ("epochs=2", "schedule=constant", "learning_rate=0.05")),
@@ -457,7 +458,7 @@ def test_inspect_describes_a_run(finished):
     assert "bidirectional GRU 1x8, readout final" in description
     assert re.search("normalization +none: numeric features are used as they are", description)
     assert "the backward direction" not in description
-    assert re.search(r"from +recipe default, trained on gestures\.npz \(60 labeled", description)
+    assert re.search(r"from +recipe birnn-128, trained on gestures\.npz \(60 labeled", description)
 
 
 def test_inspect_a_dataset_and_a_checkpoint(notebook_checkpoint):

@@ -45,7 +45,7 @@ def test_a_model_of_time_steps_answers_for_the_step_at_the_edge_of_what_it_read(
     assert np.allclose(played.whole, probabilities(classifier, steps), atol=1e-6)
 
 
-@pytest.mark.parametrize("readout", ["final", "last"])
+@pytest.mark.parametrize("readout", ["final", "last", "max", "attention", "mean+final"])
 def test_the_parts_of_the_directions_add_up_to_the_logits(readout):
     classifier = classifier_with(readout=readout, calibrate=True, num_layers=2)
     classifier.temperature.fill_(2.0)
@@ -58,6 +58,35 @@ def test_the_parts_of_the_directions_add_up_to_the_logits(readout):
     assert np.allclose(played.backward_parts[1].sum(axis=0) + bias, end, atol=1e-6)
 
 
+def test_in_an_ensemble_the_last_steps_keep_their_place_in_each_network():
+    ensemble = classifier_with(readout="flatten", sequence_length=8, members=3)
+    steps = torch.randn(6, 3)
+    alone = [play(network, steps) for network in ensemble.networks]
+    played = play(ensemble, steps)
+    for part in ("forward", "backward", "whole"):
+        mean = sum(getattr(own, part) for own in alone) / 3
+        assert np.allclose(getattr(played, part), mean, atol=1e-6)
+
+
+@pytest.mark.parametrize("readout", ["flatten", "final+flatten"])
+def test_with_readout_flatten_the_last_steps_keep_their_place(readout):
+    """They contribute what their outputs contribute at the end of the sequence."""
+    classifier = classifier_with(readout=readout, sequence_length=8).double()
+    steps = torch.randn(6, 3, dtype=torch.float64)
+    weight, bias = classifier.linear.weight.detach(), classifier.linear.bias.detach()
+    with torch.no_grad():
+        outputs, (h_n, _) = classifier.layers(steps[None, -2:])
+    blocks = weight[:, -8 * 10 :].unflatten(1, (8, 10))
+    expected = bias + torch.einsum("th,kth->k", outputs[0], blocks[:, 4:6])
+    if readout != "flatten":
+        expected = expected + weight[:, :10] @ h_n.flatten()
+    played = play(classifier.float(), steps.float())
+    assert np.allclose(played.backward[1], expected.softmax(dim=0).numpy(), atol=1e-6)
+    assert np.allclose(played.forward[-1], played.backward[-1], atol=1e-6)
+    logits = played.backward_parts[1].sum(axis=0) + bias.numpy()
+    assert np.allclose(logits, expected.numpy(), atol=1e-6)
+
+
 def test_with_readout_last_the_backward_direction_has_read_one_step():
     classifier = classifier_with(readout="last")
     steps = torch.randn(9, 3)
@@ -68,7 +97,8 @@ def test_with_readout_last_the_backward_direction_has_read_one_step():
 
 
 @pytest.mark.parametrize(
-    "settings", [{"readout": "mean"}, {"bidirectional": False}, {"readout": "step"}, {"members": 2}]
+    "settings",
+    [{"bidirectional": False, "readout": "mean"}, {"readout": "step"}, {"members": 2}],
 )
 def test_other_models_have_no_parts_of_directions(settings):
     assert play(classifier_with(**settings), torch.randn(3, 3)).forward_parts is None

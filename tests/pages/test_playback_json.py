@@ -61,10 +61,10 @@ def test_the_true_class_is_always_shown():
     assert "class 33" not in playback_json(model, steps_of(4, 3))["classes"]
 
 
-def test_contributions_of_both_directions_are_there_for_readout_final_only():
+def test_contributions_are_there_if_there_are_two_directions():
     parts = playback_json(model_with(readout="final"), steps_of(4, 3))["parts"]
     assert np.shape(parts["forward"]) == np.shape(parts["backward"]) == (4, 2, 4)
-    assert "parts" not in playback_json(model_with(readout="mean"), steps_of(4, 3))
+    assert "parts" not in playback_json(model_with(bidirectional=False), steps_of(4, 3))
     assert "parts" not in playback_json(model_with(members=2), steps_of(4, 3))
 
 

@@ -298,8 +298,8 @@ def test_a_run_is_not_compared_with_itself(run, folder):
 def test_the_settings_of_matplotlib_and_strange_names_change_nothing(run, monkeypatch):
     import matplotlib as mpl
 
-    expected = re.sub("Written by[^.]*", "", write_report(run.folder).read_text())
+    expected = re.sub("Written by .*? This file", "", write_report(run.folder).read_text())
     monkeypatch.setitem(mpl.rcParams, "text.usetex", True)
     monkeypatch.setitem(mpl.rcParams, "savefig.facecolor", "white")
-    found = re.sub("Written by[^.]*", "", write_report(run.folder).read_text())
+    found = re.sub("Written by .*? This file", "", write_report(run.folder).read_text())
     assert found == expected

@@ -30,6 +30,7 @@ from bothways.training.run_metrics import RunMetrics
 
 SILENT = Mock(spec=Progress)
 SMALL = {
+    "readout": "final",
     "hidden_size": 4,
     "num_layers": 1,
     "batch_size": 16,
@@ -84,7 +85,7 @@ def write_npz(path, dataset):
 
 
 def run(data, out, **settings):
-    return train(data, "default", out=out, progress=SILENT, **{**SMALL, **settings})
+    return train(data, "birnn-128", out=out, progress=SILENT, **{**SMALL, **settings})
 
 
 def run_and_stop(data, out, *, after, **settings):

@@ -8,6 +8,7 @@
 ([1, 2, 3, 4, 5], (5, 2), True)
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +19,7 @@ from torch import Tensor
 from bothways.data.sequences import Sequences
 from bothways.evaluation.evaluate import compute_features, compute_logits
 from bothways.nn.classifier import SequenceClassifier, TorchClassifier
+from bothways.nn.ensemble import average_logits
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
 
@@ -40,13 +42,13 @@ class Playback:
         time steps, of the last step that was read.
     backward : float64 array (answers, num_classes)
         Probabilities after the last `counts[n]` steps: of the sequence, or of the first of these
-        steps.
+        steps. With readout flatten, the steps keep their place in the sequence.
     whole : float64 array (num_classes,), or (time, num_classes) if the model labels time steps
         Probabilities after the whole sequence.
     forward_parts, backward_parts : float64 array (answers, 2, num_classes), optional
         The contributions of the forward and of the backward direction to the logits of each answer
         in `forward` and `backward`; with the bias of the linear layer, they add up to the logits.
-        Only for single bidirectional networks with readout final or last.
+        Only for single networks that are bidirectional and label sequences.
     """
 
     counts: np.ndarray[Any, np.dtype[np.int64]]
@@ -87,10 +89,14 @@ def play(classifier: TorchClassifier, steps: Tensor) -> Playback:
     parts = Sequences(steps, starts, counts.repeat(2))
     contributions = None
     config, networks = classifier.config, classifier.networks
-    if config.bidirectional and config.readout in ("final", "last") and len(networks) == 1:
-        logits, contributions = _contributions(networks[0], parts)
-    else:
+    if config.target == "step":
         logits = compute_logits(classifier, parts).double()
+    else:
+        # With readout flatten, the last steps keep their place.
+        features = [own.readout.moved(compute_features(own, parts), starts) for own in networks]
+        logits = _logits(classifier, features)
+        if config.bidirectional and len(networks) == 1:
+            contributions = _contributions(networks[0], features[0])
     if config.target == "step":
         ends = parts.lengths.cumsum(0)
         whole = logits[ends[len(counts) - 1] - time : ends[len(counts) - 1]]
@@ -122,19 +128,26 @@ def _counts(time: int) -> Tensor:
     return torch.from_numpy(np.unique(np.linspace(1, time, some).round().astype(np.int64)))
 
 
-def _contributions(classifier: SequenceClassifier, parts: Sequences) -> tuple[Tensor, Array]:
-    """Return the logits, and what each direction adds to them, (2, answers, 2, num_classes)."""
-    features = compute_features(classifier, parts)
-    linear, directions = classifier.linear, (2, classifier.config.hidden_size)
+def _logits(classifier: TorchClassifier, features: Sequence[Tensor]) -> Tensor:
+    """Return the logits for features (answers, features_size) of each network."""
     with torch.inference_mode():
-        logits = linear(features.to(linear.weight.device)).cpu().double()
-        weight = linear.weight.cpu().double().unflatten(1, directions)
-        found = torch.einsum("ndh,kdh->ndk", features.double().unflatten(1, directions), weight)
-        if classifier.config.calibrate:
-            temperature = classifier.temperature.cpu().double()
-            logits, found = logits / temperature, found / temperature
+        found = [
+            network.linear(own.to(network.linear.weight.device))
+            for network, own in zip(classifier.networks, features, strict=True)
+        ]
+        return classifier.calibrated(average_logits(found)).cpu().double()
+
+
+def _contributions(network: SequenceClassifier, features: Tensor) -> Array:
+    """Return what each direction adds to the logits, (2, answers, 2, num_classes)."""
+    blocks = (-1, 2, network.config.hidden_size)  # each readout concatenates both directions
+    with torch.inference_mode():
+        weight = network.linear.weight.cpu().double().unflatten(1, blocks)
+        found = torch.einsum("nbdh,kbdh->ndk", features.double().unflatten(1, blocks), weight)
+        if network.config.calibrate:
+            found = found / network.temperature.cpu().double()
     answers: Array = found.unflatten(0, (2, -1)).numpy()
-    return logits, answers
+    return answers
 
 
 def _settled(counts: np.ndarray[Any, np.dtype[np.int64]], probabilities: Array) -> int:

@@ -49,6 +49,17 @@ class Pooling(nn.Module, ABC):
     def forward(self, outputs: Tensor, h_n: Tensor, lengths: Lengths) -> Tensor:
         """Return features (batch, features_size); for `Step` (batch, time, features_size)."""
 
+    def moved(self, features: Tensor, steps: Tensor) -> Tensor:
+        """Return the features of sequences that begin later.
+
+        Parameters
+        ----------
+        features : Tensor (batch, features_size)
+        steps : int64 Tensor (batch,)
+            How many steps later; only `Flatten` depends on it.
+        """
+        return features
+
 
 class Last(Pooling):
     """The outputs at the last step of each row.
@@ -99,6 +110,14 @@ class Flatten(Pooling):
         if missing < 0 and not is_traced():
             check_flat_lengths(lengths.values, self.sequence_length)
         return functional.pad(outputs, (0, 0, 0, missing)).flatten(1)
+
+    def moved(self, features: Tensor, steps: Tensor) -> Tensor:
+        """Return the features of sequences that begin later, with zeros for the steps before."""
+        outputs = features.unflatten(1, (self.sequence_length, -1))
+        source = torch.arange(self.sequence_length) - steps[:, None]  # (batch, sequence_length)
+        found = outputs.take_along_dim(source.clamp(min=0)[..., None], dim=1)
+        moved: Tensor = found.masked_fill(source[..., None] < 0, 0.0).flatten(1)
+        return moved
 
 
 def check_flat_lengths(lengths: Tensor, sequence_length: int) -> None:
@@ -194,6 +213,12 @@ class Combined(Pooling):
     def forward(self, outputs: Tensor, h_n: Tensor, lengths: Lengths) -> Tensor:
         """Return the features of all readouts, (batch, features_size)."""
         return torch.cat([part(outputs, h_n, lengths) for part in self.poolings], dim=-1)
+
+    def moved(self, features: Tensor, steps: Tensor) -> Tensor:
+        """Return the features of sequences that begin later."""
+        parts = features.split([part.features_size for part in self.poolings], dim=1)
+        moved = [part.moved(own, steps) for part, own in zip(self.poolings, parts, strict=True)]
+        return torch.cat(moved, dim=1)
 
 
 POOLINGS: dict[str, type[Pooling]] = {

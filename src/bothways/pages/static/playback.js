@@ -20,7 +20,8 @@
      answer, truth     class names; truth may be null; with target "step", truth is an array of
                        indices into classes, -1 for none
      parts             {forward, backward}: [answer][direction][class], what the directions add to
-                       the logits; absent if the readout is not a sum of both
+                       the logits; only for single bidirectional networks that label
+                       sequences
      drawing           {kind: "picture", width, height, levels} or {kind: "lines", at, lines, others}
 */
 "use strict";
