@@ -241,13 +241,13 @@ class Training:
     def _take_step(self, batch: LabeledBatch) -> None:
         started = time.perf_counter()
         config = self.config
-        labeled = int((batch.labels != IGNORED).sum())
         batch = batch.to(self.device)
         if config.changes:
             batch = augment(batch, config, self.model.config, self._generator)
+        labeled = int((batch.labels != IGNORED).sum())
         with self._autocast():
             logits = self.model(batch.inputs, batch.lengths).float()
-        loss = self._loss(logits, batch) / labeled
+        loss = self._loss(logits, batch) / max(1, labeled)  # crops may have no label
         self._optimizer.zero_grad()
         loss.backward()
         if config.gradient_clip is not None:
