@@ -30,7 +30,7 @@ HERE = Path(__file__).parent
 RECORD = HERE / "records" / "augmentation.json"
 PAGE = HERE.parent / "docs" / "training.md"
 MARKERS = r"(<!-- augmentation -->\n)(.*)(\n<!-- end -->)"
-RECIPES = ("default", "best")
+RECIPES = ("default",)
 STEPS, ROUNDS = 10, 30
 ALONE = {
     "augment_time_shift": 0.2,

@@ -41,7 +41,7 @@ def run(settings: dict[str, Any], seed: int) -> dict[str, Any]:
     keep_freed_memory()
     torch.set_num_threads(1)
     held = {"validation_fraction": HELD_OUT, "seed": seed}
-    recipe = load_recipe("default").with_settings(settings | held)
+    recipe = load_recipe("birnn-128").with_settings(settings | held)
     dataset = replace(open_dataset("mnist"), test=None)
     plan = prepare(dataset, recipe)
     assert plan.validation is not None  # HELD_OUT is not 0

@@ -278,6 +278,6 @@ def test_baselines_see_the_tokens(tmp_path):
         for _, amounts, outcome in cases(40)
     ]
     dataset = open_dataset(write(tmp_path / "x.csv", found), DataOptions(**OPTIONS))
-    comparison = compare(dataset, rounds=1, epochs=1, hidden_size=2)
+    comparison = compare(dataset, rounds=2, epochs=1, hidden_size=2)
     accuracy = {candidate.name: candidate.mean for candidate in comparison.candidates}
     assert accuracy["logistic regression on summaries"] == 1.0

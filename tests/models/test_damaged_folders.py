@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from bothways import ModelConfig, SequenceClassifier, TrainedClassifier, load
 from bothways.errors import BothwaysError, CheckpointError, ConfigError
 from bothways.models.manifest import Manifest
+from bothways.nn.ensemble import make_classifier
 from bothways.nn.size import file_limit, weight_bytes
 from bothways.storage.atomic import sha256
 from bothways.storage.tensors import load_tensors, save_tensors
@@ -175,6 +176,7 @@ def test_a_model_larger_than_memory_is_refused_before_anything_is_allocated(chan
         {"stem_channels": 6, "stem_layers": 3},
         {"readout": "flatten", "sequence_length": 9},
         {"categories": (0, 20, 3), "missing": "mask"},
+        {"members": 3},
     ],
 )
 def test_weight_bytes_are_those_of_the_parameters(cell, bidirectional, options):
@@ -186,7 +188,7 @@ def test_weight_bytes_are_those_of_the_parameters(cell, bidirectional, options):
         num_classes=4,
         **options,
     )
-    model = SequenceClassifier(config)
+    model = make_classifier(config)
     assert weight_bytes(config) == 4 * sum(weight.numel() for weight in model.parameters())
     saved = sum(tensor.nbytes for tensor in model.state_dict().values())
     assert saved <= file_limit(config)

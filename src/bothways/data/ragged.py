@@ -116,9 +116,9 @@ class RaggedSteps:
             if not len(rows):
                 continue
             starts, lengths = self.starts[rows], self.lengths[rows]
-            first, last = int(starts[0]), int(starts[-1] + lengths[-1])
-            parts = [slice(first, last)]
-            if last - first > int(lengths.sum()):  # steps of another subset are in between
+            if bool((starts[1:] == starts[:-1] + lengths[:-1]).all()):
+                parts = [slice(int(starts[0]), int(starts[-1] + lengths[-1]))]
+            else:  # steps of another subset are in between, or sequences overlap
                 bounds = zip(starts.tolist(), lengths.tolist(), strict=True)
                 parts = [slice(start, start + length) for start, length in bounds]
             yield parts, rows.repeat_interleave(lengths)

@@ -3,10 +3,11 @@
 import pytest
 import torch
 
-from bothways import Sequences, TrainConfig
+from bothways import ModelConfig, Sequences, TrainConfig
 from bothways.data.batching import IGNORED
 from bothways.training.loop.crops import count_crops, random_crops
 from bothways.training.loop.epochs import Epochs, balanced_odds
+from bothways.training.loop.trainer import start_training
 
 
 def make_sequences(count, time=4):
@@ -106,6 +107,21 @@ def test_an_epoch_of_crops_shares_the_steps_of_the_recordings():
     assert epochs.sequences_seen == 4 * (4 + 4)
     assert len({tuple(crops.starts.tolist()) for crops in found.passes}) == 4
     assert all(crops.steps is recordings.steps for crops in found.passes)
+
+
+def test_crops_without_labels_are_trained_on_without_harm():
+    labels = torch.full((40,), IGNORED)
+    labels[:10] = torch.arange(10) % 2
+    recordings = Sequences.from_arrays([torch.randn(40, 2)]).with_step_labels([labels])
+    config = TrainConfig(
+        epochs=3, batch_size=1, crop_steps=8, sampling="balanced", augment_time_shift=0.3
+    )
+    model = ModelConfig(input_size=2, num_classes=2, hidden_size=4, readout="step")
+    for sampling in ("balanced", "shuffled"):
+        config = config.model_copy(update={"sampling": sampling})
+        *_, last = start_training(model, config, recordings).events()
+        assert last.loss > 0
+        assert 0 < last.accuracy <= 1
 
 
 def test_balanced_odds_draw_all_classes_equally_often():

@@ -97,7 +97,10 @@ class Epochs:
 
 
 def balanced_odds(sequences: LabeledSequences) -> Tensor:
-    """Return relative probabilities (count,) with which all classes are drawn equally often."""
+    """Return relative probabilities (count,) with which all classes are drawn equally often.
+
+    Sequences without labels are not drawn.
+    """
     counts = sequences.class_counts(sequences.largest_label + 1)
     weights = balanced_weights(counts.sum(dim=0))
-    return (counts * weights).sum(dim=1) / counts.sum(dim=1)
+    return (counts * weights).sum(dim=1) / counts.sum(dim=1).clamp(min=1)

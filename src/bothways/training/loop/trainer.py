@@ -243,10 +243,10 @@ class Training:
     def _take_step(self, batch: LabeledBatch) -> None:
         started = time.perf_counter()
         config = self.config
-        labeled = int((batch.labels != IGNORED).sum())
         batch = batch.to(self.device)
         if config.changes:
             batch = augment(batch, config, self.model.config, self._generator)
+        labeled = int((batch.labels != IGNORED).sum())
         self._optimizer.zero_grad()
         self._gradient_norms.clear()
         done = [self._backward(network, batch, labeled) for network in self.model.networks]
@@ -265,7 +265,7 @@ class Training:
         """Compute and clip the gradients of a network; return its logits and its loss."""
         with self._autocast():
             logits = network(batch.inputs, batch.lengths).float()
-        loss = self._loss(logits, batch) / labeled
+        loss = self._loss(logits, batch) / max(1, labeled)  # crops may have no label
         loss.backward()
         if self.config.gradient_clip is not None:
             norm = torch.nn.utils.clip_grad_norm_(network.parameters(), self.config.gradient_clip)
