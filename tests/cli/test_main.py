@@ -15,6 +15,7 @@ import pytest
 import torch
 from commands import invoke, refuse, run_command, succeed
 from PIL import Image
+from random_models import random_model
 
 from bothways.nn.classifier import SequenceClassifier
 from bothways.recipes import all_recipes
@@ -459,6 +460,15 @@ def test_inspect_describes_a_run(finished):
     assert re.search("normalization +none: numeric features are used as they are", description)
     assert "the backward direction" not in description
     assert re.search(r"from +recipe birnn-128, trained on gestures\.npz \(60 labeled", description)
+
+
+def test_inspect_describes_an_ensemble(folder):
+    model = random_model(members=3)
+    model.save("ensemble")
+    description = succeed("inspect", "ensemble").stdout
+    assert "bidirectional LSTM 1x5, readout final, ensemble of 3 networks" in description
+    parameters = 3 * sum(weight.numel() for weight in model.classifier.networks[0].parameters())
+    assert re.search(rf"parameters +{parameters:,}\nbackend +compiled", description)
 
 
 def test_inspect_a_dataset_and_a_checkpoint(notebook_checkpoint):

@@ -234,12 +234,8 @@ def test_from_a_table_to_segments(tmp_path):
 @pytest.mark.parametrize("members", [1, 2])
 def test_a_resumed_run_has_the_same_bytes(tmp_path, members):
     path = write_table(tmp_path / "x.csv", recordings())
-    more = {
-        "members": members,
-        "class_weights": "balanced",
-        "sampling": "balanced",
-        "validation_fraction": 0.2,
-    }
+    more = {"class_weights": "balanced", "sampling": "balanced", "validation_fraction": 0.2}
+    more |= {"members": members}
     more |= {"epochs": None, "steps": 20, "crop_steps": 9, "augment_time_warp": 0.3}
     run(path, tmp_path / "whole", **more)
     steps = iter(range(7))
