@@ -1,14 +1,18 @@
-"""Print the table of all families of generated sequences, with their Bayes accuracies.
+"""All families of generated sequences; print their table, with their Bayes accuracies.
 
-    python benchmarks/families.py
+    python benchmarks/families.py                                # all, and write the record
     python benchmarks/families.py --family order --family shape
 
 The Bayes accuracy is that of the classifier that knows the generator and chooses the most probable
 class. Its likelihoods are exact, or integrals over one parameter on a fine grid; its accuracy is
-estimated by simulation. Each family is in `generators/`.
+estimated by simulation. The families are in `generators/`, the record is
+benchmarks/records/families.json.
 """
 
 import argparse
+import json
+from pathlib import Path
+from typing import Any
 
 from generators.family import Family
 from generators.logs import EventLog, Rhythm
@@ -22,6 +26,8 @@ from generators.templates import (
     RareEvent,
     Shape,
 )
+
+RECORD = Path(__file__).parent / "records" / "families.json"
 
 FAMILIES: dict[str, Family] = {
     family.name: family
@@ -55,20 +61,29 @@ def describe_size(family: Family) -> str:
     )
 
 
+def read_record() -> dict[str, dict[str, Any]]:
+    """Return the Bayes accuracy of each family, in percent, its standard error, and its sample."""
+    record: dict[str, dict[str, Any]] = json.loads(RECORD.read_text())
+    return record
+
+
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--family", action="append", choices=list(FAMILIES))
     arguments = parser.parse_args()
     print("| family | what it tests | training sequences | Bayes % |")
     print("|---|---|---|---|")
+    record = {}
     for name in arguments.family or FAMILIES:
         family = FAMILIES[name]
-        accuracy, error = family.bayes_accuracy()
-        print(
-            f"| {name} | {family.tests} | {describe_size(family)} "
-            f"| {100 * accuracy:.2f} ± {100 * error:.2f} |",
-            flush=True,
-        )
+        percent, error = (100 * value for value in family.bayes_accuracy())
+        record[name] = {"percent": percent, "error": error, "simulated": family.simulated}
+        size = describe_size(family)
+        print(f"| {name} | {family.tests} | {size} | {percent:.2f} ± {error:.2f} |", flush=True)
+    if not arguments.family:
+        RECORD.write_text(json.dumps(record, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -34,9 +34,7 @@ from bothways.cli.process import keep_freed_memory
 from bothways.config import Target
 from bothways.evaluation.evaluate import evaluate
 from bothways.recipes import Recipe, load_recipe
-from bothways.training.events import EpochDone, StepDone
 from bothways.training.fit import fit, prepare
-from bothways.training.trainer import Training
 
 HERE = Path(__file__).parent
 RECORDS = HERE / "records" / "series_search.jsonl"
@@ -133,14 +131,9 @@ def run(job: Job) -> dict[str, Any]:
     held_out = dataset.test
     assert held_out is not None  # development_data holds it out
     plan = prepare(replace(dataset, test=None), recipe_of(job, dataset.target))
-    steps = 0
-
-    def on_event(training: Training, event: StepDone | EpochDone) -> None:
-        nonlocal steps
-        steps += isinstance(event, StepDone)
-
+    events: list[object] = []
     started = time.perf_counter()
-    fitted = fit(plan, on_event)
+    fitted = fit(plan, lambda training, event: events.append(event))
     seconds = time.perf_counter() - started
     metrics = evaluate(fitted.classifier, held_out, dataset.classes)
     on_train = evaluate(fitted.classifier, plan.train, dataset.classes)
@@ -152,7 +145,7 @@ def run(job: Job) -> dict[str, Any]:
         "train_accuracy": on_train.accuracy,
         "best_accuracy": None if family is None else float(family.best_hits(held_out).mean()),
         "seconds": seconds,
-        "steps": steps,
+        "steps": len(events) - fitted.epochs,  # an epoch is an event, too
         "epochs": fitted.epochs,
         "train_count": len(plan.train),
         "train_steps": int(plan.train.lengths.sum()),
