@@ -18,8 +18,7 @@ from pathlib import Path
 from statistics import mean
 from typing import Any
 
-from families import FAMILIES
-from series_data import TEST_SEEDS
+from families import FAMILIES, TEST_SEEDS
 from series_results import ARCHIVE_TARGETS, archive_section, families_section, measure
 from training_record import training_record
 

@@ -1,6 +1,6 @@
 """The development data of recipe `time-series`: training parts, and what a round evaluates on.
 
-The test parts of the archive and the seeds `TEST_SEEDS` of the families are not used here.
+The test parts of the archive and the families' test seeds are not used here.
 """
 
 import importlib.util
@@ -11,17 +11,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from families import FAMILIES
+from families import FAMILIES, FIRST_DEVELOPMENT_SEED
 from generators.family import Array
 
 from bothways.data.dataset import Dataset
 from bothways.data.open import open_dataset
-
-TEST_SEEDS = (0, 1, 2, 3, 4)
-"""Seeds of the families' final measurement."""
-
-FIRST_DEVELOPMENT_SEED = 1000
-"""The seed of the first round; the seeds from here on are for development."""
 
 ARCHIVE = (
     "JapaneseVowels",

@@ -18,8 +18,8 @@ from statistics import mean, stdev
 from typing import Any, TypeAlias
 
 import families
-from families import FAMILIES, describe_size
-from series_data import TEST_SEEDS, archive_file
+from families import FAMILIES, TEST_SEEDS, describe_size
+from series_data import archive_file
 from training_record import training_record
 
 import bothways

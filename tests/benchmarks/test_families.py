@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from families import FAMILIES
+from families import FAMILIES, FIRST_DEVELOPMENT_SEED
 
 from bothways.data.dataset import check_values
 
@@ -21,7 +21,7 @@ def test_a_seed_determines_the_dataset(family):
 
 @parametrized
 def test_sizes_are_as_documented(family):
-    dataset = family.dataset(0)
+    dataset = family.dataset(FIRST_DEVELOPMENT_SEED)
     check_values(dataset)
     assert len(dataset.train) == family.train_count
     assert len(dataset.test) == family.test_count

@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-from families import FAMILIES
-from series_data import FIRST_DEVELOPMENT_SEED, FOLDS, TEST_SEEDS, development_data, folds
+from families import FAMILIES, FIRST_DEVELOPMENT_SEED, TEST_SEEDS
+from series_data import FOLDS, development_data, folds
 from series_report import report
 from series_search import Job, read_records, recipe_of, run_all
 
@@ -20,7 +20,7 @@ def test_folds_divide_each_class_evenly():
 
 
 def test_development_data_are_no_test_data():
-    assert FIRST_DEVELOPMENT_SEED not in TEST_SEEDS
+    assert max(TEST_SEEDS) < FIRST_DEVELOPMENT_SEED
     first, second = (development_data("decades", number) for number in (0, 1))
     of_tests = [FAMILIES["decades"].dataset(seed) for seed in TEST_SEEDS]
     known = {part.fingerprint() for dataset in of_tests for part in (dataset.train, dataset.test)}
