@@ -18,12 +18,12 @@ class LongStretches(SequenceFamily):
     name = "long"
     tests = "a short informative part in 1,000 steps and more"
     classes = ("rising", "falling", "constant")
-    train_count = 120
+    train_count = 100
     test_count = 600
     lengths = 1000, 1500
     memory = 0.95
     span = 64
-    height = 1.1
+    height = 1.4
     phases = 8
 
     def __init__(self) -> None:
@@ -82,7 +82,7 @@ class RareEvent(SequenceFamily):
     simulated = 4000
     slot = 50
     slots = 60, 100
-    common: ClassVar[Array] = 3 * np.exp((np.arange(30) - 29) / 8)
+    common: ClassVar[Array] = 3.5 * np.exp((np.arange(30) - 29) / 8)
     rare: ClassVar[Array] = common[::-1]
     rate = 0.04
 
