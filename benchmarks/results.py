@@ -2,30 +2,27 @@
 
     python benchmarks/results.py                     # run what has no record yet
     python benchmarks/results.py --fresh             # run everything again
-    python benchmarks/results.py --fresh --archive   # run the time-series archive only
+    python benchmarks/results.py --only mnist        # or series, for recipe time-series
 
 Each run is `bothways train` in a separate process; its record is written to
 benchmarks/records/results/. Close other programs first, because seconds are wall-clock time. The
 datasets of the archive are those in aeon's wheel (`pip install --no-deps aeon==1.6.0`); without it,
-the existing records are kept.
+their existing records are kept.
 """
 
 import argparse
-import importlib.util
 import json
 import re
-import subprocess
 import sys
-import tempfile
-import time
 from pathlib import Path
-from statistics import mean, stdev
+from statistics import mean
 from typing import Any
 
-from machine import describe_machine
+from families import FAMILIES, TEST_SEEDS
+from series_results import ARCHIVE_TARGETS, archive_section, families_section, measure
+from training_record import training_record
 
 from bothways.recipes import Recipe, all_recipes
-from bothways.training.history import read_history
 
 HERE = Path(__file__).parent
 RECORDS = HERE / "records" / "results"
@@ -33,9 +30,6 @@ PAGE = HERE.parent / "docs" / "results.md"
 README = HERE.parent / "README.md"
 MARKERS = r"(<!-- make results -->\n)(.*)(\n<!-- end -->)"
 SEEDS = (0, 1, 2)
-ARCHIVE_SEEDS = (0, 1, 2, 3, 4)
-# Target test accuracy on the datasets of the archive, in percent.
-ARCHIVE_TARGETS = {"JapaneseVowels": 98.0, "BasicMotions": 100.0}
 
 # A mean up to this far below the published accuracy counts as reproduced, in percent.
 ALLOWANCE = 0.4
@@ -46,23 +40,24 @@ DEFAULT_TARGET = 98.8
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--fresh", action="store_true")
-    parser.add_argument("--archive", action="store_true", help="omit MNIST")
+    parser.add_argument("--only", choices=["mnist", "series"])
     arguments = parser.parse_args()
     RECORDS.mkdir(parents=True, exist_ok=True)
-    runs = [] if arguments.archive else [("mnist", r.name, n) for n in SEEDS for r in on_mnist()]
-    runs += [(name, "time-series", seed) for name in ARCHIVE_TARGETS for seed in ARCHIVE_SEEDS]
-    for data, recipe, seed in runs:
-        name = recipe if data == "mnist" else data
-        path = RECORDS / f"{name}-seed{seed}.json"
-        source = data if data == "mnist" else _archive_file(data)
-        if source is not None and (arguments.fresh or not path.exists()):
-            print(f"{name}, seed {seed}", flush=True)
-            record = {"data": data} | _train(source, recipe, seed)
-            path.write_text(json.dumps(record, indent=1) + "\n")
+    for seed in SEEDS if arguments.only != "series" else ():
+        for recipe in on_mnist():
+            path = RECORDS / f"{recipe.name}-seed{seed}.json"
+            if arguments.fresh or not path.exists():
+                print(f"{recipe.name}, seed {seed}", flush=True)
+                command = [sys.executable, "-m", "bothways", "train", "mnist"]
+                command += ["--recipe", recipe.name, "--seed", str(seed)]
+                record = {"data": "mnist", "recipe": recipe.name, "seed": seed}
+                path.write_text(json.dumps(record | training_record(command), indent=1) + "\n")
+    if arguments.only != "mnist":
+        measure(RECORDS, [*ARCHIVE_TARGETS, *FAMILIES], TEST_SEEDS, fresh=arguments.fresh)
     everything = [json.loads(path.read_text()) for path in sorted(RECORDS.glob("*.json"))]
     records = [record for record in everything if record.get("data", "mnist") == "mnist"]
-    archive = [record for record in everything if record not in records]
-    PAGE.write_text(_page(records, archive))
+    series = [record for record in everything if record not in records]
+    PAGE.write_text(_page(records, series))
     before, begin, _, end, after = re.split(MARKERS, README.read_text(), flags=re.DOTALL)
     README.write_text(before + begin + _short_table(records) + end + after)
     print(f"wrote {PAGE} and the table in {README}")
@@ -71,39 +66,6 @@ def main() -> None:
 def on_mnist() -> list[Recipe]:
     """Return the recipes for MNIST: the default one and those of the notebooks."""
     return [recipe for recipe in all_recipes() if recipe.name == "default" or recipe.notebook]
-
-
-def _archive_file(name: str) -> str | None:
-    """Return the path of the training file in aeon's wheel, without importing aeon."""
-    aeon = importlib.util.find_spec("aeon")
-    if aeon is None or aeon.origin is None:
-        return None
-    return str(Path(aeon.origin).parent / "datasets" / "data" / name / f"{name}_TRAIN.ts")
-
-
-def _train(source: str, recipe: str, seed: int) -> dict[str, Any]:
-    """Train in a separate process and return its record."""
-    with tempfile.TemporaryDirectory() as folder:
-        run = Path(folder) / "run"
-        command = [sys.executable, "-m", "bothways", "train", source]
-        command += ["--recipe", recipe, "--seed", str(seed), "--out", str(run)]
-        started = time.perf_counter()
-        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-        wall_seconds = time.perf_counter() - started
-        metrics = json.loads((run / "metrics.json").read_text())
-        epochs = [line for line in read_history(run / "history.jsonl") if line["kind"] == "epoch"]
-    kept = ("accuracy", "correct", "count", "log_loss", "expected_calibration_error")
-    return {
-        "recipe": recipe,
-        "seed": seed,
-        "machine": describe_machine(),
-        "wall_seconds": wall_seconds,
-        "epochs": epochs,
-        "metrics": {
-            split: figures and {name: figures[name] for name in kept}
-            for split, figures in metrics.items()
-        },
-    }
 
 
 def _short_table(records: list[dict[str, Any]]) -> str:
@@ -128,7 +90,7 @@ def _test_percents(records: list[dict[str, Any]], recipe: Recipe) -> list[float]
     ]
 
 
-def _page(records: list[dict[str, Any]], archive: list[dict[str, Any]]) -> str:
+def _page(records: list[dict[str, Any]], series: list[dict[str, Any]]) -> str:
     """Return the Markdown page of all records."""
     machines = {
         f"{m['processor']}, {m['cores']} cores, {m['threads']} threads, torch {m['torch']}, "
@@ -162,40 +124,12 @@ def _page(records: list[dict[str, Any]], archive: list[dict[str, Any]]) -> str:
         "a shared virtual machine whose speed varies; the raw records are in "
         "[benchmarks/records/results](../benchmarks/records/results).",
         "",
-        *_archive_section(archive),
+        *archive_section(series),
+        *families_section(series),
         "This page is generated by `make results`.",
         "",
     ]
     return "\n".join(lines)
-
-
-def _archive_section(records: list[dict[str, Any]]) -> list[str]:
-    if not records:
-        return []
-    lines = [
-        "## The time-series archive",
-        "",
-        "Recipe `time-series`, the default of `bothways train NAME_TRAIN.ts`, with seeds "
-        f"{ARCHIVE_SEEDS[0]} to {ARCHIVE_SEEDS[-1]}, evaluated once on the archive's test set. "
-        "The recipe was chosen on held-out parts of the training sets of seven datasets. Two "
-        "earlier recipes had been evaluated on these test sets (97.3 and 98.0 %, 95.0 and 99.5 %); "
-        "those results did not influence the choice.",
-        "",
-        "| dataset | train / test sequences | test %: mean (min to max), standard deviation | "
-        "target | whole command, s |",
-        "|---|---|---|---|---|",
-    ]
-    for name, target in ARCHIVE_TARGETS.items():
-        selected = [record for record in records if record["data"] == name]
-        test = [100 * record["metrics"]["test"]["accuracy"] for record in selected]
-        counts = [selected[0]["metrics"][part]["count"] for part in ("train", "test")]
-        lines.append(
-            f"| {name} | {counts[0]} / {counts[1]} | **{mean(test):.2f}** ({min(test):.2f} to "
-            f"{max(test):.2f}), {stdev(test):.2f} | {target:.1f} "
-            f"{'reached' if mean(test) >= target else '**missed**'} "
-            f"| {mean(record['wall_seconds'] for record in selected):.0f} |"
-        )
-    return [*lines, ""]
 
 
 def _row(recipe: Recipe, records: list[dict[str, Any]]) -> str:

@@ -1,0 +1,180 @@
+"""Run variants of recipe `time-series` on the development data, and compare them.
+
+    python benchmarks/series_search.py                           # what has no record yet
+    python benchmarks/series_search.py --variant baseline --data shape --data order --rounds 5
+    python benchmarks/series_search.py --report                  # the tables, without running
+
+The variants are in `series_variants.py`, the data in `series_data.py`: cross-validated training
+parts of the archive, and families of generated sequences with development seeds. A job trains one
+variant on one dataset in one round, in a process of its own with one thread. Its record is appended
+to benchmarks/records/series_search.jsonl. A job with a record is not run again, unless it failed.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from threading import Lock
+from typing import Any
+
+import numpy as np
+import torch
+from families import FAMILIES
+from machine import describe_machine
+from series_data import ARCHIVE, development_data
+from series_report import report
+from series_variants import VARIANTS
+
+from bothways.cli.process import keep_freed_memory
+from bothways.config import Target
+from bothways.evaluation.evaluate import evaluate
+from bothways.recipes import Recipe, load_recipe
+from bothways.training.fit import fit, prepare
+
+HERE = Path(__file__).parent
+RECORDS = HERE / "records" / "series_search.jsonl"
+DATA = (*FAMILIES, *ARCHIVE)
+ROUNDS = 3
+
+
+@dataclass(frozen=True)
+class Job:
+    """One training: a variant, with these settings, on one dataset in one round."""
+
+    variant: str
+    settings: Mapping[str, Any]
+    data: str
+    round: int
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any]) -> "Job":
+        """Return the job of a record."""
+        return cls(values["variant"], values["settings"], values["data"], values["round"])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--variant", action="append", choices=list(VARIANTS))
+    parser.add_argument("--data", action="append", choices=DATA)
+    parser.add_argument("--rounds", type=int, default=ROUNDS)
+    parser.add_argument("--jobs", type=int, default=2, help="processes at a time")
+    parser.add_argument("--records", type=Path, default=RECORDS)
+    parser.add_argument("--report", action="store_true", help="print the tables only")
+    parser.add_argument("--job", help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.job:
+        print(json.dumps(run(Job.of(json.loads(arguments.job)))))
+        return
+    variants, datasets = arguments.variant or list(VARIANTS), arguments.data or DATA
+    if not arguments.report:
+        jobs = [
+            Job(variant, VARIANTS[variant], data, number)
+            for number in range(arguments.rounds)
+            for data in datasets
+            for variant in variants
+        ]
+        run_all(jobs, arguments.records, arguments.jobs)
+    print(report(read_records(arguments.records), variants, datasets))
+
+
+def run_all(jobs: Iterable[Job], path: Path, processes: int) -> None:
+    """Run the jobs that have no record, and append their records, also those of failures.
+
+    Parameters
+    ----------
+    jobs : iterable of Job
+    path : Path
+        The records.
+    processes : int
+        Jobs at a time.
+    """
+    done = [Job.of(record) for record in read_records(path) if "error" not in record]
+    lock = Lock()
+
+    def run_one(job: Job) -> None:
+        command = [sys.executable, __file__, "--job", json.dumps(asdict(job))]
+        outcome = subprocess.run(command, capture_output=True, text=True, check=False)
+        if outcome.returncode:
+            message = outcome.stderr.strip() or f"exit status {outcome.returncode}"
+            record = asdict(job) | {"error": message.splitlines()[-1]}
+        else:
+            record = json.loads(outcome.stdout.splitlines()[-1])
+        with lock:
+            with path.open("a") as file:
+                file.write(json.dumps(record) + "\n")
+            result = record.get("error") or f"{100 * record['accuracy']:.2f} %"
+            print(f"{job.variant}, {job.data}, round {job.round}: {result}", flush=True)
+
+    with ThreadPoolExecutor(processes) as pool:
+        # Settings are compared as JSON returns them.
+        found = (Job.of(json.loads(json.dumps(asdict(job)))) for job in jobs)
+        list(pool.map(run_one, [job for job in found if job not in done]))
+
+
+def read_records(path: Path) -> list[dict[str, Any]]:
+    """Return all records, the oldest first."""
+    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+
+def run(job: Job) -> dict[str, Any]:
+    """Train in this process, with one thread, as `bothways train` does; return the record."""
+    keep_freed_memory()
+    torch.set_num_threads(1)
+    dataset = development_data(job.data, job.round)
+    held_out = dataset.test
+    assert held_out is not None  # development_data holds it out
+    plan = prepare(replace(dataset, test=None), recipe_of(job, dataset.target))
+    events: list[object] = []
+    started = time.perf_counter()
+    fitted = fit(plan, lambda training, event: events.append(event))
+    seconds = time.perf_counter() - started
+    metrics = evaluate(fitted.classifier, held_out, dataset.classes)
+    on_train = evaluate(fitted.classifier, plan.train, dataset.classes)
+    family = FAMILIES.get(job.data)
+    return asdict(job) | {
+        "accuracy": metrics.accuracy,
+        "balanced_accuracy": metrics.balanced_accuracy,
+        "log_loss": metrics.log_loss,
+        "train_accuracy": on_train.accuracy,
+        "best_accuracy": None if family is None else float(family.best_hits(held_out).mean()),
+        "seconds": seconds,
+        "steps": len(events) - fitted.epochs,  # an epoch is an event, too
+        "epochs": fitted.epochs,
+        "train_count": len(plan.train),
+        "train_steps": int(plan.train.lengths.sum()),
+        "held_out_count": len(held_out),
+        "data_sha256": dataset.train.fingerprint(),
+        "commit": _commit(),
+        "machine": describe_machine() | {"numpy": np.__version__},
+    }
+
+
+def recipe_of(job: Job, target: Target) -> Recipe:
+    """Return the recipe of a job, for data whose sequences or steps have labels."""
+    settings = dict(job.settings)
+    of_steps = settings.pop("step", {})
+    if target == "step":
+        settings |= of_steps
+    return load_recipe("time-series").with_settings(settings | {"seed": job.round}, target)
+
+
+def _commit() -> str:
+    """Return the commit of the code, with "+" if the package has changed since."""
+
+    def git(*command: str) -> str:
+        return subprocess.run(
+            ["git", *command], cwd=HERE.parent, capture_output=True, text=True, check=True
+        ).stdout.strip()
+
+    return git("rev-parse", "--short=12", "HEAD") + "+" * bool(git("status", "--short", "src"))
+
+
+if __name__ == "__main__":
+    main()
