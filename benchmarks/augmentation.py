@@ -88,7 +88,12 @@ def make_steps(recipe: Recipe) -> tuple[Training, Any]:
 
 def table(record: dict[str, Any]) -> str:
     """Return the table for the page."""
-    lines = ["| training | ms a step | without augmentation | share |", "|---|---|---|---|"]
+    lines = [
+        "What it costs:",
+        "",
+        "| training | ms a step | without augmentation | share |",
+        "|---|---|---|---|",
+    ]
     for name, samples in record["cases"].items():
         with_it, without = (
             1000 * median(samples[side]) / record["steps"] for side in ("with", "without")
