@@ -9,4 +9,11 @@ from typing import Any
 
 VARIANTS: dict[str, dict[str, Any]] = {
     "baseline": {},
+    "dataset 2000": {"steps": 2000},
+    "robust 2000": {"steps": 2000, "normalization": "robust"},
+    "both shift 2000": {
+        "steps": 2000,
+        "normalization": "both",
+        "step": {"normalization": "robust"},
+    },
 }
