@@ -175,6 +175,8 @@ def test_a_model_larger_than_memory_is_refused_before_anything_is_allocated(chan
         {"num_layers": 3},
         {"stem_channels": 6, "stem_layers": 3},
         {"readout": "flatten", "sequence_length": 9},
+        {"readout": "flatten+final+max", "sequence_length": 9},
+        {"normalization": "both", "missing": "mask"},
         {"categories": (0, 20, 3), "missing": "mask"},
         {"members": 3},
     ],

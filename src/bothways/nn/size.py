@@ -29,8 +29,8 @@ def weight_bytes(config: ModelConfig) -> int:
     above = (config.num_layers - 1) * directions * gates * hidden
     count += directions * gates * hidden * (inputs + hidden + 2)
     count += above * (directions * hidden + hidden + 2)
-    features = directions * hidden * (config.sequence_length or 1)
-    count += config.num_classes * (features + 1)
+    steps = sum((config.sequence_length or 1) if n == "flatten" else 1 for n in config.readouts)
+    count += config.num_classes * (steps * directions * hidden + 1)
     return config.members * count * _FLOAT_BYTES
 
 
