@@ -11,6 +11,7 @@ from collections.abc import Callable
 from bothways.kernels.cells import Cell
 from bothways.kernels.compiled.codegen.access import job_at, part_of, scan_of, weights_of
 from bothways.kernels.compiled.codegen.cooperative import make_cooperative_forward
+from bothways.kernels.compiled.codegen.denormals import make_flush_denormals
 from bothways.kernels.compiled.codegen.direction import make_scans
 from bothways.kernels.compiled.codegen.memory import atomic_add, zero_floats
 from bothways.kernels.compiled.codegen.packing import (
@@ -50,6 +51,7 @@ def make_program(cell: Cell, instructions: InstructionSet) -> Callable[[int], No
     forward_part = _make_forward_part(scans.forward)
     backward_part = _make_backward_part(scans.backward)
     weight_gradient = make_weight_gradient(cell, instructions, products)
+    flush_denormals, restore_control = make_flush_denormals(instructions)
 
     @compiled
     def run_task(job: Job, task: int, worker: int) -> None:
@@ -67,12 +69,14 @@ def make_program(cell: Cell, instructions: InstructionSet) -> Callable[[int], No
     @compiled
     def run(address: int) -> None:
         job = job_at(address, 0)
+        control = flush_denormals()
         worker = atomic_add(address + NEXT_WORKER, 1)
         while True:
             task = atomic_add(address + NEXT_TASK, 1)
             if task >= job.tasks:
                 break
             run_task(job, task, worker)
+        restore_control(control)
 
     return run
 
