@@ -1,0 +1,17 @@
+"""All settings of a model and of its training: validated, frozen, each default stated once."""
+
+from bothways.config.augmentation import Augmentation
+from bothways.config.model import READOUTS, Architecture, ModelConfig, Normalization, Target
+from bothways.config.settings import Settings
+from bothways.config.training import TrainConfig
+
+__all__ = [
+    "READOUTS",
+    "Architecture",
+    "Augmentation",
+    "ModelConfig",
+    "Normalization",
+    "Settings",
+    "Target",
+    "TrainConfig",
+]

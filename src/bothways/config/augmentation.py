@@ -1,0 +1,68 @@
+"""The settings of augmentation: random changes of training sequences."""
+
+from pydantic import Field
+
+from bothways.config.settings import Fraction, Settings
+
+PICTURE_CHANGES = (
+    "augment_rotation", "augment_zoom", "augment_shear", "augment_translation", "augment_elastic",
+)  # fmt: skip
+"""The settings of `Augmentation` that transform sequences as pictures."""
+
+
+class Augmentation(Settings):
+    """Random changes of training sequences, drawn anew for each sequence of each batch.
+
+    All are 0, for none, by default. Lengths do not change; see
+    `bothways.training.loop.augmentation`.
+
+    Parameters
+    ----------
+    augment_time_shift : float
+        Largest shift in time, as a fraction of the length. The first or last time step is repeated.
+    augment_time_warp : float
+        Standard deviation of the logarithm of the speed, which varies smoothly within a sequence.
+    augment_scale : float
+        Standard deviation of the logarithm of a factor, for each feature of a sequence, that
+        multiplies the distances from the mean of the feature in the sequence.
+    augment_time_mask : float
+        Largest length of a masked span of time, as a fraction of the length. Masked values are
+        replaced by the mean of the feature in the sequence, categories by the unknown category.
+    augment_feature_mask : float
+        Probability of masking a feature of a sequence; one feature always remains.
+    augment_rotation : float
+        For sequences that are pictures, whose rows are the time steps: largest angle, in degrees.
+    augment_zoom, augment_shear : float
+        Largest relative change of height and of width, and largest horizontal shear.
+    augment_translation : float
+        Largest shift of a picture, in time steps and in features.
+    augment_elastic : float
+        Standard deviation, in time steps and in features, of smooth random displacements.
+    """
+
+    augment_time_shift: Fraction = 0.0
+    augment_time_warp: float = Field(default=0.0, ge=0)
+    augment_scale: float = Field(default=0.0, ge=0)
+    augment_time_mask: Fraction = 0.0
+    augment_feature_mask: Fraction = 0.0
+    augment_rotation: float = Field(default=0.0, ge=0, le=180)
+    augment_zoom: Fraction = 0.0
+    augment_shear: float = Field(default=0.0, ge=0)
+    augment_translation: float = Field(default=0.0, ge=0)
+    augment_elastic: float = Field(default=0.0, ge=0)
+
+    @property
+    def changes(self) -> dict[str, float]:
+        """The settings that are not 0."""
+        values = {name: getattr(self, name) for name in Augmentation.model_fields}
+        return {name: value for name, value in values.items() if value}
+
+    @property
+    def augments_values(self) -> bool:
+        """Whether values are scaled or masked."""
+        return any((self.augment_scale, self.augment_time_mask, self.augment_feature_mask))
+
+    @property
+    def picture_changes(self) -> dict[str, float]:
+        """The settings of `PICTURE_CHANGES` that are not 0."""
+        return {name: value for name, value in self.changes.items() if name in PICTURE_CHANGES}

@@ -1,0 +1,40 @@
+"""The base class of all settings: validated, frozen, with errors of one line."""
+
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from bothways.errors import ConfigError, describe_unknown
+
+Fraction = Annotated[float, Field(ge=0, lt=1)]
+
+
+class Settings(BaseModel):
+    """Base class of frozen settings whose errors are one line.
+
+    Raises
+    ------
+    ConfigError
+        If a name is unknown, a value is out of range, or values contradict each other.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    def __init__(self, **values: Any) -> None:
+        try:
+            super().__init__(**values)
+        except ValidationError as error:
+            raise ConfigError(_one_line(error, list(type(self).model_fields))) from None
+
+
+def _one_line(error: ValidationError, names: list[str]) -> str:
+    first = error.errors(include_url=False)[0]
+    if first["type"] == "value_error":
+        return str(first["ctx"]["error"])
+    name = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "extra_forbidden":
+        return describe_unknown("setting", name, names)
+    if first["type"] == "missing":
+        return f"setting {name!r} is missing; expected a value. Add it."
+    rule = first["msg"].removeprefix("Input should be ").partition(", unable to")[0]
+    return f"{name} is {first['input']!r}; expected {rule}. Correct the value."

@@ -1,0 +1,121 @@
+"""The settings of a training."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from bothways.config.augmentation import Augmentation
+from bothways.config.settings import Fraction
+
+Weight = Annotated[float, Field(ge=0)]
+
+
+class TrainConfig(Augmentation):
+    """How a model is trained.
+
+    Parameters
+    ----------
+    epochs : int, optional
+        Passes over the training part; default: 10, unless `steps` is set.
+    steps : int, optional
+        Instead of `epochs`: the number of optimizer steps, rounded to whole epochs, at least one.
+        An epoch then consists of as many passes over the training part as about 100 steps need.
+    batch_size : int
+    crop_steps : int, optional
+        If time steps have labels: each pass trains on random parts of the sequences, of at most
+        this many time steps; default: on whole sequences. Evaluation reads whole sequences.
+    optimizer : adam, adamw or sgd
+    learning_rate : float
+        Maximum of the schedule.
+    momentum : float, optional
+        For sgd only; default: 0.
+    schedule : constant, cosine or one_cycle
+        Over all steps, as CosineAnnealingLR and OneCycleLR of `torch.optim.lr_scheduler`.
+    warmup_fraction : float, optional
+        Fraction of the steps of one_cycle in which the learning rate rises; default: 0.3.
+    weight_decay : float
+    gradient_clip : float, optional
+        Maximum norm of all gradients of a network together.
+    label_smoothing : float
+    class_weights : none, balanced or tuple of float
+        Weights of the classes in the loss: equal, inversely proportional to their frequencies in
+        training, or one weight for each class.
+    sampling : shuffled or balanced
+        balanced: an epoch draws all classes equally often, with replacement. If time steps have
+        labels, sequences with rare classes are drawn more often.
+    average_decay : float, optional
+        Evaluate and keep an exponential moving average of the weights with this decay per step.
+    validation_fraction : float
+        Fraction of the training part that is held out to choose the epoch, stratified by class.
+    patience : int, optional
+        Stop after this many epochs without a better validation accuracy.
+    seed : int
+        Seed of the initial weights, the shuffling, dropout and the validation split.
+    device : auto, cpu, cuda or mps
+    precision : float32 or bfloat16
+        bfloat16: autocast, on CUDA only.
+    backend : str
+        See `bothways.kernels`.
+    log_every, checkpoint_every : int
+        Steps between two lines of the history and between two checkpoints; each epoch also ends
+        with a checkpoint.
+    tensorboard : bool
+        Write event files for TensorBoard beside the history of a run.
+    **augmentation
+        See `Augmentation`.
+    """
+
+    epochs: int | None = Field(default=None, ge=1)
+    steps: int | None = Field(default=None, ge=1)
+    batch_size: int = Field(default=64, ge=1)
+    crop_steps: int | None = Field(default=None, ge=1)
+    optimizer: Literal["adam", "adamw", "sgd"] = "adam"
+    learning_rate: float = Field(default=0.001, gt=0)
+    momentum: Fraction | None = None
+    schedule: Literal["constant", "cosine", "one_cycle"] = "constant"
+    warmup_fraction: float | None = Field(default=None, gt=0, lt=1)
+    weight_decay: float = Field(default=0.0, ge=0)
+    gradient_clip: float | None = Field(default=None, gt=0)
+    label_smoothing: Fraction = 0.0
+    class_weights: Literal["none", "balanced"] | tuple[Weight, ...] = "none"
+    sampling: Literal["shuffled", "balanced"] = "shuffled"
+    average_decay: float | None = Field(default=None, gt=0, lt=1)
+    validation_fraction: Fraction = 0.0
+    patience: int | None = Field(default=None, ge=1)
+    seed: int = Field(default=0, ge=0, lt=2**31)
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    precision: Literal["float32", "bfloat16"] = "float32"
+    backend: str = "auto"
+    log_every: int = Field(default=100, ge=1)
+    checkpoint_every: int = Field(default=1000, ge=1)
+    tensorboard: bool = False
+
+    @model_validator(mode="after")
+    def _check_length(self) -> Self:
+        if self.epochs is not None and self.steps is not None:
+            raise ValueError(
+                f"epochs is {self.epochs} and steps is {self.steps}; expected one of them. Omit "
+                "the other."
+            )
+        if self.epochs is None and self.steps is None:
+            object.__setattr__(self, "epochs", 10)
+        return self
+
+    @model_validator(mode="after")
+    def _check_together(self) -> Self:
+        if self.patience is not None and not self.validation_fraction:
+            raise ValueError(
+                f"patience is {self.patience} but validation_fraction is 0; expected a validation "
+                "split that decides, never the test part. Set validation_fraction=0.1, for example."
+            )
+        if self.momentum is not None and self.optimizer != "sgd":
+            raise ValueError(
+                f"momentum is {self.momentum} but optimizer is {self.optimizer!r}; expected "
+                "'sgd'. Omit momentum."
+            )
+        if self.warmup_fraction is not None and self.schedule != "one_cycle":
+            raise ValueError(
+                f"warmup_fraction is {self.warmup_fraction} but schedule is {self.schedule!r}; "
+                "expected 'one_cycle'. Omit warmup_fraction."
+            )
+        return self
