@@ -223,6 +223,11 @@ class ModelConfig(Architecture):
         return [n for n, count in enumerate(categories) if not count]
 
     @property
+    def categorical_features(self) -> list[int]:
+        """Indices of the categorical features."""
+        return [n for n, count in enumerate(self.categories) if count]
+
+    @property
     def encoded_numeric_size(self) -> int:
         """Number of features that preprocessing makes of the numeric ones."""
         views = {"sequence": 3, "both": 4}.get(self.normalization, 1)

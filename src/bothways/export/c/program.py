@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from bothways.config import ModelConfig
-from bothways.export.c.weights import categorical_features
 from bothways.kernels.cells import cell_named
 
 _FLOAT_BYTES = 4
@@ -123,7 +122,7 @@ class Program:
         self.features = self.hidden * (2 if config.bidirectional else 1)
         self.num_gates = len(cell_named(config.cell, config.nonlinearity).gates)
         self.gate_floats = (4 if config.cell == "gru" else self.num_gates) * self.hidden
-        self.numeric, self.categorical = config.numeric_features, categorical_features(config)
+        self.numeric, self.categorical = config.numeric_features, config.categorical_features
         self.encodes = (
             bool(self.categorical) or config.normalization != "none" or config.accepts_missing
         )

@@ -159,7 +159,7 @@ def _matrices(config: ModelConfig, state: dict[str, torch.Tensor]) -> Iterator[_
     def indices(source: str) -> Array:
         return np.arange(state[source].numel()).reshape(state[source].shape)
 
-    for feature in categorical_features(config):
+    for feature in config.categorical_features:
         source = f"encoder.tokens.{feature}.embedding.weight"
         known = state[f"encoder.tokens.{feature}.known"].numpy()
         yield _Matrix(
@@ -231,11 +231,6 @@ def _vectors(config: ModelConfig, state: dict[str, torch.Tensor]) -> Iterator[Co
     yield vector("linear_bias", "", state["linear.bias"])
     if config.calibrate:
         yield vector("temperature", "Divides the logits.", state["temperature"])
-
-
-def categorical_features(config: ModelConfig) -> list[int]:
-    """Return the indices of the categorical features."""
-    return [n for n, count in enumerate(config.categories) if count]
 
 
 def layer_directions(config: ModelConfig) -> Iterator[tuple[str, str]]:

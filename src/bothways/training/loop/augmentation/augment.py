@@ -43,11 +43,10 @@ def augment(
     checked = Lengths.of(batch.lengths, *batch.inputs.shape[:2])
     valid = checked.is_valid(lengths.device)
     inputs, labels = batch.inputs, batch.labels
-    categorical = [n for n, count in enumerate(model.categories) if count]
     if settings.augment_time_shift or settings.augment_time_warp:
         shift, warp = settings.augment_time_shift, settings.augment_time_warp
         positions = random_positions(lengths, inputs.shape[1], shift, warp, draws)
-        inputs = resample(inputs, positions, categorical)
+        inputs = resample(inputs, positions, model.categorical_features)
         if labels.dim() > 1:
             labels = resample_labels(labels, positions).masked_fill(~valid, IGNORED)
     if settings.picture_changes:
