@@ -37,7 +37,12 @@ def test_published_recipes_use_plain_adam_and_all_data(name):
 
 
 def test_recipes_are_in_the_order_of_the_notebooks():
-    assert [recipe.name for recipe in all_recipes()] == ["default", "time-series", *PUBLISHED]
+    assert [recipe.name for recipe in all_recipes()] == [
+        "default",
+        "fast",
+        "time-series",
+        *PUBLISHED,
+    ]
 
 
 def test_default_is_bidirectional_with_a_validation_split():

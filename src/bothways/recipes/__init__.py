@@ -94,7 +94,8 @@ def load_recipe(name: str) -> Recipe:
 
 def all_recipes() -> list[Recipe]:
     """Return all recipes: the default ones, then those of the notebooks, in their order."""
-    return sorted((load_recipe(name) for name in _files()), key=lambda recipe: recipe.notebook)
+    recipes = map(load_recipe, _files())
+    return sorted(recipes, key=lambda recipe: (recipe.notebook, recipe.name))
 
 
 def _files() -> dict[str, Traversable]:
