@@ -4,9 +4,15 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+# An int64 draw is four int16 values: several times faster than `Tensor.bernoulli_` on a CPU.
+DRAW_LEVELS = 2**16
+VALUES_PER_DRAW = 4
+
 
 def dropout(inputs: Tensor, p: float, generator: torch.Generator | None = None) -> Tensor:
     """Zero each element with probability `p` and scale the others by 1 / (1 - p).
+
+    With a generator, `p` is rounded to a multiple of 2**-16, and the scale with it.
 
     Parameters
     ----------
@@ -19,5 +25,11 @@ def dropout(inputs: Tensor, p: float, generator: torch.Generator | None = None) 
         return inputs
     if generator is None:
         return functional.dropout(inputs, p)
-    noise = torch.empty_like(inputs).bernoulli_(1 - p, generator=generator).div_(1 - p)
-    return inputs * noise
+    dropped_levels = min(round(p * DRAW_LEVELS), DRAW_LEVELS - 1)
+    draws = torch.empty(
+        -(-inputs.numel() // VALUES_PER_DRAW), dtype=torch.int64, device=inputs.device
+    ).random_(torch.iinfo(torch.int64).min, None, generator=generator)
+    values = draws.view(torch.int16)[: inputs.numel()].view(inputs.shape)
+    kept = values >= dropped_levels - DRAW_LEVELS // 2
+    scale = DRAW_LEVELS / (DRAW_LEVELS - dropped_levels)
+    return inputs * kept.to(inputs.dtype).mul_(scale)

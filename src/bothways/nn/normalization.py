@@ -12,13 +12,17 @@ LOG_RATIO_LIMIT = math.log(1e4)
 """Bound of the log scale of a sequence, and the negative log scale of a constant one."""
 
 
-def robust_view(values: Tensor, median: Tensor, scale: Tensor) -> Tensor:
-    """Return asinh((values - median) / scale).
+LINEAR_RANGE = 3.0
+"""Where `robust_view` turns from linear to logarithmic, in scales from the median."""
 
-    This is close to linear for usual values and logarithmic for large ones, so that tails over
-    several decades do not crush the rest.
+
+def robust_view(values: Tensor, median: Tensor, scale: Tensor) -> Tensor:
+    """Return 3 asinh((values - median) / (3 scale)).
+
+    This is close to linear up to 3 scales from the median and logarithmic beyond, so that tails
+    over several decades do not crush the rest.
     """
-    return ((values - median) / scale).asinh()
+    return ((values - median) / (LINEAR_RANGE * scale)).asinh() * LINEAR_RANGE
 
 
 def own_statistics(values: Tensor, present: Tensor, default: Tensor) -> tuple[Tensor, Tensor]:

@@ -14,7 +14,7 @@ from bothways.models.card import describe_architecture, describe_origin
 from bothways.models.manifest import Manifest
 from bothways.models.trained import TrainedModel
 from bothways.nn.classifier import TorchClassifier
-from bothways.nn.normalization import LOG_RATIO_LIMIT
+from bothways.nn.normalization import LINEAR_RANGE, LOG_RATIO_LIMIT
 from bothways.optional import require
 
 _MOST_LINES = 64
@@ -106,6 +106,7 @@ def c_source(model: TrainedModel, stem: str, weights: Weights) -> CSource:
         f"{program.code_bytes:,} bytes of code with -Os.",
         "ram_lines": _ram_lines(program, prefix),
         "arguments": "&state, workspace" if program.workspace_floats else "&state",
+        "linear_range": repr(LINEAR_RANGE),
         "log_ratio_limit": repr(LOG_RATIO_LIMIT),
         "reset": f"{prefix}_reset" if program.has_step else "begin",
     }

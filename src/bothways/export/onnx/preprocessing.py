@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from bothways.export.onnx.nodes import Nodes, Rows, require_onnx
-from bothways.nn.normalization import LOG_RATIO_LIMIT
+from bothways.nn.normalization import LINEAR_RANGE, LOG_RATIO_LIMIT
 from bothways.nn.preprocessing import FeatureEncoder, TokenEmbedding
 from bothways.nn.stem import ConvolutionalStem
 
@@ -43,7 +43,13 @@ def _add_normalized(nodes: Nodes, encoder: FeatureEncoder, numeric: str, absent:
         return numeric
     scale = nodes.constant(encoder.scale, "encoder.scale")
     numeric = nodes.add("Div", nodes.add("Sub", numeric, center), scale)
-    return nodes.add("Asinh", numeric) if encoder.normalization == "robust" else numeric
+    return _add_robust_view(nodes, numeric) if encoder.normalization == "robust" else numeric
+
+
+def _add_robust_view(nodes: Nodes, deviations: str) -> str:
+    """Add the robust view of float32 values, given as scales from the median."""
+    limit = nodes.number(LINEAR_RANGE)
+    return nodes.add("Mul", nodes.add("Asinh", nodes.add("Div", deviations, limit)), limit)
 
 
 def _add_sequence_views(
@@ -67,7 +73,7 @@ def _add_sequence_views(
 
     def robust(terms: str) -> str:
         ratio = nodes.add("Div", nodes.add("Sub", terms, median), scale)
-        return nodes.add("Asinh", nodes.add("Cast", ratio, to=types.FLOAT))
+        return _add_robust_view(nodes, nodes.add("Cast", ratio, to=types.FLOAT))
 
     count = total(nodes.add("Cast", present, to=types.DOUBLE))
     divisor = nodes.add("Max", count, one)
