@@ -83,12 +83,18 @@ def config_of(recipe: Recipe) -> ModelConfig:
     return ModelConfig.for_data(recipe.model, input_size=28, num_classes=10, longest=28)
 
 
+def batch_size_of(recipe: Recipe) -> int:
+    size = recipe.training.batch_size
+    assert isinstance(size, int)  # in all recipes for MNIST
+    return size
+
+
 def plain_seconds(recipe: Recipe, steps: int) -> float:
     """Train like the notebooks; return the seconds of the steps after the warm-up."""
     torch.manual_seed(0)
     model = PlainModel(config_of(recipe))
     optimizer = torch.optim.Adam(model.parameters(), lr=recipe.training.learning_rate)
-    loader = DataLoader(Digits(), batch_size=recipe.training.batch_size, shuffle=True)
+    loader = DataLoader(Digits(), batch_size=batch_size_of(recipe), shuffle=True)
     criterion = nn.CrossEntropyLoss()
     started = 0.0
     for step, (images, labels) in enumerate(loader):
@@ -125,7 +131,7 @@ def train_plain(recipe: Recipe) -> dict[str, float]:
     torch.manual_seed(recipe.training.seed)
     model = PlainModel(config_of(recipe))
     optimizer = torch.optim.Adam(model.parameters(), lr=recipe.training.learning_rate)
-    loader = DataLoader(Digits(), batch_size=recipe.training.batch_size, shuffle=True)
+    loader = DataLoader(Digits(), batch_size=batch_size_of(recipe), shuffle=True)
     criterion = nn.CrossEntropyLoss()
     started = time.perf_counter()
     for _ in range(recipe.training.epochs or 0):
@@ -184,7 +190,7 @@ def measure(recipe: Recipe, steps: int, rounds: int) -> dict[str, Any]:
             command = [sys.executable, __file__, "--side", side, "--recipe", recipe.name]
             command += ["--steps", str(steps)]
             output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-            samples[side].append(steps * recipe.training.batch_size / float(output))
+            samples[side].append(steps * batch_size_of(recipe) / float(output))
     return {"recipe": recipe.name, "steps": steps, "sequences_per_second": samples}
 
 

@@ -30,7 +30,7 @@ def print_recipes(recipes: Iterable[Recipe]) -> None:
                 recipe.summary,
                 training.batch_size,
                 f"{training.learning_rate:g}",
-                training.epochs or f"{training.steps:,} steps",
+                f"{training.steps:,} steps" if training.steps else training.epochs,
                 recipe.published.get("train_percent", "-"),
                 recipe.published.get("test_percent", "-"),
             ]

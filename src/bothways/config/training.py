@@ -18,9 +18,11 @@ class TrainConfig(Augmentation):
     epochs : int, optional
         Passes over the training part; default: 10, unless `steps` is set.
     steps : int, optional
-        Instead of `epochs`: the number of optimizer steps, rounded to whole epochs, at least one.
-        An epoch then consists of as many passes over the training part as about 100 steps need.
-    batch_size : int
+        Number of optimizer steps, rounded to whole epochs, at least one. An epoch then consists of
+        as many passes over the training part as about 100 steps need. With `epochs` and `steps`,
+        the training has the larger of both lengths.
+    batch_size : int or auto
+        auto: a 64th of the sequences of the training part, from 16 to 128.
     crop_steps : int, optional
         If time steps have labels: each pass trains on random parts of the sequences, of at most
         this many time steps; default: on whole sequences. Evaluation reads whole sequences.
@@ -67,7 +69,7 @@ class TrainConfig(Augmentation):
 
     epochs: int | None = Field(default=None, ge=1)
     steps: int | None = Field(default=None, ge=1)
-    batch_size: int = Field(default=64, ge=1)
+    batch_size: Annotated[int, Field(ge=1)] | Literal["auto"] = 64
     crop_steps: int | None = Field(default=None, ge=1)
     optimizer: Literal["adam", "adamw", "sgd"] = "adam"
     learning_rate: float = Field(default=0.001, gt=0)
@@ -91,12 +93,7 @@ class TrainConfig(Augmentation):
     tensorboard: bool = False
 
     @model_validator(mode="after")
-    def _check_length(self) -> Self:
-        if self.epochs is not None and self.steps is not None:
-            raise ValueError(
-                f"epochs is {self.epochs} and steps is {self.steps}; expected one of them. Omit "
-                "the other."
-            )
+    def _set_length(self) -> Self:
         if self.epochs is None and self.steps is None:
             object.__setattr__(self, "epochs", 10)
         return self

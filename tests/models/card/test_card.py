@@ -64,6 +64,11 @@ def test_the_card_names_inputs_and_outputs():
             "2,000 steps with batches of 64; random parts of at most 128 time steps; adam with "
             "learning rate 0.001 (constant); augmentation: time_warp 0.2, zoom 0.1",
         ),
+        (
+            {"steps": 1000, "epochs": 5, "batch_size": "auto", "schedule": "one_cycle"},
+            "1,000 steps or 5 epochs, whichever is longer, with batches sized by the training "
+            "part; adam with learning rate 0.001 (one_cycle)",
+        ),
     ],
 )
 def test_training_in_words(settings, expected):

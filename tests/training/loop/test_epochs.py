@@ -42,6 +42,26 @@ def test_a_length_in_steps(sequences, steps, expected):
     assert epochs.sequences_seen == sequences * epochs.passes
 
 
+@pytest.mark.parametrize(
+    ("sequences", "expected"),
+    [
+        (40, (3, 33, 99)),  # 99 passes
+        (5000, (10, 1, 313)),  # 10 passes, although these are more than 300 steps
+    ],
+)
+def test_of_steps_and_epochs_the_longer_counts(sequences, expected):
+    config = TrainConfig(steps=300, epochs=10, batch_size=16)
+    epochs = Epochs(make_sequences(sequences), config)
+    assert (epochs.count, epochs.passes, epochs.steps) == expected
+
+
+@pytest.mark.parametrize(
+    ("sequences", "size"), [(3, 16), (1087, 16), (1088, 17), (5000, 78), (60_000, 128)]
+)
+def test_batch_size_auto_grows_with_the_training_part(sequences, size):
+    assert Epochs(make_sequences(sequences), TrainConfig(batch_size="auto")).batch_size == size
+
+
 def test_each_pass_of_an_epoch_has_every_sequence_once_in_its_own_order():
     epochs = Epochs(make_sequences(40), TrainConfig(steps=30, batch_size=16))
     found = epochs.batches(0)

@@ -33,8 +33,15 @@ def describe_origin(manifest: Manifest) -> str:
 
 def describe_training(training: TrainConfig) -> str:
     """Return how the model was trained: length, batches, optimizer and augmentation."""
-    length = f"{training.epochs} epochs" if training.steps is None else f"{training.steps:,} steps"
-    facts = [f"{length} with batches of {training.batch_size}"]
+    steps, epochs, size = training.steps, training.epochs, training.batch_size
+    if steps is None:
+        length = f"{epochs} epochs"
+    elif epochs is None:
+        length = f"{steps:,} steps"
+    else:
+        length = f"{steps:,} steps or {epochs} epochs, whichever is longer,"
+    batches = "batches sized by the training part" if size == "auto" else f"batches of {size}"
+    facts = [f"{length} with {batches}"]
     if training.crop_steps is not None:
         facts.append(f"random parts of at most {training.crop_steps:,} time steps")
     facts.append(

@@ -13,6 +13,10 @@ from bothways.training.loop.crops import count_crops, random_crops
 EPOCH_STEPS = 100
 """If the length of a training is given in steps, an epoch has about this many steps or more."""
 
+BATCHES = 64
+SMALLEST_BATCH, LARGEST_BATCH = 16, 128
+"""Batches of a pass with batch size auto, and the limits of their size."""
+
 
 @dataclass(frozen=True)
 class EpochBatches:
@@ -58,6 +62,7 @@ class Epochs:
     passes : int
         How often an epoch goes through the training part: once or, if the settings give the number
         of steps, as often as `EPOCH_STEPS` steps need.
+    batch_size : int
     steps : int
         Optimizer steps of an epoch.
     sequences_seen : int
@@ -67,14 +72,13 @@ class Epochs:
     def __init__(self, sequences: LabeledSequences, config: TrainConfig) -> None:
         self._sequences, self._config = sequences, config
         count = count_crops(sequences.lengths, config.crop_steps)
-        steps_of_pass = -(-count // config.batch_size)
-        if config.steps is None:
-            assert config.epochs is not None  # validated by TrainConfig
-            self.count, self.passes = config.epochs, 1
-        else:
-            self.passes = max(1, round(min(EPOCH_STEPS, config.steps) / steps_of_pass))
-            self.count = max(1, round(config.steps / (self.passes * steps_of_pass)))
+        size = config.batch_size
+        self.batch_size = batch_size_for(count) if size == "auto" else size
+        steps_of_pass = -(-count // self.batch_size)
+        steps, epochs = config.steps or 0, config.epochs or 0
+        self.passes = max(1, round(min(EPOCH_STEPS, steps) / steps_of_pass))
         self.steps = self.passes * steps_of_pass
+        self.count = max(1, round(steps / self.steps), -(-epochs // self.passes))
         self.sequences_seen = self.passes * count
 
     @property
@@ -90,10 +94,15 @@ class Epochs:
         for number in range(self.passes):
             sequences = random_crops(self._sequences, config.crop_steps, generator)
             odds = balanced_odds(sequences) if config.sampling == "balanced" else None
-            order = shuffled_batches(sequences.lengths, config.batch_size, generator, odds)
+            order = shuffled_batches(sequences.lengths, self.batch_size, generator, odds)
             found.passes.append(sequences)
             found.batches.extend((number, rows) for rows in order)
         return found
+
+
+def batch_size_for(count: int) -> int:
+    """Return the batch size `auto` for a training part of `count` sequences."""
+    return min(max(count // BATCHES, SMALLEST_BATCH), LARGEST_BATCH)
 
 
 def balanced_odds(sequences: LabeledSequences) -> Tensor:
