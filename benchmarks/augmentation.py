@@ -30,12 +30,13 @@ HERE = Path(__file__).parent
 RECORD = HERE / "records" / "augmentation.json"
 PAGE = HERE.parent / "docs" / "training.md"
 MARKERS = r"(<!-- augmentation -->\n)(.*)(\n<!-- end -->)"
-RECIPES = ("default",)
+RECIPES = ("default", "best", "time-series")
 STEPS, ROUNDS = 10, 30
 ALONE = {
     "augment_time_shift": 0.2,
     "augment_time_warp": 0.2,
     "augment_scale": 0.2,
+    "augment_noise": 0.2,
     "augment_time_mask": 0.2,
     "augment_feature_mask": 0.2,
     "augment_rotation": 10.0,

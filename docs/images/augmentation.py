@@ -21,6 +21,7 @@ ROWS = {
     "time_shift 0.2": {"augment_time_shift": 0.2},
     "time_warp 0.5": {"augment_time_warp": 0.5},
     "scale 0.5": {"augment_scale": 0.5},
+    "noise 0.3": {"augment_noise": 0.3},
     "time_mask 0.3": {"augment_time_mask": 0.3},
     "feature_mask 0.2": {"augment_feature_mask": 0.2},
 }
@@ -38,7 +39,7 @@ def main() -> None:
         axes.imshow(torch.cat(list(changed), dim=1), cmap="gray_r", vmin=0, vmax=1)
         axes.set_ylabel(name, rotation=0, ha="right", va="center", fontsize=9)
         axes.set(xticks=[], yticks=[], frame_on=False)
-    figure.savefig(PICTURE, dpi=130)
+    figure.savefig(PICTURE, dpi=130, bbox_inches="tight")
     Image.open(PICTURE).convert("L").quantize(16).save(PICTURE, optimize=True)
 
 

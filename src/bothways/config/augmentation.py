@@ -9,6 +9,11 @@ PICTURE_CHANGES = (
 )  # fmt: skip
 """The settings of `Augmentation` that transform sequences as pictures."""
 
+VALUE_CHANGES = (
+    "augment_scale", "augment_noise", "augment_time_mask", "augment_feature_mask",
+)  # fmt: skip
+"""The settings of `Augmentation` that change values where they are."""
+
 
 class Augmentation(Settings):
     """Random changes of training sequences, drawn anew for each sequence of each batch.
@@ -25,6 +30,9 @@ class Augmentation(Settings):
     augment_scale : float
         Standard deviation of the logarithm of a factor, for each feature of a sequence, that
         multiplies the distances from the mean of the feature in the sequence.
+    augment_noise : float
+        Standard deviation of noise that is added to each value, relative to the standard deviation
+        of the feature in the sequence.
     augment_time_mask : float
         Largest length of a masked span of time, as a fraction of the length. Masked values are
         replaced by the mean of the feature in the sequence, categories by the unknown category.
@@ -43,6 +51,7 @@ class Augmentation(Settings):
     augment_time_shift: Fraction = 0.0
     augment_time_warp: float = Field(default=0.0, ge=0)
     augment_scale: float = Field(default=0.0, ge=0)
+    augment_noise: float = Field(default=0.0, ge=0)
     augment_time_mask: Fraction = 0.0
     augment_feature_mask: Fraction = 0.0
     augment_rotation: float = Field(default=0.0, ge=0, le=180)
@@ -59,8 +68,8 @@ class Augmentation(Settings):
 
     @property
     def augments_values(self) -> bool:
-        """Whether values are scaled or masked."""
-        return any((self.augment_scale, self.augment_time_mask, self.augment_feature_mask))
+        """Whether values are scaled, noisy or masked."""
+        return bool(self.changes.keys() & set(VALUE_CHANGES))
 
     @property
     def picture_changes(self) -> dict[str, float]:

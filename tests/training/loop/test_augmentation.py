@@ -15,6 +15,7 @@ EVERYTHING = {
     "augment_time_shift": 0.2,
     "augment_time_warp": 0.3,
     "augment_scale": 0.2,
+    "augment_noise": 0.1,
     "augment_time_mask": 0.3,
     "augment_feature_mask": 0.3,
     "augment_rotation": 10,
@@ -78,7 +79,7 @@ def test_the_generator_alone_determines_the_changes(settings):
     assert not torch.equal(changed(batch, seed=4, **settings).inputs, first.inputs)
 
 
-@pytest.mark.parametrize("settings", ONE_BY_ONE[:5], ids=lambda s: "+".join(s))
+@pytest.mark.parametrize("settings", ONE_BY_ONE[:6], ids=lambda s: "+".join(s))
 def test_padding_never_enters_a_sequence(settings):
     """Pictures end in rows of zeros, which a transform may move into them."""
     batch = make_batch()
@@ -173,6 +174,23 @@ def test_scaling_keeps_the_mean_of_each_feature_and_multiplies_its_deviation():
         factors = own.std(0) / original.std(0) if length > 1 else torch.ones(3)
         torch.testing.assert_close(own - own.mean(0), factors * distances, atol=1e-4, rtol=1e-4)
         assert length == 1 or (factors - 1).abs().min() > 0.001
+
+
+def test_noise_is_relative_to_the_deviation_of_each_feature_of_a_sequence():
+    scales = torch.tensor([1.0, 100.0, 0.0])
+    lengths = torch.tensor([4000, 3000])
+    inputs = torch.randn(2, 4000, 3, generator=generator()) * scales + 7
+    inputs[0] *= 10
+    inputs[0, ::7] = torch.nan
+    inputs[1, 3000:] = 0
+    batch = LabeledBatch(inputs, lengths, torch.arange(2))
+    noise = changed(batch, augment_noise=0.3).inputs - inputs
+    assert torch.equal(noise.isnan(), inputs.isnan())
+    for row, factor in enumerate((10, 1)):
+        own = noise[row, : lengths[row]]
+        own = own[~own.isnan().any(dim=1)]
+        torch.testing.assert_close(own.std(dim=0), 0.3 * factor * scales, rtol=0.05, atol=1e-4)
+        assert (own.mean(dim=0).abs() <= 0.03 * factor * scales + 1e-4).all()
 
 
 def test_masked_spans_of_time():

@@ -11,6 +11,7 @@ from bothways.kernels.lengths import Lengths
 from bothways.training.loop.augmentation.draws import Draws
 from bothways.training.loop.augmentation.pictures import transform_pictures
 from bothways.training.loop.augmentation.values import (
+    add_noise,
     feature_mask,
     means_over_time,
     scale,
@@ -61,14 +62,18 @@ def augment(
 def _change_values(
     inputs: Tensor, lengths: Lengths, settings: Augmentation, model: ModelConfig, draws: Draws
 ) -> Tensor:
-    """Scale numeric features; replace masked values by the mean, and categories by unknown."""
-    means = torch.zeros_like(inputs[:, :1])
+    """Scale numeric features and add noise; replace masked values by the mean or unknown."""
     numeric = model.numeric_features
-    means[..., numeric] = means_over_time(inputs[..., numeric], lengths)
+    values = inputs[..., numeric]
+    own_means = means_over_time(values, lengths)
     if settings.augment_scale:
-        scaled = scale(inputs[..., numeric], means[..., numeric], settings.augment_scale, draws)
-        inputs = inputs.clone()
-        inputs[..., numeric] = scaled
+        values = scale(values, own_means, settings.augment_scale, draws)
+    if settings.augment_noise:
+        values = add_noise(values, own_means, lengths, settings.augment_noise, draws)
+    inputs = inputs.clone()
+    inputs[..., numeric] = values
+    means = torch.zeros_like(inputs[:, :1])  # the mean of a category is unknown
+    means[..., numeric] = own_means
     batch, time, features = inputs.shape
     if settings.augment_time_mask:
         masked = time_mask(

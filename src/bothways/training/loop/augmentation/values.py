@@ -1,4 +1,4 @@
-"""Scale values, and mask spans of time and features."""
+"""Scale values, add noise, and mask spans of time and features."""
 
 import torch
 from torch import Tensor
@@ -21,6 +21,24 @@ def scale(numeric: Tensor, means: Tensor, deviation: float, draws: Draws) -> Ten
     batch, _, features = numeric.shape
     factors = draws.normal(deviation, batch, 1, features).exp()
     return torch.lerp(means, numeric, factors)
+
+
+def add_noise(
+    numeric: Tensor, means: Tensor, lengths: Lengths, deviation: float, draws: Draws
+) -> Tensor:
+    """Add normally distributed noise to each value.
+
+    Parameters
+    ----------
+    numeric : Tensor (batch, time, features)
+    means : Tensor (batch, 1, features)
+    lengths : Lengths
+    deviation : float
+        Standard deviation of the noise, relative to that of the feature in the sequence.
+    draws : Draws
+    """
+    deviations = means_over_time((numeric - means).square(), lengths).sqrt()
+    return numeric + deviations * draws.normal(deviation, *numeric.shape)
 
 
 def time_mask(lengths: Tensor, time: int, largest: float, draws: Draws) -> Tensor:
