@@ -19,7 +19,7 @@ from generators.family import Family
 from generators.logs import EventLog, Rhythm
 from generators.long import LongStretches, RareEvent
 from generators.oscillations import Frequency, Imbalance
-from generators.places import LevelAndShape, Order, Shape
+from generators.places import LevelAndShape, ManyShapes, Order, Shape
 from generators.recordings import Activities
 from generators.scales import Decades, HeavyTails, LevelAndScale
 
@@ -36,6 +36,7 @@ FAMILIES: dict[str, Family] = {
     for family in (
         Frequency(),
         Shape(),
+        ManyShapes(),
         Order(),
         LevelAndShape(),
         LevelAndScale(),

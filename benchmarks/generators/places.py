@@ -60,6 +60,14 @@ class Shape(SequenceFamily):
         )
 
 
+class ManyShapes(Shape):
+    """As `Shape`, with many sequences to learn from."""
+
+    name = "many"
+    tests = "the same, with many training sequences"
+    train_count = 5000
+
+
 class Order(SequenceFamily):
     """Two events at random places that do not overlap; the class is their order."""
 
