@@ -1,4 +1,4 @@
-"""The record of a training: what `bothways train` saves, and the seconds of the whole process."""
+"""The record of a training: what `bothways train` saves, its seconds, and the machine's peak."""
 
 import json
 import subprocess
@@ -8,7 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
 from machine import describe_machine
+from peak import peak_gflops
 
 from bothways.training.history import read_history
 
@@ -24,6 +26,7 @@ def training_record(command: Sequence[str]) -> dict[str, Any]:
     kept = ("accuracy", "correct", "count", "log_loss", "expected_calibration_error")
     with tempfile.TemporaryDirectory() as folder:
         run = Path(folder) / "run"
+        peak = peak_gflops(torch.get_num_threads())
         started = time.perf_counter()
         subprocess.run([*command, "--out", str(run)], check=True, stdout=subprocess.DEVNULL)
         wall_seconds = time.perf_counter() - started
@@ -31,7 +34,9 @@ def training_record(command: Sequence[str]) -> dict[str, Any]:
         epochs = [line for line in read_history(run / "history.jsonl") if line["kind"] == "epoch"]
     return {
         "machine": describe_machine(),
+        "peak_gflops": peak,
         "wall_seconds": wall_seconds,
+        "training_seconds": sum(epoch["seconds"] for epoch in epochs),
         "epochs": epochs,
         "metrics": {
             split: figures and {name: figures[name] for name in kept}

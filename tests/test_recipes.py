@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from bothways.config import TrainConfig
@@ -38,6 +40,7 @@ def test_published_recipes_use_plain_adam_and_all_data(name):
 
 def test_recipes_are_in_the_order_of_the_notebooks():
     assert [recipe.name for recipe in all_recipes()] == [
+        "best",
         "default",
         "fast",
         "time-series",
@@ -66,6 +69,13 @@ def test_labels_of_steps_do_not_depend_on_later_steps_by_default(normalization):
     assert usual == ("robust" if normalization in ("sequence", "both") else normalization)
     chosen = recipe.with_settings({"normalization": "sequence"}, "step")
     assert chosen.model.normalization == "sequence"
+
+
+def test_a_recipe_may_have_settings_for_labels_of_steps():
+    recipe = replace(load_recipe("default"), step_labels={"crop_steps": 64, "dropout": 0.3})
+    assert recipe.with_settings({}).training.crop_steps is None
+    chosen = recipe.with_settings({"dropout": 0.5}, "step")
+    assert (chosen.training.crop_steps, chosen.model.dropout) == (64, 0.5)
 
 
 @pytest.mark.parametrize(("value", "name"), [(True, "dataset"), (False, "none")])

@@ -163,6 +163,7 @@ def test_recipes_are_listed_with_their_published_accuracies():
     table = succeed("recipes").stdout
     lines = {line.split()[0]: line for line in table.splitlines() if line.split()}
     assert [name for name in lines if name in {recipe.name for recipe in all_recipes()}] == [
+        "best",
         "default",
         "fast",
         "time-series",

@@ -25,6 +25,8 @@ class Recipe:
         The public notebook that the recipe reproduces, if any.
     published : dict
         `train_percent` and `test_percent` that its author printed, if any.
+    step_labels : dict
+        Settings that replace others if time steps have labels.
     """
 
     name: str
@@ -33,13 +35,15 @@ class Recipe:
     training: TrainConfig
     notebook: str = ""
     published: Mapping[str, float] = field(default_factory=dict)
+    step_labels: Mapping[str, Any] = field(default_factory=dict)
 
     def with_settings(self, settings: Mapping[str, Any], target: Target = "sequence") -> "Recipe":
         """Return the recipe with some settings replaced.
 
         If time steps have labels (`target` step), the default is readout step without a stem, which
         would shorten the sequences, and without statistics of a sequence, which depend on later
-        steps: normalization robust instead of sequence and both.
+        steps: normalization robust instead of sequence and both. The `step_labels` of the recipe
+        come on top.
 
         Raises
         ------
@@ -50,7 +54,7 @@ class Recipe:
             usual = {"readout": "step", "stem_channels": None, "stem_stride": 1}
             if self.model.normalizes_sequences:
                 usual["normalization"] = "robust"
-            settings = {**usual, **settings}
+            settings = {**usual, **self.step_labels, **settings}
         known = sorted({*Architecture.model_fields, *TrainConfig.model_fields})
         for name, value in settings.items():
             if name == "standardize":

@@ -53,7 +53,8 @@ def manifest_for(
     if recipe.model.calibrate and validation is None:
         raise ConfigError(
             "calibrate needs a validation split to fit the temperature on, never the test part; "
-            "expected validation_fraction > 0. Set validation_fraction=0.1, for example."
+            "expected validation_fraction > 0. Set validation_fraction=0.1, for example, or "
+            "calibrate=false."
         )
     model = ModelConfig.for_data(
         recipe.model,
