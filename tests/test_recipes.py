@@ -71,6 +71,22 @@ def test_labels_of_steps_do_not_depend_on_later_steps_by_default(normalization):
     assert chosen.model.normalization == "sequence"
 
 
+@pytest.mark.parametrize(
+    ("settings", "length"),
+    [
+        ({}, (1000, 20)),
+        ({"steps": 300}, (300, None)),
+        ({"epochs": 7}, (None, 7)),
+        ({"steps": 300, "epochs": 7}, (300, 7)),
+        ({"steps": None}, (None, 20)),
+        ({"epochs": None}, (1000, None)),
+    ],
+)
+def test_a_new_length_replaces_the_old_one(settings, length):
+    training = load_recipe("time-series").with_settings(settings).training
+    assert (training.steps, training.epochs) == length
+
+
 def test_a_recipe_may_have_settings_for_labels_of_steps():
     recipe = replace(load_recipe("default"), step_labels={"crop_steps": 64, "dropout": 0.3})
     assert recipe.with_settings({}).training.crop_steps is None

@@ -68,7 +68,10 @@ def test_the_best_of_each_direction_are_compared():
     ("changes", "message"),
     [
         ({"rounds": 1}, "rounds is 1; expected at least 2, because .* Use more rounds"),
-        ({"vary": {"seed": [0, 1]}}, "seed varies with the rounds; expected other settings"),
+        ({"vary": {"seed": [0, 1]}}, "seed was given, but each round has its own seed"),
+        ({"validation_fraction": 0.3}, "validation_fraction was given, .* Omit it"),
+        ({"patience": 2}, "patience was given"),
+        ({"calibrate": True}, "calibrate was given"),
     ],
 )
 def test_what_cannot_be_compared(changes, message):

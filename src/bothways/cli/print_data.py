@@ -29,8 +29,8 @@ def print_dataset(dataset: Dataset) -> None:
         facts["groups"] = f"{len(dataset.train.groups.unique()):,} in the training part"
     if dataset.train.is_ragged:
         generator = torch.Generator().manual_seed(0)
-        batches = shuffled_batches(dataset.train.lengths, 64, generator)
-        waste = padding_waste(dataset.train.lengths, batches)
+        lengths = dataset.train.lengths
+        waste = padding_waste(lengths[rows] for rows in shuffled_batches(lengths, 64, generator))
         facts["padding"] = f"{waste:.1%} of the time steps in batches of 64"
     print_facts(facts)
     parts = inspection.parts

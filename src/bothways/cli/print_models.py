@@ -8,6 +8,7 @@ from torch import Tensor
 from bothways.cli.tables import first_few, print_facts, print_table
 from bothways.models.card import (
     describe_architecture,
+    describe_length,
     describe_normalization,
     describe_origin,
     describe_readout,
@@ -30,12 +31,12 @@ def print_recipes(recipes: Iterable[Recipe]) -> None:
                 recipe.summary,
                 training.batch_size,
                 f"{training.learning_rate:g}",
-                f"{training.steps:,} steps" if training.steps else training.epochs,
+                describe_length(training),
                 recipe.published.get("train_percent", "-"),
                 recipe.published.get("test_percent", "-"),
             ]
         )
-    columns = ["recipe", "notebook", "model", "batch", "rate", "epochs", "train %", "test %"]
+    columns = ["recipe", "notebook", "model", "batch", "rate", "length", "train %", "test %"]
     print_table(columns, rows)
     print("train % and test %: accuracy that the author of the notebook printed; - if none.")
 

@@ -49,7 +49,7 @@ class Augmentation(Settings):
     """
 
     augment_time_shift: Fraction = 0.0
-    augment_time_warp: float = Field(default=0.0, ge=0)
+    augment_time_warp: float = Field(default=0.0, ge=0, le=5)
     augment_scale: float = Field(default=0.0, ge=0)
     augment_noise: float = Field(default=0.0, ge=0)
     augment_time_mask: Fraction = 0.0

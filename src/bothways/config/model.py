@@ -112,6 +112,8 @@ class Architecture(Settings):
         """Accept `standardize` of models and runs that are older than `normalization`."""
         if not isinstance(values, dict) or not isinstance(values.get("standardize"), bool):
             return values
+        if "normalization" in values:  # standardize is then an unknown setting
+            return values
         others = {name: value for name, value in values.items() if name != "standardize"}
         return {**others, "normalization": "dataset" if values["standardize"] else "none"}
 

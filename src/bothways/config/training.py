@@ -22,10 +22,11 @@ class TrainConfig(Augmentation):
         as many passes over the training part as about 100 steps need. With `epochs` and `steps`,
         the training has the larger of both lengths.
     batch_size : int or auto
-        auto: a 64th of the sequences of the training part, from 16 to 128.
+        auto: a 64th of the sequences of the training part, or of their parts with `crop_steps`,
+        from 16 to 128.
     crop_steps : int, optional
-        If time steps have labels: each pass trains on random parts of the sequences, of at most
-        this many time steps; default: on whole sequences. Evaluation reads whole sequences.
+        If time steps have labels: each pass cuts the sequences at random into parts of at most this
+        many time steps; default: it reads whole sequences. Evaluation reads whole sequences.
     optimizer : adam, adamw or sgd
     learning_rate : float
         Maximum of the schedule.
@@ -70,7 +71,7 @@ class TrainConfig(Augmentation):
     epochs: int | None = Field(default=None, ge=1)
     steps: int | None = Field(default=None, ge=1)
     batch_size: Annotated[int, Field(ge=1)] | Literal["auto"] = 64
-    crop_steps: int | None = Field(default=None, ge=1)
+    crop_steps: int | None = Field(default=None, ge=2)
     optimizer: Literal["adam", "adamw", "sgd"] = "adam"
     learning_rate: float = Field(default=0.001, gt=0)
     momentum: Fraction | None = None

@@ -1,6 +1,6 @@
 """Batches: their content, their order in training and evaluation, and the weights of classes."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Self
 
@@ -138,7 +138,16 @@ def normalized_weights(counts: Tensor, weights: Tensor) -> Tensor:
     return weights * int(counts.sum()) / (counts * weights).sum()
 
 
-def padding_waste(lengths: Tensor, batches: Sequence[Tensor]) -> float:
-    """Return the fraction of the steps in `batches` that is padding."""
-    padded = sum(int(lengths[batch].max()) * len(batch) for batch in batches)
-    return 1 - int(lengths.sum()) / padded
+def padding_waste(lengths: Iterable[Tensor]) -> float:
+    """Return the fraction of the steps of batches that is padding.
+
+    Parameters
+    ----------
+    lengths : iterable of int64 Tensor (rows,)
+        The lengths of the rows of each batch.
+    """
+    steps = padded = 0
+    for rows in lengths:
+        steps += int(rows.sum())
+        padded += int(rows.max()) * len(rows)
+    return 1 - steps / padded

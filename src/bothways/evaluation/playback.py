@@ -20,6 +20,7 @@ from bothways.data.sequences import Sequences
 from bothways.evaluation.evaluate import compute_features, compute_logits
 from bothways.nn.classifier import SequenceClassifier, TorchClassifier
 from bothways.nn.ensemble import average_logits
+from bothways.nn.pooling import Combined, Flatten
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
 
@@ -92,8 +93,7 @@ def play(classifier: TorchClassifier, steps: Tensor) -> Playback:
     if config.target == "step":
         logits = compute_logits(classifier, parts).double()
     else:
-        # With readout flatten, the last steps keep their place.
-        features = [own.readout.moved(compute_features(own, parts), starts) for own in networks]
+        features = [_at_place(own, compute_features(own, parts), starts) for own in networks]
         logits = _logits(classifier, features)
         if config.bidirectional and len(networks) == 1:
             contributions = _contributions(networks[0], features[0])
@@ -118,6 +118,20 @@ def play(classifier: TorchClassifier, steps: Tensor) -> Playback:
 def steps_of_playback(time: int) -> int:
     """Return how many time steps `play` runs the model on for a sequence of `time` steps."""
     return 2 * int(_counts(time).sum())
+
+
+def _at_place(network: SequenceClassifier, features: Tensor, starts: Tensor) -> Tensor:
+    """With readout flatten, move the features of parts to where these are in the sequence."""
+    readout = network.readout
+    poolings = readout.poolings if isinstance(readout, Combined) else [readout]
+    own = features.split([pooling.features_size for pooling in poolings], dim=1)
+    return torch.cat(
+        [
+            pooling.moved(found, starts) if isinstance(pooling, Flatten) else found
+            for pooling, found in zip(poolings, own, strict=True)
+        ],
+        dim=1,
+    )
 
 
 def _counts(time: int) -> Tensor:

@@ -128,7 +128,7 @@ def compare(
     require("sklearn", extra="sklearn", purpose="baselines")
     from bothways.model_selection.baselines import baselines, one_hot
 
-    _check(dataset, vary or {}, rounds)
+    _check(dataset, {*settings, *(vary or {})}, rounds)
     settings |= {"validation_fraction": HELD_OUT, "calibrate": False}
     base = load_recipe(recipe).with_settings(settings, dataset.target)
     variants = _variants(base, vary or {"bidirectional": [True, False]})
@@ -167,7 +167,8 @@ def compare(
     )
 
 
-def _check(dataset: Dataset, vary: Mapping[str, Sequence[Any]], rounds: int) -> None:
+def _check(dataset: Dataset, names: Collection[str], rounds: int) -> None:
+    """Check that a comparison is possible, and that the settings `names` can be chosen."""
     if dataset.in_time_order:
         raise ConfigError(
             "by_time allows only one split, but each round needs another one; expected random "
@@ -178,9 +179,12 @@ def _check(dataset: Dataset, vary: Mapping[str, Sequence[Any]], rounds: int) -> 
             f"rounds is {rounds}; expected at least 2, because candidates are selected in other "
             "rounds than they are measured in. Use more rounds."
         )
-    for name in ("seed", "validation_fraction"):
-        if name in vary:
-            raise ConfigError(f"{name} varies with the rounds; expected other settings. Omit it.")
+    for name in ("seed", "validation_fraction", "patience", "calibrate"):
+        if name in names:
+            raise ConfigError(
+                f"{name} was given, but each round has its own seed and split, and networks are "
+                "trained to the last epoch, without calibration; expected other settings. Omit it."
+            )
 
 
 def _variants(base: Recipe, vary: Mapping[str, Sequence[Any]]) -> dict[str, Recipe]:

@@ -160,7 +160,6 @@ class SequenceClassifier(TorchClassifier):
         Returns
         -------
         features : Tensor (batch, features_size); with readout step (batch, time, features_size)
-            With readouts final and last, those of the forward direction come first.
         """
         if inputs.dim() != 3:
             raise ShapeError(

@@ -45,7 +45,7 @@ def own_statistics(values: Tensor, present: Tensor, default: Tensor) -> tuple[Te
     count = present.sum(dim=1, keepdim=True)
 
     def average(terms: Tensor) -> Tensor:
-        # The order of `sum` depends on the shape of the batch, that of `cumsum` does not.
+        # On a CPU, the order of `sum` depends on the shape of the batch, that of `cumsum` does not.
         totals = torch.where(present, terms, 0.0).cumsum(dim=1)[:, -1:]
         return totals / count.clamp(min=1)
 

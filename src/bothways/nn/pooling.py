@@ -21,6 +21,9 @@ from bothways.kernels.torch_internals import is_traced
 class Pooling(nn.Module, ABC):
     """Base class of the readouts.
 
+    Of several directions, the features of the forward one come first; with readout flatten, at each
+    time step.
+
     Parameters
     ----------
     config : ModelConfig
@@ -48,17 +51,6 @@ class Pooling(nn.Module, ABC):
     @abstractmethod
     def forward(self, outputs: Tensor, h_n: Tensor, lengths: Lengths) -> Tensor:
         """Return features (batch, features_size); for `Step` (batch, time, features_size)."""
-
-    def moved(self, features: Tensor, steps: Tensor) -> Tensor:
-        """Return the features of sequences that begin later.
-
-        Parameters
-        ----------
-        features : Tensor (batch, features_size)
-        steps : int64 Tensor (batch,)
-            How many steps later; only `Flatten` depends on it.
-        """
-        return features
 
 
 class Last(Pooling):
@@ -112,7 +104,14 @@ class Flatten(Pooling):
         return functional.pad(outputs, (0, 0, 0, missing)).flatten(1)
 
     def moved(self, features: Tensor, steps: Tensor) -> Tensor:
-        """Return the features of sequences that begin later, with zeros for the steps before."""
+        """Return the features of sequences that begin later, with zeros for the steps before.
+
+        Parameters
+        ----------
+        features : Tensor (batch, features_size)
+        steps : int64 Tensor (batch,)
+            How many steps later.
+        """
         outputs = features.unflatten(1, (self.sequence_length, -1))
         source = torch.arange(self.sequence_length) - steps[:, None]  # (batch, sequence_length)
         found = outputs.take_along_dim(source.clamp(min=0)[..., None], dim=1)
@@ -213,12 +212,6 @@ class Combined(Pooling):
     def forward(self, outputs: Tensor, h_n: Tensor, lengths: Lengths) -> Tensor:
         """Return the features of all readouts, (batch, features_size)."""
         return torch.cat([part(outputs, h_n, lengths) for part in self.poolings], dim=-1)
-
-    def moved(self, features: Tensor, steps: Tensor) -> Tensor:
-        """Return the features of sequences that begin later."""
-        parts = features.split([part.features_size for part in self.poolings], dim=1)
-        moved = [part.moved(own, steps) for part, own in zip(self.poolings, parts, strict=True)]
-        return torch.cat(moved, dim=1)
 
 
 POOLINGS: dict[str, type[Pooling]] = {

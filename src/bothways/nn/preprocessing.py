@@ -215,10 +215,10 @@ class TokenEmbedding(nn.Module):
         tokens = numbers.masked_fill(~in_range, 0).long()
         unknown = ~self.known[tokens]
         if self.training and self.token_dropout:
-            unknown |= (
-                torch.rand(tokens.shape, dtype=torch.float32, device=tokens.device)
-                < self.token_dropout
+            drawn = torch.rand(
+                tokens.shape, dtype=torch.float32, device=tokens.device, generator=self.generator
             )
+            unknown |= drawn < self.token_dropout
         vectors: Tensor = self.embedding(tokens.masked_fill(unknown, 0))
         return vectors
 

@@ -40,6 +40,8 @@ class Recipe:
     def with_settings(self, settings: Mapping[str, Any], target: Target = "sequence") -> "Recipe":
         """Return the recipe with some settings replaced.
 
+        A new length, `steps` or `epochs` or both, replaces both of the recipe.
+
         If time steps have labels (`target` step), the default is readout step without a stem, which
         would shorten the sequences, and without statistics of a sequence, which depend on later
         steps: normalization robust instead of sequence and both. The `step_labels` of the recipe
@@ -66,7 +68,7 @@ class Recipe:
                 raise ConfigError(describe_unknown("setting", name, known))
         chosen = {k: v for k, v in settings.items() if k in Architecture.model_fields}
         others = {k: v for k, v in settings.items() if k in TrainConfig.model_fields}
-        if "steps" in others or "epochs" in others:  # one replaces the other
+        if others.get("steps") or others.get("epochs"):  # a new length replaces the old one
             others = {"steps": None, "epochs": None} | others
         return replace(
             self,

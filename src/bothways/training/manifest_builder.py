@@ -4,7 +4,7 @@ from operator import mul
 
 import torch
 
-from bothways.config import Architecture, ModelConfig, TrainConfig
+from bothways.config import Architecture, ModelConfig
 from bothways.data.dataset import Dataset, check_values
 from bothways.data.options import DataOptions
 from bothways.data.sequences import LabeledSequences
@@ -49,7 +49,7 @@ def manifest_for(
     check_values(dataset, missing=recipe.model.accepts_missing)
     _check_classes(dataset, recipe, training_part)
     _check_readout(dataset, recipe.model)
-    _check_changes(dataset, recipe.training)
+    _check_changes(dataset, recipe)
     if recipe.model.calibrate and validation is None:
         raise ConfigError(
             "calibrate needs a validation split to fit the temperature on, never the test part; "
@@ -124,8 +124,9 @@ def _check_readout(dataset: Dataset, model: Architecture) -> None:
             )
 
 
-def _check_changes(dataset: Dataset, training: TrainConfig) -> None:
+def _check_changes(dataset: Dataset, recipe: Recipe) -> None:
     """Check that crops and augmentations fit the data."""
+    training = recipe.training
     if training.crop_steps is not None and dataset.target == "sequence":
         raise ConfigError(
             f"crop_steps is {training.crop_steps} but the labels of {dataset.name} are of "
@@ -133,12 +134,17 @@ def _check_changes(dataset: Dataset, training: TrainConfig) -> None:
             "(--target step). Omit crop_steps."
         )
     name = next(iter(training.picture_changes), None)
-    if name is not None and (dataset.target == "step" or any(dataset.categories)):
-        found = "categorical features" if any(dataset.categories) else "labels of time steps"
+    others = {
+        "categorical features": any(dataset.categories),
+        "labels of time steps": dataset.target == "step",
+        "missing values": recipe.model.missing != "refuse",
+    }
+    if name is not None and any(others.values()):
+        found = next(kind for kind, present in others.items() if present)
         raise ConfigError(
             f"{name} is {training.picture_changes[name]:g} but {dataset.name} has {found}; "
-            "expected sequences that are pictures: numeric features and one label each. Omit it, "
-            "or use augment_time_shift and augment_time_warp."
+            "expected sequences that are pictures: numeric features without missing values, and "
+            f"one label each. Set {name}=0, or use augment_time_shift and augment_time_warp."
         )
 
 

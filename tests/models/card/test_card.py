@@ -58,10 +58,11 @@ def test_the_card_names_inputs_and_outputs():
 @pytest.mark.parametrize(
     ("settings", "expected"),
     [
-        ({"epochs": 3}, "3 epochs with batches of 64; adam with learning rate 0.001 (constant)"),
+        ({"epochs": 1}, "1 epoch, with batches of 64; adam with learning rate 0.001 (constant)"),
+        ({"epochs": 3}, "3 epochs, with batches of 64; adam with learning rate 0.001 (constant)"),
         (
             {"steps": 2000, "crop_steps": 128, "augment_time_warp": 0.2, "augment_zoom": 0.1},
-            "2,000 steps with batches of 64; random parts of at most 128 time steps; adam with "
+            "2,000 steps, with batches of 64; random parts of at most 128 time steps; adam with "
             "learning rate 0.001 (constant); augmentation: time_warp 0.2, zoom 0.1",
         ),
         (

@@ -7,6 +7,7 @@ from bothways import ModelConfig, Sequences, TrainConfig
 from bothways.data.batching import IGNORED
 from bothways.training.loop.crops import count_crops, random_crops
 from bothways.training.loop.epochs import Epochs, balanced_odds
+from bothways.training.loop.events import EpochDone
 from bothways.training.loop.trainer import start_training
 
 
@@ -91,40 +92,58 @@ def test_padding_waste_is_that_of_all_passes():
     assert found.padding_waste == pytest.approx(1 - 88 / 160)
 
 
-def test_crops_cover_recordings_evenly():
-    recordings = make_recordings(100, 7, 30)
-    crops = random_crops(recordings, 30, torch.Generator().manual_seed(0))
-    assert len(crops) == count_crops(recordings.lengths, 30) == 4 + 1 + 1
-    assert crops.lengths.tolist() == [30, 30, 30, 30, 7, 30]
-    batch = crops.batch([0, 1, 2, 3, 4, 5])
-    starts = batch.labels[:, 0].tolist()
-    assert starts == [*sorted(starts[:4]), 0, 0]
-    assert starts[3] <= 70
-    # Steps and labels stay together: a step's first feature is twice its position.
+def test_padding_waste_counts_what_is_drawn():
+    """Balanced sampling draws with replacement, here mostly the only sequence of a class."""
+    arrays = [torch.zeros(length, 1) for length in (*[10] * 9, 100)]
+    sequences = Sequences.from_arrays(arrays, [*[0] * 9, 1])
+    found = Epochs(sequences, TrainConfig(batch_size=10, sampling="balanced")).batches(0)
+    ((_, rows),) = found.batches
+    drawn = sequences.lengths[rows]
+    assert len(drawn.unique()) == 2
+    assert found.padding_waste == pytest.approx(1 - int(drawn.sum()) / 1000)
+
+
+def test_steps_and_labels_of_a_crop_stay_together():
+    crops = random_crops(make_recordings(100, 7), 30, torch.Generator().manual_seed(0))
+    batch = crops.batch(range(len(crops)))
     valid = batch.labels != IGNORED
-    own = batch.inputs[..., 0][valid] - batch.inputs[:, :1, 0].expand(-1, 30)[valid]
+    time = batch.inputs.shape[1]
+    # A label is the position of its step, and its first feature rises by 2 with each step.
+    own = batch.inputs[..., 0][valid] - batch.inputs[:, :1, 0].expand(-1, time)[valid]
     assert torch.equal(own, 2.0 * (batch.labels - batch.labels[:, :1])[valid])
 
 
-def test_crops_differ_between_passes_and_reach_all_steps():
-    recordings = make_recordings(200)
+@pytest.mark.parametrize("crop_steps", [2, 3, 7, 20, 199, 200, 1000])
+def test_crops_contain_each_step_once(crop_steps):
+    recordings = make_recordings(200, 1, 2, 3, 5, 21, 199)
     generator = torch.Generator().manual_seed(0)
-    counts = torch.zeros(200)
-    for _ in range(2000):
-        for start in random_crops(recordings, 20, generator).starts.tolist():
-            counts[start : start + 20] += 1
-    assert counts.min() > 0
-    inner = counts[20:-20]
-    assert inner.max() < 1.3 * inner.min()
+    found = set()
+    for _ in range(50):
+        crops = random_crops(recordings, crop_steps, generator)
+        assert len(crops) == count_crops(recordings.lengths, crop_steps)
+        assert crops.lengths.min() >= 1
+        assert crops.lengths.max() <= crop_steps
+        steps = [range(s, s + n) for s, n in zip(crops.starts, crops.lengths, strict=True)]
+        assert sorted(n for part in steps for n in part) == list(range(len(recordings.steps)))
+        found.add(tuple(crops.starts.tolist()))
+    assert len(found) > 1 or crop_steps >= 200
+
+
+def test_crops_are_cut_anywhere():
+    generator = torch.Generator().manual_seed(0)
+    starts = [random_crops(make_recordings(200), 20, generator).starts[1:] for _ in range(4000)]
+    counts = torch.cat(starts).bincount(minlength=200)[2:-1]  # no part is empty
+    assert counts.min() > 0.6 * counts.float().mean()
+    assert counts.max() < 1.4 * counts.float().mean()
 
 
 def test_an_epoch_of_crops_shares_the_steps_of_the_recordings():
     recordings = make_recordings(100, 90)
-    config = TrainConfig(steps=8, batch_size=4, crop_steps=25)
+    config = TrainConfig(steps=12, batch_size=4, crop_steps=25)
     epochs = Epochs(recordings, config)
     found = epochs.batches(0)
     assert epochs.passes == 4
-    assert epochs.sequences_seen == 4 * (4 + 4)
+    assert epochs.sequences_seen == 4 * (5 + 5)
     assert len({tuple(crops.starts.tolist()) for crops in found.passes}) == 4
     assert all(crops.steps is recordings.steps for crops in found.passes)
 
@@ -150,3 +169,16 @@ def test_balanced_odds_draw_all_classes_equally_often():
     odds = balanced_odds(sequences)
     shares = torch.zeros(3).index_add_(0, torch.tensor(labels), odds)
     torch.testing.assert_close(shares, shares[:1].expand(3))
+
+
+def test_an_epoch_whose_labels_are_all_lost_is_no_error():
+    """A shift in time can move the only label out of a crop."""
+    labels = torch.full((40,), IGNORED)
+    labels[0] = 1
+    recordings = Sequences.from_arrays([torch.randn(40, 2)]).with_step_labels([labels])
+    model = ModelConfig(input_size=2, num_classes=2, hidden_size=4, readout="step")
+    config = TrainConfig(epochs=40, crop_steps=8, augment_time_shift=0.9)
+    events = list(start_training(model, config, recordings).events())
+    accuracies = [event.accuracy for event in events if isinstance(event, EpochDone)]
+    assert 0 in accuracies
+    assert max(accuracies) == 1

@@ -258,6 +258,20 @@ def test_accuracy_and_gradient_norm_of_an_ensemble():
     assert training.gradient_norm == pytest.approx(sum(norms) / 4, rel=1e-5)
 
 
+def test_dropout_of_categories_is_drawn_from_the_generator_of_the_training():
+    generator = torch.Generator().manual_seed(0)
+    arrays = [torch.randint(0, 4, (9, 1), generator=generator).float() for _ in range(20)]
+    sequences = Sequences.from_arrays(arrays, [0, 1] * 10)
+    model = ModelConfig(input_size=1, num_classes=2, categories=(4,), token_dropout=0.5)
+    runs = []
+    for noise in (1, 2):
+        torch.manual_seed(noise)
+        training = start_training(model, TrainConfig(epochs=2), sequences)
+        list(training.events())
+        runs.append(weights_of(training))
+    assert torch.equal(*runs)
+
+
 @pytest.mark.parametrize("members", [1, 2])
 @pytest.mark.parametrize("stop_after", range(1, 13))
 def test_restored_training_gives_the_same_bits(stop_after, members):

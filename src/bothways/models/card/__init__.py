@@ -7,6 +7,7 @@ terminal belongs to `bothways.cli`. Nothing here depends on the machine, the fol
 from bothways.models.card.card import model_card
 from bothways.models.card.descriptions import (
     describe_architecture,
+    describe_length,
     describe_normalization,
     describe_origin,
     describe_readout,
@@ -15,6 +16,7 @@ from bothways.models.card.descriptions import (
 
 __all__ = [
     "describe_architecture",
+    "describe_length",
     "describe_normalization",
     "describe_origin",
     "describe_readout",

@@ -31,17 +31,23 @@ def describe_origin(manifest: Manifest) -> str:
     )
 
 
+def describe_length(training: TrainConfig) -> str:
+    """Return the length of the training in steps, in epochs, or both."""
+    lengths = []
+    if training.steps is not None:
+        lengths.append(f"{training.steps:,} step{'s' * (training.steps > 1)}")
+    if training.epochs is not None:
+        lengths.append(f"{training.epochs:,} epoch{'s' * (training.epochs > 1)}")
+    return " or ".join(lengths)
+
+
 def describe_training(training: TrainConfig) -> str:
     """Return how the model was trained: length, batches, optimizer and augmentation."""
-    steps, epochs, size = training.steps, training.epochs, training.batch_size
-    if steps is None:
-        length = f"{epochs} epochs"
-    elif epochs is None:
-        length = f"{steps:,} steps"
-    else:
-        length = f"{steps:,} steps or {epochs} epochs, whichever is longer,"
+    size = training.batch_size
     batches = "batches sized by the training part" if size == "auto" else f"batches of {size}"
-    facts = [f"{length} with {batches}"]
+    both = training.steps is not None and training.epochs is not None
+    longer = ", whichever is longer" if both else ""
+    facts = [f"{describe_length(training)}{longer}, with {batches}"]
     if training.crop_steps is not None:
         facts.append(f"random parts of at most {training.crop_steps:,} time steps")
     facts.append(
@@ -70,10 +76,9 @@ def describe_readout(manifest: Manifest) -> str:
     model = manifest.model
     summary = summarize_readout(model)
     if "last" in model.readouts and model.bidirectional:
-        summary += (
-            "; at the last step, the backward direction has processed only the last time step. "
-            "Kept to reproduce the notebooks; readout final uses both directions fully"
-        )
+        summary += "; at the last step, the backward direction has processed only the last time step"
+    if model.readout == "last" and model.bidirectional:
+        summary += ". Kept to reproduce the notebooks; readout final uses both directions fully"
     return summary
 
 

@@ -18,16 +18,15 @@ def random_crops(
 ) -> LabeledSequences:
     """Return parts of the sequences, of at most `crop_steps` time steps each.
 
-    A sequence of n time steps is represented by n / `crop_steps` parts, rounded up. They start at
-    equal distances, each shifted by a random number of steps up to half of the distance, so that
-    all steps occur about equally often.
+    Each sequence is cut at random into parts that together contain each of its time steps once: the
+    cuts are at equal distances, and the first one is anywhere within this distance.
 
     Parameters
     ----------
     sequences : LabeledSequences
         With labels of time steps.
     crop_steps : int, optional
-        Default: the sequences are returned as they are.
+        At least 2. Default: the sequences are returned as they are.
     generator : torch.Generator
 
     Returns
@@ -38,17 +37,23 @@ def random_crops(
     if crop_steps is None:
         return sequences
     counts = _counts(sequences.lengths, crop_steps)
+    phases = torch.rand(len(counts), dtype=torch.float64, generator=generator)
     rows = torch.arange(len(counts)).repeat_interleave(counts)
     number = torch.arange(len(rows)) - (counts.cumsum(0) - counts)[rows]  # within its sequence
-    crops = sequences.subset(rows)
-    room = (crops.lengths - crop_steps).clamp(min=0)
-    distance = room / (counts[rows] - 1).clamp(min=1)
-    shift = torch.rand(len(rows), dtype=torch.float32, generator=generator) - 0.5
-    offsets = ((number + shift) * distance).round().long().clamp(min=0).minimum(room)
-    return replace(
-        crops, starts=crops.starts + offsets, lengths=crops.lengths.clamp(max=crop_steps)
-    )
+    crops, counts, phases = sequences.subset(rows), counts[rows], phases[rows]
+
+    def cut(number: Tensor) -> Tensor:
+        """Return where part `number` begins."""
+        distance = crops.lengths / (counts - 1).clamp(min=1)
+        place = ((number - phases) * distance + 0.5).floor().long()
+        # No part is empty; the first one begins at 0, the last one ends with the sequence.
+        place = torch.minimum(torch.maximum(place, number), crops.lengths - (counts - number))
+        return torch.where(number == 0, 0, torch.where(number == counts, crops.lengths, place))
+
+    begins, ends = cut(number), cut(number + 1)
+    return replace(crops, starts=crops.starts + begins, lengths=ends - begins)
 
 
 def _counts(lengths: Tensor, crop_steps: int) -> Tensor:
-    return (lengths + crop_steps - 1) // crop_steps
+    """Return the number of parts of each sequence."""
+    return torch.where(lengths <= crop_steps, 1, (lengths + crop_steps - 1) // crop_steps + 1)

@@ -39,11 +39,7 @@ class EpochBatches:
     @property
     def padding_waste(self) -> float:
         """Fraction of the time steps of all batches that is padding."""
-        per_pass = [
-            padding_waste(sequences.lengths, [rows for n, rows in self.batches if n == number])
-            for number, sequences in enumerate(self.passes)
-        ]
-        return sum(per_pass) / len(per_pass)
+        return padding_waste(self.passes[number].lengths[rows] for number, rows in self.batches)
 
 
 class Epochs:
@@ -71,6 +67,7 @@ class Epochs:
 
     def __init__(self, sequences: LabeledSequences, config: TrainConfig) -> None:
         self._sequences, self._config = sequences, config
+        self._odds = balanced_odds(sequences) if config.sampling == "balanced" else None
         count = count_crops(sequences.lengths, config.crop_steps)
         size = config.batch_size
         self.batch_size = batch_size_for(count) if size == "auto" else size
@@ -93,7 +90,9 @@ class Epochs:
         found = EpochBatches([], [])
         for number in range(self.passes):
             sequences = random_crops(self._sequences, config.crop_steps, generator)
-            odds = balanced_odds(sequences) if config.sampling == "balanced" else None
+            odds = self._odds
+            if config.sampling == "balanced" and config.crop_steps is not None:
+                odds = balanced_odds(sequences)
             order = shuffled_batches(sequences.lengths, self.batch_size, generator, odds)
             found.passes.append(sequences)
             found.batches.extend((number, rows) for rows in order)

@@ -61,7 +61,7 @@ class _Unread:
 
     loss: Tensor
     hits: Tensor
-    labeled: int
+    labeled: Tensor
     rows: int
 
 
@@ -104,15 +104,10 @@ class Training:
         self.epoch = 0
         self.step = 0
         self.best: Best | None = None
-        per_class = sequences.label_counts(model.config.num_classes)
-        weights = balanced_weights(per_class)
         self._class_weights = None
         if config.class_weights != "none":
-            if config.class_weights != "balanced":
-                weights = normalized_weights(
-                    per_class, torch.tensor(config.class_weights, dtype=torch.float32)
-                )
-            self._class_weights = weights.to(self.device)
+            counts = sequences.label_counts(model.config.num_classes)
+            self._class_weights = _class_weights(config.class_weights, counts).to(self.device)
         self._epochs = Epochs(sequences, config)
         self._validation = validation
         self._optimizer = Optimizer(config, model.parameters())
@@ -246,7 +241,7 @@ class Training:
         batch = batch.to(self.device)
         if config.changes:
             batch = augment(batch, config, self.model.config, self._generator)
-        labeled = int((batch.labels != IGNORED).sum())
+        labeled = (batch.labels != IGNORED).sum()
         self._optimizer.zero_grad()
         self._gradient_norms.clear()
         done = [self._backward(network, batch, labeled) for network in self.model.networks]
@@ -260,12 +255,12 @@ class Training:
         self._totals.seconds += time.perf_counter() - started
 
     def _backward(
-        self, network: SequenceClassifier, batch: LabeledBatch, labeled: int
+        self, network: SequenceClassifier, batch: LabeledBatch, labeled: Tensor
     ) -> tuple[Tensor, Tensor]:
         """Compute and clip the gradients of a network; return its logits and its loss."""
         with self._autocast():
             logits = network(batch.inputs, batch.lengths).float()
-        loss = self._loss(logits, batch) / max(1, labeled)  # crops may have no label
+        loss = self._loss(logits, batch) / labeled.clamp(min=1)  # crops may have no label
         loss.backward()
         if self.config.gradient_clip is not None:
             norm = torch.nn.utils.clip_grad_norm_(network.parameters(), self.config.gradient_clip)
@@ -317,7 +312,7 @@ class Training:
                 )
             self._totals.loss += loss  # one by one: the sum does not depend on when it is read
         self._totals.correct += int(torch.stack([step.hits for step in self._unread]).sum())
-        self._totals.labeled += sum(step.labeled for step in self._unread)
+        self._totals.labeled += int(torch.stack([step.labeled for step in self._unread]).sum())
         self._totals.seen += sum(step.rows for step in self._unread)
         self._last_loss = losses[-1]
         self._unread.clear()
@@ -341,7 +336,7 @@ class Training:
             epoch=self.epoch,
             step=len(batches),
             loss=totals.loss / len(batches),
-            accuracy=totals.correct / totals.labeled,
+            accuracy=totals.correct / max(1, totals.labeled),
             learning_rate=rate,
             seconds=totals.seconds,
             sequences_per_second=totals.seen / totals.seconds,
@@ -354,6 +349,13 @@ class Training:
         if self._average is None:
             return self.model
         return cast(TorchClassifier, self._average.module)
+
+
+def _class_weights(setting: str | tuple[float, ...], counts: Tensor) -> Tensor:
+    """Return the weights of the classes in the loss, with the mean 1 over all labels."""
+    if isinstance(setting, str):  # balanced
+        return balanced_weights(counts)
+    return normalized_weights(counts, torch.tensor(setting, dtype=torch.float32))
 
 
 def start_training(

@@ -50,6 +50,7 @@ def augment(
         inputs = resample(inputs, positions, model.categorical_features)
         if labels.dim() > 1:
             labels = resample_labels(labels, positions).masked_fill(~valid, IGNORED)
+        inputs = torch.where(valid[..., None], inputs, 0.0)
     if settings.picture_changes:
         inputs = transform_pictures(inputs, lengths, settings, draws)
     if settings.augments_values:

@@ -10,7 +10,7 @@ from bothways.config import Augmentation
 from bothways.training.loop.augmentation.draws import Draws
 
 ELASTIC_CELLS = 4
-"""Number of cells along each side of the picture, at whose corners displacements are drawn."""
+"""Number of cells along each side of a picture, at whose corners displacements are drawn."""
 
 
 def transform_pictures(
@@ -44,8 +44,8 @@ def transform_pictures(
     source_y = yy * y + yx * x + shift_y + middle_y  # (batch, height, width)
     source_x = xy * y + xx * x + shift_x + middle_x
     if settings.augment_elastic:
-        bend = _elastic(len(pictures), height, width, settings.augment_elastic, draws)
-        source_y, source_x = source_y + bend[:, 0], source_x + bend[:, 1]
+        bend_y, bend_x = _elastic(lengths, height, width, settings.augment_elastic, draws)
+        source_y, source_x = source_y + bend_y, source_x + bend_x
     grid = torch.stack([_normalized(source_x, width), _normalized(source_y, height)], dim=-1)
     return functional.grid_sample(pictures[:, None], grid, align_corners=True)[:, 0]
 
@@ -61,7 +61,7 @@ def _affine(
     """
     drawn = draws.around_zero(1.0, 6, batch, 1, 1)
     angle = drawn[0] * math.radians(settings.augment_rotation)
-    zoom_y, zoom_x = (1 + settings.augment_zoom * part for part in drawn[1:3])
+    zoom_y, zoom_x = (1 / (1 + settings.augment_zoom * part) for part in drawn[1:3])
     shear = settings.augment_shear * drawn[3]
     shift_y, shift_x = settings.augment_translation * drawn[4:]
     cos, sin = angle.cos(), angle.sin()
@@ -71,10 +71,34 @@ def _affine(
     )
 
 
-def _elastic(batch: int, height: int, width: int, deviation: float, draws: Draws) -> Tensor:
-    """Draw smooth displacements (batch, 2, height, width) of about `deviation` pixels."""
-    corners = draws.normal(deviation, batch, 2, ELASTIC_CELLS + 1, ELASTIC_CELLS + 1)
-    return functional.interpolate(corners, size=(height, width), mode="bicubic", align_corners=True)
+def _elastic(
+    lengths: Tensor, height: int, width: int, deviation: float, draws: Draws
+) -> tuple[Tensor, Tensor]:
+    """Draw smooth displacements of about `deviation` pixels, each (batch, height, width)."""
+    corners = draws.normal(deviation, 2, len(lengths), ELASTIC_CELLS + 1, ELASTIC_CELLS + 1)
+    of_rows = _corner_weights(lengths[:, None], height)  # (batch, height, corners)
+    of_columns = _corner_weights(torch.tensor(width, device=lengths.device), width)
+    bend_y, bend_x = of_rows @ corners @ of_columns.mT
+    return bend_y, bend_x
+
+
+def _corner_weights(size: Tensor, count: int) -> Tensor:
+    """Return the weights (..., count, corners) of cubic convolution along a side of `size` pixels.
+
+    References
+    ----------
+    Keys 1981, "Cubic convolution interpolation for digital image processing", with a = -3/4.
+    """
+    pixels = torch.arange(count, device=size.device)
+    places = (pixels * (ELASTIC_CELLS / (size - 1).clamp(min=1))).clamp(max=ELASTIC_CELLS)
+    distance = (places[..., None] - torch.arange(-1, ELASTIC_CELLS + 2, device=size.device)).abs()
+    near = (1.25 * distance - 2.25) * distance.square() + 1
+    far = -0.75 * (((distance - 5) * distance + 8) * distance - 4)
+    weights = torch.where(distance < 1, near, torch.where(distance < 2, far, 0.0))
+    inner = weights[..., 1:-1].clone()  # beyond the border, the corners of the border count again
+    inner[..., 0] += weights[..., 0]
+    inner[..., -1] += weights[..., -1]
+    return inner
 
 
 def _normalized(pixels: Tensor, size: int) -> Tensor:

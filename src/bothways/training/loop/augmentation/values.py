@@ -62,7 +62,7 @@ def time_mask(lengths: Tensor, time: int, largest: float, draws: Draws) -> Tenso
     recognition", time masking.
     """
     size, place = draws.uniform(2, len(lengths), 1)
-    size = (size * largest * (lengths[:, None] + 1)).floor()
+    size = (size * ((largest * lengths[:, None]).floor() + 1)).floor()
     first = (place * (lengths[:, None] - size + 1)).floor()
     steps = torch.arange(time, device=lengths.device)
     masked: Tensor = (steps >= first) & (steps < first + size)
