@@ -1,3 +1,4 @@
+from .config import Architecture as Architecture
 from .config import ModelConfig as ModelConfig
 from .config import TrainConfig as TrainConfig
 from .data import DataOptions as DataOptions
