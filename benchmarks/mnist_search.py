@@ -92,11 +92,14 @@ def _mean_accuracy(records: list[dict[str, Any]]) -> float:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("groups", nargs="*")
-    parser.add_argument("--seeds", type=int, default=1)
-    parser.add_argument("--jobs", type=int, default=2)
-    parser.add_argument("--report", action="store_true")
+    variants = tomllib.loads(VARIANTS.read_text())
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("groups", nargs="*", help=f"of variants: {', '.join(variants)}")
+    parser.add_argument("--seeds", type=int, default=1, help="runs of each variant")
+    parser.add_argument("--jobs", type=int, default=2, help="processes at a time")
+    parser.add_argument("--report", action="store_true", help="print the table only")
     parser.add_argument("--job", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.job:
@@ -105,7 +108,9 @@ def main() -> None:
     if arguments.report:
         report()
         return
-    variants = tomllib.loads(VARIANTS.read_text())
+    unknown = [group for group in arguments.groups if group not in variants]
+    if unknown or not arguments.groups:
+        parser.error(f"groups are {arguments.groups}; expected some of {', '.join(variants)}")
     done = {(record["variant"], record["seed"]) for record in read_records()}
     with ThreadPoolExecutor(arguments.jobs) as pool:
         for seed in range(arguments.seeds):

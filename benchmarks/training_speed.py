@@ -5,8 +5,10 @@
 
 The parity gate comes first: with the same weights, both sides must compute the same loss and
 gradients on the same batch. Then each side trains some steps in a separate process, alternating
-A B A B; the ratio is that of the median sequences per second. The record is written to
-benchmarks/records/, the table to docs/training-speed.md. Close other programs first.
+A B A B; the ratio is that of the median sequences per second. At last, whole trainings of the most
+accurate notebook and of recipe `fast` alternate, unless the record has them and `--recipe` is set.
+The record is written to benchmarks/records/, the table to docs/training-speed.md. Close other
+programs first.
 """
 
 import argparse
@@ -264,15 +266,17 @@ def page(record: dict[str, Any]) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument(
         "--side", choices=["plain", "bothways"], help="run one side and print seconds"
     )
     parser.add_argument("--whole-side", choices=list(WHOLE), help=argparse.SUPPRESS)
-    parser.add_argument("--recipe")
+    parser.add_argument("--recipe", help="only this one, added to the record")
     parser.add_argument("--seed", type=int, help=argparse.SUPPRESS)
-    parser.add_argument("--steps", type=int)
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--steps", type=int, help="of a sample; default: 60 or 300")
+    parser.add_argument("--rounds", type=int, default=5, help="samples of each side")
     arguments = parser.parse_args()
     if arguments.side:
         seconds = {"plain": plain_seconds, "bothways": our_seconds}[arguments.side]

@@ -586,7 +586,7 @@ def test_default_recipe_runs_every_step_on_the_compiled_engine(monkeypatch):
     lengths = generator.integers(1, 9, 50)
     arrays = [generator.normal(size=(length, 3)).astype(np.float32) for length in lengths]
     sequences = Sequences.from_arrays(arrays, np.arange(50) % 2)
-    recipe = load_recipe("default").with_settings({"augment_rotation": 0})
+    recipe = load_recipe("default")
     model = SequenceClassifier(
         ModelConfig.for_data(recipe.model, input_size=3, num_classes=2, longest=8)
     )

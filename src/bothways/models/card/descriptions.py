@@ -76,7 +76,9 @@ def describe_readout(manifest: Manifest) -> str:
     model = manifest.model
     summary = summarize_readout(model)
     if "last" in model.readouts and model.bidirectional:
-        summary += "; at the last step, the backward direction has processed only the last time step"
+        summary += (
+            "; at the last step, the backward direction has processed only the last time step"
+        )
     if model.readout == "last" and model.bidirectional:
         summary += ". Kept to reproduce the notebooks; readout final uses both directions fully"
     return summary
