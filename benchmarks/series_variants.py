@@ -87,5 +87,7 @@ VARIANTS: dict[str, Settings] = {
     "warp+shift, noise.6": changed(WARP_SHIFT, augment_noise=0.6),
     "warp+shift, crop 256": changed(WARP_SHIFT, step=CROPS),
     "warp+shift, crop 512": changed(WARP_SHIFT, step={"crop_steps": 512}),
-    "chosen": changed(WARP_SHIFT, step=CROPS) | {"epochs": 20},
+    "warp+shift, crop 256, or 20": changed(WARP_SHIFT, step=CROPS) | {"epochs": 20},
+    "chosen": changed(WARP, batch_size="auto", step=CROPS | {"augment_time_warp": 0.0})
+    | {"epochs": 20},
 }
