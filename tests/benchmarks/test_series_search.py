@@ -6,6 +6,9 @@ from families import FAMILIES, FIRST_DEVELOPMENT_SEED, TEST_SEEDS
 from series_data import FOLDS, development_data, folds
 from series_report import report
 from series_search import Job, read_records, recipe_of, run_all
+from series_variants import VARIANTS
+
+from bothways.recipes import load_recipe
 
 QUICK = {"epochs": 1, "stem_channels": None, "hidden_size": 2}
 
@@ -50,6 +53,13 @@ def test_settings_for_labels_of_steps_replace_the_others():
     of_steps = recipe_of(job, "step")
     assert (of_steps.model.readout, of_steps.model.stem_channels) == ("step", None)
     assert (of_steps.training.epochs, of_steps.training.seed) == (7, 3)
+
+
+@pytest.mark.parametrize("target", ["sequence", "step"])
+def test_the_recipe_is_the_chosen_variant(target):
+    found = recipe_of(Job("chosen", VARIANTS["chosen"], "", 0), target)
+    recipe = load_recipe("time-series").with_settings({}, target)
+    assert (found.model, found.training) == (recipe.model, recipe.training)
 
 
 def record(variant, data, number, accuracy, **more):
