@@ -56,7 +56,7 @@ def reports(chromium, tmp_path_factory):
     for kind, (make, readout) in KINDS.items():
         classes = ("calm", "rough", "wild & 'free'")[: 3 if kind == "lines" else 2]
         data = Dataset(kind, make(), make(), classes)
-        run = train(data, "default", out=folder / kind, readout=readout, **SETTINGS)
+        run = train(data, "fast", out=folder / kind, readout=readout, **SETTINGS)
         found[kind] = write_report(run.folder, data=run.data).as_uri()
         runs.append(run.folder)
     comparison = write_comparison([runs[0], runs[1]], folder / "comparison.html")

@@ -54,7 +54,12 @@ def own_statistics(values: Tensor, present: Tensor, default: Tensor) -> tuple[Te
 
 
 def own_views(
-    values: Tensor, mean: Tensor, variance: Tensor, median: Tensor, scale: Tensor
+    values: Tensor,
+    mean: Tensor,
+    variance: Tensor,
+    median: Tensor,
+    scale: Tensor,
+    dtype: torch.dtype,
 ) -> list[Tensor]:
     """Return three views of values in their own sequence, from which the values can be restored.
 
@@ -64,15 +69,17 @@ def own_views(
     mean, variance : float64 Tensor (batch, 1, features)
         From `own_statistics`.
     median, scale : Tensor (features,)
+    dtype : torch.dtype
+        Of the views; each is converted before it is repeated for all time steps.
 
     Returns
     -------
-    own : float64 Tensor (batch, time, features)
+    own : Tensor (batch, time, features)
         The values, standardized by the mean and the deviation of their sequence; 0 if it is
         constant.
-    level : float64 Tensor (batch, time, features)
+    level : Tensor (batch, time, features)
         `robust_view` of the mean, the same at all time steps.
-    log_scale : float64 Tensor (batch, time, features)
+    log_scale : Tensor (batch, time, features)
         Logarithm of the deviation over `scale`, between the negative and the positive
         `LOG_RATIO_LIMIT`, the same at all time steps.
     """
@@ -81,4 +88,5 @@ def own_views(
     log_ratio = (deviation / scale).log().clamp(-LOG_RATIO_LIMIT, LOG_RATIO_LIMIT)
     log_scale = torch.where(varies, log_ratio, -LOG_RATIO_LIMIT)
     level = robust_view(mean, median, scale)
-    return [(values - mean) / deviation, level.expand_as(values), log_scale.expand_as(values)]
+    own = ((values - mean) / deviation).to(dtype)
+    return [own, level.to(dtype).expand_as(own), log_scale.to(dtype).expand_as(own)]

@@ -165,10 +165,10 @@ class FeatureEncoder(nn.Module):
         mean, variance = own_statistics(values, present, median)
         if absent is not None:
             values = torch.where(present, values, mean)
-        views = own_views(values, mean, variance, median, scale)
+        views = own_views(values, mean, variance, median, scale, numeric.dtype)
         if self.normalization == "both":
-            views.insert(0, robust_view(values, median, scale))
-        return torch.cat(views, dim=-1).to(numeric.dtype).to(numeric.device)
+            views.insert(0, robust_view(values, median, scale).to(numeric.dtype))
+        return torch.cat(views, dim=-1).to(numeric.device)
 
     def _jitter(self, numeric: Tensor) -> Tensor:
         """Draw one number for each feature of each sequence, (batch, 1, features)."""

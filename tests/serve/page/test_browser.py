@@ -26,7 +26,7 @@ def digits_port(chromium):
     mnist = open_dataset("mnist")
     rows = np.arange(0, 60_000, 10)
     data = Dataset("mnist", mnist.train.subset(rows), None, mnist.classes)
-    recipe = load_recipe("default").with_settings({"epochs": 4, "validation_fraction": 0.0})
+    recipe = load_recipe("fast")
     plan = prepare(data, recipe)
     model = trained_model(fit(plan).classifier, plan.manifest)
     with running(model) as port:
