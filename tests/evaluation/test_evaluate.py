@@ -62,6 +62,20 @@ def test_a_batch_has_a_bounded_number_of_steps(monkeypatch):
     torch.testing.assert_close(compute_logits(model, sequences), whole)
 
 
+def test_a_batch_of_many_features_has_fewer_steps(monkeypatch):
+    """Preprocessing makes eight values of the two features of a time step."""
+    _, sequences = make_case(40)
+    config = ModelConfig(input_size=2, num_classes=3, hidden_size=4, normalization="both")
+    model = SequenceClassifier(config)
+    whole = compute_logits(model, sequences)
+    monkeypatch.setattr(evaluation, "BATCH_VALUES", 8 * 21 + 7)
+    rows = []
+    evaluate(model, sequences, ("a", "b", "c"), rows.append)
+    assert rows[0] == 10  # of up to two steps: the eleventh would make 22
+    assert sum(rows) == 40
+    torch.testing.assert_close(compute_logits(model, sequences), whole)
+
+
 def labeled_steps(count=9):
     """Return a labeler and sequences of which every third step is ignored."""
     _, sequences = make_case(count)

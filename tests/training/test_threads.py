@@ -82,6 +82,20 @@ def test_initial_weights_match_torch(cell, options):
         assert torch.equal(found[name], weight), name
 
 
+@pytest.mark.parametrize("backend", ["compiled", "torch", "reference"])
+@pytest.mark.parametrize("lengths", [None, [6, 2, 5]])
+def test_the_generator_alone_decides_what_dropout_draws(backend, lengths):
+    config = ModelConfig(input_size=3, hidden_size=5, num_layers=3, num_classes=2, dropout=0.5)
+    model = SequenceClassifier(config, backend=backend)
+    inputs, found = torch.randn(3, 6, 3), []
+    for seed, other in ((5, 0), (5, 1), (6, 1)):
+        torch.manual_seed(other)
+        model.draw_from(torch.Generator().manual_seed(seed))
+        found.append(model(inputs, lengths))
+    assert torch.equal(found[0], found[1])
+    assert not torch.equal(found[0], found[2])
+
+
 @pytest.mark.parametrize(
     ("backend", "lengths"),
     [

@@ -236,6 +236,16 @@ class ModelConfig(Architecture):
         numeric = self.input_size - sum(count > 0 for count in self.categories)
         return numeric * (views + (self.missing == "mask"))
 
+    @property
+    def encoded_size(self) -> int:
+        """Number of features that preprocessing makes of one time step, embeddings included."""
+        return self.encoded_numeric_size + sum(self.embedding_sizes)
+
+    @property
+    def embedding_sizes(self) -> list[int]:
+        """Size of the embedding vectors of each categorical feature."""
+        return [min(self.embedding_size, count) for count in self.categories if count]
+
     @model_validator(mode="after")
     def _check_data(self) -> Self:
         if ("flatten" in self.readouts) != (self.sequence_length is not None):

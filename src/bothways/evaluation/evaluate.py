@@ -31,6 +31,10 @@ BATCH_SIZE = 500
 BATCH_STEPS = 1 << 15
 """Maximum number of time steps in a batch outside training, unless one sequence has more."""
 
+BATCH_VALUES = 1 << 22
+"""Maximum number of values that preprocessing makes of such a batch, unless one sequence has more:
+fewer time steps of many features, so that the memory of a batch is bounded."""
+
 
 class Classifier(Protocol):
     """What evaluation needs of a model: a `TorchClassifier` or an exported file.
@@ -114,7 +118,8 @@ def _run(
     was_training = model.training
     model.eval()
     try:
-        for indices in batches_by_length(sequences.lengths, BATCH_SIZE, BATCH_STEPS):
+        steps = min(BATCH_STEPS, BATCH_VALUES // model.config.encoded_size)
+        for indices in batches_by_length(sequences.lengths, BATCH_SIZE, steps):
             batch = sequences.batch(indices)
             with torch.inference_mode():
                 found = compute(batch.inputs.to(device), batch.lengths).float().cpu()

@@ -106,7 +106,7 @@ class SequenceClassifier(TorchClassifier):
             or any(config.categories)
         )
         self.encoder = FeatureEncoder(config) if encoded else None
-        size = config.input_size if self.encoder is None else self.encoder.encoded_size
+        size = config.encoded_size
         self.stem = None if config.stem_channels is None else ConvolutionalStem(config, size)
         self.layers = _LAYERS[config.cell](
             config.stem_channels or size,

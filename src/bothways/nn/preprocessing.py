@@ -57,9 +57,7 @@ class FeatureEncoder(nn.Module):
                 if count
             }
         )
-        self.encoded_size = config.encoded_numeric_size + sum(
-            tokens.size for tokens in self._embeddings.values()
-        )
+        self.encoded_size = config.encoded_size
         count = len(self.numeric_features)
         self.register_buffer(self.center_name, torch.zeros(count, dtype=torch.float32))
         self.register_buffer("scale", torch.ones(count, dtype=torch.float32))

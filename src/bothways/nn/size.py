@@ -15,12 +15,11 @@ def weight_bytes(config: ModelConfig) -> int:
     directions = 2 if config.bidirectional else 1
     hidden = config.hidden_size
     gates = len(cell_named(config.cell, config.nonlinearity).gates)
-    sizes = [min(config.embedding_size, count) for count in config.categories if count]
+    tokens = filter(None, config.categories)
     count = sum(
-        (tokens + 1) * size
-        for tokens, size in zip(filter(None, config.categories), sizes, strict=True)
+        (tokens + 1) * size for tokens, size in zip(tokens, config.embedding_sizes, strict=True)
     )
-    inputs = config.encoded_numeric_size + sum(sizes)
+    inputs = config.encoded_size
     if config.stem_channels is not None:
         channels = config.stem_channels
         count += channels * (inputs * config.stem_kernel + 1)
