@@ -6,12 +6,20 @@ by `mnist_search.py`, on digits held out of the training digits.
 
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from statistics import mean, stdev
-from typing import Any, TypeAlias
+from statistics import mean
 
 from mnist_search import read_records
+from result_cells import (
+    Record,
+    percents,
+    spread,
+    spread_and_deviation,
+    training_seconds,
+    verdict,
+    wall_seconds,
+)
 from training_record import training_record
 
 from bothways import ModelConfig, SequenceClassifier
@@ -30,8 +38,6 @@ ALLOWANCE = 0.4
 """A mean up to this far below the published accuracy, in percent, counts as reproduced."""
 
 UNPUBLISHED_TARGET = 97.0
-
-Record: TypeAlias = Mapping[str, Any]
 
 
 def measure_mnist(records: Path, *, fresh: bool) -> None:
@@ -61,35 +67,31 @@ def notebook_recipes() -> list[Recipe]:
 def short_table(records: Sequence[Record]) -> str:
     """Return the table for README.md."""
     lines = [
-        "| recipe | model | published test % | test % here, mean (min to max) | training, s |",
-        "|---|---|---|---|---|",
+        "| recipe | model | published test % | test % here, mean (min to max) |",
+        "|---|---|---|---|",
     ]
-    for recipe in (*own_recipes(), *notebook_recipes()):
+    for recipe in _measured((*own_recipes(), *notebook_recipes()), records):
         of_recipe = _of_recipe(records, recipe)
         source = f", notebook {recipe.notebook}" if recipe.notebook else ""
         lines.append(
             f"| `{recipe.name}`{source} | {recipe.summary} | {_published(recipe, 'test')} "
-            f"| {_spread(_percents(of_recipe))} | {_mean_of(of_recipe, 'training_seconds')} |"
+            f"| {spread(percents(of_recipe))} |"
         )
     return "\n".join(lines)
 
 
 def mnist_section(records: Sequence[Record]) -> list[str]:
-    """Return the section about MNIST."""
-    shown = [record for record in records if record["data"] == "mnist"]
-    machines = {
-        f"{m['processor']}, {m['cores']} cores, {m['threads']} threads, torch {m['torch']}, "
-        f"Python {m['python']}"
-        for m in (record["machine"] for record in shown)
-    }
-    peaks = [record["peak_gflops"] for record in shown]
+    """Return the section about MNIST; recipes without records are left out of the tables."""
+    own, notebooks = _measured(own_recipes(), records), _measured(notebook_recipes(), records)
     return [
         "## MNIST",
         "",
         "Each run trains on the 60,000 training digits, or on a part of them if the recipe holds "
         "some out to choose its epoch, and is evaluated once on the 10,000 test digits. Training "
         "seconds are the sum of all steps; the whole command adds reading, evaluating 70,000 "
-        "digits and saving.",
+        "digits and saving. Seconds are means over the seeds, wall-clock, on shared virtual "
+        "machines whose speed varies; the raw records are in "
+        "[benchmarks/records/results](../benchmarks/records/results).",
         "",
         "### Our recipes",
         "",
@@ -98,7 +100,9 @@ def mnist_section(records: Sequence[Record]) -> list[str]:
         "| recipe | model | parameters | test %: mean (min to max), standard deviation | target "
         "| training, s | whole command, s |",
         "|---|---|---|---|---|---|---|",
-        *(_own_row(recipe, _of_recipe(records, recipe)) for recipe in own_recipes()),
+        *(_own_row(recipe, _of_recipe(records, recipe)) for recipe in own),
+        "",
+        _machines(records, own),
         "",
         *_search_section(),
         "### The notebooks",
@@ -110,14 +114,29 @@ def mnist_section(records: Sequence[Record]) -> list[str]:
         "| recipe | published train / test % | train % | test %: mean (min to max) | target | "
         "training, s | whole command, s |",
         "|---|---|---|---|---|---|---|",
-        *(_notebook_row(recipe, _of_recipe(records, recipe)) for recipe in notebook_recipes()),
+        *(_notebook_row(recipe, _of_recipe(records, recipe)) for recipe in notebooks),
         "",
-        f"Machine: {'; '.join(sorted(machines))}; peak of its multiply-adds, measured before each "
-        f"run: {min(peaks):.0f} to {max(peaks):.0f} GFLOP/s. Seconds are means over the seeds, "
-        "wall-clock, on a shared virtual machine whose speed varies; the raw records are in "
-        "[benchmarks/records/results](../benchmarks/records/results).",
+        _machines(records, notebooks),
         "",
     ]
+
+
+def _machines(records: Sequence[Record], recipes: Sequence[Recipe]) -> str:
+    """Describe the machines of these recipes, and the peak of their multiply-adds if measured."""
+    shown = [record for recipe in recipes for record in _of_recipe(records, recipe)]
+    machines = {
+        f"{m['processor']}, {m['cores']} cores, {m['threads']} threads, torch {m['torch']}, "
+        f"Python {m['python']}"
+        for m in (record["machine"] for record in shown)
+    }
+    peaks = [record["peak_gflops"] for record in shown if "peak_gflops" in record]
+    peak = ""
+    if peaks:
+        peak = (
+            "; peak of float32 multiplications and additions, measured before each run: "
+            f"{min(peaks):.0f} to {max(peaks):.0f} GFLOP/s"
+        )
+    return f"Machine: {'; '.join(sorted(machines))}{peak}."
 
 
 def _search_section() -> list[str]:
@@ -143,14 +162,14 @@ def _search_section() -> list[str]:
 
 
 def _own_row(recipe: Recipe, records: Sequence[Record]) -> str:
-    test = _percents(records)
-    target = f"{OWN[recipe.name]:.2f} {_reached(mean(test) >= OWN[recipe.name])}"
+    test = percents(records)
+    target = f"{OWN[recipe.name]:.2f} {verdict(mean(test), OWN[recipe.name])}"
     if recipe.name == "default":
-        target += f"; lowest {DEFAULT_LOWEST} {_reached(min(test) >= DEFAULT_LOWEST)}"
+        target += f"; lowest {DEFAULT_LOWEST} {verdict(min(test), DEFAULT_LOWEST)}"
     return (
         f"| `{recipe.name}` | {recipe.summary} | {_parameter_count(recipe):,} "
-        f"| {_spread(test)}, {stdev(test):.2f} | {target} "
-        f"| {_mean_of(records, 'training_seconds')} | {_mean_of(records, 'wall_seconds')} |"
+        f"| {spread_and_deviation(test)} | {target} "
+        f"| {training_seconds(records)} | {wall_seconds(records)} |"
     )
 
 
@@ -160,14 +179,18 @@ def _parameter_count(recipe: Recipe) -> int:
 
 
 def _notebook_row(recipe: Recipe, records: Sequence[Record]) -> str:
-    test, train = _percents(records), _percents(records, "train")
+    test, train = percents(records), percents(records, "train")
     published = recipe.published.get("test_percent", UNPUBLISHED_TARGET + ALLOWANCE)
     target = published - ALLOWANCE
     return (
         f"| `{recipe.name}` | {_published(recipe, 'train')} / {_published(recipe, 'test')} "
-        f"| {mean(train):.2f} | {_spread(test)} | {target:.2f} {_reached(mean(test) >= target)} "
-        f"| {_mean_of(records, 'training_seconds')} | {_mean_of(records, 'wall_seconds')} |"
+        f"| {mean(train):.2f} | {spread(test)} | {target:.2f} {verdict(mean(test), target)} "
+        f"| {training_seconds(records)} | {wall_seconds(records)} |"
     )
+
+
+def _measured(recipes: Sequence[Recipe], records: Sequence[Record]) -> list[Recipe]:
+    return [recipe for recipe in recipes if _of_recipe(records, recipe)]
 
 
 def _of_recipe(records: Sequence[Record], recipe: Recipe) -> list[Record]:
@@ -178,22 +201,5 @@ def _of_recipe(records: Sequence[Record], recipe: Recipe) -> list[Record]:
     ]
 
 
-def _percents(records: Sequence[Record], part: str = "test") -> list[float]:
-    return [100 * record["metrics"][part]["accuracy"] for record in records]
-
-
 def _published(recipe: Recipe, part: str) -> str:
     return str(recipe.published.get(f"{part}_percent", "-"))
-
-
-def _spread(percents: Sequence[float]) -> str:
-    return f"**{mean(percents):.2f}** ({min(percents):.2f} to {max(percents):.2f})"
-
-
-def _mean_of(records: Sequence[Record], name: str) -> str:
-    seconds = mean(record[name] for record in records)
-    return f"{seconds:.1f}" if seconds < 10 else f"{seconds:.0f}"
-
-
-def _reached(reached: bool) -> str:
-    return "reached" if reached else "**missed**"

@@ -12,13 +12,14 @@ settings of the recipe are chosen by `series_search.py`, on other data.
 import argparse
 import json
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from statistics import mean, stdev
-from typing import Any, TypeAlias
+from statistics import mean
+from typing import Any
 
 import families
 from families import FAMILIES, TEST_SEEDS, describe_size
+from result_cells import Record, percents, spread_and_deviation, verdict, wall_seconds
 from series_data import archive_file
 from series_search import RECORDS as SEARCH
 from series_search import read_records
@@ -31,8 +32,6 @@ ARCHIVE_TARGETS = {"JapaneseVowels": 98.5, "BasicMotions": 100.0}
 
 FAMILY_TARGET = 95.0
 """Target test accuracy, in percent of that of the classifier that knows the generator."""
-
-Record: TypeAlias = Mapping[str, Any]
 
 
 def measure(records: Path, data: Iterable[str], seeds: Iterable[int], *, fresh: bool) -> None:
@@ -71,25 +70,36 @@ def _command(name: str, seed: int) -> list[str]:
     ]
 
 
-def archive_section(records: Sequence[Record]) -> list[str]:
+def series_section(records: Sequence[Record]) -> list[str]:
+    """Return the section about recipe `time-series`."""
+    tables = [*archive_table(records), *families_table(records)]
+    return [
+        "## Time series",
+        "",
+        f"Recipe `time-series` is the default for every file. {_search_text()}",
+        "",
+        *(tables or ["These settings have not been measured on test data yet.", ""]),
+    ]
+
+
+def archive_table(records: Sequence[Record]) -> list[str]:
     """Return the section about the archive, or nothing without records."""
     rows = []
     for name, target in ARCHIVE_TARGETS.items():
         selected = [record for record in records if record["data"] == name]
         if not selected:
             continue
-        test = _test_percents(selected)
+        test = percents(selected)
         counts = [selected[0]["metrics"][part]["count"] for part in ("train", "test")]
         rows.append(
-            f"| {name} | {counts[0]} / {counts[1]} | {_spread(test)} | {target:.1f} "
-            f"{_reached(mean(test), target)} | {_wall_seconds(selected)} |"
+            f"| {name} | {counts[0]} / {counts[1]} | {spread_and_deviation(test)} | {target:.1f} "
+            f"{verdict(mean(test), target)} | {wall_seconds(selected)} |"
         )
     return rows and [
-        "## The time-series archive",
+        "### The time-series archive",
         "",
-        f"Recipe `time-series`, the default of `bothways train NAME_TRAIN.ts`, with {_seeds()}, "
-        f"evaluated once on the archive's test set. {_search_text()} Three earlier recipes had "
-        "been evaluated on these test sets (97.3, 98.0 and 98.05 %; 95.0, 99.5 and 100 %); those "
+        f"{_seeds()}, evaluated once on the archive's test sets. Three earlier recipes had been "
+        "evaluated on these test sets (97.3, 98.0 and 98.05 %; 95.0, 99.5 and 100 %); those "
         "results did not influence the choice.",
         "",
         "| dataset | train / test sequences | test %: mean (min to max), standard deviation | "
@@ -107,12 +117,12 @@ def _search_text() -> str:
     return (
         f"Its settings were chosen by `benchmarks/series_search.py`: {len(variants)} "
         f"configurations in {len(found):,} trainings, on held-out parts of the training sets of "
-        "seven datasets of the archive, and on draws of the families below that are not used "
-        "again."
+        "seven datasets of the archive, and on draws of families of generated sequences "
+        "(`benchmarks/families.py`) that are not used again."
     )
 
 
-def families_section(records: Sequence[Record]) -> list[str]:
+def families_table(records: Sequence[Record]) -> list[str]:
     """Return the section about the families, or nothing without records."""
     bayes = families.read_record()
     rows = []
@@ -120,17 +130,18 @@ def families_section(records: Sequence[Record]) -> list[str]:
         selected = [record for record in records if record["data"] == name]
         if not selected:
             continue
-        test = _test_percents(selected)
+        test = percents(selected)
         share = 100 * mean(test) / mean(100 * record["best_accuracy"] for record in selected)
         rows.append(
             f"| {name} | {family.tests} | {describe_size(family)} "
-            f"| {bayes[name]['percent']:.1f} ± {bayes[name]['error']:.1f} | {_spread(test)} "
-            f"| {share:.1f} {_reached(share, FAMILY_TARGET)} | {_wall_seconds(selected)} |"
+            f"| {bayes[name]['percent']:.1f} ± {bayes[name]['error']:.1f} "
+            f"| {spread_and_deviation(test)} "
+            f"| {share:.1f} {verdict(share, FAMILY_TARGET)} | {wall_seconds(selected)} |"
         )
     return rows and [
-        "## Families of generated sequences",
+        "### Families of generated sequences",
         "",
-        f"Recipe `time-series`, with {_seeds()}, each of which also draws the data. Each family "
+        f"{_seeds()}, each of which also draws the data. Each family "
         "tests one thing, and the best possible answer is known: that of the classifier that knows "
         "the generator (Bayes; estimated by simulation, with its standard error). Share: the test "
         "accuracy in percent of that classifier's on the same sequences; the target is "
@@ -145,24 +156,7 @@ def families_section(records: Sequence[Record]) -> list[str]:
 
 
 def _seeds() -> str:
-    return f"seeds {TEST_SEEDS[0]} to {TEST_SEEDS[-1]}"
-
-
-def _test_percents(records: Sequence[Record]) -> list[float]:
-    return [100 * record["metrics"]["test"]["accuracy"] for record in records]
-
-
-def _spread(percents: Sequence[float]) -> str:
-    deviation = f"{stdev(percents):.2f}" if len(percents) > 1 else "-"
-    return f"**{mean(percents):.2f}** ({min(percents):.2f} to {max(percents):.2f}), {deviation}"
-
-
-def _reached(value: float, target: float) -> str:
-    return "reached" if value >= target else "**missed**"
-
-
-def _wall_seconds(records: Sequence[Record]) -> str:
-    return f"{mean(record['wall_seconds'] for record in records):.0f}"
+    return f"Seeds {TEST_SEEDS[0]} to {TEST_SEEDS[-1]}"
 
 
 def main() -> None:
@@ -182,7 +176,7 @@ def main() -> None:
     arguments.records.mkdir(parents=True, exist_ok=True)
     measure(arguments.records, [name], [seed], fresh=True)
     records = [json.loads((arguments.records / f"{name}-seed{seed}.json").read_text())]
-    print("\n".join(families_section(records)))
+    print("\n".join(families_table(records)))
 
 
 if __name__ == "__main__":

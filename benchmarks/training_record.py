@@ -36,7 +36,6 @@ def training_record(command: Sequence[str]) -> dict[str, Any]:
         "machine": describe_machine(),
         "peak_gflops": peak,
         "wall_seconds": wall_seconds,
-        "training_seconds": sum(epoch["seconds"] for epoch in epochs),
         "epochs": epochs,
         "metrics": {
             split: figures and {name: figures[name] for name in kept}

@@ -3,7 +3,7 @@
 import families
 import pytest
 from families import FAMILIES
-from series_results import archive_section, families_section
+from series_results import archive_table, families_table, series_section
 
 
 def record(data, seed, accuracy, **more):
@@ -26,7 +26,7 @@ def test_the_share_is_relative_to_the_best_classifier_on_the_same_data(accuracy,
         record("shape", 1, accuracy + 0.01, best_accuracy=0.99),
         record("GunPoint", 0, 0.5),
     ]
-    rows = [line for line in families_section(records) if line.startswith("| shape ")]
+    rows = [line for line in families_table(records) if line.startswith("| shape ")]
     assert len(rows) == 1
     share = 100 * (accuracy + 0.005) / 0.98
     mean = 100 * accuracy + 0.5
@@ -37,9 +37,11 @@ def test_the_share_is_relative_to_the_best_classifier_on_the_same_data(accuracy,
 def test_the_archive_section_names_targets():
     records = [record("BasicMotions", seed, 1.0) for seed in range(5)]
     row = "| BasicMotions | 40 / 40 | **100.00** (100.00 to 100.00), 0.00 | 100.0 reached | 20 |"
-    assert row in archive_section(records)
+    assert row in archive_table(records)
 
 
-def test_no_records_no_sections():
-    assert archive_section([]) == []
-    assert families_section([]) == []
+def test_without_records_the_page_says_so():
+    assert archive_table([]) == families_table([]) == []
+    assert "These settings have not been measured on test data yet." in series_section([])
+    measured = series_section([record("BasicMotions", 0, 1.0)])
+    assert not any("have not been measured" in line for line in measured)
