@@ -18,6 +18,7 @@ from bothways.serve.limits import Limits
 from bothways.serve.server import listen, server_of
 
 CLASSES = ("calm", "rough", "wild")
+BODY = {"sequence": [[0, 1, 2], [3, 4, 5]]}
 
 
 def make_model(features=(), vocabularies=None, classes=CLASSES, training_range=None, **settings):
@@ -87,3 +88,9 @@ def message_of(response, status):
     assert "Traceback" not in message
     assert "/work" not in message
     return message
+
+
+def value_of(metrics, name):
+    """Return the value of a metric in the text of `/metrics`."""
+    (line,) = [line for line in metrics.splitlines() if line.startswith(f"{name} ")]
+    return float(line.split()[1])

@@ -13,9 +13,8 @@ import httpx
 import numpy as np
 import pytest
 from commands import run_command, start_command
-from serving import make_model, npz
+from serving import BODY, make_model, npz
 
-BODY = {"sequence": [[0, 1, 2], [3, 4, 5]]}
 SECRET = "0123456789abcdef"
 
 

@@ -3,7 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
-from bothways.data.builder import collect
+from bothways.data.building.collecting import collect
 from bothways.data.builtin.mnist import mnist
 from bothways.data.dataset import Dataset
 from bothways.data.duplicates import report_duplicates

@@ -90,7 +90,7 @@ class Source:
     vocabularies : dict
         Categories of the categorical features; they may grow while records are read.
     offsets : list of float
-        Subtracted from the features; see `bothways.data.builder.checked_records`.
+        Subtracted from the features; see `bothways.data.building.checking.checked_records`.
     """
 
     features: tuple[str, ...]

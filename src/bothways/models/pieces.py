@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from bothways.data.builder import checked_records
+from bothways.data.building.checking import checked_records
 from bothways.data.options import DataOptions
 from bothways.data.readers.registry import for_new_data, has_columns, open_source
 from bothways.data.record import Record
