@@ -13,7 +13,7 @@ import typer
 import typer.core
 from typer.exceptions import TyperException
 
-from bothways.cli.process import keep_freed_memory
+from bothways.cli.process import keep_freed_memory, wait_briefly
 from bothways.errors import BothwaysError
 
 P = ParamSpec("P")
@@ -63,6 +63,8 @@ def _command(
         @functools.wraps(function)
         def guarded(*args: P.args, **kwargs: P.kwargs) -> None:
             keep_freed_memory()
+            if name != "bench":  # which measures the layers as a library has them
+                wait_briefly()
             try:
                 with _plain_warnings():
                     function(*args, **kwargs)

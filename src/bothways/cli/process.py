@@ -2,6 +2,7 @@
 
 import ctypes
 import gc
+import os
 import sys
 
 # From glibc's malloc.h.
@@ -23,6 +24,17 @@ def keep_freed_memory() -> None:
     mallopt(_M_MMAP_MAX, 0)
     mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
     mallopt(_M_TOP_PAD, 64 * 2**20)
+
+
+def wait_briefly() -> None:
+    """Let idle OpenMP threads give up their core after about 0.2 ms; call this before torch loads.
+
+    By default they spin for milliseconds, and two trainings that share two cores become 40 times
+    slower instead of twice. `OMP_WAIT_POLICY` and `GOMP_SPINCOUNT` of the user are respected. See
+    docs/decisions/0045.
+    """
+    if "OMP_WAIT_POLICY" not in os.environ:
+        os.environ.setdefault("GOMP_SPINCOUNT", "4000")
 
 
 def keep_objects() -> None:
