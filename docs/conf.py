@@ -1,0 +1,41 @@
+"""How Sphinx builds the site: `make docs`."""
+
+import sys
+from pathlib import Path
+
+import bothways
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+project = "bothways"
+author = "the bothways developers"
+copyright = author
+version = release = bothways.__version__
+
+extensions = [
+    "myst_nb",
+    "sphinx.ext.autodoc",
+    "numpydoc",
+    "sphinx_copybutton",
+    "sphinx_design",
+    "extensions.generated",
+]
+exclude_patterns = ["build", "reference/generated"]
+
+# Every reference must resolve, except to packages whose inventories would need the network.
+nitpicky = True
+nitpick_ignore_regex = [(r"py:.*", r"(torch|numpy|np|pathlib|collections|typing|pydantic|Path)\b.*")]
+
+myst_enable_extensions = ["colon_fence", "deflist", "fieldlist"]
+myst_heading_anchors = 3
+nb_execution_mode = "off"  # the tests execute the notebooks; the site shows their saved outputs
+
+autodoc_member_order = "bysource"
+autodoc_typehints = "none"
+numpydoc_show_class_members = False
+default_role = "code"
+
+html_theme = "furo"
+html_title = f"bothways {version}"
+html_static_path = ["_static"]
+html_show_sphinx = False

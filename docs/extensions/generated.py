@@ -1,0 +1,128 @@
+"""Pages of the reference that are written from the code before Sphinx reads its sources.
+
+The commands and their options come from the command line itself, the settings from their docstrings
+and types, the recipes from their files.
+"""
+
+from collections.abc import Iterable, Iterator
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import typer
+from numpydoc.docscrape import NumpyDocString
+from pydantic_core import PydanticUndefined
+from sphinx.application import Sphinx
+
+from bothways.cli.main import app as command_line
+from bothways.config import Architecture, TrainConfig
+from bothways.config.augmentation import Augmentation
+from bothways.recipes import all_recipes
+
+
+def setup(app: Sphinx) -> dict[str, Any]:
+    """Register the extension."""
+    app.connect("builder-inited", lambda app: write_pages(Path(app.srcdir) / "reference"))
+    return {"parallel_read_safe": True}
+
+
+def write_pages(folder: Path) -> None:
+    """Write commands.md, settings.md and recipes.md; files that would not change stay untouched."""
+    for name, lines in (
+        ("commands", commands_page()),
+        ("settings", settings_page()),
+        ("recipes", recipes_page()),
+    ):
+        path, text = folder / f"{name}.md", "\n".join(lines) + "\n"
+        if not path.exists() or path.read_text() != text:
+            path.write_text(text)
+
+
+def commands_page() -> Iterator[str]:
+    """Describe all commands with their options and examples."""
+    yield from ("# Commands", "", "`bothways COMMAND --help` prints the same.", "")
+    group: Any = typer.main.get_command(command_line)
+    yield from ("```text", *clean(group.epilog).splitlines(), "```", "")
+    for name, command in group.commands.items():
+        context = command.make_context(f"bothways {name}", [], resilient_parsing=True)
+        yield from (f"## {name}", "", *clean(command.help).splitlines(), "")
+        yield from ("```text", command.get_usage(context).removeprefix("Usage: "), "```", "")
+        records = [parameter.get_help_record(context) for parameter in command.params]
+        rows = [(f"`{option}`", text) for option, text in filter(None, records)]
+        yield from table(("argument or option", "meaning"), rows)
+        yield from ("", "```console", *prompts(clean(command.epilog)), "```", "")
+
+
+def settings_page() -> Iterator[str]:
+    """Describe all settings of a recipe, by their docstrings."""
+    yield from (
+        "# Settings",
+        "",
+        "A recipe is made of these settings. `--set NAME=VALUE` changes one on the command line; in",
+        "Python they are keyword arguments of {py:func}`bothways.train` and of the estimators. A",
+        "value is JSON or plain text, and `null` is no value.",
+        "",
+    )
+    for title, settings, fields in (
+        ("The network", Architecture, Architecture.model_fields),
+        ("The training", TrainConfig, TrainConfig.model_fields.keys() - Augmentation.model_fields),
+        ("Augmentation", Augmentation, Augmentation.model_fields),
+    ):
+        rows = []
+        for names, kind, text in parameters(settings):
+            for name in names:
+                if name in fields:
+                    rows.append((f"`{name}`", kind, default_of(settings, name), text))
+        yield from (f"## {title}", "")
+        yield from table(("setting", "values", "default", "meaning"), rows)
+        yield ""
+
+
+def recipes_page() -> Iterator[str]:
+    """Show the file of each recipe."""
+    yield from ("# Recipes", "", "A recipe is a TOML file with [settings](settings.md).", "")
+    folder = files("bothways.recipes")
+    for recipe in all_recipes():
+        text = (folder / f"{recipe.name}.toml").read_text().rstrip()
+        yield from (f"## {recipe.name}", "", "```toml", *text.splitlines(), "```", "")
+
+
+def parameters(settings: type) -> Iterator[tuple[list[str], str, str]]:
+    """Yield names, kind and description of the parameters in a docstring."""
+    assert settings.__doc__ is not None  # ruff demands docstrings
+    for names, kind, lines in NumpyDocString(settings.__doc__)["Parameters"]:
+        text = code(" ".join(line.strip() for line in lines))
+        yield [name.strip() for name in names.split(",")], kind.removesuffix(", optional"), text
+
+
+def default_of(settings: Any, name: str) -> str:
+    """Return the default value of a setting as it is written in TOML, or a dash."""
+    value = settings.model_fields[name].default
+    if value is None or value is PydanticUndefined:
+        return "–"
+    return f"`{str(value).lower() if isinstance(value, bool) else value}`"
+
+
+def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> Iterator[str]:
+    """Yield a table in Markdown."""
+    head = list(head)
+    yield "| " + " | ".join(head) + " |"
+    yield "|" + "---|" * len(head)
+    for row in rows:
+        yield "| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |"
+
+
+def prompts(examples: str) -> Iterator[str]:
+    """Yield the example commands, each with a prompt."""
+    for line in examples.splitlines()[1:]:
+        yield f"$ {line.strip()}" if line.strip().startswith("bothways") else f"    {line.strip()}"
+
+
+def clean(text: str | None) -> str:
+    """Return a help text without the mark that keeps line breaks."""
+    return (text or "").replace("\b\n", "").strip()
+
+
+def code(text: str) -> str:
+    """Return a docstring's text with its single backticks as code in Markdown."""
+    return text
