@@ -34,7 +34,8 @@ def own_statistics(values: Tensor, present: Tensor, default: Tensor) -> tuple[Te
         In float64, values such as 1e4 with a deviation of 1 lose nothing, and the variance of a
         constant feature is exactly 0.
     present : bool Tensor (batch, time, features)
-        False in the padding and for missing values. Values there, also NaN, have no effect.
+        False in the padding and for missing values. Values there have no effect, but must be
+        finite: NaN would make the gradients of the other values NaN.
     default : Tensor (features,)
         The mean of a feature without values; its variance is 0.
 

@@ -157,12 +157,11 @@ class FeatureEncoder(nn.Module):
         device = float64_device(numeric.device)
         median, scale = self.median.to(device), self.scale.to(device)
         present = lengths.is_valid(device)[:, :, None].expand_as(numeric)
-        values = torch.where(present, numeric.to(device).double(), 0.0)
         if absent is not None:
             present = present & ~absent.to(device)
+        values = torch.where(present, numeric.to(device).double(), 0.0)
         mean, variance = own_statistics(values, present, median)
-        if absent is not None:
-            values = torch.where(present, values, mean)
+        values = torch.where(present, values, mean)
         views = own_views(values, mean, variance, median, scale, numeric.dtype)
         if self.normalization == "both":
             views.insert(0, robust_view(values, median, scale).to(numeric.dtype))
