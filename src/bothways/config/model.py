@@ -1,6 +1,6 @@
 """The settings of a network, and its complete configuration for particular data."""
 
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
@@ -105,17 +105,6 @@ class Architecture(Settings):
     def normalizes_sequences(self) -> bool:
         """Whether the features of a step depend on all steps of its sequence."""
         return self.normalization in ("sequence", "both")
-
-    @model_validator(mode="before")
-    @classmethod
-    def _read_standardize(cls, values: Any) -> Any:
-        """Accept `standardize` of models and runs that are older than `normalization`."""
-        if not isinstance(values, dict) or not isinstance(values.get("standardize"), bool):
-            return values
-        if "normalization" in values:  # standardize is then an unknown setting
-            return values
-        others = {name: value for name, value in values.items() if name != "standardize"}
-        return {**others, "normalization": "dataset" if values["standardize"] else "none"}
 
     @field_validator("readout")
     @classmethod
