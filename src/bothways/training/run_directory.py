@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pydantic import Field
 
-from bothways.config import Architecture, Settings, TrainConfig
+from bothways.config import Architecture, Settings, TrainConfig, with_current_names
 from bothways.data.options import DataOptions
 from bothways.errors import CheckpointError, ConfigError
 from bothways.models.manifest import read_manifest
@@ -86,7 +86,7 @@ class RunFolder:
         """
         values = parse_json(read_file(self.request, JSON_BYTES), self.request)
         try:
-            return Request(**values)
+            return Request(**with_current_names(values))
         except (ValueError, TypeError, RecursionError) as error:
             raise CheckpointError(f"{self.request} is damaged: {error}") from None
 
