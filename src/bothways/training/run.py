@@ -39,7 +39,8 @@ from bothways.storage.atomic import json_bytes, write_atomically
 from bothways.storage.tensors import load_tensors
 from bothways.training.fit import Fitted, Plan, fit, prepare
 from bothways.training.history import History, check_size
-from bothways.training.loop.device import describe_start, training_device
+from bothways.training.loop.device import training_device
+from bothways.training.machine import describe_start
 from bothways.training.progress import Progress, make_progress
 from bothways.training.recorder import Recorder
 from bothways.training.run_data import RunData, run_data

@@ -5,9 +5,8 @@ import pytest
 import torch
 
 from bothways import ModelConfig, SequenceClassifier, Sequences, TrainConfig
-from bothways.errors import BackendError, NonFiniteLossError
+from bothways.errors import NonFiniteLossError
 from bothways.nn.ensemble import make_classifier
-from bothways.training.loop.device import training_device
 from bothways.training.loop.events import EpochDone, StepDone
 from bothways.training.loop.trainer import Training, start_training
 
@@ -298,22 +297,3 @@ def test_restored_training_gives_the_same_bits(stop_after, members):
     for name, tensor in undisturbed.chosen_weights().items():
         assert torch.equal(second.chosen_weights()[name], tensor)
     assert second.best == undisturbed.best
-
-
-@pytest.mark.parametrize(
-    ("settings", "message"),
-    [
-        (
-            {"device": "cuda"},
-            "device 'cuda' is not available to torch on this machine; expected one of cpu",
-        ),
-        (
-            {"precision": "bfloat16", "device": "cpu"},
-            "precision is 'bfloat16' but the device is cpu",
-        ),
-    ],
-)
-@pytest.mark.skipif(torch.cuda.is_available(), reason="these are errors only without a GPU")
-def test_unavailable_devices_and_precisions_are_refused(settings, message):
-    with pytest.raises(BackendError, match=message):
-        training_device(TrainConfig(**settings))
