@@ -209,9 +209,9 @@ def _plan(request: Request, dataset: Dataset, device: torch.device) -> Plan:
 def _check_unchanged(before: Manifest, now: Manifest, folder: RunFolder, source: str) -> None:
     """Raise an error if data or settings have changed, and warn if the weights may differ."""
     then, current = before.provenance, now.provenance
-    known = {} if then.data is None else then.data.model_dump(exclude_unset=True)
-    found = {} if current.data is None else current.data.model_dump()
-    changed = [part for part, value in known.items() if found.get(part) != value]
+    data_then = {} if then.data is None else then.data.model_dump(exclude_unset=True)
+    data_now = {} if current.data is None else current.data.model_dump()
+    changed = [part for part, value in data_then.items() if data_now.get(part) != value]
     if before.classes != now.classes:
         changed.append("classes")
     if changed:
@@ -242,8 +242,8 @@ def _check_unchanged(before: Manifest, now: Manifest, folder: RunFolder, source:
 
 def _with_absolute_paths(options: DataOptions) -> DataOptions:
     files = {"test": options.test, "validation": options.validation}
-    found = {name: find_source(path) for name, path in files.items() if path is not None}
-    return options.model_copy(update=found)
+    absolute = {name: find_source(path) for name, path in files.items() if path is not None}
+    return options.model_copy(update=absolute)
 
 
 def _run(
