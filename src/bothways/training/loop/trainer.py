@@ -239,7 +239,7 @@ class Training:
         started = time.perf_counter()
         config = self.config
         batch = batch.to(self.device)
-        if config.changes:
+        if config.active_augmentations:
             batch = augment(batch, config, self.model.config, self._generator)
         labeled = (batch.labels != IGNORED).sum()
         self._optimizer.zero_grad()
