@@ -254,7 +254,7 @@ def _run(
     should_stop: Callable[[], bool],
 ) -> Run:
     manifest, config_sha256 = read_manifest(folder.path)
-    progress = progress or make_progress(plan.epochs.count)
+    progress = progress or make_progress(plan.epochs.num_epochs)
     data = run_data(dataset, plan.train, plan.validation, manifest.provenance)
     for note in data.notes:
         progress.note(note)
@@ -300,7 +300,7 @@ def _events(
     if not plan.config.tensorboard:
         return nullcontext()
     facts = {"epoch": 0, "step": 0} if state is None else state[1]
-    return EventFiles(folder.path, facts["epoch"] * plan.epochs.steps + facts["step"])
+    return EventFiles(folder.path, plan.epochs.global_step(facts["epoch"], facts["step"]))
 
 
 def _read_state(
