@@ -97,7 +97,7 @@ class RunFolder:
         if not self.metrics.exists():
             return f"unfinished; continue with: bothways train {self.path} --resume"
         splits = self.read_metrics().splits
-        accuracies = (f"{split} {found.accuracy:.2%}" for split, found in splits.items())
+        accuracies = (f"{split} {metrics.accuracy:.2%}" for split, metrics in splits.items())
         return f"finished; accuracy: {', '.join(accuracies)}"
 
     def read_metrics(self) -> RunMetrics:
