@@ -5,9 +5,9 @@ from bothways.errors import ConfigError
 
 
 def test_changes_are_the_settings_that_are_not_zero():
-    assert Augmentation().changes == {}
+    assert Augmentation().active_augmentations == {}
     augmentation = Augmentation(augment_noise=0.1, augment_zoom=0.0, augment_rotation=5)
-    assert augmentation.changes == {"augment_noise": 0.1, "augment_rotation": 5}
+    assert augmentation.active_augmentations == {"augment_noise": 0.1, "augment_rotation": 5}
 
 
 @pytest.mark.parametrize(
