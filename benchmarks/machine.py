@@ -3,15 +3,16 @@
 import os
 import platform
 from importlib.metadata import version
-from pathlib import Path
 
 import torch
+
+from bothways.training.machine import processor_name
 
 
 def describe_machine() -> dict[str, object]:
     """Return the processor, the number of cores, torch's threads and the versions."""
     return {
-        "processor": _processor(),
+        "processor": processor_name(),
         "cores": os.cpu_count(),
         "threads": torch.get_num_threads(),
         "system": platform.system(),
@@ -20,12 +21,3 @@ def describe_machine() -> dict[str, object]:
         "bothways": version("bothways"),
         "cpu_capability": torch.backends.cpu.get_cpu_capability(),
     }
-
-
-def _processor() -> str:
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.exists():
-        for line in cpuinfo.read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor()

@@ -1,4 +1,4 @@
-"""Make the pictures of the README from a run on MNIST: python docs/images/make.py runs/0001."""
+"""Make the images of the README from a run on MNIST: python docs/images/make.py runs/0001."""
 
 import io
 import subprocess

@@ -240,6 +240,28 @@ def test_gradients_of_inputs_are_finite_and_zero_in_the_padding(normalization):
     assert inputs.grad[2].any()
 
 
+@pytest.mark.parametrize("missing", ["mean", "zero", "mask"])
+@pytest.mark.parametrize("normalization", ["none", "dataset", "robust", "sequence", "both"])
+def test_gradients_with_missing_values(normalization, missing, training):
+    """One NaN, or a feature without values, leaves the gradients of the other values correct."""
+    encoder = fitted(normalization, training, missing=missing)
+    inputs = torch.from_numpy(np.stack([sequence[:5] for sequence in training[:3]])).double()
+    inputs[0, 2, 0] = inputs[1, :, 1] = inputs[2, 3:] = torch.nan
+    inputs.requires_grad_()
+    lengths = Lengths.of([5, 5, 3], *inputs.shape[:2])
+    valid = lengths.is_valid(inputs.device)
+    known = ~inputs.isnan()
+
+    def encode(values):
+        return encoder(inputs.detach().masked_scatter(known, values), lengths)[valid]
+
+    assert torch.autograd.gradcheck(encode, inputs.detach()[known].requires_grad_())
+    encoder(inputs, lengths)[valid].sin().sum().backward()
+    assert inputs.grad.isfinite().all()
+    assert not inputs.grad[~known].any()
+    assert inputs.grad[0, :, 1].all()
+
+
 @pytest.mark.parametrize("missing", ["refuse", "mask"])
 @pytest.mark.parametrize(
     ("normalization", "views"),

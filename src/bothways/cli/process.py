@@ -30,7 +30,7 @@ def wait_briefly() -> None:
     """Let idle OpenMP threads give up their core after about 0.2 ms; call this before torch loads.
 
     By default they spin for milliseconds, and two trainings that share two cores become 40 times
-    slower instead of twice. `OMP_WAIT_POLICY` and `GOMP_SPINCOUNT` of the user are respected. See
+    as slow instead of twice. `OMP_WAIT_POLICY` and `GOMP_SPINCOUNT` of the user are respected. See
     docs/decisions/0045.
     """
     if "OMP_WAIT_POLICY" not in os.environ:

@@ -2,6 +2,7 @@
 
 from bothways.config.augmentation import Augmentation
 from bothways.config.model import READOUTS, Architecture, ModelConfig, Normalization, Target
+from bothways.config.renamed import normalization_of, with_current_names
 from bothways.config.settings import Settings
 from bothways.config.training import TrainConfig
 
@@ -14,4 +15,6 @@ __all__ = [
     "Settings",
     "Target",
     "TrainConfig",
+    "normalization_of",
+    "with_current_names",
 ]

@@ -4,10 +4,10 @@ from pydantic import Field
 
 from bothways.config.settings import Fraction, Settings
 
-PICTURE_CHANGES = (
+IMAGE_CHANGES = (
     "augment_rotation", "augment_zoom", "augment_shear", "augment_translation", "augment_elastic",
 )  # fmt: skip
-"""The settings of `Augmentation` that transform sequences as pictures."""
+"""The settings of `Augmentation` that transform sequences as images."""
 
 VALUE_CHANGES = (
     "augment_scale", "augment_noise", "augment_time_mask", "augment_feature_mask",
@@ -39,11 +39,11 @@ class Augmentation(Settings):
     augment_feature_mask : float
         Probability of masking a feature of a sequence; one feature always remains.
     augment_rotation : float
-        For sequences that are pictures, whose rows are the time steps: largest angle, in degrees.
+        For sequences that are images, whose rows are the time steps: largest angle, in degrees.
     augment_zoom, augment_shear : float
         Largest relative change of height and of width, and largest horizontal shear.
     augment_translation : float
-        Largest shift of a picture, in time steps and in features.
+        Largest shift of an image, in time steps and in features.
     augment_elastic : float
         Standard deviation, in time steps and in features, of smooth random displacements.
     """
@@ -61,7 +61,7 @@ class Augmentation(Settings):
     augment_elastic: float = Field(default=0.0, ge=0)
 
     @property
-    def changes(self) -> dict[str, float]:
+    def active_augmentations(self) -> dict[str, float]:
         """The settings that are not 0."""
         values = {name: getattr(self, name) for name in Augmentation.model_fields}
         return {name: value for name, value in values.items() if value}
@@ -69,9 +69,10 @@ class Augmentation(Settings):
     @property
     def augments_values(self) -> bool:
         """Whether values are scaled, noisy or masked."""
-        return bool(self.changes.keys() & set(VALUE_CHANGES))
+        return bool(self.active_augmentations.keys() & set(VALUE_CHANGES))
 
     @property
-    def picture_changes(self) -> dict[str, float]:
-        """The settings of `PICTURE_CHANGES` that are not 0."""
-        return {name: value for name, value in self.changes.items() if name in PICTURE_CHANGES}
+    def image_changes(self) -> dict[str, float]:
+        """The settings of `IMAGE_CHANGES` that are not 0."""
+        active = self.active_augmentations
+        return {name: active[name] for name in IMAGE_CHANGES if name in active}

@@ -1,6 +1,6 @@
 """The settings of a network, and its complete configuration for particular data."""
 
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
@@ -12,6 +12,15 @@ READOUTS = ("last", "final", "flatten", "mean", "max", "attention", "step")
 
 Target = Literal["sequence", "step"]
 Normalization = Literal["none", "dataset", "robust", "sequence", "both"]
+View = Literal["value", "robust", "own", "level", "log_scale"]
+
+_VIEWS: dict[Normalization, tuple[View, ...]] = {
+    "none": ("value",),
+    "dataset": ("value",),
+    "robust": ("robust",),
+    "sequence": ("own", "level", "log_scale"),
+    "both": ("robust", "own", "level", "log_scale"),
+}
 
 
 class Architecture(Settings):
@@ -102,20 +111,23 @@ class Architecture(Settings):
         return self.missing != "refuse"
 
     @property
+    def views(self) -> tuple[View, ...]:
+        """Names of the views that the network sees of each numeric feature, in their order.
+
+        value: the value, standardized if `normalization` is dataset. For the others, see
+        `bothways.nn.normalization`.
+        """
+        return _VIEWS[self.normalization]
+
+    @property
     def normalizes_sequences(self) -> bool:
         """Whether the features of a step depend on all steps of its sequence."""
-        return self.normalization in ("sequence", "both")
+        return "own" in self.views
 
-    @model_validator(mode="before")
-    @classmethod
-    def _read_standardize(cls, values: Any) -> Any:
-        """Accept `standardize` of models and runs that are older than `normalization`."""
-        if not isinstance(values, dict) or not isinstance(values.get("standardize"), bool):
-            return values
-        if "normalization" in values:  # standardize is then an unknown setting
-            return values
-        others = {name: value for name, value in values.items() if name != "standardize"}
-        return {**others, "normalization": "dataset" if values["standardize"] else "none"}
+    @property
+    def center_name(self) -> Literal["mean", "median"]:
+        """The statistic of the training part that is the center of a numeric feature."""
+        return "mean" if self.views == ("value",) else "median"
 
     @field_validator("readout")
     @classmethod
@@ -232,9 +244,9 @@ class ModelConfig(Architecture):
     @property
     def encoded_numeric_size(self) -> int:
         """Number of features that preprocessing makes of the numeric ones."""
-        views = {"sequence": 3, "both": 4}.get(self.normalization, 1)
-        numeric = self.input_size - sum(count > 0 for count in self.categories)
-        return numeric * (views + (self.missing == "mask"))
+        # A list of the numeric features would not fit in memory if a damaged file has a huge size.
+        numeric = self.input_size - len(self.categorical_features)
+        return numeric * (len(self.views) + (self.missing == "mask"))
 
     @property
     def encoded_size(self) -> int:
@@ -243,7 +255,7 @@ class ModelConfig(Architecture):
 
     @property
     def embedding_sizes(self) -> list[int]:
-        """Size of the embedding vectors of each categorical feature."""
+        """Size of the embedding vectors of each of the `categorical_features`."""
         return [min(self.embedding_size, count) for count in self.categories if count]
 
     @model_validator(mode="after")

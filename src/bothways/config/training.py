@@ -16,11 +16,12 @@ class TrainConfig(Augmentation):
     Parameters
     ----------
     epochs : int, optional
-        Passes over the training part; default: 10, unless `steps` is set.
+        Passes over the training part; default: 10, unless `steps` is set. An epoch of the history
+        is one pass or, if `steps` is set, often several.
     steps : int, optional
-        Number of optimizer steps, rounded to whole epochs, at least one. An epoch then consists of
-        as many passes over the training part as about 100 steps need. With `epochs` and `steps`,
-        the training has the larger of both lengths.
+        Number of optimizer steps, rounded to whole epochs of the history, at least one. Such an
+        epoch then consists of as many passes over the training part as about 100 steps need. With
+        `epochs` and `steps`, the training has the larger of both lengths.
     batch_size : int or auto
         auto: a 64th of the sequences of the training part, or of their parts with `crop_steps`,
         from 16 to 128.
@@ -51,7 +52,8 @@ class TrainConfig(Augmentation):
     validation_fraction : float
         Fraction of the training part that is held out to choose the epoch, stratified by class.
     patience : int, optional
-        Stop after this many epochs without a better validation accuracy.
+        Stop after this many epochs of the history without a better validation accuracy or, if it is
+        equal, a lower loss. If `steps` is set, such an epoch is often several passes.
     seed : int
         Seed of the initial weights, the shuffling, dropout and the validation split.
     device : auto, cpu, cuda or mps

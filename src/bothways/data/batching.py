@@ -63,7 +63,7 @@ def shuffled_batches(
     lengths: Tensor,
     batch_size: int,
     generator: torch.Generator,
-    odds: Tensor | None = None,
+    sampling_weights: Tensor | None = None,
 ) -> list[Tensor]:
     """Return the batches of one epoch in random order, each with sequences of similar length.
 
@@ -78,7 +78,7 @@ def shuffled_batches(
     batch_size : int
     generator : torch.Generator
         Source of the order, on the CPU.
-    odds : float Tensor (count,), optional
+    sampling_weights : float Tensor (count,), optional
         Draw `count` sequences with replacement, with these relative probabilities; default: each
         sequence once.
 
@@ -87,10 +87,12 @@ def shuffled_batches(
     list of int64 Tensor (batch_size,)
         One of them may be smaller.
     """
-    if odds is None:
+    if sampling_weights is None:
         order = torch.randperm(len(lengths), generator=generator)
     else:
-        order = torch.multinomial(odds, len(lengths), replacement=True, generator=generator)
+        order = torch.multinomial(
+            sampling_weights, len(lengths), replacement=True, generator=generator
+        )
     if not bool((lengths != lengths[0]).any()):
         return list(order.split(batch_size))
     batches: list[Tensor] = []
@@ -110,8 +112,8 @@ def batches_by_length(lengths: Tensor, batch_size: int, batch_steps: int) -> Ite
     order = lengths.argsort(stable=True)
     first = 0
     while first < len(order):
-        own = lengths[order[first : first + batch_size]]
-        padded = own * torch.arange(1, len(own) + 1)
+        next_lengths = lengths[order[first : first + batch_size]]
+        padded = next_lengths * torch.arange(1, len(next_lengths) + 1)
         count = max(1, int((padded <= batch_steps).sum()))
         yield order[first : first + count]
         first += count

@@ -7,7 +7,7 @@ from typing import Any, Self
 import torch
 from pydantic import ConfigDict, Field, model_serializer, model_validator
 
-from bothways.config import ModelConfig, Settings, TrainConfig
+from bothways.config import ModelConfig, Settings, TrainConfig, with_current_names
 from bothways.data.options import DataOptions
 from bothways.errors import CheckpointError, ConfigError
 from bothways.storage.atomic import json_bytes, sha256
@@ -180,6 +180,6 @@ def manifest_of(content: bytes, path: Path) -> Manifest:
             "Upgrade bothways."
         )
     try:
-        return Manifest(**values)
+        return Manifest(**with_current_names(values))
     except (ConfigError, TypeError, RecursionError) as error:
         raise CheckpointError(f"{path} is damaged: {error}") from None

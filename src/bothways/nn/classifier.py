@@ -19,7 +19,7 @@ from bothways.kernels.lengths import Lengths
 from bothways.kernels.torch_internals import has_hooks
 from bothways.nn.drop_in import GRU, LSTM, RNN
 from bothways.nn.pooling import make_pooling
-from bothways.nn.preprocessing import FeatureEncoder, TokenEmbedding
+from bothways.nn.preprocessing import CategoryEmbedding, FeatureEncoder
 from bothways.nn.recurrent import RecurrentLayers
 from bothways.nn.size import check_size
 from bothways.nn.stem import ConvolutionalStem
@@ -52,7 +52,7 @@ class TorchClassifier(nn.Module, ABC):
     @property
     @abstractmethod
     def networks(self) -> list["SequenceClassifier"]:
-        """The networks that answer together, `config.members` of them."""
+        """The networks whose probabilities are averaged, `config.members` of them."""
 
     def draw_from(self, generator: torch.Generator | None) -> None:
         """Draw dropout, jitter and random initial states from a generator from now on.
@@ -60,7 +60,7 @@ class TorchClassifier(nn.Module, ABC):
         None means torch's default generator.
         """
         for module in self.modules():
-            if isinstance(module, RecurrentLayers | FeatureEncoder | TokenEmbedding):
+            if isinstance(module, RecurrentLayers | FeatureEncoder | CategoryEmbedding):
                 module.generator = generator
 
     def calibrated(self, logits: Tensor) -> Tensor:

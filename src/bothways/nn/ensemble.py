@@ -20,7 +20,7 @@ from bothways.nn.classifier import SequenceClassifier, TorchClassifier
 
 
 class Ensemble(TorchClassifier):
-    """Networks of the same architecture, with weights of their own, that answer together.
+    """Networks of the same architecture whose probabilities are averaged.
 
     Its logits are the logarithms of the means of their probabilities. The members have no
     temperature; that of the ensemble divides its logits.

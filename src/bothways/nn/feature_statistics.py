@@ -117,8 +117,8 @@ def values_at_ranks(chunks: Chunks, ranks: Tensor) -> Tensor:
         smaller = np.zeros_like(candidates)
         for steps in chunks():
             keys = np.sort(_sortable(steps.T.contiguous().numpy()))
-            for feature, own in enumerate(candidates.astype(np.int32)):
-                smaller[feature] += np.searchsorted(keys[feature], own)
+            for feature, bounds in enumerate(candidates.astype(np.int32)):
+                smaller[feature] += np.searchsorted(keys[feature], bounds)
         found += ((smaller <= wanted).sum(axis=2, keepdims=True) - 1) << shift
     return torch.from_numpy(_mirrored(found[:, :, 0].astype(np.int32)).view(np.float32))
 

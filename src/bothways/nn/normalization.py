@@ -1,6 +1,13 @@
-"""Views of numeric features: how a value stands in the training part and in its own sequence.
+"""Normalization of numeric features by the training part and by each sequence.
 
 Shapes: values (batch, time, features); the median and the scale of the training part (features,).
+
+References
+----------
+Ulyanov, Vedaldi & Lempitsky 2016, "Instance normalization: the missing ingredient for fast
+stylization", normalizes each sample by its own statistics. Kim et al. 2022, "Reversible instance
+normalization for accurate time-series forecasting against distribution shift", restores these
+statistics in the output; here, they are features of the input.
 """
 
 import math
@@ -10,7 +17,6 @@ from torch import Tensor
 
 LOG_RATIO_LIMIT = math.log(1e4)
 """Bound of the log scale of a sequence, and the negative log scale of a constant one."""
-
 
 LINEAR_RANGE = 3.0
 """Where `robust_view` turns from linear to logarithmic, in scales from the median."""
@@ -25,8 +31,8 @@ def robust_view(values: Tensor, median: Tensor, scale: Tensor) -> Tensor:
     return ((values - median) / (LINEAR_RANGE * scale)).asinh() * LINEAR_RANGE
 
 
-def own_statistics(values: Tensor, present: Tensor, default: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the mean and the variance of each feature over the time steps of its own sequence.
+def sequence_statistics(values: Tensor, present: Tensor, default: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the mean and the variance of each feature over the time steps of each sequence.
 
     Parameters
     ----------
@@ -34,7 +40,8 @@ def own_statistics(values: Tensor, present: Tensor, default: Tensor) -> tuple[Te
         In float64, values such as 1e4 with a deviation of 1 lose nothing, and the variance of a
         constant feature is exactly 0.
     present : bool Tensor (batch, time, features)
-        False in the padding and for missing values. Values there, also NaN, have no effect.
+        False in the padding and for missing values. Values there have no effect, but must be
+        finite: NaN would make the gradients of the other values NaN.
     default : Tensor (features,)
         The mean of a feature without values; its variance is 0.
 
@@ -53,21 +60,21 @@ def own_statistics(values: Tensor, present: Tensor, default: Tensor) -> tuple[Te
     return mean, average((values - mean).square())
 
 
-def own_views(
+def sequence_views(
     values: Tensor,
     mean: Tensor,
     variance: Tensor,
     median: Tensor,
     scale: Tensor,
     dtype: torch.dtype,
-) -> list[Tensor]:
-    """Return three views of values in their own sequence, from which the values can be restored.
+) -> dict[str, Tensor]:
+    """Return three views of values in their sequence, by name; the values follow from them.
 
     Parameters
     ----------
     values : float64 Tensor (batch, time, features)
     mean, variance : float64 Tensor (batch, 1, features)
-        From `own_statistics`.
+        From `sequence_statistics`.
     median, scale : Tensor (features,)
     dtype : torch.dtype
         Of the views; each is converted before it is repeated for all time steps.
@@ -89,4 +96,8 @@ def own_views(
     log_scale = torch.where(varies, log_ratio, -LOG_RATIO_LIMIT)
     level = robust_view(mean, median, scale)
     own = ((values - mean) / deviation).to(dtype)
-    return [own, level.to(dtype).expand_as(own), log_scale.to(dtype).expand_as(own)]
+    return {
+        "own": own,
+        "level": level.to(dtype).expand_as(own),
+        "log_scale": log_scale.to(dtype).expand_as(own),
+    }

@@ -13,7 +13,7 @@ from bothways.config import ModelConfig
 from bothways.kernels.lengths import Lengths
 from bothways.nn.device import float64_device
 from bothways.nn.feature_statistics import Chunks, FeatureStatistics, robust_statistics
-from bothways.nn.normalization import own_statistics, own_views, robust_view
+from bothways.nn.normalization import robust_view, sequence_statistics, sequence_views
 
 
 class FeatureEncoder(nn.Module):
@@ -28,13 +28,13 @@ class FeatureEncoder(nn.Module):
     Attributes
     ----------
     mean or median, scale : float32 Tensor (number of numeric features,)
-        Statistics of the training part, ignoring missing values: with normalization none and
-        dataset, the mean and the standard deviation; otherwise, the median and the scale of
-        `robust_statistics`. The scale of a constant feature is 1. With none, the scales are 1, and
-        the means are used only to impute.
+        Statistics of the training part, ignoring missing values: the mean and the standard
+        deviation or, if `config.center_name` is median, the median and the scale of
+        `robust_statistics`. The scale of a constant feature is 1. With normalization none, the
+        scales are 1, and the means are used only to impute.
     encoded_size : int
-        Number of output features. Their order: the numeric features, for each view in the order
-        robust, own, level, log scale; as many masks with `missing` mask; the embeddings.
+        Number of output features. Their order: the numeric features, for each of the
+        `config.views`; as many masks with `missing` mask; the embeddings.
     """
 
     mean: Tensor
@@ -46,15 +46,15 @@ class FeatureEncoder(nn.Module):
         super().__init__()
         self.normalization = config.normalization
         self.normalizes_sequences = config.normalizes_sequences
-        self.center_name = "mean" if config.normalization in ("none", "dataset") else "median"
+        self.views = config.views
+        self.center_name = config.center_name
         self.jitter = config.input_jitter
         self.missing = config.missing
         self.numeric_features = config.numeric_features
         self.tokens = nn.ModuleDict(
             {
-                str(n): TokenEmbedding(count, config)
-                for n, count in enumerate(config.categories)
-                if count
+                str(n): CategoryEmbedding(config.categories[n], size, config.token_dropout)
+                for n, size in zip(config.categorical_features, config.embedding_sizes, strict=True)
             }
         )
         self.encoded_size = config.encoded_size
@@ -68,8 +68,8 @@ class FeatureEncoder(nn.Module):
         return self.get_buffer(self.center_name)
 
     @property
-    def _embeddings(self) -> dict[int, "TokenEmbedding"]:
-        return {int(n): cast(TokenEmbedding, tokens) for n, tokens in self.tokens.items()}
+    def _embeddings(self) -> dict[int, "CategoryEmbedding"]:
+        return {int(n): cast(CategoryEmbedding, layer) for n, layer in self.tokens.items()}
 
     def fit(self, chunks: Chunks) -> None:
         """Compute the statistics and the known categories from the training part.
@@ -83,8 +83,8 @@ class FeatureEncoder(nn.Module):
         statistics = FeatureStatistics(len(self.numeric_features) + len(self.tokens))
         for steps in chunks():
             statistics.update(steps)
-            for feature, tokens in self._embeddings.items():
-                tokens.known[steps[:, feature].long()] = True
+            for feature, embedding in self._embeddings.items():
+                embedding.known[steps[:, feature].long()] = True
         center, scale = statistics.mean, statistics.scale
         if self.center_name == "median":
             center, scale = robust_statistics(chunks, statistics)
@@ -127,7 +127,7 @@ class FeatureEncoder(nn.Module):
         encoded = [numeric]
         if absent is not None and self.missing == "mask":
             encoded.append(absent.to(inputs.dtype))
-        encoded += [tokens(inputs[..., n]) for n, tokens in self._embeddings.items()]
+        encoded += [embedding(inputs[..., n]) for n, embedding in self._embeddings.items()]
         return torch.cat(encoded, dim=-1) if len(encoded) > 1 else numeric
 
     def _normalized(self, numeric: Tensor, absent: Tensor | None, lengths: Lengths) -> Tensor:
@@ -157,16 +157,15 @@ class FeatureEncoder(nn.Module):
         device = float64_device(numeric.device)
         median, scale = self.median.to(device), self.scale.to(device)
         present = lengths.is_valid(device)[:, :, None].expand_as(numeric)
-        values = torch.where(present, numeric.to(device).double(), 0.0)
         if absent is not None:
             present = present & ~absent.to(device)
-        mean, variance = own_statistics(values, present, median)
-        if absent is not None:
-            values = torch.where(present, values, mean)
-        views = own_views(values, mean, variance, median, scale, numeric.dtype)
-        if self.normalization == "both":
-            views.insert(0, robust_view(values, median, scale).to(numeric.dtype))
-        return torch.cat(views, dim=-1).to(numeric.device)
+        values = torch.where(present, numeric.to(device).double(), 0.0)
+        mean, variance = sequence_statistics(values, present, median)
+        values = torch.where(present, values, mean)
+        views = sequence_views(values, mean, variance, median, scale, numeric.dtype)
+        if "robust" in self.views:
+            views["robust"] = robust_view(values, median, scale).to(numeric.dtype)
+        return torch.cat([views[name] for name in self.views], dim=-1).to(numeric.device)
 
     def _jitter(self, numeric: Tensor) -> Tensor:
         """Draw one number for each feature of each sequence, (batch, 1, features)."""
@@ -182,14 +181,17 @@ class FeatureEncoder(nn.Module):
         self.scale.fill_(1.0)
 
 
-class TokenEmbedding(nn.Module):
+class CategoryEmbedding(nn.Module):
     """A learned vector for each category of a feature, and one for unknown categories.
 
     Parameters
     ----------
     count : int
         Number of categories.
-    config : ModelConfig
+    size : int
+        Size of the vectors.
+    token_dropout : float
+        Probability of replacing a category by the unknown category in training.
 
     Attributes
     ----------
@@ -200,24 +202,23 @@ class TokenEmbedding(nn.Module):
     known: Tensor
     generator: torch.Generator | None = None
 
-    def __init__(self, count: int, config: ModelConfig) -> None:
+    def __init__(self, count: int, size: int, token_dropout: float) -> None:
         super().__init__()
-        self.size = min(config.embedding_size, count)
-        self.token_dropout = config.token_dropout
-        self.embedding = nn.Embedding(count + 1, self.size, dtype=torch.float32)
+        self.token_dropout = token_dropout
+        self.embedding = nn.Embedding(count + 1, size, dtype=torch.float32)
         self.register_buffer("known", torch.zeros(count + 1, dtype=torch.bool))
 
-    def forward(self, numbers: Tensor) -> Tensor:
+    def forward(self, categories: Tensor) -> Tensor:
         """Return the vectors (batch, time, size) of categories (batch, time), padding included."""
-        in_range = (numbers >= 0) & (numbers < len(self.known))
-        tokens = numbers.masked_fill(~in_range, 0).long()
-        unknown = ~self.known[tokens]
+        in_range = (categories >= 0) & (categories < len(self.known))
+        rows = categories.masked_fill(~in_range, 0).long()
+        unknown = ~self.known[rows]
         if self.training and self.token_dropout:
             drawn = torch.rand(
-                tokens.shape, dtype=torch.float32, device=tokens.device, generator=self.generator
+                rows.shape, dtype=torch.float32, device=rows.device, generator=self.generator
             )
             unknown |= drawn < self.token_dropout
-        vectors: Tensor = self.embedding(tokens.masked_fill(unknown, 0))
+        vectors: Tensor = self.embedding(rows.masked_fill(unknown, 0))
         return vectors
 
     def reset_buffers(self) -> None:

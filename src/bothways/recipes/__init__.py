@@ -8,7 +8,7 @@ from importlib.resources import files
 from importlib.resources.abc import Traversable
 from typing import Any
 
-from bothways.config import Architecture, Target, TrainConfig
+from bothways.config import Architecture, Target, TrainConfig, normalization_of
 from bothways.errors import ConfigError, describe_unknown
 
 
@@ -62,7 +62,7 @@ class Recipe:
             if name == "standardize":
                 raise ConfigError(
                     f"standardize is {value!r}, but normalization has replaced it; expected "
-                    f"another setting. Set normalization={'dataset' if value else 'none'}."
+                    f"another setting. Set normalization={normalization_of(value)}."
                 )
             if name not in known:
                 raise ConfigError(describe_unknown("setting", name, known))

@@ -110,7 +110,7 @@ class RecurrentEstimator(SequenceInput):
         recipe = self._recipe(dataset.target)
         plan = prepare(dataset, recipe, options=DataOptions(axes=self.axes))
         self.history_: list[EpochDone] = []
-        progress = make_progress(plan.epochs.count) if self.verbose else None
+        progress = make_progress(plan.epochs.num_epochs) if self.verbose else None
 
         def on_event(_: Training, event: StepDone | EpochDone) -> None:
             if isinstance(event, EpochDone):

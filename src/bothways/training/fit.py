@@ -13,6 +13,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -55,7 +56,7 @@ class Plan:
     train: LabeledSequences
     validation: LabeledSequences | None
 
-    @property
+    @cached_property
     def epochs(self) -> Epochs:
         """The epochs that `fit` trains, unless `patience` ends the training earlier."""
         return Epochs(self.train, self.config)

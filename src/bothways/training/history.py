@@ -54,10 +54,10 @@ class History:
 
 def check_size(path: Path, size: int) -> None:
     """Raise CheckpointError if the history is shorter than when the checkpoint was saved."""
-    found = path.stat().st_size if path.exists() else 0
-    if found < size:
+    actual = path.stat().st_size if path.exists() else 0
+    if actual < size:
         raise CheckpointError(
-            f"{path} has {found} bytes; expected at least {size}, according to the checkpoint. "
+            f"{path} has {actual} bytes; expected at least {size}, according to the checkpoint. "
             "Restore it from a copy."
         )
 
@@ -100,5 +100,5 @@ def epochs_of(lines: Iterable[Mapping[str, Any]]) -> list[EpochDone]:
     KeyError, TypeError
         If a line has no kind, or an epoch has other values.
     """
-    found = (dict(line) for line in lines)
-    return [EpochDone(**line) for line in found if line.pop("kind") == "epoch"]
+    records = (dict(line) for line in lines)
+    return [EpochDone(**record) for record in records if record.pop("kind") == "epoch"]

@@ -133,17 +133,17 @@ def _check_changes(dataset: Dataset, recipe: Recipe) -> None:
             "sequences, and may not be true for parts of them; expected labels of time steps "
             "(--target step). Omit crop_steps."
         )
-    name = next(iter(training.picture_changes), None)
+    name = next(iter(training.image_changes), None)
     others = {
         "categorical features": any(dataset.categories),
         "labels of time steps": dataset.target == "step",
         "missing values": recipe.model.missing != "refuse",
     }
-    if name is not None and any(others.values()):
-        found = next(kind for kind, present in others.items() if present)
+    unsuitable = next((kind for kind, present in others.items() if present), None)
+    if name is not None and unsuitable is not None:
         raise ConfigError(
-            f"{name} is {training.picture_changes[name]:g} but {dataset.name} has {found}; "
-            "expected sequences that are pictures: numeric features without missing values, and "
+            f"{name} is {training.image_changes[name]:g} but {dataset.name} has {unsuitable}; "
+            "expected sequences that are images: numeric features without missing values, and "
             f"one label each. Set {name}=0, or use augment_time_shift and augment_time_warp."
         )
 

@@ -39,7 +39,8 @@ from bothways.storage.atomic import json_bytes, write_atomically
 from bothways.storage.tensors import load_tensors
 from bothways.training.fit import Fitted, Plan, fit, prepare
 from bothways.training.history import History, check_size
-from bothways.training.loop.device import describe_start, training_device
+from bothways.training.loop.device import training_device
+from bothways.training.machine import describe_start
 from bothways.training.progress import Progress, make_progress
 from bothways.training.recorder import Recorder
 from bothways.training.run_data import RunData, run_data
@@ -208,9 +209,9 @@ def _plan(request: Request, dataset: Dataset, device: torch.device) -> Plan:
 def _check_unchanged(before: Manifest, now: Manifest, folder: RunFolder, source: str) -> None:
     """Raise an error if data or settings have changed, and warn if the weights may differ."""
     then, current = before.provenance, now.provenance
-    known = {} if then.data is None else then.data.model_dump(exclude_unset=True)
-    found = {} if current.data is None else current.data.model_dump()
-    changed = [part for part, value in known.items() if found.get(part) != value]
+    data_then = {} if then.data is None else then.data.model_dump(exclude_unset=True)
+    data_now = {} if current.data is None else current.data.model_dump()
+    changed = [part for part, value in data_then.items() if data_now.get(part) != value]
     if before.classes != now.classes:
         changed.append("classes")
     if changed:
@@ -241,8 +242,8 @@ def _check_unchanged(before: Manifest, now: Manifest, folder: RunFolder, source:
 
 def _with_absolute_paths(options: DataOptions) -> DataOptions:
     files = {"test": options.test, "validation": options.validation}
-    found = {name: find_source(path) for name, path in files.items() if path is not None}
-    return options.model_copy(update=found)
+    absolute = {name: find_source(path) for name, path in files.items() if path is not None}
+    return options.model_copy(update=absolute)
 
 
 def _run(
@@ -253,7 +254,7 @@ def _run(
     should_stop: Callable[[], bool],
 ) -> Run:
     manifest, config_sha256 = read_manifest(folder.path)
-    progress = progress or make_progress(plan.epochs.count)
+    progress = progress or make_progress(plan.epochs.num_epochs)
     data = run_data(dataset, plan.train, plan.validation, manifest.provenance)
     for note in data.notes:
         progress.note(note)
@@ -299,7 +300,7 @@ def _events(
     if not plan.config.tensorboard:
         return nullcontext()
     facts = {"epoch": 0, "step": 0} if state is None else state[1]
-    return EventFiles(folder.path, facts["epoch"] * plan.epochs.steps + facts["step"])
+    return EventFiles(folder.path, plan.epochs.global_step(facts["epoch"], facts["step"]))
 
 
 def _read_state(

@@ -33,11 +33,11 @@ class RunData:
 
     def belongs_to(self, manifest: Manifest) -> bool:
         """Return whether these are the data of a run, split as it split them."""
-        own, other = self.provenance, manifest.provenance
-        if own.training is None or other.training is None or own.data != other.data:
+        ours, other = self.provenance, manifest.provenance
+        if ours.training is None or other.training is None or ours.data != other.data:
             return False
         return all(
-            getattr(own.training, name) == getattr(other.training, name)
+            getattr(ours.training, name) == getattr(other.training, name)
             for name in ("seed", "validation_fraction")
         )
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pydantic import Field
 
-from bothways.config import Architecture, Settings, TrainConfig
+from bothways.config import Architecture, Settings, TrainConfig, with_current_names
 from bothways.data.options import DataOptions
 from bothways.errors import CheckpointError, ConfigError
 from bothways.models.manifest import read_manifest
@@ -86,7 +86,7 @@ class RunFolder:
         """
         values = parse_json(read_file(self.request, JSON_BYTES), self.request)
         try:
-            return Request(**values)
+            return Request(**with_current_names(values))
         except (ValueError, TypeError, RecursionError) as error:
             raise CheckpointError(f"{self.request} is damaged: {error}") from None
 
@@ -97,7 +97,7 @@ class RunFolder:
         if not self.metrics.exists():
             return f"unfinished; continue with: bothways train {self.path} --resume"
         splits = self.read_metrics().splits
-        accuracies = (f"{split} {found.accuracy:.2%}" for split, found in splits.items())
+        accuracies = (f"{split} {metrics.accuracy:.2%}" for split, metrics in splits.items())
         return f"finished; accuracy: {', '.join(accuracies)}"
 
     def read_metrics(self) -> RunMetrics:

@@ -58,15 +58,15 @@ def evaluate_splits(
     """
     run = RunFolder(Path(path))
     request = run.read_request() if run.request.exists() else None
-    own = None if request is None else request.source
-    if source is None and own is None:
+    trained_on = None if request is None else request.source
+    if source is None and trained_on is None:
         raise DataError(
             f"{path} does not name the data that it was trained on; expected a dataset. "
             f"Run: bothways evaluate {path} DATA"
         )
     dataset = None
-    if request is not None and (source is None or find_source(source) == own):
-        source = str(own)
+    if request is not None and (source is None or find_source(source) == trained_on):
+        source = str(trained_on)
         dataset = open_dataset(source, request.options)
     if dataset is None or not is_trained_on(model.manifest, dataset):  # or it has changed since
         source = str(source)

@@ -37,13 +37,13 @@ class RunMetrics:
     def splits(self) -> dict[str, Metrics]:
         """The metrics by split."""
         named = {"train": self.train, "validation": self.validation, "test": self.test}
-        return {split: found for split, found in named.items() if found is not None}
+        return {split: metrics for split, metrics in named.items() if metrics is not None}
 
     def to_json(self) -> dict[str, Any]:
         """Return the content of `metrics.json`: None for a split that does not exist."""
         values: dict[str, Any] = dict.fromkeys(("train", "validation", "test"))
         values |= {
-            split: found.to_json() | {"seed": self.seed} for split, found in self.splits.items()
+            split: metrics.to_json() | {"seed": self.seed} for split, metrics in self.splits.items()
         }
         if self.epoch is not None:
             values["validation"]["epoch"] = self.epoch

@@ -5,9 +5,10 @@ import pytest
 import torch
 
 from bothways import ModelConfig, SequenceClassifier, Sequences, TrainConfig
-from bothways.errors import BackendError, NonFiniteLossError
+from bothways.data.batching import IGNORED
+from bothways.errors import NonFiniteLossError
 from bothways.nn.ensemble import make_classifier
-from bothways.training.loop.device import training_device
+from bothways.training.loop.epochs import Epochs
 from bothways.training.loop.events import EpochDone, StepDone
 from bothways.training.loop.trainer import Training, start_training
 
@@ -110,6 +111,24 @@ def test_average_is_the_exponential_moving_average():
     chosen = torch.cat([tensor.flatten() for tensor in training.chosen_weights().values()])
     torch.testing.assert_close(chosen, average)
     assert not torch.equal(chosen, weights_of(training))
+
+
+def test_padding_waste_is_that_of_all_passes():
+    sequences = Sequences.from_arrays([np.zeros((n, 3)) for n in [1, 10] * 8], [0, 1] * 8)
+    *steps, epoch = make_training(sequences=sequences, epochs=None, steps=2, batch_size=16).events()
+    assert len(steps) == 2
+    assert epoch.padding_waste == pytest.approx(1 - 88 / 160)
+
+
+def test_padding_waste_counts_what_is_drawn():
+    """Balanced sampling draws with replacement, here about half of the time the long sequence."""
+    sequences = Sequences.from_arrays([np.zeros((n, 3)) for n in (*[10] * 9, 100)], [0] * 9 + [1])
+    settings = {"epochs": 1, "batch_size": 10, "sampling": "balanced"}
+    *_, epoch = make_training(sequences=sequences, **settings).events()
+    ((_, rows),) = Epochs(sequences, TrainConfig(**settings)).batches(0)
+    drawn = sequences.lengths[rows]
+    assert len(drawn.unique()) == 2
+    assert epoch.padding_waste == pytest.approx(1 - int(drawn.sum()) / 1000)
 
 
 def test_best_epoch_is_chosen_on_validation():
@@ -235,8 +254,8 @@ def test_the_networks_of_an_ensemble_have_the_statistics_of_the_data():
     assert first.encoder.scale.min() > 1
     assert first.encoder.tokens["1"].known.tolist() == [True] * 4 + [False] * 2
     for network in others:
-        for own, fitted in zip(network.encoder.buffers(), first.encoder.buffers(), strict=True):
-            assert torch.equal(own, fitted)
+        for copied, fitted in zip(network.encoder.buffers(), first.encoder.buffers(), strict=True):
+            assert torch.equal(copied, fitted)
 
 
 def test_accuracy_and_gradient_norm_of_an_ensemble():
@@ -251,7 +270,7 @@ def test_accuracy_and_gradient_norm_of_an_ensemble():
         logits = network(batch.inputs, batch.lengths)
         loss = torch.nn.functional.cross_entropy(logits, batch.labels)
         gradients = torch.autograd.grad(loss, list(network.parameters()))
-        norms.append(float(torch.cat([own.flatten() for own in gradients]).norm()))
+        norms.append(float(torch.cat([gradient.flatten() for gradient in gradients]).norm()))
     next(training.events())
     training.loss()
     assert training.running_accuracy == int(hits) / 8
@@ -300,20 +319,50 @@ def test_restored_training_gives_the_same_bits(stop_after, members):
     assert second.best == undisturbed.best
 
 
-@pytest.mark.parametrize(
-    ("settings", "message"),
-    [
-        (
-            {"device": "cuda"},
-            "device 'cuda' is not available to torch on this machine; expected one of cpu",
-        ),
-        (
-            {"precision": "bfloat16", "device": "cpu"},
-            "precision is 'bfloat16' but the device is cpu",
-        ),
-    ],
-)
-@pytest.mark.skipif(torch.cuda.is_available(), reason="these are errors only without a GPU")
-def test_unavailable_devices_and_precisions_are_refused(settings, message):
-    with pytest.raises(BackendError, match=message):
-        training_device(TrainConfig(**settings))
+def test_crops_without_labels_are_trained_on_without_harm():
+    labels = torch.full((40,), IGNORED)
+    labels[:10] = torch.arange(10) % 2
+    recordings = Sequences.from_arrays([torch.randn(40, 2)]).with_step_labels([labels])
+    config = TrainConfig(
+        epochs=3, batch_size=1, crop_steps=8, sampling="balanced", augment_time_shift=0.3
+    )
+    model = ModelConfig(input_size=2, num_classes=2, hidden_size=4, readout="step")
+    for sampling in ("balanced", "shuffled"):
+        config = config.model_copy(update={"sampling": sampling})
+        *_, last = start_training(model, config, recordings).events()
+        assert last.loss > 0
+        assert 0 < last.accuracy <= 1
+
+
+def test_an_epoch_whose_labels_are_all_lost_is_no_error():
+    """A shift in time can move the only label out of a crop."""
+    labels = torch.full((40,), IGNORED)
+    labels[0] = 1
+    recordings = Sequences.from_arrays([torch.randn(40, 2)]).with_step_labels([labels])
+    model = ModelConfig(input_size=2, num_classes=2, hidden_size=4, readout="step")
+    config = TrainConfig(epochs=40, crop_steps=8, augment_time_shift=0.9)
+    events = list(start_training(model, config, recordings).events())
+    accuracies = [event.accuracy for event in events if isinstance(event, EpochDone)]
+    assert 0 in accuracies
+    assert max(accuracies) == 1
+
+
+def test_the_numbers_of_a_training_are_drawn_from_the_given_generator():
+    config = TrainConfig(epochs=1, batch_size=8)
+    model = ModelConfig(input_size=3, hidden_size=4, num_classes=2, dropout=0.5)
+    generator = torch.Generator().manual_seed(7)
+    before = generator.get_state()
+    training = Training(make_classifier(model), make_sequences(), config, generator=generator)
+    assert torch.equal(training.state()[0]["random.cpu"], before)
+    list(training.events())
+    assert torch.equal(training.state()[0]["random.cpu"], generator.get_state())
+    assert not torch.equal(generator.get_state(), before)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a second device")
+def test_on_another_device_a_training_draws_from_a_new_generator():
+    model = ModelConfig(input_size=3, hidden_size=4, num_classes=2)
+    config = TrainConfig(seed=3)
+    training = start_training(model, config, make_sequences(), device=torch.device("cuda"))
+    expected = torch.Generator("cuda").manual_seed(3).get_state()
+    assert torch.equal(training.state()[0]["random.cuda"], expected)

@@ -1,5 +1,6 @@
 """The structure of an exported C program: its layers, its memory and its sizes."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -127,9 +128,12 @@ class Program:
             bool(self.categorical) or config.normalization != "none" or config.accepts_missing
         )
         self.measures = config.normalizes_sequences and bool(self.numeric)
-        self.places = self._places()
-        self.encoded_size = config.encoded_numeric_size
-        self.embeddings = [self._embedding(config, feature) for feature in self.categorical]
+        # Where each view of the numeric features starts among the encoded features.
+        self.places = {
+            name: n * len(self.numeric) for n, name in enumerate([*config.views, "mask"])
+        }
+        self.embeddings = list(_embeddings(config))
+        self.encoded_size = config.encoded_size
         self.stem = config.stem_channels is not None
         self.channels, self.kernel = config.stem_channels or 0, config.stem_kernel
         self.stride = min(config.stem_stride, _INT32_MAX)
@@ -151,19 +155,6 @@ class Program:
         self.workspace_floats = sum(self.buffers)
         self.fields = self._fields()
         self.begins = any(field.initial is not None for field in self.fields)
-
-    def _embedding(self, config: ModelConfig, feature: int) -> Embedding:
-        count = config.categories[feature]
-        embedding = Embedding(feature, count, min(config.embedding_size, count), self.encoded_size)
-        self.encoded_size += embedding.size
-        return embedding
-
-    def _places(self) -> dict[str, int]:
-        """Return where each view of the numeric features starts among the encoded features."""
-        views = ["own", "level", "log_scale"] if self.measures else ["value"]
-        if self.normalization == "both":
-            views.insert(0, "robust")
-        return {name: n * len(self.numeric) for n, name in enumerate([*views, "mask"])}
 
     def _counter(self) -> str | None:
         """Return the field of the state that counts time steps and must not overflow, if any."""
@@ -274,3 +265,10 @@ class Program:
         """Return the bytes of the state and the workspace for a sequence of `time` steps."""
         rows = (time - 1) // self.total_stride + 1
         return self.state_bytes + rows * self.workspace_floats * _FLOAT_BYTES
+
+
+def _embeddings(config: ModelConfig) -> Iterator[Embedding]:
+    position = config.encoded_numeric_size
+    for feature, size in zip(config.categorical_features, config.embedding_sizes, strict=True):
+        yield Embedding(feature, config.categories[feature], size, position)
+        position += size

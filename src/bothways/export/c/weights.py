@@ -208,9 +208,8 @@ def _vectors(config: ModelConfig, state: dict[str, torch.Tensor]) -> Iterator[Co
 
     normalizes = config.normalization != "none"
     if config.numeric_features and (normalizes or config.missing in ("mean", "mask")):
-        name = "mean" if "encoder.mean" in state else "median"
-        comment = f"The {name} of each numeric feature in the training data."
-        yield vector("numeric_center", comment, state[f"encoder.{name}"])
+        comment = f"The {config.center_name} of each numeric feature in the training data."
+        yield vector("numeric_center", comment, state[f"encoder.{config.center_name}"])
     if config.numeric_features and normalizes:
         yield vector("numeric_scale", "Its scale in the training data.", state["encoder.scale"])
     for layer in range(config.stem_layers if config.stem_channels is not None else 0):

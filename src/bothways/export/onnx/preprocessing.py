@@ -6,7 +6,7 @@ from torch import nn
 
 from bothways.export.onnx.nodes import Nodes, Rows, require_onnx
 from bothways.nn.normalization import LINEAR_RANGE, LOG_RATIO_LIMIT
-from bothways.nn.preprocessing import FeatureEncoder, TokenEmbedding
+from bothways.nn.preprocessing import CategoryEmbedding, FeatureEncoder
 from bothways.nn.stem import ConvolutionalStem
 
 
@@ -27,9 +27,9 @@ def add_encoder(nodes: Nodes, encoder: FeatureEncoder, inputs: str, rows: Rows) 
             encoded.append(_add_normalized(nodes, encoder, numeric, absent))
         if absent is not None and encoder.missing == "mask":
             encoded.append(nodes.add("Cast", absent, to=require_onnx().TensorProto.FLOAT))
-    for feature, tokens in encoder.tokens.items():
-        assert isinstance(tokens, TokenEmbedding)
-        encoded.append(_add_embedding(nodes, tokens, inputs, int(feature)))
+    for feature, embedding in encoder.tokens.items():
+        assert isinstance(embedding, CategoryEmbedding)
+        encoded.append(_add_embedding(nodes, embedding, inputs, int(feature)))
     return nodes.add("Concat", *encoded, axis=2) if len(encoded) > 1 else encoded[0]
 
 
@@ -87,27 +87,28 @@ def _add_sequence_views(
     log_ratio = nodes.add("Log", nodes.add("Div", deviation, scale))
     log_ratio = nodes.add("Clip", log_ratio, opposite, limit)
     log_scale = nodes.add("Cast", nodes.add("Where", varies, log_ratio, opposite), to=types.FLOAT)
-    own = nodes.add("Cast", nodes.add("Div", centered, deviation), to=types.FLOAT)
-    views = [own]
-    for view in (robust(mean), log_scale):
-        views.append(nodes.add("Where", valid, view, nodes.number(0.0)))  # at all time steps
-    return [robust(values), *views] if encoder.normalization == "both" else views
+    views = {"own": nodes.add("Cast", nodes.add("Div", centered, deviation), to=types.FLOAT)}
+    for name, view in (("level", robust(mean)), ("log_scale", log_scale)):
+        views[name] = nodes.add("Where", valid, view, nodes.number(0.0))  # at all time steps
+    if "robust" in encoder.views:
+        views["robust"] = robust(values)
+    return [views[name] for name in encoder.views]
 
 
-def _add_embedding(nodes: Nodes, tokens: TokenEmbedding, inputs: str, feature: int) -> str:
+def _add_embedding(nodes: Nodes, embedding: CategoryEmbedding, inputs: str, feature: int) -> str:
     """Add the vectors of a feature; a table has the vector 0 for all unknown categories."""
-    count = len(tokens.known)
-    known = torch.where(tokens.known, torch.arange(count), 0)
-    vectors = nodes.constant(tokens.embedding.weight[known], f"encoder.tokens.{feature}")
+    count = len(embedding.known)
+    known = torch.where(embedding.known, torch.arange(count), 0)
+    vectors = nodes.constant(embedding.embedding.weight[known], f"encoder.tokens.{feature}")
     index = nodes.constant(np.array(feature, np.int64))
-    numbers = nodes.add("Gather", inputs, index, axis=2)  # (batch, time)
+    categories = nodes.add("Gather", inputs, index, axis=2)  # (batch, time)
     in_range = nodes.add(
         "And",
-        nodes.add("GreaterOrEqual", numbers, nodes.number(0.0)),
-        nodes.add("Less", numbers, nodes.number(count)),
+        nodes.add("GreaterOrEqual", categories, nodes.number(0.0)),
+        nodes.add("Less", categories, nodes.number(count)),
     )
-    numbers = nodes.add("Where", in_range, numbers, nodes.number(0.0))
-    rounded = nodes.add("Cast", numbers, to=require_onnx().TensorProto.INT64)  # toward 0
+    categories = nodes.add("Where", in_range, categories, nodes.number(0.0))
+    rounded = nodes.add("Cast", categories, to=require_onnx().TensorProto.INT64)  # toward 0
     return nodes.add("Gather", vectors, rounded, axis=0)
 
 

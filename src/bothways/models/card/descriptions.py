@@ -54,7 +54,8 @@ def describe_training(training: TrainConfig) -> str:
         f"{training.optimizer} with learning rate {training.learning_rate:g} ({training.schedule})"
     )
     changes = [
-        f"{name.removeprefix('augment_')} {value:g}" for name, value in training.changes.items()
+        f"{name.removeprefix('augment_')} {value:g}"
+        for name, value in training.active_augmentations.items()
     ]
     if changes:
         facts.append(f"augmentation: {', '.join(changes)}")

@@ -51,10 +51,10 @@ class Optimizer:
     @torch.no_grad()
     def step(self, learning_rate: float) -> None:
         """Update all parameters that have a gradient."""
-        found = {n: p.grad for n, p in enumerate(self._parameters) if p.grad is not None}
-        parameters: list[Tensor] = [self._parameters[n] for n in found]
-        gradients = list(found.values())
-        slots = {name: [tensors[n] for n in found] for name, tensors in self._slots.items()}
+        gradient_of = {n: p.grad for n, p in enumerate(self._parameters) if p.grad is not None}
+        parameters: list[Tensor] = [self._parameters[n] for n in gradient_of]
+        gradients = list(gradient_of.values())
+        slots = {name: [tensors[n] for n in gradient_of] for name, tensors in self._slots.items()}
         common: dict[str, Any] = {
             "lr": learning_rate, "weight_decay": self._config.weight_decay, "maximize": False,
         }  # fmt: skip

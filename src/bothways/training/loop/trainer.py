@@ -8,31 +8,21 @@ from typing import Any, cast
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from bothways.config import ModelConfig, TrainConfig
-from bothways.data.batching import (
-    IGNORED,
-    LabeledBatch,
-    balanced_weights,
-    normalized_weights,
-)
+from bothways.data.batching import IGNORED, LabeledBatch, padding_waste
 from bothways.data.sequences import LabeledSequences
-from bothways.errors import NonFiniteLossError
 from bothways.evaluation.evaluate import accuracy_and_loss
 from bothways.nn.classifier import SequenceClassifier, TorchClassifier
 from bothways.nn.ensemble import average_logits
 from bothways.nn.initialization import new_classifier
 from bothways.training.loop.augmentation import augment
-from bothways.training.loop.epochs import EpochBatches, Epochs
+from bothways.training.loop.epochs import Epochs
 from bothways.training.loop.events import EpochDone, StepDone
+from bothways.training.loop.loss import class_weights, not_finite, summed_loss
 from bothways.training.loop.optimizers import Optimizer, learning_rate_at
-
-_WHAT_TO_TRY = (
-    "Try a lower learning_rate (now {:g}) or gradient_clip=1, and look for extreme values in the "
-    "data."
-)
+from bothways.training.loop.totals import EpochTotals
 
 
 @dataclass(frozen=True)
@@ -42,27 +32,6 @@ class Best:
     epoch: int
     accuracy: float
     loss: float
-
-
-@dataclass
-class _EpochTotals:
-    """Totals of the current epoch; part of the saved state."""
-
-    loss: float = 0.0
-    correct: int = 0
-    labeled: int = 0
-    seen: int = 0
-    seconds: float = 0.0
-
-
-@dataclass
-class _Unread:
-    """Results of a step that have not been copied from the device."""
-
-    loss: Tensor
-    hits: Tensor
-    labeled: Tensor
-    rows: int
 
 
 class Training:
@@ -78,13 +47,18 @@ class Training:
     validation : LabeledSequences, optional
         Chooses the epoch whose weights `chosen_weights` returns.
     generator : torch.Generator, optional
-        Generator of dropout, jitter and random initial states; default: a new one, seeded with
-        `config.seed`. Its state is part of a checkpoint.
+        Generator of dropout, jitter, random initial states and augmentation, on the device of the
+        model; default: a new one, seeded with `config.seed`. Its state is part of a checkpoint.
 
     Attributes
     ----------
+    model : TorchClassifier
+        With the weights of the last step.
+    config : TrainConfig
     epoch, step : int
         Completed epochs, and completed steps of the current epoch.
+    best : Best, optional
+        The best epoch so far; None without validation, and before the end of the first epoch.
     """
 
     def __init__(
@@ -95,19 +69,17 @@ class Training:
         validation: LabeledSequences | None = None,
         generator: torch.Generator | None = None,
     ) -> None:
-        self.device = next(model.parameters()).device
-        if generator is None or generator.device != self.device:
-            generator = torch.Generator(self.device).manual_seed(config.seed)
+        self._device = next(model.parameters()).device
+        if generator is None:
+            generator = torch.Generator(self._device).manual_seed(config.seed)
         self._generator = generator
         self.model = model
         self.config = config
         self.epoch = 0
         self.step = 0
         self.best: Best | None = None
-        self._class_weights = None
-        if config.class_weights != "none":
-            counts = sequences.label_counts(model.config.num_classes)
-            self._class_weights = _class_weights(config.class_weights, counts).to(self.device)
+        weights = class_weights(config, sequences, model.config.num_classes)
+        self._class_weights = None if weights is None else weights.to(self._device)
         self._epochs = Epochs(sequences, config)
         self._validation = validation
         self._optimizer = Optimizer(config, model.parameters())
@@ -116,24 +88,27 @@ class Training:
             average = get_ema_multi_avg_fn(config.average_decay)
             self._average = AveragedModel(model, multi_avg_fn=average)
         self._best_weights: dict[str, Tensor] = {}
-        self._totals = _EpochTotals()
-        self._unread: list[_Unread] = []
-        self._last_loss = float("nan")
+        self._totals = EpochTotals()
         self._gradient_norms: list[Tensor] = []
 
     @property
     def finished(self) -> bool:
         """Whether all epochs are done, or `patience` epochs brought no improvement."""
-        if self.epoch >= self._epochs.count:
+        if self.epoch >= self._epochs.num_epochs:
             return True
         if self.config.patience is None or self.best is None:
             return False
         return self.epoch - self.best.epoch >= self.config.patience
 
     @property
+    def global_step(self) -> int:
+        """Completed steps of all epochs."""
+        return self._epochs.global_step(self.epoch, self.step)
+
+    @property
     def learning_rate(self) -> float:
         """Learning rate of the last completed step, or of the first step."""
-        return self._rate_of(max(0, self.epoch * self._epochs.steps + self.step - 1))
+        return self._rate_of(max(0, self.global_step - 1))
 
     def events(self) -> Iterator[StepDone | EpochDone]:
         """Train to the end; yield after each step and each epoch.
@@ -148,18 +123,21 @@ class Training:
         self.model.draw_from(self._generator)
         try:
             while not self.finished:
-                epoch = self._epochs.batches(self.epoch)
+                batches = self._epochs.batches(self.epoch)
                 self.model.train()
-                seen = sum(len(rows) for _, rows in epoch.batches[: self.step])
-                while self.step < len(epoch):
-                    number, rows = epoch.batches[self.step]
-                    self._take_step(epoch.passes[number].batch(rows))
+                seen = sum(len(rows) for _, rows in batches[: self.step])
+                for sequences, rows in batches[self.step :]:
+                    self._take_step(sequences.batch(rows))
                     seen += len(rows)
                     self.step += 1
                     yield StepDone(
-                        self.epoch + 1, self.step, len(epoch), seen, self._epochs.sequences_seen
+                        self.epoch + 1,
+                        self.step,
+                        len(batches),
+                        seen,
+                        self._epochs.sequences_per_epoch,
                     )
-                yield self._end_epoch(epoch)
+                yield self._end_epoch(batches)
         finally:
             self.model.draw_from(None)
 
@@ -171,8 +149,8 @@ class Training:
         NonFiniteLossError
             If one of them was NaN or infinite.
         """
-        self._read_back()
-        return self._last_loss
+        self._read_totals()
+        return self._totals.last_loss
 
     @property
     def gradient_norm(self) -> float | None:
@@ -185,7 +163,7 @@ class Training:
     @property
     def running_accuracy(self) -> float:
         """Accuracy on the training batches of the current epoch, up to the last call of `loss`."""
-        return self._totals.correct / max(1, self._totals.labeled)
+        return self._totals.accuracy
 
     def chosen_weights(self) -> dict[str, Tensor]:
         """Return the weights of the best epoch or, without validation, the last weights."""
@@ -199,22 +177,25 @@ class Training:
         NonFiniteLossError
             If the loss or a weight has become NaN or infinite.
         """
-        self._read_back()
+        self._read_totals()
         tensors = {f"model.{name}": tensor for name, tensor in self.model.state_dict().items()}
         if not all(bool(tensor.isfinite().all()) for tensor in tensors.values()):
-            raise NonFiniteLossError(
-                f"a weight is NaN or infinite in epoch {self.epoch + 1}, step {self.step}; "
-                f"expected finite weights. {_WHAT_TO_TRY.format(self.config.learning_rate)}"
+            raise not_finite(
+                "a weight is NaN or infinite",
+                "finite weights",
+                self.epoch + 1,
+                self.step,
+                self.config.learning_rate,
             )
         tensors |= {f"optimizer.{n}": tensor for n, tensor in self._optimizer.state().items()}
         if self._average is not None:
             tensors |= {f"average.{n}": tensor for n, tensor in self._average.state_dict().items()}
         tensors |= {f"best.{name}": tensor for name, tensor in self._best_weights.items()}
-        tensors[f"random.{self.device.type}"] = self._generator.get_state()
+        tensors[f"random.{self._device.type}"] = self._generator.get_state()
         facts = {
             "epoch": self.epoch,
             "step": self.step,
-            "totals": asdict(self._totals),
+            "totals": self._totals.state(),
             "best": None if self.best is None else asdict(self.best),
         }
         return tensors, facts
@@ -229,30 +210,30 @@ class Training:
         if self._average is not None:
             self._average.load_state_dict(parts["average"])
         self._optimizer.restore(parts.get("optimizer", {}))
-        self._best_weights = {n: t.to(self.device) for n, t in parts.get("best", {}).items()}
-        self._generator.set_state(parts["random"][self.device.type])
+        self._best_weights = {n: t.to(self._device) for n, t in parts.get("best", {}).items()}
+        self._generator.set_state(parts["random"][self._device.type])
         self.epoch, self.step = facts["epoch"], facts["step"]
-        self._totals = _EpochTotals(**facts["totals"])
+        self._totals = EpochTotals(**facts["totals"])
         self.best = None if facts["best"] is None else Best(**facts["best"])
 
     def _take_step(self, batch: LabeledBatch) -> None:
         started = time.perf_counter()
         config = self.config
-        batch = batch.to(self.device)
-        if config.changes:
+        batch = batch.to(self._device)
+        if config.active_augmentations:
             batch = augment(batch, config, self.model.config, self._generator)
         labeled = (batch.labels != IGNORED).sum()
         self._optimizer.zero_grad()
         self._gradient_norms.clear()
-        done = [self._backward(network, batch, labeled) for network in self.model.networks]
-        self._optimizer.step(self._rate_of(self.epoch * self._epochs.steps + self.step))
+        results = [self._backward(network, batch, labeled) for network in self.model.networks]
+        self._optimizer.step(self._rate_of(self.global_step))
         if self._average is not None:
             self._average.update_parameters(self.model)
-        logits, losses = zip(*done, strict=True)
+        logits, losses = zip(*results, strict=True)
         hits = (average_logits(logits).argmax(dim=-1) == batch.labels).sum()
         loss = torch.stack(losses).mean()
-        self._unread.append(_Unread(loss, hits, labeled, len(batch.inputs)))
-        self._totals.seconds += time.perf_counter() - started
+        seconds = time.perf_counter() - started
+        self._totals.add(loss, hits, labeled, len(batch.inputs), seconds)
 
     def _backward(
         self, network: SequenceClassifier, batch: LabeledBatch, labeled: Tensor
@@ -260,7 +241,8 @@ class Training:
         """Compute and clip the gradients of a network; return its logits and its loss."""
         with self._autocast():
             logits = network(batch.inputs, batch.lengths).float()
-        loss = self._loss(logits, batch) / labeled.clamp(min=1)  # crops may have no label
+        summed = summed_loss(logits, batch, self._class_weights, self.config.label_smoothing)
+        loss = summed / labeled.clamp(min=1)  # crops may have no label
         loss.backward()
         if self.config.gradient_clip is not None:
             norm = torch.nn.utils.clip_grad_norm_(network.parameters(), self.config.gradient_clip)
@@ -270,56 +252,19 @@ class Training:
             self._gradient_norms.append(torch.nn.utils.get_total_norm(gradients))
         return logits.detach(), loss.detach()
 
-    def _loss(self, logits: Tensor, batch: LabeledBatch) -> Tensor:
-        """Return the weighted sum of the cross entropies of all labels.
-
-        The weights have mean 1 over the training part. The caller divides by the number of labels,
-        not by the sum of the weights, so that a batch of heavy sequences counts more.
-        """
-        labels, smoothing = batch.labels, self.config.label_smoothing
-        losses = functional.cross_entropy(
-            logits.flatten(0, -2),
-            labels.flatten(),
-            ignore_index=IGNORED,
-            label_smoothing=smoothing,
-            reduction="none",
-        ).view_as(labels)
-        if self._class_weights is not None:
-            losses = losses * self._class_weights[labels.clamp(min=0)]
-        if batch.weights is not None:
-            losses = losses * batch.weights.view(-1, *[1] * (labels.dim() - 1))
-        return losses.sum()
-
     def _rate_of(self, step: int) -> float:
         return learning_rate_at(self.config, step, self._epochs.total_steps)
 
     def _autocast(self) -> AbstractContextManager[Any]:
         if self.config.precision == "bfloat16":
-            return torch.autocast(self.device.type, torch.bfloat16)
+            return torch.autocast(self._device.type, torch.bfloat16)
         return nullcontext()
 
-    def _read_back(self) -> None:
-        if not self._unread:
-            return
-        started = time.perf_counter()  # a GPU finishes the steps here
-        losses = torch.stack([step.loss for step in self._unread]).tolist()
-        first = self.step - len(losses)
-        for n, loss in enumerate(losses, start=first + 1):
-            if not abs(loss) < float("inf"):
-                raise NonFiniteLossError(
-                    f"loss is {loss} in epoch {self.epoch + 1}, step {n}; expected a finite "
-                    f"number. {_WHAT_TO_TRY.format(self.config.learning_rate)}"
-                )
-            self._totals.loss += loss  # one by one: the sum does not depend on when it is read
-        self._totals.correct += int(torch.stack([step.hits for step in self._unread]).sum())
-        self._totals.labeled += int(torch.stack([step.labeled for step in self._unread]).sum())
-        self._totals.seen += sum(step.rows for step in self._unread)
-        self._last_loss = losses[-1]
-        self._unread.clear()
-        self._totals.seconds += time.perf_counter() - started
+    def _read_totals(self) -> None:
+        self._totals.read(self.epoch + 1, self.step, self.config.learning_rate)
 
-    def _end_epoch(self, batches: EpochBatches) -> EpochDone:
-        self._read_back()
+    def _end_epoch(self, batches: list[tuple[LabeledSequences, Tensor]]) -> EpochDone:
+        self._read_totals()
         totals, rate = self._totals, self.learning_rate
         accuracy = loss = None
         self.epoch += 1
@@ -331,16 +276,16 @@ class Training:
                 weights = self._evaluated_model().state_dict()
                 self._best_weights = {name: tensor.clone() for name, tensor in weights.items()}
         self.step = 0
-        self._totals = _EpochTotals()
+        self._totals = EpochTotals(last_loss=totals.last_loss)
         return EpochDone(
             epoch=self.epoch,
             step=len(batches),
             loss=totals.loss / len(batches),
-            accuracy=totals.correct / max(1, totals.labeled),
+            accuracy=totals.accuracy,
             learning_rate=rate,
             seconds=totals.seconds,
             sequences_per_second=totals.seen / totals.seconds,
-            padding_waste=batches.padding_waste,
+            padding_waste=padding_waste(sequences.lengths[rows] for sequences, rows in batches),
             validation_loss=loss,
             validation_accuracy=accuracy,
         )
@@ -349,13 +294,6 @@ class Training:
         if self._average is None:
             return self.model
         return cast(TorchClassifier, self._average.module)
-
-
-def _class_weights(setting: str | tuple[float, ...], counts: Tensor) -> Tensor:
-    """Return the weights of the classes in the loss, with the mean 1 over all labels."""
-    if isinstance(setting, str):  # balanced
-        return balanced_weights(counts)
-    return normalized_weights(counts, torch.tensor(setting, dtype=torch.float32))
 
 
 def start_training(
@@ -367,7 +305,9 @@ def start_training(
 ) -> Training:
     """Return the training of a new model; `config.seed` determines all its random numbers.
 
-    Torch's default generators are not used, because all threads of a process share them.
+    Torch's default generators are not used, because all threads of a process share them. The
+    initial weights are drawn on the CPU; on another device, the training draws from a generator of
+    that device with the same seed.
     """
     generator = torch.Generator().manual_seed(config.seed)
     model = new_classifier(model_config, generator, backend=config.backend)
@@ -376,4 +316,6 @@ def start_training(
         encoders[0].fit(lambda: (chunk.steps for chunk in sequences.chunks()))
     for encoder in encoders[1:]:
         encoder.copy_statistics(encoders[0])
-    return Training(model.to(device), sequences, config, validation, generator)
+    model.to(device)
+    on_its_device = next(model.parameters()).device == generator.device
+    return Training(model, sequences, config, validation, generator if on_its_device else None)

@@ -1,7 +1,7 @@
 """Treat denormal numbers as zero while compiled code runs.
 
-Gradients that fade over many time steps become denormal (below 1.2e-38). Processors of Intel need
-over a hundred cycles for an operation on one of them.
+Gradients that fade over many time steps become denormal (below 1.2e-38). Intel processors need over
+a hundred cycles for an operation on one of them.
 """
 
 from collections.abc import Callable

@@ -9,7 +9,7 @@ from bothways.config import Augmentation, ModelConfig
 from bothways.data.batching import IGNORED, LabeledBatch
 from bothways.kernels.lengths import Lengths
 from bothways.training.loop.augmentation.draws import Draws
-from bothways.training.loop.augmentation.pictures import transform_pictures
+from bothways.training.loop.augmentation.images import transform_images
 from bothways.training.loop.augmentation.values import (
     add_noise,
     feature_mask,
@@ -44,20 +44,22 @@ def augment(
     checked = Lengths.of(batch.lengths, *batch.inputs.shape[:2])
     valid = checked.is_valid(lengths.device)
     inputs, labels = batch.inputs, batch.labels
+
+    def zero_padding(inputs: Tensor) -> Tensor:
+        return inputs if checked.are_full else torch.where(valid[..., None], inputs, 0.0)
+
     if settings.augment_time_shift or settings.augment_time_warp:
         shift, warp = settings.augment_time_shift, settings.augment_time_warp
         positions = random_positions(lengths, inputs.shape[1], shift, warp, draws)
         inputs = resample(inputs, positions, model.categorical_features)
         if labels.dim() > 1:
             labels = resample_labels(labels, positions).masked_fill(~valid, IGNORED)
-        inputs = torch.where(valid[..., None], inputs, 0.0)
-    if settings.picture_changes:
-        inputs = transform_pictures(inputs, lengths, settings, draws)
+        inputs = zero_padding(inputs)
+    if settings.image_changes:
+        inputs = transform_images(inputs, lengths, settings, draws)
     if settings.augments_values:
         inputs = _change_values(inputs, checked, settings, model, draws)
-    if not checked.are_full:
-        inputs = torch.where(valid[..., None], inputs, 0.0)
-    return replace(batch, inputs=inputs, labels=labels)
+    return replace(batch, inputs=zero_padding(inputs), labels=labels)
 
 
 def _change_values(
@@ -66,15 +68,15 @@ def _change_values(
     """Scale numeric features and add noise; replace masked values by the mean or unknown."""
     numeric = model.numeric_features
     values = inputs[..., numeric]
-    own_means = means_over_time(values, lengths)
+    numeric_means = means_over_time(values, lengths)
     if settings.augment_scale:
-        values = scale(values, own_means, settings.augment_scale, draws)
+        values = scale(values, numeric_means, settings.augment_scale, draws)
     if settings.augment_noise:
-        values = add_noise(values, own_means, lengths, settings.augment_noise, draws)
+        values = add_noise(values, numeric_means, lengths, settings.augment_noise, draws)
     inputs = inputs.clone()
     inputs[..., numeric] = values
-    means = torch.zeros_like(inputs[:, :1])  # the mean of a category is unknown
-    means[..., numeric] = own_means
+    means = torch.zeros_like(inputs[:, :1])  # 0 is the unknown category
+    means[..., numeric] = numeric_means
     batch, time, features = inputs.shape
     if settings.augment_time_mask:
         masked = time_mask(

@@ -1,4 +1,4 @@
-"""Transform sequences as pictures whose rows are the time steps and whose columns the features."""
+"""Transform sequences as images whose rows are the time steps and whose columns the features."""
 
 import math
 
@@ -10,19 +10,19 @@ from bothways.config import Augmentation
 from bothways.training.loop.augmentation.draws import Draws
 
 ELASTIC_CELLS = 4
-"""Number of cells along each side of a picture, at whose corners displacements are drawn."""
+"""Number of cells along each side of an image, at whose corners displacements are drawn."""
 
 
-def transform_pictures(
-    pictures: Tensor, lengths: Tensor, settings: Augmentation, draws: Draws
+def transform_images(
+    images: Tensor, lengths: Tensor, settings: Augmentation, draws: Draws
 ) -> Tensor:
-    """Return the pictures after random affine and elastic transforms about their centers.
+    """Return the images after random affine and elastic transforms about their centers.
 
-    Values between pixels are interpolated bilinearly; pixels from outside of a picture are zero.
+    Values between pixels are interpolated bilinearly; pixels from outside of an image are zero.
 
     Parameters
     ----------
-    pictures : float32 Tensor (batch, time, input_size)
+    images : float32 Tensor (batch, time, input_size)
         Zero in the padding.
     lengths : int64 Tensor (batch,)
     settings : Augmentation
@@ -35,19 +35,19 @@ def transform_pictures(
     Simard, Steinkraus & Platt 2003, "Best practices for convolutional neural networks applied to
     visual document analysis": elastic distortions, there smoothed with a Gaussian.
     """
-    _, height, width = pictures.shape
+    _, height, width = images.shape
     middle_y = ((lengths - 1) / 2)[:, None, None]
     middle_x = (width - 1) / 2
-    y = torch.arange(height, dtype=torch.float32, device=pictures.device)[:, None] - middle_y
-    x = torch.arange(width, dtype=torch.float32, device=pictures.device) - middle_x
-    (yy, yx, shift_y), (xy, xx, shift_x) = _affine(len(pictures), settings, draws)
+    y = torch.arange(height, dtype=torch.float32, device=images.device)[:, None] - middle_y
+    x = torch.arange(width, dtype=torch.float32, device=images.device) - middle_x
+    (yy, yx, shift_y), (xy, xx, shift_x) = _affine(len(images), settings, draws)
     source_y = yy * y + yx * x + shift_y + middle_y  # (batch, height, width)
     source_x = xy * y + xx * x + shift_x + middle_x
     if settings.augment_elastic:
         bend_y, bend_x = _elastic(lengths, height, width, settings.augment_elastic, draws)
         source_y, source_x = source_y + bend_y, source_x + bend_x
     grid = torch.stack([_normalized(source_x, width), _normalized(source_y, height)], dim=-1)
-    return functional.grid_sample(pictures[:, None], grid, align_corners=True)[:, 0]
+    return functional.grid_sample(images[:, None], grid, align_corners=True)[:, 0]
 
 
 def _affine(
