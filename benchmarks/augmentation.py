@@ -5,7 +5,7 @@
 For each recipe with augmentation, and for each kind of augmentation alone, a training with it and
 one without it take turns, `STEPS` steps each. The share is 1 - (seconds without / seconds with), of
 medians. The record is benchmarks/records/augmentation.json; the table is written to
-docs/training.md. Close other programs first.
+docs/guides/training.md. Close other programs first.
 """
 
 import json

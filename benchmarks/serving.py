@@ -8,7 +8,7 @@ The parity gate comes first: both sides must give the same probabilities for the
 clients in a process of their own, each with one connection, send single digits of MNIST as JSON;
 each waits for its answer before it sends the next. The two servers run at the same time, but only
 one has clients, alternating A B A B. The record is written to benchmarks/records/, the table to
-docs/serve.md. Close other programs first.
+docs/guides/serve.md. Close other programs first.
 """
 
 import argparse

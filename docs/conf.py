@@ -3,6 +3,8 @@
 import sys
 from pathlib import Path
 
+from pygments.lexers.special import TextLexer
+
 import bothways
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -20,7 +22,8 @@ extensions = [
     "sphinx_design",
     "extensions.generated",
 ]
-exclude_patterns = ["build", "reference/generated"]
+exclude_patterns = ["build", "gallery/results.md"]
+smartquotes = False  # they would change --option
 
 # Every reference must resolve, except to packages whose inventories would need the network.
 nitpicky = True
@@ -39,3 +42,8 @@ html_theme = "furo"
 html_title = f"bothways {version}"
 html_static_path = ["_static"]
 html_show_sphinx = False
+
+
+def setup(app):
+    """Show the diagrams of the architecture, which code hosts draw, as text."""
+    app.add_lexer("mermaid", TextLexer)

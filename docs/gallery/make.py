@@ -132,9 +132,9 @@ def table(results: dict[str, dict[str, dict[str, list[float]]]]) -> list[str]:
         "| both ways: ambiguous steps |",
         "|---|---|---|---|---|",
     ]
-    for name, networks in results.items():
+    for name in (domain.name for domain in DOMAINS if domain.name in results):
         cells = [
-            f"{100 * mean(networks[network][part]):.1f} %"
+            f"{100 * mean(results[name][network][part]):.1f} %"
             for network in ("forward", "bidirectional")
             for part in ("all", "ambiguous")
         ]

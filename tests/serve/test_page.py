@@ -1,4 +1,4 @@
-"""The examples of docs/serve.md run."""
+"""The examples of docs/guides/serve.md run."""
 
 import json
 import re
@@ -36,7 +36,7 @@ def shape_of(value):
 
 @pytest.mark.parametrize("code", PYTHON, ids=range(len(PYTHON)))
 def test_python_runs(code, port, capsys):
-    exec(compile(code.replace(":8000", f":{port}"), "docs/serve.md", "exec"), {})
+    exec(compile(code.replace(":8000", f":{port}"), "docs/guides/serve.md", "exec"), {})
     lines = capsys.readouterr().out.splitlines()
     assert lines
     assert all(line.startswith(("calm", "rough")) for line in lines)

@@ -44,7 +44,7 @@ class RecurrentClassifier(ClassifierMixin, RecurrentEstimator):  # type: ignore[
     classes_ : array (num_classes,)
     n_features_in_ : int
         Features of a time step; for 2-D input, which is read as univariate series, its columns.
-    feature_names_in_ : array of str (n_features_in_,)
+    feature_names_in_ : array of str, one for each feature
         Names of the features, if X has data frames.
     n_iter_ : int
         Epochs trained.

@@ -1,6 +1,6 @@
 """The compiled engine: recurrent layers as machine code, for float32 on a CPU.
 
-`docs/engine.md` describes it. `autograd` implements the kernel interface, `layout` places the data
+`docs/explanation/engine.md` describes it. `autograd` implements the kernel interface, `layout` places the data
 of a call in memory, `cache` compiles and loads the program, and `threads` runs it. The source of
 the program belongs to `codegen`.
 """
