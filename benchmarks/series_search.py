@@ -162,7 +162,8 @@ def recipe_of(job: Job, target: Target) -> Recipe:
     of_steps = settings.pop("step", {})
     if target == "step":
         settings |= of_steps
-    return load_recipe("time-series").with_settings(settings | {"seed": job.round}, target)
+    recipe = load_recipe("time-series").for_target(target)
+    return recipe.with_settings(settings | {"seed": job.round})
 
 
 def _commit() -> str:

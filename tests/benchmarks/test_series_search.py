@@ -58,7 +58,7 @@ def test_settings_for_labels_of_steps_replace_the_others():
 @pytest.mark.parametrize("target", ["sequence", "step"])
 def test_the_recipe_is_the_chosen_variant(target):
     found = recipe_of(Job("chosen", VARIANTS["chosen"], "", 0), target)
-    recipe = load_recipe("time-series").with_settings({}, target)
+    recipe = load_recipe("time-series").for_target(target)
     assert (found.model, found.training) == (recipe.model, recipe.training)
 
 
