@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from statistics import mean
 
-from mnist_search import read_records
+from mnist_search import RECORDS as SEARCH
 from result_cells import (
     Record,
     percents,
@@ -20,6 +20,7 @@ from result_cells import (
     verdict,
     wall_seconds,
 )
+from search_jobs import read_records
 from training_record import training_record
 
 from bothways import ModelConfig, SequenceClassifier
@@ -141,7 +142,7 @@ def _machines(records: Sequence[Record], recipes: Sequence[Recipe]) -> str:
 
 def _search_section() -> list[str]:
     """Describe how the settings were chosen, from the records of the search."""
-    found = [record for record in read_records() if "accuracy" in record]
+    found = [record for record in read_records(SEARCH) if "accuracy" in record]
     lines = [
         "How their settings were chosen: `benchmarks/mnist_search.py` trains each configuration on "
         "50,000 training digits and measures it on the other 10,000, with another split for each "

@@ -20,9 +20,9 @@ from typing import Any
 import families
 from families import FAMILIES, TEST_SEEDS, describe_size
 from result_cells import Record, percents, spread_and_deviation, verdict, wall_seconds
+from search_jobs import read_records
 from series_data import archive_file
 from series_search import RECORDS as SEARCH
-from series_search import read_records
 from training_record import training_record
 
 import bothways
