@@ -4,13 +4,15 @@
 by `mnist_search.py`, on digits held out of the training digits.
 """
 
-import json
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from statistics import mean
+from typing import Any
 
-from mnist_search import read_records
+from mnist_models import config_of
+from mnist_search import RECORDS as SEARCH
 from result_cells import (
     Record,
     percents,
@@ -20,9 +22,10 @@ from result_cells import (
     verdict,
     wall_seconds,
 )
-from training_record import training_record
+from search_jobs import read_records
+from training_record import training_record, write_records
 
-from bothways import ModelConfig, SequenceClassifier
+from bothways import SequenceClassifier
 from bothways.recipes import Recipe, all_recipes, load_recipe
 
 OWN = {"fast": 98.58, "default": 99.35, "best": 99.65}
@@ -43,15 +46,15 @@ UNPUBLISHED_TARGET = 97.0
 def measure_mnist(records: Path, *, fresh: bool) -> None:
     """Train and test where no record exists, or everywhere."""
     for recipe in (*own_recipes(), *notebook_recipes()):
-        for seed in OWN_SEEDS if recipe.name in OWN else NOTEBOOK_SEEDS:
-            path = records / f"{recipe.name}-seed{seed}.json"
-            if path.exists() and not fresh:
-                continue
-            print(f"{recipe.name}, seed {seed}", flush=True)
-            command = [sys.executable, "-m", "bothways", "train", "mnist"]
-            command += ["--recipe", recipe.name, "--seed", str(seed)]
-            record = {"data": "mnist", "recipe": recipe.name, "seed": seed}
-            path.write_text(json.dumps(record | training_record(command), indent=1) + "\n")
+        seeds = OWN_SEEDS if recipe.name in OWN else NOTEBOOK_SEEDS
+        write_records(records, recipe.name, seeds, partial(_measured_with, recipe), fresh=fresh)
+
+
+def _measured_with(recipe: Recipe, seed: int) -> dict[str, Any]:
+    command = [sys.executable, "-m", "bothways", "train", "mnist"]
+    command += ["--recipe", recipe.name, "--seed", str(seed)]
+    record = {"data": "mnist", "recipe": recipe.name, "seed": seed}
+    return record | training_record(command)
 
 
 def own_recipes() -> list[Recipe]:
@@ -91,7 +94,7 @@ def mnist_section(records: Sequence[Record]) -> list[str]:
         "seconds are the sum of all steps; the whole command adds reading, evaluating 70,000 "
         "digits and saving. Seconds are means over the seeds, wall-clock, on shared virtual "
         "machines whose speed varies; the raw records are in "
-        "[benchmarks/records/results](../benchmarks/records/results).",
+        "`benchmarks/records/results`.",
         "",
         "### Our recipes",
         "",
@@ -141,7 +144,7 @@ def _machines(records: Sequence[Record], recipes: Sequence[Recipe]) -> str:
 
 def _search_section() -> list[str]:
     """Describe how the settings were chosen, from the records of the search."""
-    found = [record for record in read_records() if "accuracy" in record]
+    found = [record for record in read_records(SEARCH) if "accuracy" in record]
     lines = [
         "How their settings were chosen: `benchmarks/mnist_search.py` trains each configuration on "
         "50,000 training digits and measures it on the other 10,000, with another split for each "
@@ -174,8 +177,8 @@ def _own_row(recipe: Recipe, records: Sequence[Record]) -> str:
 
 
 def _parameter_count(recipe: Recipe) -> int:
-    config = ModelConfig.for_data(recipe.model, input_size=28, num_classes=10, longest=28)
-    return sum(parameter.numel() for parameter in SequenceClassifier(config).parameters())
+    model = SequenceClassifier(config_of(recipe))
+    return sum(parameter.numel() for parameter in model.parameters())
 
 
 def _notebook_row(recipe: Recipe, records: Sequence[Record]) -> str:

@@ -6,23 +6,22 @@
 Each job trains a variant on 50,000 of the 60,000 training digits and measures it, after its last
 epoch, on the other 10,000; each seed has another split. The test digits are never read. A job is a
 process with one thread, and `--jobs` of them run at a time; its seconds are therefore no measure of
-speed. The variants are in mnist_variants.toml. Results are appended to
-benchmarks/records/mnist_search.jsonl.
+speed. The variants are in mnist_variants.toml. Records are appended to
+benchmarks/records/mnist_search.jsonl. A job with a record is not run again, unless it failed.
 """
 
 import argparse
 import json
-import subprocess
-import sys
 import time
 import tomllib
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
 import torch
+from search_jobs import Job, read_records, run_all
 
 from bothways import open_dataset
 from bothways.cli.process import keep_freed_memory
@@ -52,27 +51,22 @@ def run(settings: dict[str, Any], seed: int) -> dict[str, Any]:
     return {"accuracy": accuracy, "log_loss": loss, "seconds": seconds}
 
 
-def run_in_process(name: str, settings: dict[str, Any], seed: int) -> None:
-    """Run one job in a process of its own and append its record."""
-    job = json.dumps({"settings": settings, "seed": seed})
-    done = subprocess.run([sys.executable, __file__, "--job", job], capture_output=True, text=True)
-    found = json.loads(done.stdout) if done.returncode == 0 else {"error": done.stderr[-500:]}
-    record = {"variant": name, "seed": seed, "settings": settings} | found
-    with RECORDS.open("a") as file:
-        file.write(json.dumps(record) + "\n")
-    print(f"{name}, seed {seed}: {found}", flush=True)
-
-
-def read_records() -> list[dict[str, Any]]:
-    """Return the records so far."""
-    lines = RECORDS.read_text().splitlines() if RECORDS.exists() else []
-    return [json.loads(line) for line in lines]
+def jobs_of(
+    variants: Mapping[str, Mapping[str, Any]], groups: Sequence[str], seeds: int
+) -> list[Job]:
+    """Return the jobs of these groups of variants, those of the first seed first."""
+    return [
+        {"variant": f"{group} {name}", "seed": seed, "settings": settings}
+        for seed in range(seeds)
+        for group in groups
+        for name, settings in variants[group].items()
+    ]
 
 
 def report() -> None:
     """Print the mean accuracy of each variant, the best of a group first."""
     by_name: dict[str, list[dict[str, Any]]] = {}
-    for record in read_records():
+    for record in read_records(RECORDS):
         if "accuracy" in record:
             by_name.setdefault(record["variant"], []).append(record)
     print("| variant | seeds | accuracy %, mean and deviation | log loss |\n|---|---|---|---|")
@@ -103,7 +97,8 @@ def main() -> None:
     parser.add_argument("--job", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.job:
-        print(json.dumps(run(**json.loads(arguments.job))))
+        job = json.loads(arguments.job)
+        print(json.dumps(run(job["settings"], job["seed"])))
         return
     if arguments.report:
         report()
@@ -111,13 +106,8 @@ def main() -> None:
     unknown = [group for group in arguments.groups if group not in variants]
     if unknown or not arguments.groups:
         parser.error(f"groups are {arguments.groups}; expected some of {', '.join(variants)}")
-    done = {(record["variant"], record["seed"]) for record in read_records()}
-    with ThreadPoolExecutor(arguments.jobs) as pool:
-        for seed in range(arguments.seeds):
-            for group in arguments.groups:
-                for name, settings in variants[group].items():
-                    if (f"{group} {name}", seed) not in done:
-                        pool.submit(run_in_process, f"{group} {name}", settings, seed)
+    jobs = jobs_of(variants, arguments.groups, arguments.seeds)
+    run_all(Path(__file__), jobs, RECORDS, arguments.jobs)
 
 
 if __name__ == "__main__":

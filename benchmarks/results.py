@@ -18,7 +18,7 @@ from pathlib import Path
 
 from families import FAMILIES, TEST_SEEDS
 from mnist_results import measure_mnist, mnist_section, short_table
-from series_results import ARCHIVE_TARGETS, measure, series_section
+from series_results import ARCHIVE_TARGETS, measure_series, series_section
 
 HERE = Path(__file__).parent
 RECORDS = HERE / "records" / "results"
@@ -39,7 +39,7 @@ def main() -> None:
     if arguments.only != "series" and not arguments.report:
         measure_mnist(RECORDS, fresh=arguments.fresh)
     if arguments.only != "mnist" and not arguments.report:
-        measure(RECORDS, [*ARCHIVE_TARGETS, *FAMILIES], TEST_SEEDS, fresh=arguments.fresh)
+        measure_series(RECORDS, [*ARCHIVE_TARGETS, *FAMILIES], TEST_SEEDS, fresh=arguments.fresh)
     records = [json.loads(path.read_text()) for path in sorted(RECORDS.glob("*.json"))]
     lines = [
         "# Results",

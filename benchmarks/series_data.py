@@ -80,12 +80,12 @@ def archive_file(name: str) -> Path:
 
     Raises
     ------
-    FileNotFoundError
+    ModuleNotFoundError
         If aeon is not installed.
     """
     aeon = importlib.util.find_spec("aeon")
     if aeon is None or aeon.origin is None:
-        raise FileNotFoundError(
+        raise ModuleNotFoundError(
             f"{name} is in the wheel of aeon, which is not installed; expected it. Run: pip "
             "install --no-deps aeon==1.6.0"
         )

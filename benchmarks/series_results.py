@@ -13,6 +13,7 @@ import argparse
 import json
 import sys
 from collections.abc import Iterable, Sequence
+from functools import partial
 from pathlib import Path
 from statistics import mean
 from typing import Any
@@ -20,10 +21,10 @@ from typing import Any
 import families
 from families import FAMILIES, TEST_SEEDS, describe_size
 from result_cells import Record, percents, spread_and_deviation, verdict, wall_seconds
+from search_jobs import read_records
 from series_data import archive_file
 from series_search import RECORDS as SEARCH
-from series_search import read_records
-from training_record import training_record
+from training_record import training_record, write_records
 
 import bothways
 
@@ -34,30 +35,29 @@ FAMILY_TARGET = 95.0
 """Target test accuracy, in percent of that of the classifier that knows the generator."""
 
 
-def measure(records: Path, data: Iterable[str], seeds: Iterable[int], *, fresh: bool) -> None:
+def measure_series(
+    records: Path, data: Iterable[str], seeds: Iterable[int], *, fresh: bool
+) -> None:
     """Train and test where no record exists, or everywhere.
 
     Without aeon, the records of the archive remain as they are.
     """
     for name in data:
-        for seed in seeds:
-            path = records / f"{name}-seed{seed}.json"
-            if path.exists() and not fresh:
-                continue
-            print(f"{name}, seed {seed}", flush=True)
-            try:
-                command = _command(name, seed)
-            except FileNotFoundError as error:
-                print(error)
-                break
-            record: dict[str, Any] = {"data": name, "recipe": "time-series", "seed": seed}
-            record |= training_record(command)
-            record["epochs"] = len(record["epochs"])
-            if name in FAMILIES:
-                test = FAMILIES[name].dataset(seed).test
-                assert test is not None  # every family has one
-                record["best_accuracy"] = float(FAMILIES[name].best_hits(test).mean())
-            path.write_text(json.dumps(record, indent=1) + "\n")
+        try:
+            write_records(records, name, seeds, partial(_measured_on, name), fresh=fresh)
+        except ModuleNotFoundError as error:
+            print(error)
+
+
+def _measured_on(name: str, seed: int) -> dict[str, Any]:
+    record: dict[str, Any] = {"data": name, "recipe": "time-series", "seed": seed}
+    record |= training_record(_command(name, seed))
+    record["epochs"] = len(record["epochs"])
+    if name in FAMILIES:
+        test = FAMILIES[name].dataset(seed).test
+        assert test is not None  # every family has one
+        record["best_accuracy"] = float(FAMILIES[name].best_hits(test).mean())
+    return record
 
 
 def _command(name: str, seed: int) -> list[str]:
@@ -174,7 +174,7 @@ def main() -> None:
         bothways.train(FAMILIES[name].dataset(seed), out=arguments.out, seed=seed)
         return
     arguments.records.mkdir(parents=True, exist_ok=True)
-    measure(arguments.records, [name], [seed], fresh=True)
+    measure_series(arguments.records, [name], [seed], fresh=True)
     records = [json.loads((arguments.records / f"{name}-seed{seed}.json").read_text())]
     print("\n".join(families_table(records)))
 

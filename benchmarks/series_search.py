@@ -13,19 +13,17 @@ to benchmarks/records/series_search.jsonl. A job with a record is not run again,
 import argparse
 import json
 import subprocess
-import sys
 import time
-from collections.abc import Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from threading import Lock
 from typing import Any
 
 import numpy as np
 import torch
 from families import FAMILIES
 from machine import describe_machine
+from search_jobs import read_records, run_all
 from series_data import ARCHIVE, development_data
 from series_report import report
 from series_variants import VARIANTS
@@ -51,11 +49,6 @@ class Job:
     data: str
     round: int
 
-    @classmethod
-    def of(cls, values: Mapping[str, Any]) -> "Job":
-        """Return the job of a record."""
-        return cls(values["variant"], values["settings"], values["data"], values["round"])
-
 
 def main() -> None:
     parser = argparse.ArgumentParser(
@@ -70,61 +63,22 @@ def main() -> None:
     parser.add_argument("--job", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.job:
-        print(json.dumps(run(Job.of(json.loads(arguments.job)))))
+        print(json.dumps(run(Job(**json.loads(arguments.job)))))
         return
     variants, datasets = arguments.variant or list(VARIANTS), arguments.data or DATA
     if not arguments.report:
         jobs = [
-            Job(variant, VARIANTS[variant], data, number)
+            asdict(Job(variant, VARIANTS[variant], data, number))
             for number in range(arguments.rounds)
             for data in datasets
             for variant in variants
         ]
-        run_all(jobs, arguments.records, arguments.jobs)
+        run_all(Path(__file__), jobs, arguments.records, arguments.jobs)
     print(report(read_records(arguments.records), variants, datasets))
 
 
-def run_all(jobs: Iterable[Job], path: Path, processes: int) -> None:
-    """Run the jobs that have no record, and append their records, also those of failures.
-
-    Parameters
-    ----------
-    jobs : iterable of Job
-    path : Path
-        The records.
-    processes : int
-        Jobs at a time.
-    """
-    done = [Job.of(record) for record in read_records(path) if "error" not in record]
-    lock = Lock()
-
-    def run_one(job: Job) -> None:
-        command = [sys.executable, __file__, "--job", json.dumps(asdict(job))]
-        outcome = subprocess.run(command, capture_output=True, text=True, check=False)
-        if outcome.returncode:
-            message = outcome.stderr.strip() or f"exit status {outcome.returncode}"
-            record = asdict(job) | {"error": message.splitlines()[-1]}
-        else:
-            record = json.loads(outcome.stdout.splitlines()[-1])
-        with lock:
-            with path.open("a") as file:
-                file.write(json.dumps(record) + "\n")
-            result = record.get("error") or f"{100 * record['accuracy']:.2f} %"
-            print(f"{job.variant}, {job.data}, round {job.round}: {result}", flush=True)
-
-    with ThreadPoolExecutor(processes) as pool:
-        # Settings are compared as JSON returns them.
-        found = (Job.of(json.loads(json.dumps(asdict(job)))) for job in jobs)
-        list(pool.map(run_one, [job for job in found if job not in done]))
-
-
-def read_records(path: Path) -> list[dict[str, Any]]:
-    """Return all records, the oldest first."""
-    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
-
-
 def run(job: Job) -> dict[str, Any]:
-    """Train in this process, with one thread, as `bothways train` does; return the record."""
+    """Train in this process, with one thread, as `bothways train` does; return the results."""
     keep_freed_memory()
     torch.set_num_threads(1)
     dataset = development_data(job.data, job.round)
@@ -138,7 +92,7 @@ def run(job: Job) -> dict[str, Any]:
     metrics = evaluate(fitted.classifier, held_out, dataset.classes)
     on_train = evaluate(fitted.classifier, plan.train, dataset.classes)
     family = FAMILIES.get(job.data)
-    return asdict(job) | {
+    return {
         "accuracy": metrics.accuracy,
         "balanced_accuracy": metrics.balanced_accuracy,
         "log_loss": metrics.log_loss,
@@ -162,7 +116,8 @@ def recipe_of(job: Job, target: Target) -> Recipe:
     of_steps = settings.pop("step", {})
     if target == "step":
         settings |= of_steps
-    return load_recipe("time-series").with_settings(settings | {"seed": job.round}, target)
+    recipe = load_recipe("time-series").for_target(target)
+    return recipe.with_settings(settings | {"seed": job.round})
 
 
 def _commit() -> str:
@@ -173,7 +128,8 @@ def _commit() -> str:
             ["git", *command], cwd=HERE.parent, capture_output=True, text=True, check=True
         ).stdout.strip()
 
-    return git("rev-parse", "--short=12", "HEAD") + "+" * bool(git("status", "--short", "src"))
+    commit = git("rev-parse", "--short=12", "HEAD")
+    return f"{commit}+" if git("status", "--short", "src") else commit
 
 
 if __name__ == "__main__":

@@ -1,10 +1,10 @@
-"""The record of a training: what `bothways train` saves, its seconds, and the machine's peak."""
+"""Records of trainings: what `bothways train` saves, its seconds, and the machine's peak."""
 
 import json
 import subprocess
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,33 @@ from machine import describe_machine
 from peak import peak_gflops
 
 from bothways.training.history import read_history
+
+
+def write_records(
+    folder: Path,
+    name: str,
+    seeds: Iterable[int],
+    measure: Callable[[int], dict[str, Any]],
+    *,
+    fresh: bool,
+) -> None:
+    """Write the records of the seeds to `folder`; existing ones remain unless `fresh` is set.
+
+    Parameters
+    ----------
+    folder : Path
+    name : str
+        The files are named `name-seedN.json`.
+    seeds : iterable of int
+    measure : callable
+        Trains with a seed and returns the record.
+    fresh : bool
+    """
+    for seed in seeds:
+        path = folder / f"{name}-seed{seed}.json"
+        if fresh or not path.exists():
+            print(f"{name}, seed {seed}", flush=True)
+            path.write_text(json.dumps(measure(seed), indent=1) + "\n")
 
 
 def training_record(command: Sequence[str]) -> dict[str, Any]:
@@ -38,7 +65,7 @@ def training_record(command: Sequence[str]) -> dict[str, Any]:
         "wall_seconds": wall_seconds,
         "epochs": epochs,
         "metrics": {
-            split: figures and {name: figures[name] for name in kept}
+            split: None if figures is None else {name: figures[name] for name in kept}
             for split, figures in metrics.items()
         },
     }

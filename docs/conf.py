@@ -35,6 +35,7 @@ nb_execution_mode = "off"  # the tests execute the notebooks; the site shows the
 
 autodoc_member_order = "bysource"
 autodoc_typehints = "none"
+autodoc_preserve_defaults = True
 numpydoc_show_class_members = False
 default_role = "code"
 
@@ -42,6 +43,7 @@ html_theme = "furo"
 html_title = f"bothways {version}"
 html_static_path = ["_static"]
 html_show_sphinx = False
+html_copy_source = False
 
 
 def setup(app):

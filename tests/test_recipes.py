@@ -65,9 +65,10 @@ def test_settings_replace_model_and_training():
 @pytest.mark.parametrize("normalization", ["none", "dataset", "robust", "sequence", "both"])
 def test_labels_of_steps_do_not_depend_on_later_steps_by_default(normalization):
     recipe = load_recipe("default").with_settings({"normalization": normalization})
-    usual = recipe.with_settings({"bidirectional": False}, "step").model.normalization
+    of_steps = recipe.for_target("step")
+    usual = of_steps.with_settings({"bidirectional": False}).model.normalization
     assert usual == ("robust" if normalization in ("sequence", "both") else normalization)
-    chosen = recipe.with_settings({"normalization": "sequence"}, "step")
+    chosen = of_steps.with_settings({"normalization": "sequence"})
     assert chosen.model.normalization == "sequence"
 
 
@@ -89,9 +90,25 @@ def test_a_new_length_replaces_the_old_one(settings, length):
 
 def test_a_recipe_may_have_settings_for_labels_of_steps():
     recipe = replace(load_recipe("default"), step_labels={"crop_steps": 64, "dropout": 0.3})
-    assert recipe.with_settings({}).training.crop_steps is None
-    chosen = recipe.with_settings({"dropout": 0.5}, "step")
+    assert recipe.for_target("sequence") == recipe
+    assert recipe.training.crop_steps is None
+    chosen = recipe.for_target("step").with_settings({"dropout": 0.5})
     assert (chosen.training.crop_steps, chosen.model.dropout) == (64, 0.5)
+
+
+def test_further_settings_keep_those_chosen_for_labels_of_steps():
+    recipe = load_recipe("time-series").for_target("step")
+    assert recipe.training.crop_steps == 256
+    chosen = recipe.with_settings({"crop_steps": None}).with_settings({"seed": 1})
+    assert (chosen.training.crop_steps, chosen.training.seed) == (None, 1)
+    assert chosen.model.readout == "step"
+
+
+@pytest.mark.parametrize("recipe", all_recipes(), ids=lambda recipe: recipe.name)
+def test_every_recipe_can_label_steps(recipe):
+    model = recipe.for_target("step").model
+    assert (model.readout, model.stem_channels, model.stem_stride) == ("step", None, 1)
+    assert not model.normalizes_sequences
 
 
 @pytest.mark.parametrize(("value", "name"), [(True, "dataset"), (False, "none")])

@@ -7,7 +7,7 @@ import torch
 from bothways import ModelConfig, SequenceClassifier, Sequences
 from bothways.data.batching import IGNORED
 from bothways.evaluation import evaluate as evaluation
-from bothways.evaluation.evaluate import BATCH_SIZE, compute_logits, evaluate
+from bothways.evaluation.evaluate import BATCH_SIZE, batch_steps, compute_logits, evaluate
 from bothways.evaluation.segments import SegmentTally
 
 
@@ -74,6 +74,16 @@ def test_a_batch_of_many_features_has_fewer_steps(monkeypatch):
     assert rows[0] == 10  # of up to two steps: the eleventh would make 22
     assert sum(rows) == 40
     torch.testing.assert_close(compute_logits(model, sequences), whole)
+
+
+@pytest.mark.parametrize(("features", "steps"), [(1, 1 << 15), (128, 1 << 15), (129, 32513)])
+def test_a_batch_has_at_most_four_million_values(features, steps):
+    assert batch_steps(ModelConfig(input_size=features, num_classes=2)) == steps
+
+
+def test_a_batch_has_a_step_whatever_the_number_of_features(monkeypatch):
+    monkeypatch.setattr(evaluation, "BATCH_VALUES", 100)
+    assert batch_steps(ModelConfig(input_size=101, num_classes=2)) == 1
 
 
 def labeled_steps(count=9):

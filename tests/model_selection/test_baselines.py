@@ -7,7 +7,7 @@ from sklearn.base import BaseEstimator
 
 from bothways import Sequences
 from bothways.model_selection.baselines import (
-    baselines,
+    baselines_for,
     majority,
     mini_rocket,
     summaries,
@@ -118,17 +118,17 @@ def test_mini_rocket_without_a_feature_in_training(seen):
 
 def test_available_baselines(seen):
     names = ["majority class", "logistic regression on summaries", "MiniRocket"]
-    found, notes = baselines("sequence")
+    found, notes = baselines_for("sequence")
     assert (list(found), notes) == (names, [])
-    found, notes = baselines("step")
+    found, notes = baselines_for("step")
     assert (list(found), notes) == (["majority class", "logistic regression on single steps"], [])
 
 
 def test_a_note_says_what_mini_rocket_needs(monkeypatch):
     monkeypatch.delitem(sys.modules, ROCKET, raising=False)
     monkeypatch.setitem(sys.modules, "aeon", None)
-    found, (note,) = baselines("sequence")
+    found, (note,) = baselines_for("sequence")
     assert list(found) == ["majority class", "logistic regression on summaries"]
     assert "MiniRocket is not compared" in note
     assert note.endswith("not installed. Run: pip install aeon")
-    assert baselines("step")[1] == []
+    assert baselines_for("step")[1] == []

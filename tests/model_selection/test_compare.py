@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from bothways import DataOptions, Dataset, Sequences, open_dataset
-from bothways.errors import ConfigError
+from bothways.errors import ConfigError, NonFiniteLossError
 from bothways.model_selection.compare import compare
 
 TINY = {"hidden_size": 4, "num_layers": 1, "stem_channels": None, "stem_stride": 1, "epochs": 1}
@@ -77,6 +77,11 @@ def test_the_best_of_each_direction_are_compared():
 def test_what_cannot_be_compared(changes, message):
     with pytest.raises(ConfigError, match=message):
         compare(bumps(8), **changes)
+
+
+def test_a_loss_that_is_not_finite_ends_the_comparison():
+    with pytest.raises(NonFiniteLossError, match=r"loss is nan in epoch .* Try a lower"):
+        compare(bumps(24), rounds=2, **TINY | {"epochs": 3}, learning_rate=1e30)
 
 
 def test_splits_by_time_are_refused():

@@ -4,8 +4,9 @@ import threading
 import numpy as np
 import pytest
 
-from bothways.evaluation.evaluate import BATCH_STEPS
 from bothways.serve.batching import AT_ONCE_WORK, BATCH_SEQUENCES, Batcher
+
+BATCH_STEPS = 1000
 
 
 class Model:
@@ -37,7 +38,7 @@ def run(use, work=IN_THREAD):
     model = Model(work)
 
     async def main():
-        batcher = Batcher(model, lambda sequences, steps: None)
+        batcher = Batcher(model, BATCH_STEPS, lambda sequences, steps: None)
         try:
             return await use(batcher, model)
         finally:

@@ -3,6 +3,7 @@ import pytest
 import torch
 from serving import make_model
 
+from bothways.evaluation import evaluate
 from bothways.serve.rows import RowwiseModel
 
 BATCHES = (2, 3, 17, 40)
@@ -86,6 +87,23 @@ def test_the_number_of_threads_does_not_matter(threads, seed):
 )
 def test_what_runs_together(settings, together):
     assert RowwiseModel(make_model(**settings).classifier).together == together
+
+
+@pytest.mark.parametrize("readout", ["final", "mean", "attention"])
+def test_a_batch_of_wide_sequences_has_a_bounded_number_of_values(readout, seed, monkeypatch):
+    model = make_model(normalization="both", readout=readout, input_size=50)
+    sequences = sequences_of(model, np.random.default_rng(seed))
+    expected = RowwiseModel(model.classifier).probabilities(sequences)
+    size = model.manifest.model.encoded_size
+    monkeypatch.setattr(evaluate, "BATCH_VALUES", 64 * size)
+    sizes = []
+    model.classifier.encoder.register_forward_hook(lambda *call: sizes.append(call[2].numel()))
+    for found, answer in zip(
+        RowwiseModel(model.classifier).probabilities(sequences), expected, strict=True
+    ):
+        np.testing.assert_array_equal(found, answer)
+    assert len(sizes) >= sum(map(len, sequences)) / 64
+    assert max(sizes) <= 64 * size
 
 
 def test_torchs_operators_run_one_sequence_at_a_time(seed):

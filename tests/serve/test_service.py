@@ -8,6 +8,7 @@ import pytest
 import torch
 from serving import BODY, CLASSES, make_model, message_of, npz, running, serving, value_of
 
+from bothways.evaluation import evaluate
 from bothways.serve import batching
 from bothways.serve.limits import Limits
 from bothways.serve.rows import RowwiseModel
@@ -94,6 +95,15 @@ def test_step_models_answer_with_segments():
         label for s in answer["segments"] for label in [s["label"]] * (s["end"] - s["start"])
     ] == labels
     assert all(1 / 3 < segment["probability"] <= 1 for segment in answer["segments"])
+
+
+def test_a_batch_of_many_features_has_fewer_sequences(model, monkeypatch):
+    monkeypatch.setattr(evaluate, "BATCH_VALUES", 4 * 5 * 3)  # of four sequences
+    with serving(model) as client:
+        body = {"sequences": np.zeros((16, 5, 3)).tolist()}
+        answers = client.post("/predict", json=body).json()["predictions"]
+        assert len(answers) == 16
+        assert value_of(client.get("/metrics").text, "bothways_batch_sequences_count") == 4
 
 
 class SlowModel:

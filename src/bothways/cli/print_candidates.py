@@ -16,10 +16,10 @@ def print_candidates(comparison: Comparison) -> None:
     print_paragraph(describe_difference(against_baseline, "network", "baseline") + advice)
     best = {"network": against_baseline.first, "baseline": against_baseline.second}
     if directions is not None:
-        sides = "bidirectional network", "forward network"
+        kinds = "bidirectional network", "forward network"
         print()
-        print_paragraph(describe_difference(directions, *sides))
-        best |= dict(zip(sides, (directions.first, directions.second), strict=True))
+        print_paragraph(describe_difference(directions, *kinds))
+        best |= dict(zip(kinds, (directions.first, directions.second), strict=True))
     _print_accuracies(comparison.candidates)
     _print_selections({kind: one for kind, one in best.items() if one.candidates > 1})
     for note in comparison.notes:
@@ -34,7 +34,7 @@ def describe_difference(difference: Difference, first: str, second: str) -> str:
     ----------
     difference : Difference
     first, second : str
-        What the two sides are: "network", for example.
+        The kinds of candidates: "network", for example.
 
     Examples
     --------
@@ -65,7 +65,8 @@ def describe_difference(difference: Difference, first: str, second: str) -> str:
 
 
 def _named(selection: Selection, kind: str) -> str:
-    return f"{'best ' * (selection.candidates > 1)}{kind} ({selection.name})"
+    one = f"{kind} ({selection.name})"
+    return f"best {one}" if selection.candidates > 1 else one
 
 
 def _print_accuracies(candidates: list[Candidate]) -> None:
@@ -81,12 +82,13 @@ def _print_accuracies(candidates: list[Candidate]) -> None:
             row += [f"{c.recording_mean:.2%}", f"{c.recording_deviation:.2%}"]
         rows.append(row)
     print_table(columns, rows)
-    print_paragraph(
+    explanation = (
         "Accuracy on held-out training data: mean and standard deviation of "
         f"{len(candidates[0].accuracies)} rounds with different splits and seeds."
-        + " The accuracy of windows decides."
-        * of_recordings
     )
+    if of_recordings:
+        explanation += " The accuracy of windows decides."
+    print_paragraph(explanation)
 
 
 def _print_selections(best: dict[str, Selection]) -> None:
@@ -95,8 +97,8 @@ def _print_selections(best: dict[str, Selection]) -> None:
     for kind, one in best.items():
         accuracies = f"{one.mean + one.optimism:.2%}", f"{one.mean:.2%}"
         rows.append([kind, one.name, *accuracies, f"{one.optimism:+.2%}"])
-    print_table(["best", "candidate", "accuracy", "elsewhere", "optimism"], rows)
+    print_table(["best", "candidate", "accuracy", "unbiased accuracy", "optimism"], rows)
     print_paragraph(
-        "The best of several candidates is partly the luckiest. The comparison uses its accuracy "
-        "elsewhere: in rounds and on sequences that did not select it."
+        "The best of several candidates is partly the luckiest. The comparison uses its unbiased "
+        "accuracy: in rounds and on sequences that did not select it."
     )

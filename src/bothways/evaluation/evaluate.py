@@ -27,13 +27,20 @@ from bothways.nn.classifier import SequenceClassifier, TorchClassifier
 BATCH_SIZE = 500
 """Maximum batch size outside training; the outputs do not depend on it."""
 
-
 BATCH_STEPS = 1 << 15
 """Maximum number of time steps in a batch outside training, unless one sequence has more."""
 
 BATCH_VALUES = 1 << 22
 """Maximum number of values that preprocessing makes of such a batch, unless one sequence has more:
 fewer time steps of many features, so that the memory of a batch is bounded."""
+
+
+def batch_steps(config: ModelConfig) -> int:
+    """Return the maximum number of time steps in a batch of a model, including padding.
+
+    A batch of a single sequence may have more.
+    """
+    return max(1, min(BATCH_STEPS, BATCH_VALUES // config.encoded_size))
 
 
 class Classifier(Protocol):
@@ -118,7 +125,7 @@ def _run(
     was_training = model.training
     model.eval()
     try:
-        steps = min(BATCH_STEPS, BATCH_VALUES // model.config.encoded_size)
+        steps = batch_steps(model.config)
         for indices in batches_by_length(sequences.lengths, BATCH_SIZE, steps):
             batch = sequences.batch(indices)
             with torch.inference_mode():

@@ -78,7 +78,7 @@ def mini_rocket(training: LabeledSequences, held_out: LabeledSequences) -> Array
     return _by_class(scores, model.classes_, _num_classes(training, held_out))
 
 
-def baselines(target: Target) -> tuple[dict[str, Baseline], list[str]]:
+def baselines_for(target: Target) -> tuple[dict[str, Baseline], list[str]]:
     """Return the available baselines by name, and notes about those that are not.
 
     Parameters

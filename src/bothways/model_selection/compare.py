@@ -24,8 +24,6 @@ from bothways.model_selection.selection import halves_of, select
 from bothways.optional import require
 from bothways.recipes import Recipe, load_recipe
 from bothways.training.fit import Plan, fit, prepare
-from bothways.training.loop.events import EpochDone, StepDone
-from bothways.training.loop.trainer import Training
 
 HELD_OUT = 0.25
 """Fraction of the training data that a round evaluates on."""
@@ -126,23 +124,23 @@ def compare(
         If too few sequences or groups can be held out.
     """
     require("sklearn", extra="sklearn", purpose="baselines")
-    from bothways.model_selection.baselines import baselines, one_hot
+    from bothways.model_selection.baselines import baselines_for, one_hot
 
     _check(dataset, {*settings, *(vary or {})}, rounds)
     settings |= {"validation_fraction": HELD_OUT, "calibrate": False}
-    base = load_recipe(recipe).with_settings(settings, dataset.target)
+    base = load_recipe(recipe).for_target(dataset.target).with_settings(settings)
     variants = _variants(base, vary or {"bidirectional": [True, False]})
     plans = [_plans(dataset, variants, seed) for seed in range(rounds)]
     splits = [_split(next(iter(of_round.values()))) for of_round in plans]
     unused_seed = rounds  # the splits have the seeds below
     halves = halves_of(dataset, [held_out for _, held_out in splits], unused_seed)
-    judges, notes = baselines(dataset.target)
-    hits: dict[str, list[Array]] = {name: [] for name in (*variants, *judges)}
+    baselines, notes = baselines_for(dataset.target)
+    hits: dict[str, list[Array]] = {name: [] for name in (*variants, *baselines)}
     of_recordings: dict[str, list[float]] = {name: [] for name in hits}
     for number, (train, held_out) in enumerate(splits):
         scores = {name: _scores(plan) for name, plan in plans[number].items()}
-        sides = [one_hot(part, dataset.categories) for part in (train, held_out)]
-        scores |= {name: judge(*sides) for name, judge in judges.items()}
+        parts = [one_hot(part, dataset.categories) for part in (train, held_out)]
+        scores |= {name: baseline(*parts) for name, baseline in baselines.items()}
         for name, found in scores.items():
             hits[name].append(_hits(found, held_out))
             of_recordings[name] += _recording_accuracies(found, held_out)
@@ -161,7 +159,7 @@ def compare(
     forward = [name for name in variants if name not in both_ways]
     return Comparison(
         candidates,
-        difference(variants, judges),
+        difference(variants, baselines),
         difference(both_ways, forward) if both_ways and forward else None,
         notes,
     )
@@ -221,12 +219,7 @@ def _split(plan: Plan) -> tuple[LabeledSequences, LabeledSequences]:
 
 def _scores(plan: Plan) -> Array:
     """Train a network and return the probabilities of its last epoch on the held-out part."""
-
-    def on_event(training: Training, event: StepDone | EpochDone) -> None:
-        if isinstance(event, EpochDone):
-            training.loss()  # raises an error if it is not finite
-
-    fitted = fit(replace(plan, validation=None), on_event)
+    fitted = fit(replace(plan, validation=None))
     _, held_out = _split(plan)
     logits = compute_logits(fitted.classifier, held_out)
     known = held_out.flat_labels() != IGNORED

@@ -2,8 +2,8 @@
 
 The highest of many accuracies is partly luck: a candidate is selected because it answers these
 sequences right, and because these trainings of it went well. Therefore the held-out sequences are
-divided into two halves. On each half of each round, the candidate counts that has the most right
-answers on the other half, in the other rounds. It costs no further training.
+divided into two halves. Each half of a round is scored with the candidate that has the most correct
+predictions on the other half of the other rounds. It costs no further training.
 
 References
 ----------
@@ -75,7 +75,7 @@ def select(hits: Mapping[str, Sequence[Array]], halves: Sequence[Array]) -> Sele
     counts = np.array([_counts(half, np.ones(len(half))) for half in halves])
     accuracies = correct.sum(axis=2) / counts.sum(axis=1)  # (candidates, rounds)
     best = int(accuracies.mean(axis=1).argmax())
-    selected = _elsewhere(correct).argmax(axis=0)  # (rounds, 2)
+    selected = _counts_of_other_half(correct).argmax(axis=0)  # (rounds, 2)
     right = np.take_along_axis(correct, selected[None], axis=0)[0]
     measured = right.sum(axis=1) / counts.sum(axis=1)
     optimism = float(accuracies[best].mean() - measured.mean())
@@ -110,7 +110,7 @@ def halves_of(dataset: Dataset, held_out: Sequence[LabeledSequences], seed: int)
     _, second = random_split(of_all, len(dataset.classes), 0.5, seed)
     halves = [_of_labels(part, torch.isin(part.starts, of_all.starts[second])) for part in held_out]
     counts = np.array([_counts(half, np.ones(len(half))) for half in halves])
-    if bool(((counts > 0) & (_elsewhere(counts[None])[0] == 0)).any()):
+    if bool(((counts > 0) & (_counts_of_other_half(counts[None])[0] == 0)).any()):
         raise DataError(
             f"{dataset.name}: too few sequences or groups are held out in {len(held_out)} rounds "
             "to select candidates on one half of them and to measure them on the other; expected "
@@ -124,7 +124,7 @@ def _counts(half: Array, weights: Array) -> Array:
     return np.bincount(half, weights=weights, minlength=2)
 
 
-def _elsewhere(counts: Array) -> Array:
+def _counts_of_other_half(counts: Array) -> Array:
     """Return the sums over the other rounds, in the other half; (candidates, rounds, 2) each."""
     others: Array = counts.sum(axis=1, keepdims=True) - counts
     return others[:, :, ::-1]

@@ -26,7 +26,7 @@ class Recipe:
     published : dict
         `train_percent` and `test_percent` that its author printed, if any.
     step_labels : dict
-        Settings that replace others if time steps have labels.
+        Settings that replace others if time steps have labels, see `for_target`.
     """
 
     name: str
@@ -37,26 +37,31 @@ class Recipe:
     published: Mapping[str, float] = field(default_factory=dict)
     step_labels: Mapping[str, Any] = field(default_factory=dict)
 
-    def with_settings(self, settings: Mapping[str, Any], target: Target = "sequence") -> "Recipe":
+    def for_target(self, target: Target) -> "Recipe":
+        """Return the recipe for data whose sequences, or whose time steps, have labels.
+
+        For time steps, it has readout step and no stem, which would shorten the sequences, and no
+        statistics of a sequence, which depend on later steps: normalization robust instead of
+        sequence and both. The `step_labels` of the recipe come on top. These values replace those
+        of an earlier `with_settings`.
+        """
+        if target == "sequence":
+            return self
+        usual = {"readout": "step", "stem_channels": None, "stem_stride": 1}
+        if self.model.normalizes_sequences:
+            usual["normalization"] = "robust"
+        return self.with_settings({**usual, **self.step_labels})
+
+    def with_settings(self, settings: Mapping[str, Any]) -> "Recipe":
         """Return the recipe with some settings replaced.
 
         A new length, `steps` or `epochs` or both, replaces both of the recipe.
-
-        If time steps have labels (`target` step), the default is readout step without a stem, which
-        would shorten the sequences, and without statistics of a sequence, which depend on later
-        steps: normalization robust instead of sequence and both. The `step_labels` of the recipe
-        come on top.
 
         Raises
         ------
         ConfigError
             If a setting does not exist, or a value does not fit.
         """
-        if target == "step":
-            usual = {"readout": "step", "stem_channels": None, "stem_stride": 1}
-            if self.model.normalizes_sequences:
-                usual["normalization"] = "robust"
-            settings = {**usual, **self.step_labels, **settings}
         known = sorted({*Architecture.model_fields, *TrainConfig.model_fields})
         for name, value in settings.items():
             if name == "standardize":

@@ -213,9 +213,7 @@ def _data_facts(record: RunRecord) -> Settings:
 def _settings(settings: BaseModel, record: RunRecord, part: str) -> Settings:
     """Return settings by name, with those that differ from the recipe marked."""
     try:
-        recipe = load_recipe(record.request.recipe).with_settings(
-            {}, record.model.manifest.model.target
-        )
+        recipe = load_recipe(record.request.recipe).for_target(record.model.manifest.model.target)
         usual = getattr(recipe, part).model_dump()
     except ConfigError:  # a recipe of another version
         usual = settings.model_dump()

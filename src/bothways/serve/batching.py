@@ -7,7 +7,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from bothways.evaluation.evaluate import BATCH_STEPS
 from bothways.serve.rows import Floats, Probabilities
 
 BATCH_SEQUENCES = 128
@@ -53,12 +52,17 @@ class Batcher:
     Parameters
     ----------
     model : Model
+    batch_steps : int
+        Time steps after which no further sequence is added to a batch, at least 1.
     on_batch : callable
         Called with the number of sequences and of steps before each batch.
     """
 
-    def __init__(self, model: Model, on_batch: Callable[[int, int], None]) -> None:
+    def __init__(
+        self, model: Model, batch_steps: int, on_batch: Callable[[int, int], None]
+    ) -> None:
         self._model = model
+        self._batch_steps = batch_steps
         self._on_batch = on_batch
         self._waiting: deque[_Job] = deque()
         self._is_busy = False
@@ -115,7 +119,7 @@ class Batcher:
         """Return the jobs of the next batch with some of their sequences."""
         taken: _Batch = []
         unfinished = []
-        sequences, steps = BATCH_SEQUENCES, BATCH_STEPS
+        sequences, steps = BATCH_SEQUENCES, self._batch_steps
         while self._waiting and sequences > 0 and steps > 0:
             job = self._waiting.popleft()
             if job.future.done():  # canceled, or failed in an earlier batch

@@ -22,7 +22,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from bothways.evaluation.evaluate import BATCH_SIZE, BATCH_STEPS
+from bothways.data.batching import batches_by_length
+from bothways.evaluation.evaluate import BATCH_SIZE, batch_steps
 from bothways.nn.classifier import TorchClassifier
 from bothways.nn.ensemble import average_logits
 
@@ -80,17 +81,17 @@ class RowwiseModel:
         return sum(lengths) * self._num_weights + calls * _CALL_MULTIPLY_ADDS
 
     def _batches(self, lengths: Sequence[int]) -> Iterator[list[int]]:
-        """Yield the indices of sequences that run together, the shortest first."""
-        batch: list[int] = []
-        for n in sorted(range(len(lengths)), key=lengths.__getitem__):
-            if batch:
-                is_full = len(batch) == BATCH_SIZE or (len(batch) + 1) * lengths[n] > BATCH_STEPS
-                differs = self.together == "equal lengths" and lengths[n] != lengths[batch[-1]]
-                if is_full or differs or self.together == "none":
-                    yield batch
-                    batch = []
-            batch.append(n)
-        yield batch
+        """Yield the indices of sequences that run together."""
+        rows, steps = torch.tensor(lengths), batch_steps(self._classifier.config)
+        if self.together == "none":
+            groups = torch.arange(len(rows)).split(1)
+        elif self.together == "equal lengths":
+            groups = tuple((rows == length).nonzero()[:, 0] for length in rows.unique())
+        else:
+            groups = (torch.arange(len(rows)),)
+        for group in groups:
+            for batch in batches_by_length(rows[group], BATCH_SIZE, steps):
+                yield group[batch].tolist()
 
     def _logits(self, arrays: list[Floats]) -> Tensor:
         classifier = self._classifier

@@ -1,4 +1,4 @@
-"""The service: the way of a prediction through limits, queue and model to the response."""
+"""Answer prediction requests within the limits."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 from fastapi import Request, Response
 
+from bothways.evaluation.evaluate import batch_steps
 from bothways.models.trained import TrainedModel
 from bothways.serve.answers import predictions
 from bothways.serve.batching import Batcher
@@ -28,7 +29,7 @@ _WATCH_SECONDS = 0.1  # after this time, a waiting request notices that its clie
 
 
 class PredictionService:
-    """The way of a request from its body to its answer.
+    """Answers prediction requests within the limits, from their bodies to their responses.
 
     Parameters
     ----------
@@ -45,7 +46,8 @@ class PredictionService:
             lambda: self.batcher.num_waiting, lambda: self._memory.held_bytes
         )
         rowwise = RowwiseModel(model.classifier)
-        self.batcher = Batcher(rowwise, self.metrics.count_batch)
+        steps = batch_steps(model.manifest.model)
+        self.batcher = Batcher(rowwise, steps, self.metrics.count_batch)
         self._model = model
         self._options = model.manifest.preprocessing.reading.for_use()
         self._converter = ThreadPoolExecutor(1, thread_name_prefix="bothways-convert")
@@ -170,7 +172,7 @@ class _HeldResponse(Response):
         try:
             await super().__call__(*arguments)
         finally:
-            self._holding.__exit__()
+            self._holding.release()
 
 
 async def _disconnected(receive: Receive) -> None:

@@ -92,7 +92,7 @@ class RecurrentEstimator(SequenceInput):
         if self.class_weight is not None:
             chosen["class_weights"] = class_weights(self.class_weight, self.classes_)
         settings = chosen | {"seed": int(seed)} | dict(self.settings or {})
-        return load_recipe(self.recipe).with_settings(settings, target)
+        return load_recipe(self.recipe).for_target(target).with_settings(settings)
 
     def _train(self, sequences: LabeledSequences) -> None:
         """Train a new network on labeled sequences, as the command line does."""

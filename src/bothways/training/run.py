@@ -121,7 +121,7 @@ def train(
         recipe = "default" if isinstance(data, str) and is_built_in(data) else "time-series"
     options = options or DataOptions()
     target = data.target if isinstance(data, Dataset) else options.target
-    chosen = load_recipe(recipe).with_settings(settings, target)
+    chosen = load_recipe(recipe).for_target(target).with_settings(settings)
     device = training_device(chosen.training)
     cell = cell_named(chosen.model.cell, chosen.model.nonlinearity)
     choose_backend(chosen.training.backend, cell, device, torch.float32)

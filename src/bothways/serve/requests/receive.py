@@ -56,6 +56,10 @@ class Holding:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.release()
+
+    def release(self) -> None:
+        """Count this request and its memory no longer."""
         self._memory.requests -= 1
         self._memory.held_bytes -= self._own_bytes
 
