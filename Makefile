@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/installed
 
-.PHONY: train test test-all lint check format install results clean
+.PHONY: train test test-all lint docs check format install results clean
 
 train: install
 	$(BIN)/bothways train mnist
@@ -19,7 +19,11 @@ lint: install
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
-check: lint test
+# The site, in docs/build/index.html. A broken reference is an error.
+docs: install
+	$(BIN)/python -m sphinx --quiet --nitpicky --fail-on-warning --keep-going docs docs/build
+
+check: lint docs test
 
 format: install
 	$(BIN)/ruff format .
