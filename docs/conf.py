@@ -30,6 +30,7 @@ nitpick_ignore_regex = [(r"py:.*", r"(torch|numpy|np|pathlib|collections|typing|
 
 myst_enable_extensions = ["colon_fence", "deflist", "fieldlist"]
 myst_heading_anchors = 3
+nb_merge_streams = True
 nb_execution_mode = "off"  # the tests execute the notebooks; the site shows their saved outputs
 
 autodoc_member_order = "bysource"
