@@ -26,7 +26,9 @@ exclude_patterns = ["build", "gallery/results.md"]
 smartquotes = False  # they would change --option
 
 # `make docs` demands that every reference resolves, except to packages whose inventories would need the network.
-nitpick_ignore_regex = [(r"py:.*", r"(torch|numpy|np|pathlib|collections|typing|pydantic|Path)\b.*")]
+nitpick_ignore_regex = [
+    (r"py:.*", r"(torch|numpy|np|pathlib|collections|typing|pydantic|Path)\b.*")
+]
 
 myst_enable_extensions = ["colon_fence", "deflist", "fieldlist"]
 myst_heading_anchors = 3
