@@ -24,7 +24,7 @@ def show_as_sequence(image: np.ndarray) -> None:
 
 def show_curves(*folders: Path) -> None:
     """Show loss and training accuracy of each epoch of one or several runs."""
-    figure, (left, right) = plt.subplots(1, 2, figsize=(8, 2.8), layout="constrained")
+    _, (left, right) = plt.subplots(1, 2, figsize=(8, 2.8), layout="constrained")
     for folder in folders:
         lines = [json.loads(line) for line in (folder / "history.jsonl").open()]
         epochs = [line for line in lines if line["kind"] == "epoch"]
@@ -42,7 +42,7 @@ def show_confusion(metrics: Metrics) -> None:
     """Show the confusion matrix without its diagonal, which would hide the mistakes."""
     counts = np.array(metrics.confusion_matrix)
     mistakes = counts - np.diag(np.diag(counts))
-    figure, axes = plt.subplots(figsize=(4.2, 3.8), layout="constrained")
+    _, axes = plt.subplots(figsize=(4.2, 3.8), layout="constrained")
     axes.imshow(mistakes, cmap="Oranges")
     for row, column in zip(*np.nonzero(mistakes), strict=True):
         axes.text(column, row, mistakes[row, column], ha="center", va="center", fontsize=8)
@@ -56,7 +56,7 @@ def show_playback(model: TrainedModel, image: np.ndarray) -> None:
     """Show what the model answers to the first t rows, and to the last t rows, for all t."""
     beginnings = model.predict_proba([image[:t] for t in range(1, 29)])
     ends = model.predict_proba([image[28 - t :] for t in range(1, 29)])
-    figure, (picture, first, last) = plt.subplots(
+    _, (picture, first, last) = plt.subplots(
         1, 3, figsize=(9, 3), width_ratios=(1, 1.3, 1.3), layout="constrained"
     )
     picture.imshow(image, cmap="gray_r")
