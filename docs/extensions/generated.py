@@ -68,9 +68,9 @@ def settings_page() -> Iterator[str]:
     yield from (
         "# Settings",
         "",
-        "A recipe is made of these settings. `--set NAME=VALUE` changes one on the command line;",
-        "in Python they are keyword arguments of {py:func}`bothways.train` and of the estimators. A",
-        "value is JSON or plain text, and `null` is no value.",
+        "A recipe is made of these settings. `--set NAME=VALUE` changes one on the command line.",
+        "In Python they are keyword arguments of {py:func}`bothways.train` and of the estimators.",
+        "Values are JSON or plain text, and `null` stands for no value.",
         "",
     )
     for title, settings, fields in (
