@@ -26,7 +26,9 @@ exclude_patterns = ["build", "gallery/results.md"]
 smartquotes = False  # they would change --option
 
 # `make docs` demands that every reference resolves, except to packages whose inventories would need the network.
-nitpick_ignore_regex = [(r"py:.*", r"(torch|numpy|np|pathlib|collections|typing|pydantic|Path)\b.*")]
+nitpick_ignore_regex = [
+    (r"py:.*", r"(torch|numpy|np|pathlib|collections|typing|pydantic|Path)\b.*")
+]
 
 myst_enable_extensions = ["colon_fence", "deflist", "fieldlist"]
 myst_heading_anchors = 3
@@ -39,10 +41,10 @@ numpydoc_show_class_members = False
 default_role = "code"
 
 copybutton_prompt_text = "$ "
+copybutton_line_continuation_character = "\\"
 
 html_theme = "furo"
 html_title = f"bothways {version}"
-html_static_path = ["_static"]
 html_show_sphinx = False
 html_copy_source = False
 

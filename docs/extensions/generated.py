@@ -114,8 +114,10 @@ def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> Iterator[str]:
 
 def prompts(examples: str) -> Iterator[str]:
     """Yield the example commands, each with a prompt."""
+    continued = False
     for line in examples.splitlines()[1:]:
-        yield f"$ {line.strip()}" if line.strip().startswith("bothways") else f"    {line.strip()}"
+        yield f"{'    ' if continued else '$ '}{line.strip()}"
+        continued = line.endswith("\\")
 
 
 def clean(text: str | None) -> str:
