@@ -19,9 +19,9 @@ lint: install
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
-# The site, in docs/build/index.html. A broken reference is an error.
+# The site, in docs/build/html/index.html. A broken reference is an error.
 docs: install
-	$(BIN)/python -m sphinx --quiet --nitpicky --fail-on-warning --keep-going docs docs/build
+	$(BIN)/python -m sphinx --quiet --nitpicky --fail-on-warning --keep-going docs docs/build/html
 
 check: lint docs test
 

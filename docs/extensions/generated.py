@@ -1,7 +1,7 @@
-"""Pages of the reference that are written from the code before Sphinx reads its sources.
+"""Pages that are written before Sphinx reads its sources.
 
 The commands and their options come from the command line itself, the settings from their docstrings
-and types, the recipes from their files.
+and types, the recipes from their files, and the notebooks from `examples/`.
 """
 
 from collections.abc import Iterable, Iterator
@@ -22,20 +22,28 @@ from bothways.recipes import all_recipes
 
 def setup(app: Sphinx) -> dict[str, Any]:
     """Register the extension."""
-    app.connect("builder-inited", lambda app: write_pages(Path(app.srcdir) / "reference"))
+    app.connect("builder-inited", lambda app: write_pages(Path(app.srcdir)))
     return {"parallel_read_safe": True}
 
 
-def write_pages(folder: Path) -> None:
-    """Write commands.md, settings.md and recipes.md; files that would not change stay untouched."""
+def write_pages(docs: Path) -> None:
+    """Write all pages; files that would not change stay untouched."""
     for name, lines in (
         ("commands", commands_page()),
         ("settings", settings_page()),
         ("recipes", recipes_page()),
     ):
-        path, text = folder / f"{name}.md", "\n".join(lines) + "\n"
-        if not path.exists() or path.read_text() != text:
-            path.write_text(text)
+        write(docs / "reference" / f"{name}.md", "\n".join(lines) + "\n")
+    for notebook in (docs.parent / "examples").glob("*.ipynb"):
+        text = notebook.read_text().replace("](../docs/", "](../../")
+        write(docs / "tutorials" / "notebooks" / notebook.name, text)
+
+
+def write(path: Path, text: str) -> None:
+    """Write a file unless it has this content."""
+    if not path.exists() or path.read_text() != text:
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text)
 
 
 def commands_page() -> Iterator[str]:

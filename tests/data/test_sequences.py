@@ -171,3 +171,17 @@ def test_fingerprints_are_those_of_earlier_versions(ragged):
     steps = grouped.with_step_labels(STEP_LABELS)
     found = [sequences.fingerprint()[:16] for sequences in (plain, ragged, grouped, steps)]
     assert found == ["6cd906327d47ab92", "ad04f136e7fe54c9", "dd99c7c34e429d97", "ff364040a9008b78"]
+
+
+@pytest.mark.parametrize(
+    ("lengths", "text"),
+    [
+        ([3, 5], "Sequences(2 of 3 to 5 steps, input_size=2)"),
+        ([4, 4], "Sequences(2 of 4 steps, input_size=2)"),
+    ],
+)
+def test_repr_shows_the_sizes(lengths, text):
+    sequences = Sequences.from_arrays([np.ones((length, 2)) for length in lengths])
+    assert repr(sequences) == text
+    assert repr(sequences.with_labels([0, 1])) == f"Labeled{text}"
+    assert repr(sequences.subset(torch.tensor([], dtype=torch.int64))).startswith("Sequences(0 of 0")

@@ -30,7 +30,7 @@ from bothways.errors import DataError, ShapeError
 ClassNumbers = Tensor | np.ndarray[Any, np.dtype[Any]] | Sequence[int]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Sequences(RaggedSteps):
     """Sequences concatenated in one tensor.
 
@@ -54,6 +54,11 @@ class Sequences(RaggedSteps):
 
     groups: Tensor | None = None
     recordings: Tensor | None = None
+
+    def __repr__(self) -> str:
+        shortest, longest = (int(self.lengths.min()), self.longest) if len(self) else (0, 0)
+        steps = f"{longest}" if shortest == longest else f"{shortest} to {longest}"
+        return f"{type(self).__name__}({len(self)} of {steps} steps, input_size={self.input_size})"
 
     @overload
     @staticmethod
@@ -247,7 +252,7 @@ class Sequences(RaggedSteps):
         return [self.starts, self.lengths, self.groups]
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
 class LabeledSequences(Sequences):
     """Sequences with labels, either of the sequences or of their steps.
 
