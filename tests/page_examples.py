@@ -1,44 +1,21 @@
-"""The code blocks of a page, and what each language means.
-
-A page is Markdown. Its blocks are executed in their order, in one folder and one namespace:
-
-- ```python is executed.
-- ```console has commands behind a prompt, `$ `, each followed by what it prints. bothways runs in
-  this process, a server in one of its own, and a few other programs in a shell. If output is shown,
-  it is compared with the real one, except for numbers, spaces and the number of equal lines. A line
-  `…` is any lines, and a line `^C` presses Ctrl-C. A training whose output is not shown writes no
-  report, which would take longer than all else.
-- ```c with a `main` is the file program.c of a later command.
-- ```json and ```toml are parsed.
-- ```text, diagrams and the directives of Sphinx are not executed.
-
-A comment `<!-- skip: next "reason" -->` before a block skips it.
-"""
+"""The pages of the documentation, and the code blocks of a page."""
 
 import itertools
-import json
 import re
 import shlex
-import shutil
-import subprocess
-import time
-import tomllib
-import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
-from unittest import SkipTest
 
-from commands import BRIEF_BENCH, invoke, run_command, start_command
-from short_training import interrupt
 from sybil import Document
-from sybil.evaluators.python import PythonEvaluator
 from sybil.parsers.markdown import SkipParser
 from sybil.parsers.markdown.lexers import RawFencedCodeBlockLexer
-from sybil.region import Lexeme
 
-SPOKEN = ("text", "mermaid", "{eval-rst}", "{include}", "{toctree}")  # for people and for Sphinx
-PROGRAMS = ("cc", "curl", "openssl")
-ADDRESS = "127.0.0.1:8000"
+ROOT = Path(__file__).parents[1]
+GENERATED = [
+    ROOT / "docs" / "reference" / f"{name}.md" for name in ("commands", "recipes", "settings")
+]
+SITE = {path for path in ROOT.glob("docs/**/*.md") if "build" not in path.parts} - set(GENERATED)
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(SITE)]
 
 
 @dataclass
@@ -50,7 +27,32 @@ class Command:
 
     @property
     def words(self):
-        return shlex.split(self.text, comments=True)
+        return shlex.split(self.text.replace("\\\n", " "), comments=True)
+
+
+def page_name(path):
+    """Return the path of a page, from the root of the repository."""
+    return str(path.relative_to(ROOT))
+
+
+def parse(path, evaluators=None):
+    """Return a page as a document of sybil: its blocks, and the comments that skip blocks.
+
+    Each block has the evaluator of its language, or one that does nothing.
+    """
+    document = Document(path.read_text(), str(path))
+    lexer = RawFencedCodeBlockLexer(re.compile(r"(?P<info>[^\n]*)\n"))
+    for region in itertools.chain(lexer(document), SkipParser()(document)):
+        if is_block(region):
+            region.parsed = region.lexemes["source"]
+            region.evaluator = (evaluators or {}).get(language_of(region), lambda example: None)
+        document.add(region)
+    return document
+
+
+def is_block(region):
+    """Return whether a region is a block, and not the comment that skips one."""
+    return "info" in (region.lexemes or {})
 
 
 def language_of(region):
@@ -71,131 +73,3 @@ def console_commands(source):
             commands[-1].output.append(line)
         continued = line.endswith("\\") and (continued or line.startswith("$ "))
     return commands
-
-
-def parse(path, evaluators=None):
-    """Return the page with its blocks; each has the evaluator of its language."""
-    document = Document(path.read_text(), str(path))
-    lexer = RawFencedCodeBlockLexer(re.compile(r"(?P<info>[^\n]*)\n"))
-    for region in itertools.chain(lexer(document), SkipParser()(document)):
-        if "info" in (region.lexemes or {}):
-            region.parsed = region.lexemes["source"]
-            region.evaluator = (evaluators or {}).get(language_of(region), lambda example: None)
-        document.add(region)
-    return document
-
-
-class Executor:
-    """Executes the blocks of one page in the current folder.
-
-    Parameters
-    ----------
-    monkeypatch : pytest.MonkeyPatch
-    """
-
-    def __init__(self, monkeypatch):
-        self.monkeypatch = monkeypatch
-        self.server = None
-        self.address = ADDRESS  # of the server, if there is one
-        self.evaluators = {
-            "python": self.python,
-            "console": self.console,
-            "c": self.c,
-            "json": lambda example: json.loads(example.parsed) and None,
-            "toml": lambda example: tomllib.loads(example.parsed) and None,
-        }
-
-    def python(self, example):
-        source = example.parsed.replace(ADDRESS, self.address)
-        example.parsed = Lexeme(source, example.parsed.offset, example.parsed.line_offset)
-        PythonEvaluator()(example)
-
-    def c(self, example):
-        assert " main(" in example.parsed, "only whole programs are executed"
-        Path("program.c").write_text(example.parsed)
-
-    def console(self, example):
-        for command in console_commands(example.parsed):
-            printed = self.output_of(command)
-            if command.output and not matches(command.output, printed):
-                return "\n".join([f"$ {command.text}", "shown:", *command.output, "is:", printed])
-        return None
-
-    def output_of(self, command):
-        program, *arguments = command.words
-        if program != "bothways":
-            return self.run_in_shell(program, command.text)
-        if arguments[0] == "serve":
-            return self.serve(*arguments[1:])
-        if arguments[0] == "bench" and "--warm" not in arguments:
-            brief = ["--rounds", "1", "--time", "2", "--hidden", "4"]
-            result = run_command(*arguments, *brief, before=BRIEF_BENCH)
-            assert result.returncode == 0, result.stderr
-            return result.stdout
-        if arguments[0] == "train" and not command.output:
-            arguments.insert(1, "--no-report")
-        return self.bothways(arguments, is_interrupted="^C" in command.output)
-
-    def bothways(self, arguments, is_interrupted):
-        arguments, _, files = split(arguments, ">")
-        with self.monkeypatch.context() as patch, warnings.catch_warnings():
-            warnings.simplefilter("default")  # the command prints them
-            if is_interrupted:
-                interrupt(patch.setattr)
-            result = invoke(*arguments)
-        assert result.exit_code == (130 if is_interrupted else 0), f"{arguments}: {result.output}"
-        for file in files:
-            Path(file).write_text(result.stdout)
-        return result.output
-
-    def serve(self, *arguments):
-        """Start a server on a free port; the rest of the page uses it instead of port 8000."""
-        self.stop()
-        log = Path("server.log")
-        log.unlink(missing_ok=True)  # of an earlier server
-        self.server = start_command("serve", *arguments, "--port", 0, output=log, folder=".")
-        while not (ready := re.search(r"ready: http://[\w.]+(:\d+)", printed := text_of(log))):
-            assert self.server.is_alive(), printed
-            time.sleep(0.01)
-        self.address = f"127.0.0.1{ready[1]}"
-        return printed
-
-    def stop(self):
-        if self.server is not None:
-            self.server.terminate()
-            self.server.join()
-            assert self.server.exitcode == 0, "the server did not stop as it should"
-
-    def run_in_shell(self, program, text):
-        assert program in PROGRAMS, f"{program} is not executed; add a skip with the reason"
-        if shutil.which(program) is None:
-            raise SkipTest(f"{program} is not installed")
-        command = ["bash", "-c", text.replace(ADDRESS, self.address)]
-        return subprocess.run(command, check=True, capture_output=True, text=True).stdout
-
-
-def text_of(path):
-    return path.read_text() if path.exists() else ""
-
-
-def split(words, separator):
-    """Return the words before a separator, it, and those after it."""
-    place = words.index(separator) if separator in words else len(words)
-    return words[:place], words[place : place + 1], words[place + 1 :]
-
-
-def matches(shown, printed):
-    """Return whether the lines of a page are what was printed, except for numbers and spaces."""
-    pattern = "".join(
-        r"(.*\n)*?" if line == "…" else re.escape(line).replace("…", ".*") + r"\n"
-        for line in masked(line for line in shown if line != "^C")
-    )
-    actual = "".join(f"{line}\n" for line in masked(printed.splitlines()))
-    return re.fullmatch(pattern, actual) is not None
-
-
-def masked(lines):
-    """Return lines without spaces and rules, with 0 for each number, and without repetitions."""
-    plain = (re.sub(r"[\s─]", "", line) for line in lines)
-    numberless = (re.sub(r"\d[\d.,]*(e-?\d+)?", "0", line) for line in plain if line)
-    return [line for line, _ in itertools.groupby(numberless)]

@@ -66,9 +66,9 @@ def settings_page() -> Iterator[str]:
     yield from (
         "# Settings",
         "",
-        "A recipe is made of these settings. `--set NAME=VALUE` changes one on the command line; in",
-        "Python they are keyword arguments of {py:func}`bothways.train` and of the estimators. A",
-        "value is JSON or plain text, and `null` is no value.",
+        "A recipe is made of these settings. `--set NAME=VALUE` changes one on the command line;",
+        "in Python they are keyword arguments of {py:func}`bothways.train` and of the estimators.",
+        "A value is JSON or plain text, and `null` is no value.",
         "",
     )
     for title, settings, fields in (
@@ -107,7 +107,7 @@ def default_of(settings: Any, name: str) -> str:
     """Return the default value of a setting as it is written in TOML, or a dash."""
     value = settings.model_fields[name].default
     if value is None or value is PydanticUndefined:
-        return "–"
+        return "-"
     return f"`{str(value).lower() if isinstance(value, bool) else value}`"
 
 

@@ -1,96 +1,39 @@
-"""The code and the commands of the README and of the site run as they are written.
-
-Trainings are short and digits are few, see `short_training`. One test executes a whole page, whose
-blocks depend on each other.
-"""
+"""All blocks have a language and are executed, or have a reason; what a sentence names exists."""
 
 import importlib.util
 import re
 import shlex
-import shutil
 import tomllib
-from pathlib import Path
-from unittest import SkipTest
 
 import pytest
 import typer
-from hub_server import as_own_hub, running_hub
-from page_examples import SPOKEN, Executor, console_commands, language_of, parse
-from sample_files import train_waves, write_samples
-from short_training import shorten
+from page_examples import (
+    GENERATED,
+    PAGES,
+    ROOT,
+    console_commands,
+    is_block,
+    language_of,
+    page_name,
+    parse,
+)
+from page_executor import Executor
 
 import bothways
 from bothways.cli.main import app
 
-ROOT = Path(__file__).parents[2]
-GENERATED = {
-    ROOT / "docs" / "reference" / f"{name}.md" for name in ("commands", "recipes", "settings")
-}
-SITE = {path for path in ROOT.glob("docs/**/*.md") if "build" not in path.parts} - GENERATED
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(SITE)]
-EXECUTED = [
-    path for path in PAGES if re.search("^```(python|console|c|json|toml)$", path.read_text(), re.M)
-]
-FROM_THE_START = ("README.md", "docs/index.md")  # the reader of these pages has no runs yet
+NOT_CODE = ("text", "mermaid", "{eval-rst}", "{include}", "{toctree}")  # for people and Sphinx
 
-
-def name_of(path):
-    return str(path.relative_to(ROOT))
-
-
-every_page = pytest.mark.parametrize("path", PAGES, ids=name_of)
-
-
-@pytest.fixture(scope="session")
-def samples(tmp_path_factory):
-    """Return a folder with the files that the pages name."""
-    folder = tmp_path_factory.mktemp("samples")
-    train_waves(folder / "runs" / "waves")
-    with pytest.MonkeyPatch.context() as patch:
-        shorten(patch.setattr)
-        write_samples(folder)
-        bothways.train("mnist", out=folder / "runs" / "0001")
-    return folder
-
-
-@pytest.fixture
-def executor(samples, tmp_path, monkeypatch):
-    """Return what executes a page, in a folder of its own, with a model hub of its own."""
-    folder = tmp_path / "page"
-    shutil.copytree(samples, folder)
-    monkeypatch.chdir(folder)
-    shorten(monkeypatch.setattr)
-    with running_hub() as hub, as_own_hub(hub, tmp_path / "cache", monkeypatch):
-        model = {
-            path.name: path.read_bytes() for path in Path("runs/0001").iterdir() if path.is_file()
-        }
-        hub.repositories["owner/name"] = {"main": model, "v1": model}
-        executor = Executor(monkeypatch)
-        try:
-            yield executor
-        finally:
-            executor.stop()
-
-
-@pytest.mark.parametrize("path", EXECUTED, ids=name_of)
-def test_the_examples_run(path, executor):
-    if name_of(path) in FROM_THE_START:
-        shutil.rmtree("runs")
-    for example in parse(path, evaluators=executor.evaluators):
-        try:
-            example.evaluate()
-        except SkipTest as reason:
-            print(f"{path}:{example.line} is skipped: {reason}")
+every_page = pytest.mark.parametrize("path", PAGES, ids=page_name)
 
 
 @every_page
 def test_blocks_have_a_language_that_is_executed_or_is_for_people(path):
-    """Every block has a language, and is executed, for people, or skipped with a reason."""
-    known = {*Executor(None).evaluators, *SPOKEN}
+    known = {*Executor(None).evaluators, *NOT_CODE}
     skipped = False
     for example in parse(path):
         where = f"{path}:{example.line}"
-        if "info" not in (example.region.lexemes or {}):
+        if not is_block(example.region):
             action, reason = example.parsed
             assert action == "next", where
             assert len((reason or "").split()) > 2, f"{where}: the skip has no reason"
@@ -123,7 +66,7 @@ def test_the_language_test_finds_faults(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "path", [path for path in PAGES if "decisions" not in path.parts], ids=name_of
+    "path", [path for path in PAGES if "decisions" not in path.parts], ids=page_name
 )
 def test_commands_within_a_sentence_parse(path):
     prose = re.sub(r"^( *)```.*?^\1```", "", path.read_text(), flags=re.MULTILINE | re.DOTALL)
@@ -136,33 +79,30 @@ def test_names_within_a_sentence_exist(path):
     for name in re.findall(r"`(bothways(?:\.\w+)+)", path.read_text()):
         value = bothways
         for part in name.split(".")[1:]:
-            if not hasattr(value, part):
-                value = importlib.import_module(f"{value.__name__}.{part}")
-            else:
-                value = getattr(value, part)
+            if not hasattr(value, part):  # a module that nothing has imported yet
+                importlib.import_module(f"{value.__name__}.{part}")
+            value = getattr(value, part)
 
 
 @every_page
 def test_extras_exist(path):
     """`pip install` is not executed; the extras that it names are those of the package."""
-    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"][
-        "optional-dependencies"
-    ]
-    for names in re.findall(r"'(?:bothways|\.)?\[([\w,]+)\]'", path.read_text()):
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    extras = project["optional-dependencies"]
+    for names in re.findall(r"'(?:bothways|\.)\[([\w,]+)\]'", path.read_text()):
         assert set(names.split(",")) <= set(extras)
 
 
 def test_the_generated_pages(tmp_path):
     """Their examples, which `--help` prints too, parse: executing all would take minutes."""
-    spec = importlib.util.spec_from_file_location(
-        "generated", ROOT / "docs/extensions/generated.py"
-    )
+    path = ROOT / "docs" / "extensions" / "generated.py"
+    spec = importlib.util.spec_from_file_location("generated", path)
     generated = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(generated)
-    generated.write_pages(tmp_path)
-    assert {path.name for path in tmp_path.iterdir()} == {path.name for path in GENERATED}
+    (docs := tmp_path / "docs").mkdir()
+    generated.write_pages(docs)
     parsed = 0
-    for path in tmp_path.iterdir():
+    for path in [docs / page.relative_to(ROOT / "docs") for page in GENERATED]:
         test_blocks_have_a_language_that_is_executed_or_is_for_people(path)
         for example in parse(path):
             if language_of(example.region) == "console":
