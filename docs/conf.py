@@ -32,6 +32,7 @@ nitpick_ignore_regex = [
 
 myst_enable_extensions = ["colon_fence", "deflist", "fieldlist"]
 myst_heading_anchors = 3
+nb_merge_streams = True
 nb_execution_mode = "off"  # the tests execute the notebooks; the site shows their saved outputs
 
 autodoc_member_order = "bysource"

@@ -1,5 +1,6 @@
 """The notebooks in examples/ run from the first cell to the last, with small networks."""
 
+import sys
 from pathlib import Path
 
 import nbformat
@@ -30,6 +31,7 @@ def test_notebook_runs(path, tmp_path, monkeypatch):
             notebook.cells.insert(place + 1, nbformat.v4.new_code_cell(small))
             break
     monkeypatch.setenv("PYTHONPATH", str(EXAMPLES), prepend=":")
+    monkeypatch.setenv("PATH", str(Path(sys.executable).parent), prepend=":")  # !bothways
     monkeypatch.setenv("OMP_NUM_THREADS", "1")  # other tests run at the same time
     NotebookClient(notebook, timeout=280, resources={"metadata": {"path": tmp_path}}).execute()
 
