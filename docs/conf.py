@@ -25,7 +25,8 @@ extensions = [
 exclude_patterns = ["build", "gallery/results.md"]
 smartquotes = False  # they would change --option
 
-# `make docs` demands that every reference resolves, except to packages whose inventories would need the network.
+# `make docs` demands that every reference resolves, except to packages whose inventories would need
+# the network.
 nitpick_ignore_regex = [
     (r"py:.*", r"(torch|numpy|np|pathlib|collections|typing|pydantic|Path)\b.*")
 ]
