@@ -25,7 +25,7 @@ ADAPTED_IN = {
     "uvicorn": {"serve.*"},
     "httptools": {"serve.*"},
     "prometheus_client": {"serve.metrics"},
-    "typer": {"cli.app", "cli.errors", "cli.data_options", "cli.commands.*"},
+    "typer": {"cli.app", "cli.errors", "cli.data_options", "cli.help", "cli.commands.*"},
     "rich": {"cli.tables"},
     "onnx": {"export.onnx.nodes", "models.onnx_model"},
     "onnxruntime": {"export.onnx.quantization", "models.onnx_model"},

@@ -50,15 +50,17 @@ def commands_page() -> Iterator[str]:
     """Describe all commands with their options and examples."""
     yield from ("# Commands", "", "`bothways COMMAND --help` prints the same.", "")
     group: Any = typer.main.get_command(command_line)
-    yield from ("```text", *clean(group.epilog).splitlines(), "```", "")
     for name, command in group.commands.items():
         context = command.make_context(f"bothways {name}", [], resilient_parsing=True)
         yield from (f"## {name}", "", *clean(command.help).splitlines(), "")
         yield from ("```text", command.get_usage(context).removeprefix("Usage: "), "```", "")
-        records = [parameter.get_help_record(context) for parameter in command.params]
-        rows = [(f"`{option}`", text) for option, text in filter(None, records)]
-        yield from table(("argument or option", "meaning"), rows)
-        yield from ("", "```console", *prompts(clean(command.epilog)), "```", "")
+        for title, rows in command.described_parameters(context).items():
+            yield from table((title, ""), [(f"`{option}`", text) for option, text in rows])
+            yield ""
+        examples = clean(command.epilog).splitlines()[1:]
+        yield from ("```console", *(f"$ {line.strip()}" for line in examples), "```", "")
+    title, *codes = clean(group.epilog).splitlines()
+    yield from (f"## {title}", "", "```text", *codes, "```")
 
 
 def settings_page() -> Iterator[str]:
@@ -99,7 +101,7 @@ def parameters(settings: type) -> Iterator[tuple[list[str], str, str]]:
     """Yield names, kind and description of the parameters in a docstring."""
     assert settings.__doc__ is not None  # ruff demands docstrings
     for names, kind, lines in NumpyDocString(settings.__doc__)["Parameters"]:
-        text = code(" ".join(line.strip() for line in lines))
+        text = " ".join(line.strip() for line in lines)
         yield [name.strip() for name in names.split(",")], kind.removesuffix(", optional"), text
 
 
@@ -120,19 +122,6 @@ def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> Iterator[str]:
         yield "| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |"
 
 
-def prompts(examples: str) -> Iterator[str]:
-    """Yield the example commands, each with a prompt."""
-    continued = False
-    for line in examples.splitlines()[1:]:
-        yield f"{'    ' if continued else '$ '}{line.strip()}"
-        continued = line.endswith("\\")
-
-
 def clean(text: str | None) -> str:
     """Return a help text without the mark that keeps line breaks."""
     return (text or "").replace("\b\n", "").strip()
-
-
-def code(text: str) -> str:
-    """Return a docstring's text with its single backticks as code in Markdown."""
-    return text

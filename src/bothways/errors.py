@@ -65,7 +65,29 @@ def describe_unknown(what: str, name: str, known: Iterable[str]) -> str:
     "cell 'gur' is unknown; did you mean 'gru'? Expected one of gru, lstm."
     """
     known = list(known)
-    expected = f"xpected one of {', '.join(known)}."
-    nearest = get_close_matches(name, known, n=1)
-    hint = f"did you mean {nearest[0]!r}? E" if nearest else "e"
-    return f"{what} {name!r} is unknown; {hint}{expected}"
+    return (
+        f"{what} {name!r} is unknown; {suggest(name, known, 'expected one of')} {', '.join(known)}."
+    )
+
+
+def suggest(name: str, known: Iterable[str], rule: str) -> str:
+    """Return a rule that a name breaks, after a question for the nearest known name, if any.
+
+    >>> suggest("GUR", ["gru", "lstm"], "expected gru or lstm")
+    "did you mean 'gru'? Expected gru or lstm"
+    >>> suggest("tcn", ["gru", "lstm"], "expected gru or lstm")
+    'expected gru or lstm'
+    """
+    near = nearest(name, known)
+    return rule if near is None else f"did you mean {near!r}? {rule[:1].upper()}{rule[1:]}"
+
+
+def nearest(name: str, known: Iterable[str]) -> str | None:
+    """Return the known name most similar to a name in any case, or None if none is similar.
+
+    >>> nearest("GUR", ["gru", "lstm"])
+    'gru'
+    """
+    by_lower = {one.lower(): one for one in known}
+    found = get_close_matches(name.lower(), by_lower, n=1)
+    return by_lower[found[0]] if found else None

@@ -142,7 +142,7 @@ def test_warm_compiles_every_cell_and_prints_where(tmp_path):
     ("shape", "message"),
     [
         (BenchShape(batch_size=0), "batch_size is 0; expected at least 1"),
-        (BenchShape(cell="tcn"), "cell is 'tcn'; expected rnn, gru or lstm"),
+        (BenchShape(cell="tcn"), "cell 'tcn' is unknown; expected one of rnn, gru, lstm"),
     ],
 )
 def test_impossible_shapes_are_refused(shape, message):

@@ -184,4 +184,6 @@ def test_repr_shows_the_sizes(lengths, text):
     sequences = Sequences.from_arrays([np.ones((length, 2)) for length in lengths])
     assert repr(sequences) == text
     assert repr(sequences.with_labels([0, 1])) == f"Labeled{text}"
-    assert repr(sequences.subset(torch.tensor([], dtype=torch.int64))).startswith("Sequences(0 of 0")
+    assert repr(sequences.subset(torch.tensor([], dtype=torch.int64))).startswith(
+        "Sequences(0 of 0"
+    )

@@ -147,6 +147,8 @@ def test_an_event_log_from_table_to_predictions(tmp_path):
         DataError, match="feature 'amount' is not categorical; expected one of event"
     ):
         model.token_numbers("amount", ["x"])
+    with pytest.raises(DataError, match="'evnt' is not categorical; did you mean 'event'"):
+        model.token_numbers("evnt", ["x"])
     strange = [np.c_[np.zeros(4), np.ones(4)].astype(np.float32)]
     with pytest.warns(UnknownTokensWarning, match="4 of 4 values of 'event' do not occur in"):
         model.predict(strange)
@@ -259,7 +261,7 @@ def test_text_columns_are_left_out_unless_they_are_named(tmp_path):
 
 def test_wrong_columns_are_named(tmp_path, monkeypatch):
     path = write(tmp_path / "x.csv", cases(20))
-    with pytest.raises(DataError, match=r"feature 'evnt' is not a column.*Check --categorical"):
+    with pytest.raises(DataError, match=r"feature 'evnt' is not a column; did you mean 'event'"):
         open_dataset(path, DataOptions(categorical=("evnt",), label="outcome"))
     with pytest.raises(DataError, match="feature 'outcome' has another role"):
         open_dataset(path, DataOptions(categorical=("outcome",), label="outcome"))

@@ -138,6 +138,7 @@ def test_the_configuration_follows_from_the_shapes(path):
             {"readout": "flatten"},
             "is 'flatten' but .*the outputs of one step; expected one of last",
         ),
+        ({}, {"readout": "maen"}, "is 'maen' but .*did you mean 'mean'"),
         ({}, {"readout": "attention"}, "is 'attention' but .*expected one of last, final, mean"),
         (
             {"cell": "rnn"},

@@ -202,6 +202,8 @@ def test_unknown_backend_raises():
         BackendError, match=r"'fast' is unknown; expected one of auto, compiled, torch"
     ):
         make("LSTM", 3, 5, backend="fast")(torch.ones(1, 1, 3))
+    with pytest.raises(BackendError, match="'compile' is unknown; did you mean 'compiled'"):
+        make("LSTM", 3, 5, backend="compile")(torch.ones(1, 1, 3))
 
 
 def test_unknown_nonlinearity_raises():

@@ -177,9 +177,14 @@ def test_bad_input_is_named():
         small().fit([values * [[np.nan]] if n == 0 else values for n, values in enumerate(X)], y)
 
 
+def test_an_unknown_class_weight_suggests_the_nearest_class():
+    with pytest.raises(ConfigError, match="class_weight names 'lft'; did you mean 'left'"):
+        small(class_weight={"lft": 5}).fit(*spirals(10))
+
+
 @pytest.mark.parametrize("weights", [{"lft": 5}, {"left": -1.0}])
 def test_invalid_class_weights_are_refused(weights):
-    with pytest.raises(ConfigError, match=r"class_weight .*expected a weight of 0 or more for"):
+    with pytest.raises(ConfigError, match=r"class_weight .*xpected a weight of 0 or more for"):
         small(class_weight=weights).fit(*spirals(10))
 
 

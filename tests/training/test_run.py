@@ -672,7 +672,11 @@ def test_other_data_in_one_part_are_called_data(tmp_path, data):
         ({}, "validation", "has no split 'validation'; expected train, test or all"),
         ({}, "dev", "has no split 'dev'; expected train, test or all"),
         ({"test": None}, "test", "has no split 'test'; expected train or all"),
-        ({"classes": ("x", "y", "z!")}, "all", "has a class 'z!'; expected one of x, y, z"),
+        (
+            {"classes": ("x", "y", "z!")},
+            "all",
+            r"has a class 'z!'; did you mean 'z'\? Expected one of x, y, z",
+        ),
     ],
 )
 def test_missing_splits_and_other_classes_are_refused(tmp_path, data, change, split, message):

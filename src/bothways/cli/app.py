@@ -4,13 +4,14 @@ from typing import Annotated
 
 import typer
 
+from bothways.cli.completion import complete_choice, complete_setting
 from bothways.cli.errors import OneLineErrors, registrar
 
 app = typer.Typer(
     cls=OneLineErrors,
     name="bothways",
-    help="Recurrent sequence classifiers: train, evaluate, predict, on an ordinary CPU.",
-    epilog="""\b
+    help="Train, evaluate and use recurrent classifiers of sequences.",
+    epilog="""\
 Exit codes
   0    done
   1    the output pipe was closed early
@@ -18,24 +19,65 @@ Exit codes
   3    training stopped because the loss was not finite
   130  interrupted (Ctrl-C); the training so far is saved
 """,
-    no_args_is_help=True,
+    options_metavar="",
+    subcommand_metavar="COMMAND [OPTIONS]",
     invoke_without_command=True,
-    add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 
-Threads = Annotated[int | None, typer.Option(min=1, help="CPU threads; default: torch's choice.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+RUN = "Run"
+MODEL = "Model and training"
+"""Titles of options in the help of commands."""
+
+Threads = Annotated[
+    int | None,
+    typer.Option(
+        metavar="N", min=1, help="CPU threads.", show_default="automatic", rich_help_panel=RUN
+    ),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.", rich_help_panel=RUN)]
 Model = Annotated[
     str,  # a Path would change hf:// to hf:/
     typer.Argument(metavar="MODEL", help="Run or model folder, .onnx file, or hf://owner/name."),
 ]
-Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps; auto prefers a GPU.")]
-
+Device = Annotated[
+    str,
+    typer.Option(
+        metavar="NAME",
+        help="cpu, cuda, mps, or auto: a GPU, if any.",
+        autocompletion=complete_choice("device"),
+        rich_help_panel=RUN,
+    ),
+]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="NAME=VALUE",
+        help="Change a setting of the recipe; repeatable.",
+        autocompletion=complete_setting,
+        rich_help_panel=MODEL,
+    ),
+]
 
 command = registrar(app)
+
+_WELCOME = """\
+bothways trains recurrent classifiers for sequences, forward or bidirectional.
+
+Try this:
+  bothways train mnist          learn to read digits, in about a minute
+  bothways evaluate runs/0001   see how accurate it is, for each digit
+  bothways serve runs/0001      draw digits on a page in your browser
+
+Your own data:
+  bothways inspect FILE         what it contains, and what would spoil a model
+  bothways train --help         formats, columns, splits
+
+All commands:   bothways --help
+Documentation:  README.md and docs/ in the source code (as a site: make docs)"""
 
 
 def use_threads(count: int | None) -> None:
@@ -48,6 +90,7 @@ def use_threads(count: int | None) -> None:
 
 @app.callback()
 def _options(
+    context: typer.Context,
     version: Annotated[bool, typer.Option("--version", help="Show the version.")] = False,
 ) -> None:
     if version:
@@ -55,3 +98,5 @@ def _options(
 
         print(f"bothways {bothways.__version__}")
         raise typer.Exit(0)
+    if context.invoked_subcommand is None:
+        print(_WELCOME)

@@ -15,11 +15,12 @@ from statistics import median
 import torch
 
 from bothways import nn
-from bothways.errors import ConfigError
+from bothways.errors import ConfigError, describe_unknown
 from bothways.kernels.cells import GRU, LSTM, RNN_RELU, RNN_TANH
 from bothways.kernels.compiled.cache import cached_file, entry_address
 from bothways.kernels.compiled.instruction_sets import host_target
 
+CELLS = ("rnn", "gru", "lstm")
 _SECONDS = 1.0  # measured time of a process
 _LEAST_STEPS = 5
 
@@ -90,8 +91,8 @@ def compare(
             raise ConfigError(
                 f"{name} is {getattr(shape, name)}; expected at least 1. Correct the value."
             )
-    if shape.cell not in ("rnn", "gru", "lstm"):
-        raise ConfigError(f"cell is {shape.cell!r}; expected rnn, gru or lstm. Choose one.")
+    if shape.cell not in CELLS:
+        raise ConfigError(describe_unknown("cell", shape.cell, CELLS))
     samples: dict[str, list[tuple[float, float]]] = {"bothways.nn": [], "torch.nn": []}
     for _ in range(rounds):
         for side, times in samples.items():

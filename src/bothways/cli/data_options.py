@@ -3,8 +3,8 @@
 import functools
 import inspect
 from collections.abc import Callable
-from types import NoneType
-from typing import Annotated, Any, get_args, get_origin
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import typer
 
@@ -17,11 +17,21 @@ def _parameter(name: str) -> inspect.Parameter:
     field, role = DataOptions.model_fields[name], dict(DataOptions.roles())[name]
     flag = "--" + (role.flag or name).replace("_", "-")
     kind, default = field.annotation, field.default
-    kinds = [part for part in get_args(kind) if part is not NoneType] or [kind]
-    if get_origin(kind) is tuple or any(get_origin(part) is tuple for part in kinds):
-        kind, default = str | None, None  # separated by commas
-    least = next((rule.ge for rule in field.metadata if hasattr(rule, "ge")), None)
-    option = typer.Option(flag, help=role.help, metavar=role.metavar, min=least)
+    kinds = get_args(kind) if get_origin(kind) in (Union, UnionType) else (kind,)
+    (value,) = (part for part in kinds if part is not NoneType)
+    metavar = "COLUMN" if role.is_column else "N"
+    if get_origin(value) is tuple:
+        kind, default, metavar = str | None, None, "COLUMNS"  # separated by commas
+    elif get_origin(value) is Literal:
+        metavar = "|".join(get_args(value))
+    option = typer.Option(
+        flag,
+        help=role.help,
+        metavar=role.metavar or metavar,
+        min=next((rule.ge for rule in field.metadata if hasattr(rule, "ge")), None),
+        show_default=role.default or True,
+        rich_help_panel=role.group,
+    )
     return inspect.Parameter(
         name,
         inspect.Parameter.KEYWORD_ONLY,
@@ -43,10 +53,13 @@ def _data_options(values: dict[str, Any]) -> DataOptions:
 def reads_data(function: Callable[..., None]) -> Callable[..., None]:
     """Replace a command's parameter `options` by the options of `DataOptions`."""
     named = {name: _parameter(name) for name, _ in DataOptions.roles()}
+    rare = [named[name] for name, role in DataOptions.roles() if role.is_rare]
+    usual = [parameter for parameter in named.values() if parameter not in rare]
     parameters: list[inspect.Parameter] = []
     for name, parameter in inspect.signature(function).parameters.items():
         keyword = parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY)
-        parameters += named.values() if name == "options" else [keyword]
+        parameters += usual if name == "options" else [keyword]
+    parameters += rare  # in the order of the help
 
     @functools.wraps(function)
     def command(**values: Any) -> None:

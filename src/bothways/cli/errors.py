@@ -2,6 +2,7 @@
 
 import functools
 import os
+import re
 import signal
 import sys
 import warnings
@@ -10,22 +11,20 @@ from contextlib import contextmanager
 from typing import Any, ParamSpec
 
 import typer
-import typer.core
 from typer.exceptions import TyperException
 
+from bothways.cli.help import CommandsInFull, GroupedHelp
 from bothways.cli.process import keep_freed_memory, wait_briefly
-from bothways.errors import BothwaysError
+from bothways.errors import BothwaysError, nearest
 
 P = ParamSpec("P")
 
 
-class OneLineErrors(typer.core.TyperGroup):
-    """Commands whose usage errors are one line, with the nearest option if one is unknown."""
+class OneLineErrors(CommandsInFull):
+    """Commands whose usage errors are one line, with the nearest name if one is unknown."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Parse; without arguments, show the help."""
-        if not args:
-            return super().parse_args(ctx, args)
+        """Parse the options before the command."""
         with _usage_errors():
             return super().parse_args(ctx, args)
 
@@ -42,8 +41,16 @@ def _usage_errors() -> Iterator[None]:
     except TyperException as error:
         context = getattr(error, "ctx", None)
         command = "bothways" if context is None else context.command_path
-        message = error.format_message().replace("Value error, ", "")
+        message = _with_nearest(error.format_message().replace("Value error, ", ""))
         _fail(f"{message} See: {command} --help", error.exit_code)
+
+
+def _with_nearest(message: str) -> str:
+    """Return a message of typer with the nearest choice, if it names the choices."""
+    if found := re.search("'([^']*)' is not one of (.*)", message):
+        near = nearest(found[1], re.findall("'([^']*)'", found[2]))
+        return message if near is None else f"{message} Did you mean {near!r}?"
+    return message
 
 
 def registrar(
@@ -85,7 +92,7 @@ def _command(
                     2,
                 )
 
-        app.command(name, epilog=f"\b\nExamples\n{examples}")(guarded)
+        app.command(name, cls=GroupedHelp, epilog=f"Examples\n{examples}")(guarded)
         return guarded
 
     return register

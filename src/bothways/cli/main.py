@@ -2,6 +2,7 @@
 
 from bothways.cli.app import app
 from bothways.cli.commands import deploy, look, measure, train, use  # noqa: F401 - they register commands
+from bothways.cli.completion import words_of_bash
 
 _ORDER = (
     "train",
@@ -22,4 +23,5 @@ app.registered_commands.sort(key=lambda command: _ORDER.index(str(command.name))
 
 def main() -> None:
     """Run the command line."""
-    app()
+    with words_of_bash():
+        app(prog_name="bothways")  # also if it is run as a module

@@ -1,10 +1,11 @@
 """The base class of all settings: validated, frozen, with errors of one line."""
 
+import re
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from bothways.errors import ConfigError, describe_unknown
+from bothways.errors import ConfigError, describe_unknown, suggest
 
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 
@@ -36,5 +37,8 @@ def _one_line(error: ValidationError, names: list[str]) -> str:
         return describe_unknown("setting", name, names)
     if first["type"] == "missing":
         return f"setting {name!r} is missing; expected a value. Add it."
-    rule = first["msg"].removeprefix("Input should be ").partition(", unable to")[0]
-    return f"{name} is {first['input']!r}; expected {rule}. Correct the value."
+    rule = "expected " + first["msg"].removeprefix("Input should be ").partition(", unable to")[0]
+    if first["type"] == "literal_error":
+        choices = first["ctx"]["expected"]
+        rule = suggest(str(first["input"]), re.findall("'(.*?)'", choices), rule)
+    return f"{name} is {first['input']!r}; {rule}. Correct the value."

@@ -10,7 +10,7 @@ import numpy as np
 
 from bothways.data.record import Array
 from bothways.data.vocabulary import Vocabulary
-from bothways.errors import DataError
+from bothways.errors import DataError, suggest
 
 
 def is_frame(data: Any) -> bool:
@@ -89,14 +89,19 @@ def _array(
             raise DataError(f"{place} has two columns {name!r}; expected each once. Rename one.")
         if name not in names:
             raise DataError(
-                f"{place} has a column {name!r} that was unseen in training; expected "
-                f"{', '.join(names)}. Drop it."
+                f"{place} has a column {name!r} that was unseen in training; "
+                f"{suggest(name, [n for n in names if n not in columns], 'expected')} "
+                f"{', '.join(names)}. Rename or drop it."
             )
     values = np.empty((len(frame), len(names)), np.float64)
     by_name = dict(zip(columns, frame.columns, strict=True))
     for n, name in enumerate(names):
         if name not in by_name:
-            raise DataError(f"{place} has no column {name!r}; expected {', '.join(names)}. Add it.")
+            others = [column for column in columns if column not in names]
+            raise DataError(
+                f"{place} has no column {name!r}; {suggest(name, others, 'expected')} "
+                f"{', '.join(names)}. Add it."
+            )
         column = frame[by_name[name]]
         if name in vocabularies:
             texts = np.array(["" if v is None else str(v) for v in column.to_list()], dtype=object)

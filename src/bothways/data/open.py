@@ -12,7 +12,7 @@ from bothways.data.readers.registry import KNOWN_FORMATS, for_new_data, open_sou
 from bothways.data.record import Part, Source
 from bothways.data.splitting import with_test_part
 from bothways.data.summary import RepeatedTimes, axes_warning
-from bothways.errors import DataError
+from bothways.errors import DataError, suggest
 
 _BUILT_IN = {"mnist": mnist}
 
@@ -33,11 +33,18 @@ def find_source(source: str) -> str:
     if source in _BUILT_IN:
         return source
     if not Path(source).exists():
+        rule = f"expected {', '.join(_BUILT_IN)}, or {KNOWN_FORMATS}"
         raise DataError(
-            f"data {source!r} is not found; expected {', '.join(_BUILT_IN)}, or {KNOWN_FORMATS}. "
-            "Check the path."
+            f"data {source!r} is not found; {suggest(source, _like(source), rule)}. Check the path."
         )
     return str(Path(source).resolve())
+
+
+def _like(source: str) -> list[str]:
+    """Return the built-in datasets, and the paths beside a path that does not exist."""
+    folder = Path(source).parent
+    beside = sorted(folder.iterdir()) if folder.is_dir() else []
+    return [*_BUILT_IN, *map(str, beside)]
 
 
 def options_for(source: str, reading: DataOptions) -> DataOptions:

@@ -8,6 +8,9 @@ from pydantic import Field, model_validator
 
 from bothways.config import Settings, Target
 
+SPLITS = "Splits"
+"""Title of the options of splits in the help of a command."""
+
 
 @dataclass(frozen=True)
 class Option:
@@ -17,9 +20,12 @@ class Option:
     ----------
     help : str
         For the command line.
+    metavar : str, optional
+        What stands for the value there; default: by its type.
     flag : str, optional
         Name on the command line; default: the name of the field.
-    metavar : str, optional
+    default : str, optional
+        What the default None means.
     is_column : bool
         Whether it names columns, which only tables have.
     json_key : str, optional
@@ -28,15 +34,26 @@ class Option:
         Whether it says how the data are split, and not how they are read.
     is_kept : bool
         Whether a model reads new data with it.
+    is_rare : bool
+        Whether few need it, so that the help shows it last.
     """
 
     help: str
-    flag: str | None = None
     metavar: str | None = None
+    flag: str | None = None
+    default: str | None = None
     is_column: bool = False
     json_key: str | None = None
     is_split: bool = False
     is_kept: bool = True
+    is_rare: bool = False
+
+    @property
+    def group(self) -> str:
+        """Title of the options among which the help of a command shows it."""
+        if self.is_split:
+            return SPLITS
+        return "Data, rarely needed" if self.is_rare else "Data"
 
 
 class DataOptions(Settings):
@@ -94,80 +111,65 @@ class DataOptions(Settings):
 
     sequence: Annotated[
         str | None,
-        Option(
-            "Column of the sequence that a row belongs to.", is_column=True, json_key="sequence"
-        ),
+        Option("Sequence that a row belongs to.", is_column=True, json_key="sequence"),
     ] = None
-    time: Annotated[str | None, Option("Column of the time.", is_column=True, json_key="times")] = (
-        None
-    )
+    time: Annotated[str | None, Option("Time of a row.", is_column=True, json_key="times")] = None
     features: Annotated[
         tuple[str, ...] | None,
-        Option("Input columns, separated by commas; default: all numeric ones.", is_column=True),
+        Option("Inputs (a,b,c).", default="all numeric columns", is_column=True),
     ] = None
     categorical: Annotated[
-        tuple[str, ...],
-        Option("Input columns of categories, separated by commas.", is_column=True),
+        tuple[str, ...], Option("Inputs that are categories, not numbers (a,b).", is_column=True)
     ] = ()
     label: Annotated[
-        str | None, Option("Column of the class.", is_column=True, json_key="label")
+        str | None, Option("Class of a sequence or a step.", is_column=True, json_key="label")
     ] = None
     group: Annotated[
         str | None,
-        Option(
-            "Column whose groups (persons, say) no split divides.", is_column=True, json_key="group"
-        ),
+        Option("Group, such as a person; no split divides it.", is_column=True, json_key="group"),
     ] = None
     split: Annotated[
         str | None,
         Option(
-            "Column with the values train, validation and test.",
+            "Part of a row: train, validation or test.",
             is_column=True,
             json_key="split",
             is_split=True,
         ),
     ] = None
-    target: Annotated[Target, Option("What has a label: each sequence or each time step.")] = (
-        "sequence"
-    )
+    target: Annotated[Target, Option("What has a label.")] = "sequence"
     ignore: Annotated[
-        str | None, Option("Label of time steps to ignore, like steps without a label.")
+        str | None, Option("Treat steps with this label as unlabeled.", "LABEL", is_rare=True)
     ] = None
     test: Annotated[
-        str | None, Option("Fraction to hold out for the test, or a file.", is_split=True)
+        str | None, Option("Held out for the test.", "FRACTION|FILE", is_split=True)
     ] = None
     by_time: Annotated[
-        bool, Option("Hold out the latest sequences instead of random ones.", is_split=True)
+        bool, Option("Hold out the latest sequences, not random ones.", is_split=True)
     ] = False
     drop_copies: Annotated[
-        bool,
-        Option("Drop training sequences that are also in a held-out part.", is_split=True),
+        bool, Option("Drop training sequences that are held out too.", is_split=True)
     ] = False
-    window: Annotated[
-        int | None, Option("Cut recordings into windows of this many steps."), Field(ge=1)
-    ] = None
-    stride: Annotated[
-        int | None, Option("Steps between two windows; default: the window."), Field(ge=1)
-    ] = None
+    window: Annotated[int | None, Option("Cut into windows of N steps."), Field(ge=1)] = None
+    stride: Annotated[int | None, Option("Window stride.", default="--window"), Field(ge=1)] = None
     axes: Annotated[
         Literal["ntc", "nct"],
-        Option("Axes of 3-D arrays: ntc (time before features) or nct (as in sktime, aeon)."),
+        Option("3-D arrays: t time, c features.", is_rare=True),
     ] = "ntc"
     sort: Annotated[
-        bool, Option("Sort a table by sequence and time even if it is larger than --memory.")
+        bool, Option("Sort rows even if that needs a temporary file.", is_rare=True)
     ] = False
     decimal: Annotated[
-        Literal[".", ","] | None, Option("Decimal separator of a CSV file; default: recognized.")
+        Literal[".", ","] | None,
+        Option("Decimal separator of a CSV.", default="recognized", is_rare=True),
     ] = None
     memory_mb: Annotated[
         int,
-        Option(
-            "Memory for the steps; more go to a file.", flag="memory", metavar="MB", is_kept=False
-        ),
+        Option("Memory for the data.", "MB", flag="memory", is_kept=False, is_rare=True),
         Field(ge=1),
     ] = 1024
     max_classes: Annotated[
-        int, Option("Raise an error for more classes than this.", is_kept=False), Field(ge=2)
+        int, Option("Most classes allowed.", is_kept=False, is_rare=True), Field(ge=2)
     ] = 5000
     validation: str | None = None
     test_fraction: float = Field(default=0.0, ge=0, lt=1)

@@ -9,7 +9,7 @@ from typing import cast
 import torch
 from torch import Tensor
 
-from bothways.errors import BackendError
+from bothways.errors import BackendError, describe_unknown
 from bothways.kernels import reference, torch_backend
 from bothways.kernels.cells import Cell
 from bothways.kernels.interface import DirectionWeights, Kernel, Stack, States
@@ -93,8 +93,7 @@ def choose_backend(
     """
     if requested not in BACKENDS:
         raise BackendError(
-            f"backend {requested!r} is unknown; expected one of {', '.join(BACKENDS)}. "
-            'Use "auto" to let bothways choose.'
+            f'{describe_unknown("backend", requested, BACKENDS)} Use "auto" to let bothways choose.'
         )
     if requested not in ("auto", "compiled"):
         return Choice(requested, "requested by name")

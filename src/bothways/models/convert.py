@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from bothways.config import ModelConfig
-from bothways.errors import CheckpointError, ConfigError
+from bothways.errors import CheckpointError, ConfigError, suggest
 from bothways.kernels.cells import GRU, LSTM, RNN_TANH
 from bothways.models.manifest import ConvertedFrom, Manifest, Provenance, versions
 from bothways.models.trained import TrainedModel, trained_model
@@ -232,6 +232,7 @@ def _infer_readout(
     if readout not in ONE_STEP_READOUTS:
         raise ConfigError(
             f"readout is {readout!r} but {linear}.weight has {width} columns, the outputs of one "
-            f"step; expected one of {', '.join(ONE_STEP_READOUTS)}. Choose one."
+            f"step; {suggest(readout, ONE_STEP_READOUTS, 'expected one of')} "
+            f"{', '.join(ONE_STEP_READOUTS)}. Choose one."
         )
     return readout, None

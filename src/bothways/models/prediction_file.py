@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-from bothways.errors import ConfigError
+from bothways.errors import ConfigError, suggest
 from bothways.models.answers import Answer
 from bothways.storage.atomic import replacing
 
@@ -24,7 +24,8 @@ def format_of(out: Path | None, wanted: str | None) -> str:
     name = wanted or (out.suffix.removeprefix(".") if out is not None else "csv")
     if name not in _WRITERS:
         where = "--format" if wanted or out is None else f"the extension of out file {out}"
-        raise ConfigError(f"{where} is {name!r}; expected csv or jsonl. Choose one.")
+        rule = suggest(name, _WRITERS, f"expected {' or '.join(_WRITERS)}")
+        raise ConfigError(f"{where} is {name!r}; {rule}. Choose one.")
     return name
 
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from bothways.data.sequences import Sequences, as_labeled
 from bothways.data.vocabulary import Vocabulary
-from bothways.errors import BackendError, CheckpointError, DataError
+from bothways.errors import BackendError, CheckpointError, DataError, suggest
 from bothways.evaluation.evaluate import Classifier, compute_logits, evaluate
 from bothways.evaluation.metrics import Metrics
 from bothways.models.card import model_card
@@ -104,7 +104,8 @@ class TrainedModel(ABC):
         vocabularies = self.manifest.preprocessing.reading.vocabularies
         if feature not in vocabularies:
             raise DataError(
-                f"feature {feature!r} is not categorical; expected one of "
+                f"feature {feature!r} is not categorical; "
+                f"{suggest(feature, vocabularies, 'expected one of')} "
                 f"{', '.join(vocabularies) or 'none: all features are numeric'}. Check its name."
             )
         vocabulary = Vocabulary(vocabularies[feature], grows=False)

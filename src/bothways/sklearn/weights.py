@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from sklearn.utils import check_array
 
-from bothways.errors import ConfigError, ShapeError
+from bothways.errors import ConfigError, ShapeError, suggest
 from bothways.sklearn.inputs import Array
 
 
@@ -29,11 +29,11 @@ def class_weights(class_weight: Any, classes: Array) -> Literal["balanced"] | tu
         )
     unknown = [name for name in class_weight if name not in classes]
     if unknown or not all(weight >= 0 for weight in class_weight.values()):
-        what = f"names {unknown[0]!r}" if unknown else f"is {dict(class_weight)}"
-        raise ConfigError(
-            f"class_weight {what}; expected a weight of 0 or more for some of "
-            f"{', '.join(map(str, classes))}. Correct it."
-        )
+        names = [str(name) for name in classes]
+        what, rule = f"is {dict(class_weight)}", "expected a weight of 0 or more for some of"
+        if unknown:
+            what, rule = f"names {unknown[0]!r}", suggest(str(unknown[0]), names, rule)
+        raise ConfigError(f"class_weight {what}; {rule} {', '.join(names)}. Correct it.")
     return tuple(float(class_weight.get(name, 1)) for name in classes)
 
 

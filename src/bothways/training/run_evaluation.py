@@ -6,7 +6,7 @@ from bothways.data.dataset import Dataset
 from bothways.data.open import find_source, open_dataset, options_for
 from bothways.data.sequences import LabeledSequences
 from bothways.data.splitting import hold_out
-from bothways.errors import DataError
+from bothways.errors import DataError, suggest
 from bothways.evaluation.metrics import Metrics
 from bothways.models.manifest import Manifest
 from bothways.models.trained import TrainedModel
@@ -85,9 +85,8 @@ def evaluate_splits(
     splits = labeled_splits(model.manifest, dataset)
     if split != "all":
         if splits.get(split) is None:
-            there = ", ".join(name for name, part in splits.items() if part is not None)
-            raise DataError(
-                f"{source} has no split {split!r}; expected {there} or all. Choose one."
-            )
+            there = [name for name, part in splits.items() if part is not None]
+            rule = suggest(split, [*there, "all"], f"expected {', '.join(there)} or all")
+            raise DataError(f"{source} has no split {split!r}; {rule}. Choose one.")
         splits = {split: splits[split]}
     return {name: None if part is None else model.evaluate(part) for name, part in splits.items()}

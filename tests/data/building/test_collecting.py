@@ -131,6 +131,8 @@ def test_a_class_that_training_does_not_know_is_named(tmp_path):
     train = write(tmp_path / "train.jsonl", simple(10))
     with pytest.raises(DataError, match="has a class 'b'; expected one of a, c"):
         open_dataset(train, classes=("a", "c"))
+    with pytest.raises(DataError, match="has a class 'b'; did you mean 'B'"):
+        open_dataset(train, classes=("a", "B"))
 
 
 @pytest.mark.parametrize(

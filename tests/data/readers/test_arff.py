@@ -74,6 +74,7 @@ def test_training_test_and_prediction(tmp_path):
     ("old", "new", "message"),
     [
         ("{walk, 'run'}", "numeric", "last attribute of type 'numeric'.*Regression is not supp"),
+        ("3,walk", "3,Walk", "line 10 has class 'Walk'; did you mean 'walk'"),
         ("3,walk", "3,jump", "line 10 has class 'jump'; expected one of walk, run"),
         ("3,walk", "3,?", "line 10 has class '\\?'"),
         ("3,walk", "x,walk", "line 10: could not convert string to float: 'x'; expected numbers"),

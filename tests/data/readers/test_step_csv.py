@@ -77,6 +77,8 @@ def test_named_columns_are_used(tmp_path):
     assert named.features == ("x",)
     with pytest.raises(DataError, match="has no column 'z'; expected --features among x, y, t, n"):
         open_dataset(str(tmp_path), DataOptions(features=("z",)))
+    with pytest.raises(DataError, match="has no column 'X'; did you mean 'x'"):
+        open_dataset(str(tmp_path), DataOptions(features=("X",)))
     with pytest.raises(DataError, match="has no columns, so --label x has no meaning"):
         open_dataset(str(tmp_path), DataOptions(label="x"))
 

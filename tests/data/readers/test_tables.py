@@ -184,8 +184,10 @@ def test_text_in_a_feature_column_of_parquet_is_refused(csv):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
+        ({"sequence": "ID"}, "has no column 'ID'; did you mean 'id'. Expected --sequence to be"),
         ({"sequence": "who"}, "has no column 'who'; expected --sequence to be one of id, t"),
-        ({"features": ("ax", "az")}, "feature 'az' is not a column"),
+        ({"features": ("ax", "az")}, "feature 'az' is not a column; expected one of ax, ay"),
+        ({"features": ("AX",)}, "feature 'AX' is not a column; did you mean 'ax'"),
         ({"features": ("ax", "ax")}, "feature 'ax' is named twice"),
         ({"features": ("t",)}, "feature 't' has another role"),
     ],
@@ -211,6 +213,9 @@ def test_split_and_group_columns(tmp_path):
     lines[-1] = lines[-1].replace("p5", "p0")
     write(path, lines[:-3] + [line.replace("p5", "p0") for line in lines[-3:]])
     with pytest.raises(DataError, match="group 'p0' is in train and in test"):
+        open_dataset(str(path), DataOptions(group="who", split="part"))
+    write(path, [line.replace(",train", ",tarin") for line in lines])
+    with pytest.raises(DataError, match="line 2: split is 'tarin'; did you mean 'train'"):
         open_dataset(str(path), DataOptions(group="who", split="part"))
 
 

@@ -481,7 +481,10 @@ def test_models_that_cannot_be_exported(tmp_path):
         match=r"members is 5 but a C file contains one network; .* Export to \.onnx, or",
     ):
         export_c(three_class_model(members=5), tmp_path / "model.c")
-    with pytest.raises(ExportError, match="weights is 'int4'; expected float32 or int8"):
+    with pytest.raises(
+        ExportError,
+        match=r"weights 'int4' is unknown; did you mean 'int8'\? Expected one of float32, int8",
+    ):
         export_c(three_class_model(), tmp_path / "model.c", weights="int4")
     model = three_class_model()
     with torch.no_grad():

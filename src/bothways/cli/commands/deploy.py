@@ -1,15 +1,23 @@
 """Use a trained model outside of bothways: export, serve."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
-from bothways.cli.app import Model, Threads, command, use_threads
+from bothways.cli.app import RUN, Model, Threads, command, use_threads
 from bothways.cli.process import keep_objects
 from bothways.errors import ConfigError
 
 Weights = Literal["float32", "int8"]
+_ACCESS = "Access"
+
+
+def _limit(metavar: str, help: str, *, default: str, least: float = 1) -> Any:
+    """Return an option that limits requests; `default` describes that of `bothways.serve`."""
+    return typer.Option(
+        metavar=metavar, min=least, help=help, show_default=default, rich_help_panel="Limits"
+    )
 
 
 @command(
@@ -26,7 +34,9 @@ def export(
     weights: Annotated[
         Weights | None,
         typer.Option(
-            help="How weights are stored; int8 takes a quarter of the space. Default: float32."
+            metavar="float32|int8",
+            help="Storage; int8 takes a quarter of the space.",
+            show_default="float32",
         ),
     ] = None,
     quantize: Annotated[bool, typer.Option("--quantize", help="Same as --weights int8.")] = False,
@@ -56,48 +66,63 @@ def export(
     """\
   bothways serve runs/0001
   bothways serve runs/0001 --host 0.0.0.0 --token-file token.txt
-  curl -d '{"sequence": [[0.1, 0.2], [0.3, 0.4]]}' -H 'Content-Type: application/json' \\
-       http://127.0.0.1:8000/predict
+  curl -d '{"sequence": [[0.1, 0.2], [0.3, 0.4]]}' \\
+       -H 'Content-Type: application/json' http://127.0.0.1:8000/predict
 """,
 )
 def serve(
     model: Model,
-    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535, help="0: any free port.")] = 8000,
+    host: Annotated[
+        str, typer.Option(metavar="ADDRESS", help="Listen there.", rich_help_panel=_ACCESS)
+    ] = "127.0.0.1",
+    port: Annotated[
+        int,
+        typer.Option(
+            metavar="N", min=0, max=65535, help="0 is any free one.", rich_help_panel=_ACCESS
+        ),
+    ] = 8000,
     token_file: Annotated[
-        Path | None, typer.Option(help="File with a token that requests must contain.")
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Contains a token that requests need.", rich_help_panel=_ACCESS
+        ),
     ] = None,
     insecure: Annotated[
-        bool, typer.Option("--insecure", help="Let other machines use the model without a token.")
+        bool,
+        typer.Option(
+            "--insecure", help="Serve other machines without a token.", rich_help_panel=_ACCESS
+        ),
     ] = False,
     max_mb: Annotated[
-        float | None, typer.Option(min=0.001, help="Limit of a request in MiB; default: 8.")
+        float | None,
+        _limit("MB", "Size of a request in MiB.", default="8", least=0.001),
     ] = None,
     max_sequences: Annotated[
-        int | None, typer.Option(min=1, help="Limit of sequences in a request; default: 1000.")
+        int | None, _limit("N", "Sequences in a request.", default="1,000")
     ] = None,
     max_steps: Annotated[
-        int | None, typer.Option(min=1, help="Limit of time steps in a request; default: 100,000.")
+        int | None, _limit("N", "Time steps in a request.", default="100,000")
     ] = None,
     max_seconds: Annotated[
-        float | None, typer.Option(min=0.001, help="Limit of the time for an answer; default: 30.")
+        float | None, _limit("SECONDS", "Time for an answer.", default="30", least=0.001)
     ] = None,
-    max_queue: Annotated[
-        int | None, typer.Option(min=1, help="Limit of requests in progress; default: 256.")
-    ] = None,
+    max_queue: Annotated[int | None, _limit("N", "Requests in progress.", default="256")] = None,
     examples: Annotated[
         bool | None,
         typer.Option(
             "--examples/--no-examples",
-            help="Show sequences of the data on the page; default: unless --insecure is set.",
+            help="Show sequences of the data on the page.",
+            show_default="unless --insecure",
+            rich_help_panel=RUN,
         ),
     ] = None,
-    threads: Annotated[int, typer.Option(min=1, help="CPU threads of the model.")] = 1,
+    threads: Annotated[
+        int, typer.Option(metavar="N", min=1, help="CPU threads.", rich_help_panel=RUN)
+    ] = 1,
 ) -> None:
-    """Serve a page to try a model, and answer requests of programs to POST /predict.
+    """Serve a page to try a model, and an HTTP API for programs.
 
-    The page is at /, the paths for programs are described at /docs. Concurrent requests are run
-    together.
+    The page is at /, the API is described at /docs. Concurrent requests run together.
     """
     from bothways.models.trained import load
     from bothways.serve import Limits

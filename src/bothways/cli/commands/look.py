@@ -6,19 +6,19 @@ from typing import Annotated
 import typer
 
 from bothways.cli.app import command
+from bothways.cli.completion import choices, complete_choice
 from bothways.cli.data_options import reads_data
-from bothways.data.options import DataOptions
+from bothways.data.options import SPLITS, DataOptions
 from bothways.errors import ConfigError
 
 
 @command(
     "inspect",
     """\
-  bothways inspect runs/0001
   bothways inspect mnist
-  bothways inspect steps.parquet --sequence session --label activity --group subject
+  bothways inspect walks.csv --sequence walk --label gait --group person
+  bothways inspect runs/0001
   bothways inspect model.onnx
-  bothways inspect model.ckpt
   bothways inspect hf://owner/name
 """,
 )
@@ -27,17 +27,18 @@ def inspect(
     what: Annotated[
         str,
         typer.Argument(
-            help="Run or model folder, .onnx file, hf://owner/name, dataset, or checkpoint of a "
-            "notebook."
+            metavar="WHAT",
+            help="Data as for train; a run or model folder, .onnx file or hf://owner/name; or the "
+            "checkpoint of a notebook.",
         ),
     ],
     options: DataOptions,  # see reads_data
-    validation: Annotated[str | None, typer.Option(help="File with the validation part.")] = None,
+    validation: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="The validation part.", rich_help_panel=SPLITS),
+    ] = None,
 ) -> None:
-    """Describe a model, a dataset or a checkpoint.
-
-    For a dataset, this includes warnings of what would spoil a model.
-    """
+    """Describe data, a run or a model, and warn of problems in the data."""
     from bothways.cli.print_data import print_dataset
     from bothways.cli.print_models import print_checkpoint, print_exported, print_model
     from bothways.data.open import open_dataset
@@ -69,17 +70,18 @@ def inspect(
 """,
 )
 def report(
-    runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="One run, or several.")],
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN", help="One run, or several.")],
     out: Annotated[
         Path | None,
         typer.Option(
-            help="HTML file; default: report.html in the run folder, or comparison.html if there "
-            "are several runs."
+            metavar="FILE",
+            help="An HTML file.",
+            show_default="RUN/report.html or comparison.html",
         ),
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace --out.")] = False,
 ) -> None:
-    """Write a report of a run, or compare several runs, as one HTML file.
+    """Write an HTML report of a run, or of several side by side.
 
     The data of the run are read again, to show its answers for single sequences.
     """
@@ -109,16 +111,29 @@ def recipes() -> None:
 )
 def convert(
     checkpoint: Annotated[
-        Path, typer.Argument(help="Written by torch.save(model.state_dict(), …).")
+        Path,
+        typer.Argument(metavar="FILE", help="Written by torch.save(model.state_dict(), …)."),
     ],
-    out: Annotated[Path, typer.Option(help="New model folder.")],
+    out: Annotated[Path, typer.Option(metavar="FOLDER", help="New model folder.")],
     readout: Annotated[
         str | None,
-        typer.Option(help="last, final, mean or max, if the shapes do not tell."),
+        typer.Option(
+            metavar="NAME",
+            help="last, final, mean or max, if the shapes do not tell.",
+            autocompletion=choices("last", "final", "mean", "max"),
+        ),
     ] = None,
-    nonlinearity: Annotated[str | None, typer.Option(help="tanh or relu, for an RNN.")] = None,
+    nonlinearity: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="tanh or relu, for an RNN.",
+            autocompletion=complete_choice("nonlinearity"),
+        ),
+    ] = None,
     classes: Annotated[
-        str | None, typer.Option(help="Class names, separated by commas; default: 0,1,2,…")
+        str | None,
+        typer.Option(metavar="NAMES", help="Names of the classes (a,b).", show_default="0,1,2…"),
     ] = None,
 ) -> None:
     """Convert a checkpoint of a notebook to a model folder.

@@ -1,48 +1,63 @@
 """Compare models, and the speed of the engine."""
 
 import json
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from bothways.cli.app import AsJson, Threads, command, use_threads
+from bothways.cli.app import MODEL, RUN, AsJson, Settings, Threads, command, use_threads
+from bothways.cli.completion import complete_choice, complete_recipe, complete_setting
 from bothways.cli.data_options import reads_data
 from bothways.data.options import DataOptions
+
+_SHAPE = "Layers and their input"
+
+
+def _size(help: str, *flags: str) -> Any:
+    return typer.Option(*flags, metavar="N", help=help, rich_help_panel=_SHAPE)
 
 
 @command(
     "compare",
     """\
   bothways compare waves.csv --label class
-  bothways compare waves.csv --vary cell=lstm,gru,rnn --vary readout=final,mean --rounds 10
+  bothways compare waves.csv --vary cell=lstm,gru --vary readout=final,mean
 """,
 )
 @reads_data
 def compare(
-    source: Annotated[str, typer.Argument(metavar="DATA", help="As for train.")],
+    source: Annotated[str, typer.Argument(metavar="DATA")],
     options: DataOptions,  # see reads_data
-    recipe: Annotated[str, typer.Option(help="One of: bothways recipes.")] = "time-series",
+    recipe: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME",
+            help="See: bothways recipes.",
+            autocompletion=complete_recipe,
+            rich_help_panel=MODEL,
+        ),
+    ] = "time-series",
+    settings: Settings = None,
     vary: Annotated[
         list[str] | None,
         typer.Option(
             metavar="NAME=A,B",
-            help="Values of a setting to compare, in all combinations; default: "
-            "bidirectional=true,false.",
+            help="Compare values.",
+            show_default="bidirectional=true,false",
+            autocompletion=complete_setting,
+            rich_help_panel=MODEL,
         ),
     ] = None,
-    settings: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="NAME=VALUE", help="Change a setting of the recipe."),
-    ] = None,
-    rounds: Annotated[int, typer.Option(min=2, help="Number of splits and seeds.")] = 5,
+    rounds: Annotated[
+        int,
+        typer.Option(metavar="N", min=2, help="Splits and seeds.", rich_help_panel=MODEL),
+    ] = 5,
     as_json: AsJson = False,
     threads: Threads = None,
 ) -> None:
     """Compare recurrent networks with simple baselines.
 
-    The output says which is better, also of bidirectional and forward networks. Everything is
-    evaluated on parts of the training data; the test part is not used. The best of several
-    candidates is measured on sequences that did not select it.
+    DATA is as for train. Only its training part is used, in several splits.
     """
     from dataclasses import asdict
 
@@ -79,24 +94,43 @@ def compare(
     """\
   bothways bench --warm
   bothways bench
-  bothways bench --cell gru --hidden 256 --batch 32 --time 100 --input 12 --all-outputs
+  bothways bench --cell gru --hidden 256 --time 100 --all-outputs
 """,
 )
 def bench(
-    warm: Annotated[
-        bool, typer.Option("--warm", help="Only compile the engine, before its first use.")
+    cell: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME",
+            help="rnn, gru or lstm.",
+            autocompletion=complete_choice("cell"),
+            rich_help_panel=_SHAPE,
+        ),
+    ] = "lstm",
+    hidden: Annotated[int, _size("Hidden units per direction.")] = 128,
+    layers: Annotated[int, _size("Layers.")] = 2,
+    batch: Annotated[int, _size("Sequences in a batch.")] = 64,
+    time: Annotated[int, _size("Time steps of a sequence.")] = 28,
+    input_size: Annotated[int, _size("Features of a time step.", "--input")] = 28,
+    forward: Annotated[
+        bool, typer.Option("--forward", help="Forward direction only.", rich_help_panel=_SHAPE)
     ] = False,
-    cell: Annotated[str, typer.Option(help="rnn, gru or lstm.")] = "lstm",
-    hidden: Annotated[int, typer.Option(help="Hidden units per direction.")] = 128,
-    layers: Annotated[int, typer.Option(help="Layers.")] = 2,
-    batch: Annotated[int, typer.Option(help="Sequences in a batch.")] = 64,
-    time: Annotated[int, typer.Option(help="Time steps of a sequence.")] = 28,
-    input_size: Annotated[int, typer.Option("--input", help="Features of a time step.")] = 28,
-    forward: Annotated[bool, typer.Option("--forward", help="Forward direction only.")] = False,
     all_outputs: Annotated[
-        bool, typer.Option("--all-outputs", help="Compute all outputs instead of the last one.")
+        bool,
+        typer.Option(
+            "--all-outputs", help="Compute all outputs, not the last.", rich_help_panel=_SHAPE
+        ),
     ] = False,
-    rounds: Annotated[int, typer.Option(min=1, help="Processes per side; the median counts.")] = 3,
+    warm: Annotated[
+        bool,
+        typer.Option(
+            "--warm", help="Only compile the engine, before its first use.", rich_help_panel=RUN
+        ),
+    ] = False,
+    rounds: Annotated[
+        int,
+        typer.Option(metavar="N", min=1, help="Processes per side.", rich_help_panel=RUN),
+    ] = 3,
     as_json: AsJson = False,
     threads: Threads = None,
 ) -> None:

@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bothways.cli.app import Threads, command, use_threads
+from bothways.cli.app import MODEL, RUN, Settings, Threads, command, use_threads
+from bothways.cli.completion import complete_choice, complete_recipe
 from bothways.cli.data_options import fraction_or_file, reads_data
 from bothways.cli.errors import stop_on_signal
-from bothways.data.options import DataOptions
+from bothways.data.options import SPLITS, DataOptions
 from bothways.errors import ConfigError
 
 if TYPE_CHECKING:  # it imports torch
@@ -19,14 +20,12 @@ if TYPE_CHECKING:  # it imports torch
 @command(
     "train",
     """\
-  bothways train mnist
-  bothways train mnist --recipe birnn-128 --seed 3
-  bothways train mnist --recipe lstm-last --set readout=flatten --out runs/flat
-  bothways train gestures.npz --test 0.2 --validation 0.1
-  bothways train steps.parquet --sequence session --time t --label activity --group subject
-  bothways train steps.parquet --label activity --target step --window 512 --test 0.2
-  bothways train events.csv --sequence case --categorical event,page --label outcome
-  bothways train runs/flat --resume
+  bothways train mnist --recipe lstm-last --set readout=flatten --seed 3
+  bothways train gestures.npz --test 0.2 --validation 0.1 --out runs/gestures
+  bothways train walks.csv --sequence walk --label gait --group person
+  bothways train walks.csv --label gait --target step --window 512
+  bothways train events.csv --categorical event,page --label outcome
+  bothways train runs/gestures --resume
 """,
 )
 @reads_data
@@ -35,49 +34,83 @@ def train(
         str,
         typer.Argument(
             metavar="DATA",
-            help="mnist; a .csv, .parquet, .ts, .arff, .jsonl, .npz or .npy file (X.npy with "
-            "X_labels.npy next to it); IDX images; a folder of Parquet files, or with a folder of "
-            "files for each class; with --resume, a run folder.",
+            help="mnist, or a .csv, .parquet, .ts, .arff, .jsonl, .npz, .npy or IDX file, or a "
+            "folder of Parquet files, or with a folder for each class.",
         ),
     ],
     options: DataOptions,  # see reads_data
+    validation: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FRACTION|FILE", help="Held out to choose the epoch.", rich_help_panel=SPLITS
+        ),
+    ] = None,
     recipe: Annotated[
         str | None,
-        typer.Option(help="See: bothways recipes. Default: default for mnist, else time-series."),
+        typer.Option(
+            metavar="NAME",
+            help="Settings to start with; see: bothways recipes.",
+            show_default="default for mnist, else time-series",
+            autocompletion=complete_recipe,
+            rich_help_panel=MODEL,
+        ),
     ] = None,
-    validation: Annotated[
-        str | None, typer.Option(help="Fraction to hold out to choose the epoch, or a file.")
-    ] = None,
+    settings: Settings = None,
     missing: Annotated[
-        str | None, typer.Option(help="How to impute missing values: refuse, mean, zero or mask.")
+        str | None,
+        typer.Option(
+            metavar="METHOD",
+            help="Impute missing values: mean, zero, mask, refuse.",
+            autocompletion=complete_choice("missing"),
+            rich_help_panel=MODEL,
+        ),
     ] = None,
     calibrated: Annotated[
         bool,
         typer.Option(
             "--calibrate",
-            help="Calibrate the probabilities on the validation split (temperature scaling).",
+            help="Calibrate probabilities on the validation part.",
+            rich_help_panel=MODEL,
         ),
     ] = False,
-    settings: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="NAME=VALUE", help="Change a setting of the recipe."),
+    seed: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="Same as --set seed=N.", rich_help_panel=MODEL),
     ] = None,
-    seed: Annotated[int | None, typer.Option(help="Same as --set seed=N.")] = None,
-    out: Annotated[Path | None, typer.Option(help="Run folder; default: a new runs/NNNN.")] = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace the run at --out.")] = False,
-    continue_run: Annotated[bool, typer.Option("--resume", help="Continue a stopped run.")] = False,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER",
+            help="Folder of the run.",
+            show_default="a new runs/NNNN",
+            rich_help_panel=RUN,
+        ),
+    ] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Replace the run at --out.", rich_help_panel=RUN)
+    ] = False,
+    continue_run: Annotated[
+        bool,
+        typer.Option("--resume", help="Continue the stopped run DATA.", rich_help_panel=RUN),
+    ] = False,
     device: Annotated[
-        str | None, typer.Option(help="auto, cpu, cuda or mps; same as --set device=NAME.")
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="auto, cpu, cuda or mps.",
+            autocompletion=complete_choice("device"),
+            rich_help_panel=RUN,
+        ),
     ] = None,
     report: Annotated[
-        bool, typer.Option("--report/--no-report", help="Write report.html in the run folder.")
+        bool,
+        typer.Option("--report/--no-report", help="Write report.html.", rich_help_panel=RUN),
     ] = True,
     threads: Threads = None,
 ) -> None:
     """Train a classifier and evaluate it.
 
-    Ctrl-C or SIGTERM saves the training; --resume continues it, with the same result as without a
-    stop.
+    Ctrl-C saves the training; --resume continues it with the same result.
     """
     from bothways.cli.print_metrics import print_run
     from bothways.recipes import parse_settings

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from bothways.cli.app import AsJson, Device, Model, Threads, command, use_threads
+from bothways.cli.completion import choices
 
 
 @command(
@@ -28,7 +29,9 @@ def evaluate(
     split: Annotated[
         str,
         typer.Option(
-            help="train, validation, test, all, or data (other data than the run's, in one part)."
+            metavar="NAME",
+            help="train, validation, test, all, or data: all of another DATA.",
+            autocompletion=choices("train", "validation", "test", "all", "data"),
         ),
     ] = "all",
     as_json: AsJson = False,
@@ -58,7 +61,7 @@ def evaluate(
     "predict",
     """\
   bothways predict runs/0001 new.npz --out predictions.csv
-  bothways predict runs/0001 t10k-images-idx3-ubyte.gz --out predictions.jsonl
+  bothways predict runs/0001 new.csv --format jsonl
   bothways predict runs/0001 three.png seven.jpg
 """,
 )
@@ -68,17 +71,24 @@ def predict(
         list[Path],
         typer.Argument(
             metavar="FILE",
-            help="Files of any format that train reads, without labels too, and PNG or JPEG files.",
+            help="Data in any format of train, without labels too; PNG and JPEG pictures.",
         ),
     ],
-    out: Annotated[Path, typer.Option(help="A .csv or .jsonl file; - for standard output.")] = Path(
-        "-"
-    ),
+    out: Annotated[
+        Path,
+        typer.Option(metavar="FILE", help="A .csv or .jsonl file.", show_default="standard output"),
+    ] = Path("-"),
     format: Annotated[
-        str | None, typer.Option(help="csv or jsonl; default: by the ending of --out.")
+        str | None,
+        typer.Option(
+            metavar="csv|jsonl",
+            help="Format of the answers.",
+            show_default="as --out ends",
+            autocompletion=choices("csv", "jsonl"),
+        ),
     ] = None,
     aggregate: Annotated[
-        bool, typer.Option("--aggregate", help="Predict recordings: the mean over their windows.")
+        bool, typer.Option("--aggregate", help="Predict recordings, as means of their windows.")
     ] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace --out.")] = False,
     device: Device = "auto",

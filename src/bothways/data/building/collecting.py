@@ -14,7 +14,7 @@ from bothways.data.options import DataOptions
 from bothways.data.record import PARTS, Array, Part, Record, Source
 from bothways.data.sequences import LabeledSequences
 from bothways.data.splitting import with_test_part
-from bothways.errors import DataError
+from bothways.errors import DataError, suggest
 from bothways.storage.mapped_steps import StepWriter
 
 
@@ -216,8 +216,8 @@ def _numbered(
     unknown = [n for part in parts.values() for n in part.classes if n not in names]
     if unknown:
         raise DataError(
-            f"{path} has a class {unknown[0]!r}; expected one of {', '.join(names)}. "
-            "Rename it, or remove the sequence."
+            f"{path} has a class {unknown[0]!r}; {suggest(unknown[0], names, 'expected one of')} "
+            f"{', '.join(names)}. Rename it, or remove the sequence."
         )
     every = [group for part in parts.values() for group in part.groups]
     numbers = {group: n for n, group in enumerate(dict.fromkeys(every))}

@@ -26,7 +26,7 @@ import numpy as np
 from bothways.data.options import DataOptions
 from bothways.data.readers.text import lines_of
 from bothways.data.record import Array, Record, Source
-from bothways.errors import DataError
+from bothways.errors import DataError, suggest
 
 _ATTRIBUTE = re.compile(r"""@attribute\s+('[^']*'|"[^"]*"|\S+)\s+(.+)""", re.IGNORECASE)
 _RELATION = re.compile(r"""(["'])(.*)\1\s*,\s*(.*)""")
@@ -112,8 +112,8 @@ def _records(
             series, label = [text], _unquoted(label)
         if label not in classes and (labeled or label != "?"):
             raise DataError(
-                f"{where} has class {label!r}; expected one of {', '.join(classes)}, as the last "
-                "@attribute says. Fix it."
+                f"{where} has class {label!r}; {suggest(label, classes, 'expected one of')} "
+                f"{', '.join(classes)}, as the last @attribute says. Fix it."
             )
         yield Record(
             name=str(index),

@@ -14,7 +14,7 @@ import numpy as np
 from bothways.data.options import DataOptions
 from bothways.data.readers.text import lines_of
 from bothways.data.record import PARTS, Array, Record, Source
-from bothways.errors import DataError
+from bothways.errors import DataError, suggest
 
 _VALUES = ("values", "inputs")
 _KEYS = (*_VALUES, "label", "sequence", "group", "split", "times")
@@ -62,7 +62,8 @@ def _records(path: Path, labeled: bool, options: DataOptions) -> Iterator[Record
         unknown = [key for key in found if key not in _KEYS]
         if unknown:
             raise DataError(
-                f"{where} has a key {unknown[0]!r}; expected only {', '.join(_KEYS)}. Rename it."
+                f"{where} has a key {unknown[0]!r}; {suggest(unknown[0], _KEYS, 'expected only')} "
+                f"{', '.join(_KEYS)}. Rename it."
             )
         values = next((found[key] for key in _VALUES if key in found), None)
         if values is None or (labeled and found.get("label") is None):
@@ -71,7 +72,8 @@ def _records(path: Path, labeled: bool, options: DataOptions) -> Iterator[Record
         part = found.get("split")
         if part is not None and part not in PARTS:
             raise DataError(
-                f"{where}: split is {part!r}; expected one of {', '.join(PARTS)}. Fix it."
+                f"{where}: split is {part!r}; {suggest(str(part), PARTS, 'expected one of')} "
+                f"{', '.join(PARTS)}. Fix it."
             )
         steps = _as_steps(values, where)
         label, step_labels = found.get("label"), None

@@ -11,7 +11,7 @@ from bothways.data.readers.tables.roles import usual_name
 from bothways.data.readers.tables.row_counters import only_counts_rows
 from bothways.data.readers.text import lines_of
 from bothways.data.record import Array
-from bothways.errors import DataError
+from bothways.errors import DataError, suggest
 
 _MISSING = ("", "NA", "N/A", "NaN", "nan", "null", "NULL", "None", "?")
 _EXAMINED_FILES = 20
@@ -60,7 +60,8 @@ def find_columns(files: Sequence[Path], options: DataOptions) -> StepColumns:
     for role, columns in (("time", [time]), ("features", options.features or [])):
         if missing := [name for name in columns if name is not None and name not in names]:
             raise DataError(
-                f"{files[0]} has no column {missing[0]!r}; expected --{role} among "
+                f"{files[0]} has no column {missing[0]!r}; "
+                f"{suggest(missing[0], names, f'expected --{role} among')} "
                 f"{', '.join(names)}. Check its name."
             )
     if options.features is not None:

@@ -22,7 +22,7 @@ import numpy as np
 from bothways.data.options import DataOptions
 from bothways.data.readers.text import lines_of
 from bothways.data.record import Array, Record, Source
-from bothways.errors import DataError
+from bothways.errors import DataError, suggest
 
 
 def read_ts(path: Path, options: DataOptions, *, labeled: bool = True) -> Source:
@@ -147,8 +147,9 @@ def _records(
         record = parser.record(index, number, line)
         if classes is not None and record.label not in classes:
             raise DataError(
-                f"{parser.path}, line {number} has class {record.label!r}; expected one of "
-                f"{', '.join(classes)}, as in @classLabel. Correct one of them."
+                f"{parser.path}, line {number} has class {record.label!r}; "
+                f"{suggest(str(record.label), classes, 'expected one of')} {', '.join(classes)}, "
+                "as in @classLabel. Correct one of them."
             )
         yield record
         index += 1

@@ -5,7 +5,7 @@ import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
-from bothways.errors import ExportError
+from bothways.errors import ExportError, describe_unknown
 from bothways.export.c.check import UncheckedExportWarning, check_source, find_compiler
 from bothways.export.c.program import Program
 from bothways.export.c.source import CSource, c_source
@@ -139,7 +139,9 @@ def _check_path(path: Path, header: Path, *, force: bool) -> None:
 
 def _check_weights(model: TrainedModel, weights: str) -> None:
     if weights not in ("float32", "int8"):
-        raise ExportError(f"weights is {weights!r}; expected float32 or int8. Choose one.")
+        raise ExportError(
+            f"{describe_unknown('weights', weights, ('float32', 'int8'))} Choose one."
+        )
     size_bytes = weight_bytes(model.manifest.model)
     if size_bytes > MOST_BYTES:
         raise ExportError(

@@ -98,6 +98,7 @@ def test_bytes_are_scaled(path):
 @pytest.mark.parametrize(
     ("arrays", "message"),
     [
+        ({"lables": NUMBERS}, "holds an array 'lables'; did you mean 'labels'"),
         ({"target": NUMBERS}, "holds an array 'target'; expected only inputs, lengths, values"),
         ({"test_inputs": INPUTS}, "has only one of test_inputs and test_labels; expected both"),
         ({"test_labels": NUMBERS}, "has only one of test_inputs and test_labels; expected both"),

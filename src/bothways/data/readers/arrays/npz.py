@@ -14,7 +14,7 @@ from bothways.data.readers.arrays.part import (
 )
 from bothways.data.readers.arrays.streams import Array, ArrayStream, NpzSource, open_npz
 from bothways.data.record import Part, Record, Source
-from bothways.errors import DataError
+from bothways.errors import DataError, suggest
 
 _OF_A_PART = ("inputs", "lengths", "values", "offsets", "labels", "groups")
 _ROLES = (*_OF_A_PART, *(f"test_{name}" for name in _OF_A_PART), "classes")
@@ -80,7 +80,8 @@ def _prefixes(
     for name in streams:
         if name not in _ROLES:
             raise DataError(
-                f"{path} holds an array {name!r}; expected only {', '.join(_ROLES)}. Rename it."
+                f"{path} holds an array {name!r}; {suggest(name, _ROLES, 'expected only')} "
+                f"{', '.join(_ROLES)}. Rename it."
             )
     for names in (("inputs", "values"), ("labels",)):
         if not any(name in streams for name in names):

@@ -10,7 +10,7 @@ from bothways.data.readers.tables.csv_table import is_number
 from bothways.data.readers.tables.row_counters import counting_columns
 from bothways.data.readers.tables.table import Table
 from bothways.data.vocabulary import Vocabulary
-from bothways.errors import DataError
+from bothways.errors import DataError, suggest
 
 _USUAL_NAMES = {
     "sequence": ("sequence", "sequence_id", "series", "series_id", "session", "recording", "id"),
@@ -126,7 +126,8 @@ def named_columns(
     for role, name in given.items():
         if name is not None and name not in columns:
             raise DataError(
-                f"{table.path} has no column {name!r}; expected --{role} to be one of "
+                f"{table.path} has no column {name!r}; "
+                f"{suggest(name, columns, f'expected --{role} to be one of')} "
                 f"{', '.join(columns)}. Check its name."
             )
         found[role] = name or usual_name(role, free)
@@ -194,7 +195,8 @@ def _check_features(
         what = "is not a column" if name not in table.names else "has another role"
         what = "is named twice" if features.count(name) > 1 else what
         option = "--categorical" if name in options.categorical else "--features"
+        others = [column for column in free if column != name]
         raise DataError(
-            f"{table.path}: feature {name!r} {what}; expected one of {', '.join(free)}. "
-            f"Check {option}."
+            f"{table.path}: feature {name!r} {what}; {suggest(name, others, 'expected one of')} "
+            f"{', '.join(free)}. Check {option}."
         )

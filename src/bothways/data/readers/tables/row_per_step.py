@@ -12,7 +12,7 @@ from bothways.data.readers.tables.roles import Roles, choose_roles
 from bothways.data.readers.tables.row_order import Block, ordered_blocks
 from bothways.data.readers.tables.table import Table
 from bothways.data.record import PARTS, Array, Part, Record, Source
-from bothways.errors import DataError
+from bothways.errors import DataError, suggest
 
 
 def read_steps(table: Table, options: DataOptions, *, labeled: bool = True) -> Source:
@@ -133,5 +133,6 @@ def part_of(name: str | None, table: Table, row: int) -> Part | None:
         if part == known:
             return known
     raise DataError(
-        f"{table.path}, {table.place(row)}: split is {name!r}; expected {', '.join(PARTS)}. Fix it."
+        f"{table.path}, {table.place(row)}: split is {name!r}; "
+        f"{suggest(name, PARTS, 'expected')} {', '.join(PARTS)}. Fix it."
     )
