@@ -65,6 +65,7 @@ def console_commands(source):
     commands, continued = [], False
     for line in source.splitlines():
         if continued:
+            assert not line.startswith("$ "), f"{line!r} continues a line; expected no prompt"
             commands[-1].text += "\n" + line
         elif line.startswith("$ "):
             commands.append(Command(line.removeprefix("$ ")))
