@@ -43,10 +43,10 @@ numpydoc_show_class_members = False
 default_role = "code"
 
 copybutton_prompt_text = "$ "
+copybutton_line_continuation_character = "\\"
 
 html_theme = "furo"
 html_title = f"bothways {version}"
-html_static_path = ["_static"]
 html_show_sphinx = False
 html_copy_source = False
 

@@ -26,6 +26,15 @@ FORKS.set_forkserver_preload(
     ]
 )
 
+# For `run_command`: `bothways bench` without the time that a measurement takes.
+BRIEF_BENCH = """
+import multiprocessing
+from bothways.cli import bench
+bench._SECONDS = 0.0
+fork = multiprocessing.get_context("fork")  # a new interpreter would take two seconds
+bench.multiprocessing.get_context = lambda method: fork
+"""
+
 CHILD = """
 import os, sys
 for path, stream in ((output, sys.stdout), (errors, sys.stderr)):

@@ -5,6 +5,8 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 
+from huggingface_hub import close_session, constants
+
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 EARLIER_COMMIT = "fedcba9876543210fedcba9876543210fedcba98"
 
@@ -119,3 +121,18 @@ def running_hub():
         server.shutdown()
         thread.join()
         server.server_close()
+
+
+@contextmanager
+def as_own_hub(server, cache, monkeypatch):
+    """Make `server` the hub of this process, which has read its environment before."""
+    monkeypatch.setenv("NO_PROXY", "*")
+    template = f"{server.url}/{{repo_id}}/resolve/{{revision}}/{{filename}}"
+    monkeypatch.setattr(constants, "ENDPOINT", server.url)
+    monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(cache))
+    close_session()
+    try:
+        yield server
+    finally:
+        close_session()

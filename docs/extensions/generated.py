@@ -57,8 +57,7 @@ def commands_page() -> Iterator[str]:
         for title, rows in command.described_parameters(context).items():
             yield from table((title, ""), [(f"`{option}`", text) for option, text in rows])
             yield ""
-        examples = clean(command.epilog).splitlines()[1:]
-        yield from ("```console", *(f"$ {line.strip()}" for line in examples), "```", "")
+        yield from ("```console", *prompts(clean(command.epilog)), "```", "")
     title, *codes = clean(group.epilog).splitlines()
     yield from (f"## {title}", "", "```text", *codes, "```")
 
@@ -68,9 +67,9 @@ def settings_page() -> Iterator[str]:
     yield from (
         "# Settings",
         "",
-        "A recipe is made of these settings. `--set NAME=VALUE` changes one on the command line.",
-        "In Python they are keyword arguments of {py:func}`bothways.train` and of the estimators.",
-        "Values are JSON or plain text, and `null` stands for no value.",
+        "A recipe is made of these settings. `--set NAME=VALUE` changes one on the command line;",
+        "in Python they are keyword arguments of {py:func}`bothways.train` and of the estimators.",
+        "A value is JSON or plain text, and `null` is no value.",
         "",
     )
     for title, settings, fields in (
@@ -120,6 +119,14 @@ def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> Iterator[str]:
     yield "|" + "---|" * len(head)
     for row in rows:
         yield "| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |"
+
+
+def prompts(examples: str) -> Iterator[str]:
+    """Yield the example commands, each with a prompt."""
+    continued = False
+    for line in examples.splitlines()[1:]:
+        yield f"{'    ' if continued else '$ '}{line.strip()}"
+        continued = line.endswith("\\")
 
 
 def clean(text: str | None) -> str:

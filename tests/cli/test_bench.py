@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from commands import run_command
+from commands import BRIEF_BENCH, run_command
 from typer.testing import CliRunner
 
 from bothways.cli import bench
@@ -115,19 +115,10 @@ def test_sides_alternate_in_processes_of_their_own(monkeypatch):
     assert result["torch.nn"] == pytest.approx({"training": 50, "inference": 20})
 
 
-IN_A_MOMENT = """
-import multiprocessing
-from bothways.cli import bench
-bench._SECONDS = 0.0
-fork = multiprocessing.get_context("fork")  # a new interpreter would take two seconds
-bench.multiprocessing.get_context = lambda method: fork
-"""
-
-
 def test_the_command_prints_a_time_of_each_side():
     options = ["--hidden", 4, "--layers", 1, "--batch", 2, "--time", 3, "--input", 2]
     result = run_command(
-        "bench", *options, "--rounds", 1, "--json", "--threads", 1, before=IN_A_MOMENT
+        "bench", *options, "--rounds", 1, "--json", "--threads", 1, before=BRIEF_BENCH
     )
     assert (result.returncode, result.stderr) == (0, "")
     times = json.loads(result.stdout)

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from commands import run_command
-from hub_server import COMMIT, EARLIER_COMMIT, running_hub
+from hub_server import COMMIT, EARLIER_COMMIT, as_own_hub, running_hub
 from huggingface_hub import close_session, constants
 from random_models import random_model
 
@@ -48,16 +48,10 @@ def hub(folders):
 
 @pytest.fixture
 def own_hub(hub, tmp_path, monkeypatch):
-    """Return `hub` as the hub of this process, which has read its environment before."""
-    monkeypatch.setenv("NO_PROXY", "*")
-    template = f"{hub.url}/{{repo_id}}/resolve/{{revision}}/{{filename}}"
-    monkeypatch.setattr(constants, "ENDPOINT", hub.url)
-    monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
-    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr("time.sleep", lambda seconds: None)  # the pauses between attempts
-    close_session()
-    yield hub
-    close_session()
+    """Return `hub` as the hub of this process, without pauses between attempts."""
+    monkeypatch.setattr("time.sleep", lambda seconds: None)
+    with as_own_hub(hub, tmp_path / "cache", monkeypatch):
+        yield hub
 
 
 def logits_of(model):

@@ -1,9 +1,7 @@
-"""The examples of docs/guides/serve.md run."""
+"""What docs/guides/serve.md says about answers and limits; `tests/docs` executes its code."""
 
 import json
 import re
-import shutil
-import subprocess
 from pathlib import Path
 
 import httpx
@@ -14,17 +12,8 @@ from serving import make_model, running
 from bothways.cli.main import app
 from bothways.serve.limits import Limits
 
-PAGE = (Path(__file__).parents[2] / "docs" / "serve.md").read_text()
-PYTHON = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
-SHELL = re.findall(r"```bash\n(.*?)```", PAGE, re.DOTALL)
-JSON = [json.loads(text) for text in re.findall(r"```json\n(.*?)```", PAGE, re.DOTALL)]
-COMMANDS = re.findall(r"^bothways serve (.*)$", PAGE, re.MULTILINE)
-
-
-@pytest.fixture(scope="module")
-def port():
-    with running(make_model(num_classes=2, classes=("calm", "rough"))) as port:
-        yield port
+PAGE = (Path(__file__).parents[2] / "docs" / "guides" / "serve.md").read_text()
+STEPS, ERROR = map(json.loads, re.findall(r"```json\n(.*?)```", PAGE, re.DOTALL))
 
 
 def shape_of(value):
@@ -34,42 +23,22 @@ def shape_of(value):
     return [shape_of(value[0])] if isinstance(value, list) else type(value)
 
 
-@pytest.mark.parametrize("code", PYTHON, ids=range(len(PYTHON)))
-def test_python_runs(code, port, capsys):
-    exec(compile(code.replace(":8000", f":{port}"), "docs/guides/serve.md", "exec"), {})
-    lines = capsys.readouterr().out.splitlines()
-    assert lines
-    assert all(line.startswith(("calm", "rough")) for line in lines)
-
-
-@pytest.mark.skipif(shutil.which("curl") is None, reason="needs curl")
-@pytest.mark.parametrize("code", SHELL, ids=range(len(SHELL)))
-def test_curl_gets_the_answer_of_the_page(code, port):
-    command = ["bash", "-c", code.replace(":8000", f":{port}")]
-    answer = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    assert shape_of(json.loads(answer)) == shape_of(JSON[0])
+def answer_of(model, sequence):
+    """Return the answer of a server to a request."""
+    with running(model) as port:
+        url = f"http://127.0.0.1:{port}/predict"
+        return httpx.post(url, json={"sequence": sequence}).json()
 
 
 def test_the_answer_of_a_step_model():
-    with running(make_model(readout="step")) as port:
-        body = {"sequence": [[0, 9, -9], [9, 0, 0], [-9, 9, 9]]}
-        answer = httpx.post(f"http://127.0.0.1:{port}/predict", json=body).json()
-    assert shape_of(answer) == shape_of(JSON[1])
+    answer = answer_of(make_model(readout="step"), [[0, 9, -9], [9, 0, 0], [-9, 9, 9]])
+    assert shape_of(answer) == shape_of(STEPS)
 
 
-def test_the_error_of_the_page(port):
-    url = f"http://127.0.0.1:{port}/predict"
-    answer = httpx.post(url, json={"sequence": [[0, 1]]}).json()
-    expected = JSON[2]["error"]
-    assert answer["error"]["status"] == expected["status"]
-    assert answer["error"]["message"].startswith(expected["message"].removesuffix("…"))
-
-
-def test_commands_parse():
-    assert len(COMMANDS) >= 2
-    for arguments in COMMANDS:
-        serve = typer.main.get_command(app).commands["serve"]
-        assert serve.make_context("serve", arguments.split()).params
+def test_the_error_of_the_page():
+    error = answer_of(make_model(), [[0, 1]])["error"]
+    assert error["status"] == ERROR["error"]["status"]
+    assert error["message"].startswith(ERROR["error"]["message"].removesuffix("…"))
 
 
 @pytest.mark.parametrize(

@@ -344,7 +344,7 @@ def test_names_derive_from_the_file(tmp_path):
 
 
 def test_the_programs_of_the_documentation_run(tmp_path):
-    page = (Path(__file__).parents[3] / "docs" / "export-c.md").read_text()
+    page = (Path(__file__).parents[3] / "docs" / "guides" / "export-c.md").read_text()
     program, function, call = re.findall(r"```c\n(.*?)```", page, re.DOTALL)
     model = three_class_model(bidirectional=False)
     export_c(model, tmp_path / "gesture.c")
