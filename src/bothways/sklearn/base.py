@@ -46,7 +46,7 @@ class RecurrentEstimator(SequenceInput):
         normalization: str | None = None,
         missing: str | None = None,
         epochs: int | None = None,
-        batch_size: int | None = None,
+        batch_size: int | Literal["auto"] | None = None,
         learning_rate: float | None = None,
         validation_fraction: float | None = None,
         patience: int | None = None,

@@ -26,7 +26,8 @@ class RecurrentClassifier(ClassifierMixin, RecurrentEstimator):  # type: ignore[
         Where the settings that are not given here come from; see `bothways recipes`.
     cell, hidden_size, num_layers, bidirectional, readout, dropout, normalization, missing, \
     epochs, batch_size, learning_rate, validation_fraction, patience
-        Settings of `ModelConfig` and `TrainConfig`; default: those of the recipe.
+        Settings of `ModelConfig` and `TrainConfig`, for example `batch_size` "auto"; default: those
+        of the recipe.
     settings : dict, optional
         Any other settings.
     class_weight : "balanced" or dict, optional
