@@ -272,8 +272,7 @@ def test_nan_is_refused_in_every_part_of_the_data(tmp_path, data, part):
     steps = sequences.steps.clone()
     steps[int(sequences.starts[7]) + 1] = float("nan")
     damaged = replace(sequences, steps=steps)
-    prefix = "test_" if part == "test" else ""
-    message = rf"\[{prefix}inputs\]\[7\] holds (nan|inf|-inf) at step 1"
+    message = rf"\[{part}\]\[7\] holds nan at step 1"
     with pytest.raises(DataError, match=message):
         run(replace(data, **{part: damaged}), tmp_path / "run", validation_fraction=0.2)
 

@@ -140,20 +140,15 @@ def check_values(dataset: Dataset, *, missing: bool = False) -> None:
         If a value is infinite, NaN without `missing`, or not the number of a category.
     """
     for part, sequences in dataset.parts.items():
-        name = "inputs" if part == "train" else f"{part}_inputs"
-        check_finite(
-            sequences.chunks(),
-            f"{dataset.name}[{name}]",
-            missing=missing,
-            features=dataset.features,
-        )
+        name = dataset.name if len(dataset.parts) == 1 else f"{dataset.name}[{part}]"
+        check_finite(sequences.chunks(), name, missing=missing, features=dataset.features)
         for feature, count in enumerate(dataset.categories):
             for steps, _ in sequences.chunks() if count else ():
                 numbers = steps[:, feature]
                 wrong = ~((numbers >= 0) & (numbers <= count) & (numbers == numbers.round()))
                 if bool(wrong.any()):
                     raise DataError(
-                        f"{dataset.name}[{name}] holds {float(numbers[wrong][0]):g} in "
+                        f"{name} holds {float(numbers[wrong][0]):g} in "
                         f"{dataset.features[feature]!r}; expected the number of a category, "
                         f"0 to {count}. Number the categories as in vocabularies."
                     )

@@ -30,7 +30,8 @@ def checked_floats(array: Any, name: str) -> np.ndarray[Any, np.dtype[np.float32
     Raises
     ------
     DataError
-        If the dtype is not floating: the scale would have to be guessed.
+        If the dtype is not floating: the scale would have to be guessed. If a value is too large
+        for float32.
     """
     array = array.detach().cpu().numpy() if isinstance(array, Tensor) else np.asarray(array)
     if not np.issubdtype(array.dtype, np.floating):
@@ -38,9 +39,24 @@ def checked_floats(array: Any, name: str) -> np.ndarray[Any, np.dtype[np.float32
             f"{name} has dtype {array.dtype}; expected floats, which are used as they are. Scale "
             "the array, for example array / np.float32(255)."
         )
+    check_magnitude(array, name)
     if array.dtype == np.float64 and array.ndim > 1 and array.size:
         _warn_of_lost_changes(array.reshape(-1, array.shape[-1]), name)
     return np.ascontiguousarray(array, dtype=np.float32)
+
+
+def check_magnitude(array: np.ndarray[Any, np.dtype[Any]], name: str) -> None:
+    """Raise DataError if a number of a float array is too large for float32."""
+    largest = np.finfo(np.float32).max
+    if array.dtype.itemsize <= largest.dtype.itemsize:
+        return
+    too_large = np.isfinite(array) & (np.abs(array) > largest)
+    if too_large.any():
+        place = np.argwhere(too_large)[0].tolist()
+        raise DataError(
+            f"{name}{place} is {array[tuple(place)]:g}, too large for float32; expected numbers up "
+            f"to {largest:.2g}. Scale the feature, or drop the sequence."
+        )
 
 
 def _warn_of_lost_changes(values: np.ndarray[Any, np.dtype[np.float64]], name: str) -> None:

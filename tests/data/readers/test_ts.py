@@ -75,6 +75,10 @@ def test_infinite_values_and_other_encodings(tmp_path):
     path = write(tmp_path / "toy.ts", [*HEADER, "@data", "1,inf:walk", "1,2:run"])
     with pytest.raises(DataError, match="line 6: 'dimension 0' is infinite at step 1"):
         open_dataset(str(path))
+    write(path, [*HEADER, "@data", "1,-1e300:walk", "1,2:run"])
+    message = r"line 6: 'dimension 0' is -1e\+300, too large for float32, at step 1; expected"
+    with pytest.raises(DataError, match=message):
+        open_dataset(str(path))
     path.write_bytes("@problemName Übung\n".encode("latin-1"))
     with pytest.raises(DataError, match="line 1 is not in UTF-8"):
         open_dataset(str(path))

@@ -96,6 +96,8 @@ def _checked(path: Path, source: Source, record: Record, missing: bool) -> Recor
         what, advice = "infinite", ""
         if np.isnan(values[step, feature]):
             what, advice = "missing", ", or set missing=mean"
+        elif np.isfinite(record.values[step, feature]):
+            what = f"{record.values[step, feature]:g}, too large for float32,"
         raise DataError(
             f"{path}, {record.place}: {source.features[feature]!r} is {what} at step {step}; "
             f"expected finite numbers. Fix or remove the sequence{advice}."
