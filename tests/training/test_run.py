@@ -44,7 +44,9 @@ SMALL = {
 
 def test_changes_that_do_not_fit_the_data_are_refused(tmp_path):
     with pytest.raises(
-        ConfigError, match=r"crop_steps is 5 but the labels of tiny are of sequences"
+        ConfigError,
+        match=r"crop_steps is 5 but tiny has one label for each sequence; expected a label for "
+        r"each time step \(target step\)\. Omit",
     ):
         train(make_dataset(), out=tmp_path / "run", progress=SILENT, **SMALL, crop_steps=5)
     dataset = make_dataset()
@@ -56,6 +58,19 @@ def test_changes_that_do_not_fit_the_data_are_refused(tmp_path):
     ):
         train(dataset, out=tmp_path / "run", progress=SILENT, **SMALL, augment_rotation=10)
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("shape", "fact"),
+    [((8, 5, 1), "one feature for each time step"), ((8, 1, 5), "sequences of one time step")],
+)
+def test_image_augmentation_needs_images(tmp_path, shape, fact):
+    sequences = Sequences.from_padded(np.ones(shape), labels=[0, 1] * 4)
+    dataset = Dataset("tiny", sequences, None, ("x", "y"))
+    with pytest.raises(
+        ConfigError, match=f"augment_zoom is 0.1 but tiny has {fact}; expected sequences that are"
+    ):
+        train(dataset, out=tmp_path / "run", progress=SILENT, **SMALL, augment_zoom=0.1)
 
 
 def make_sequences(count, seed, signal=1):

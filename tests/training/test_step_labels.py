@@ -282,13 +282,13 @@ def test_all_labeled_steps_of_a_batch_have_the_same_weight(tmp_path):
 
 def test_settings_that_contradict_step_labels_are_refused(tmp_path):
     path = write_table(tmp_path / "x.csv", recordings())
-    with pytest.raises(ConfigError, match=r"readout is 'mean' but the labels of .* are of steps"):
+    with pytest.raises(ConfigError, match=r"readout is 'mean' but .* has a label for each"):
         run(path, tmp_path / "run", readout="mean")
     with pytest.raises(ConfigError, match="stem_stride is 2 but each time step needs an output"):
         run(path, tmp_path / "run", stem_channels=4, stem_stride=2)
     with pytest.raises(
         ConfigError,
-        match=r"augment_zoom is 0.1 but x.csv has labels of time steps; expected sequences",
+        match=r"augment_zoom is 0.1 but x.csv has a label for each time step; expected sequences",
     ):
         run(path, tmp_path / "run", augment_zoom=0.1)
     finished = run(path, tmp_path / "run", stem_channels=4, epochs=1)
