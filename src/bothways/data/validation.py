@@ -76,7 +76,7 @@ def _warn_of_lost_changes(values: np.ndarray[Any, np.dtype[np.float64]], name: s
         )
 
 
-def checked_arrays(arrays: Sequence[Any]) -> tuple[Tensor, Tensor, Tensor]:
+def checked_arrays(arrays: Sequence[Any], name: str = "sequences") -> tuple[Tensor, Tensor, Tensor]:
     """Return the steps, starts and lengths of a list of arrays (time_i, input_size).
 
     Raises
@@ -85,20 +85,22 @@ def checked_arrays(arrays: Sequence[Any]) -> tuple[Tensor, Tensor, Tensor]:
         If the list is empty, or an array is empty, not 2-D, of another number of features than the
         first, or does not hold floats.
     """
-    rows = [checked_floats(array, f"sequences[{n}]") for n, array in enumerate(arrays)]
+    rows = [checked_floats(array, f"{name}[{n}]") for n, array in enumerate(arrays)]
     if not rows:
-        raise DataError("sequences is empty; expected at least one. Pass a list of arrays.")
+        raise DataError(f"{name} is empty; expected at least one. Pass a list of arrays.")
     for n, row in enumerate(rows):
         if row.ndim != 2 or not len(row) or row.shape[1] != rows[0].shape[-1]:
             raise DataError(
-                f"sequences[{n}] has shape {row.shape}; expected (time, {rows[0].shape[-1]}) with "
+                f"{name}[{n}] has shape {row.shape}; expected (time, {rows[0].shape[-1]}) with "
                 "at least 1 time step. Fix or remove the array."
             )
     lengths = torch.tensor([len(row) for row in rows])
     return torch.from_numpy(np.concatenate(rows)), lengths.cumsum(0) - lengths, lengths
 
 
-def checked_padded(inputs: Any, lengths: Any) -> tuple[Tensor, Tensor, Tensor]:
+def checked_padded(
+    inputs: Any, lengths: Any, name: str = "inputs"
+) -> tuple[Tensor, Tensor, Tensor]:
     """Return the steps, starts and lengths of an array (count, time, input_size).
 
     Raises
@@ -108,10 +110,10 @@ def checked_padded(inputs: Any, lengths: Any) -> tuple[Tensor, Tensor, Tensor]:
     ShapeError
         If there is not one length in 1..time for each row.
     """
-    array = checked_floats(inputs, "inputs")
+    array = checked_floats(inputs, name)
     if array.ndim != 3 or 0 in array.shape:
         raise DataError(
-            f"inputs has shape {array.shape}; expected (count, time, input_size), none of them 0. "
+            f"{name} has shape {array.shape}; expected (count, time, input_size), none of them 0. "
             "Reshape the array."
         )
     count, time, input_size = array.shape

@@ -10,8 +10,8 @@ from bothways.data.batching import IGNORED
 from bothways.data.sequences import Sequences
 from bothways.errors import DataError, ShapeError
 from bothways.models.trained import TrainedLabeler
+from bothways.sklearn.arrays import Array
 from bothways.sklearn.base import RecurrentEstimator, check_count, check_given
-from bothways.sklearn.inputs import Array
 from bothways.sklearn.weights import sample_weights
 
 
@@ -21,8 +21,8 @@ class RecurrentLabeler(RecurrentEstimator):
     Parameters
     ----------
     recipe, cell, hidden_size, num_layers, bidirectional, dropout, normalization, missing, \
-    epochs, batch_size, learning_rate, validation_fraction, patience, settings, class_weight, \
-    random_state, axes, verbose
+    members, epochs, steps, batch_size, learning_rate, validation_fraction, patience, settings, \
+    class_weight, random_state, axes, verbose
         As in `RecurrentClassifier`. `readout` must be None.
 
     Attributes
