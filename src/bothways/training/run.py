@@ -77,6 +77,7 @@ def train(
     options: DataOptions | None = None,
     out: str | Path | None = None,
     force: bool = False,
+    report: bool = True,
     progress: Progress | None = None,
     should_stop: Callable[[], bool] = lambda: False,
     **settings: Any,
@@ -95,6 +96,8 @@ def train(
         The run folder; default: a new numbered one in `runs/`.
     force : bool
         Replace an earlier run at `out`.
+    report : bool
+        Whether the command line writes a report when it resumes the run; this function writes none.
     progress : Progress, optional
         Reports the progress; default: progress bars, or lines if standard output is no terminal.
     should_stop : callable
@@ -134,6 +137,7 @@ def train(
         model=chosen.model,
         training=chosen.training,
         threads=torch.get_num_threads(),
+        report=report,
     )
     folder = create_folder(None if out is None else Path(out), request, force)
     try:
