@@ -25,7 +25,7 @@ from bothways.data.validation import (
     checked_labels,
     checked_padded,
 )
-from bothways.errors import DataError, ShapeError
+from bothways.errors import DataError, ShapeError, counted
 
 ClassNumbers = Tensor | np.ndarray[Any, np.dtype[Any]] | Sequence[int]
 
@@ -195,8 +195,9 @@ class Sequences(RaggedSteps):
         """
         if len(labels) != len(self):
             raise ShapeError(
-                f"labels has {len(labels)} entries but there are {len(self)} sequences; expected "
-                "an array (time,) for each. Pass all of them."
+                f"labels has {counted(len(labels), 'entry')} but there are "
+                f"{counted(len(self), 'sequence')}; expected an array (time,) for each. Pass all "
+                "of them."
             )
         numbers = torch.full((len(self.steps),), IGNORED, dtype=torch.int32)
         for n, (part, own) in enumerate(zip(self.slices(), labels, strict=True)):

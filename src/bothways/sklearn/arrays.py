@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from bothways.errors import DataError
+from bothways.errors import DataError, counted
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -33,8 +33,8 @@ def check_sequences(X: Any) -> None:
             )
     if all(isinstance(values, Number) for values in X):
         raise DataError(
-            f"X has {len(X)} numbers; {_EXPECTED}. Reshape your data, to (1, {len(X)}) if it is "
-            "one series."
+            f"X has {counted(len(X), 'number')}; {_EXPECTED}. Reshape your data, to (1, {len(X)}) "
+            "if it is one series."
         )
 
 

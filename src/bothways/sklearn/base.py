@@ -10,7 +10,7 @@ from bothways.config import Target
 from bothways.data.dataset import Dataset
 from bothways.data.options import DataOptions
 from bothways.data.sequences import LabeledSequences, Sequences
-from bothways.errors import ConfigError, DataError
+from bothways.errors import ConfigError, DataError, counted
 from bothways.models.trained import TrainedModel, trained_model
 from bothways.recipes import Recipe, load_recipe
 from bothways.sklearn.arrays import Array
@@ -154,6 +154,6 @@ def check_count(y: Any, sequences: Sequences) -> None:
     """Raise DataError unless `y` has one entry for each sequence."""
     if len(y) != len(sequences):
         raise DataError(
-            f"y has {len(y)} entries but X has {len(sequences)} sequences: inconsistent "
-            "numbers of samples; expected one for each."
+            f"y has {counted(len(y), 'entry')} but X has {counted(len(sequences), 'sequence')}: "
+            "inconsistent numbers of samples; expected one for each."
         )

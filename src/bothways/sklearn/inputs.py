@@ -12,7 +12,7 @@ from bothways.data.offsets import find_offsets, subtract_offsets
 from bothways.data.sequences import Sequences
 from bothways.data.summary import axes_warning
 from bothways.data.validation import check_magnitude, checked_arrays, checked_padded
-from bothways.errors import DataError
+from bothways.errors import DataError, counted
 from bothways.sklearn.arrays import Array, as_numbers, check_sequences, is_table, num_axes
 
 
@@ -59,8 +59,9 @@ class SequenceInput(BaseEstimator):  # type: ignore[misc]
                 warnings.warn(swapped, UserWarning, stacklevel=4)
         elif sequences.input_size != self.n_features_in_:
             raise DataError(
-                f"X has {sequences.input_size} features, but {type(self).__name__} is expecting "
-                f"{self.n_features_in_} features as input. Pass the features of training."
+                f"X has {counted(sequences.input_size, 'feature')}, but {type(self).__name__} is "
+                f"expecting {counted(self.n_features_in_, 'feature')} as input. Pass the features "
+                "of training."
             )
         return sequences
 

@@ -8,7 +8,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from bothways.data.batching import IGNORED
 from bothways.data.sequences import Sequences
-from bothways.errors import DataError, ShapeError
+from bothways.errors import DataError, ShapeError, counted
 from bothways.models.trained import TrainedLabeler
 from bothways.sklearn.arrays import Array
 from bothways.sklearn.base import RecurrentEstimator, check_count, check_given
@@ -105,7 +105,7 @@ def _as_step_labels(y: Any, sequences: Sequences) -> list[Array]:
     for n, (own, length) in enumerate(zip(labels, sequences.lengths.tolist(), strict=True)):
         if own.shape != (length,):
             raise ShapeError(
-                f"y[{n}] has shape {own.shape} but X[{n}] has {length} steps; expected "
+                f"y[{n}] has shape {own.shape} but X[{n}] has {counted(length, 'step')}; expected "
                 f"({length},), a class for each step. Use -1 for steps to ignore."
             )
     if not any(_is_known(own).any() for own in labels):

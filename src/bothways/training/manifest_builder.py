@@ -9,7 +9,7 @@ from bothways.data.dataset import Dataset, check_values
 from bothways.data.options import DataOptions
 from bothways.data.sequences import LabeledSequences
 from bothways.data.validation import value_range
-from bothways.errors import ConfigError, DataError
+from bothways.errors import ConfigError, DataError, counted
 from bothways.models.manifest import Manifest, Preprocessing, Provenance, TrainingData, versions
 from bothways.nn.size import check_size
 from bothways.recipes import Recipe
@@ -121,9 +121,9 @@ def _check_readout(dataset: Dataset, model: Architecture) -> None:
     for part, sequences in dataset.parts.items():
         if sequences.longest > limit:
             raise DataError(
-                f"{dataset.name} has a {part} sequence of {sequences.longest} steps but readout "
-                f"'flatten' sees {limit}, the length of the longest training sequence; expected no "
-                "longer ones. Shorten them, or use readout final."
+                f"{dataset.name} has a {part} sequence of {counted(sequences.longest, 'step')} "
+                f"but readout 'flatten' sees {limit}, the length of the longest training sequence; "
+                "expected no longer ones. Shorten them, or use readout final."
             )
 
 

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from bothways.cli.app import AsJson, Device, Model, Threads, command, use_threads
+from bothways.errors import counted
 
 
 @command(
@@ -114,4 +115,4 @@ def predict(
     else:
         with prediction_file(out, force) as file:
             count = write_answers(answers, file, chosen)
-        print(f"{count} predictions in {out}", file=sys.stderr)
+        print(f"{counted(count, 'prediction')} in {out}", file=sys.stderr)
