@@ -302,6 +302,14 @@ def test_the_kept_epoch_is_stated(tmp_path, data):
     assert f"Epoch {best['epoch']} was selected" in card
 
 
+def test_the_steps_taken_and_the_batch_size_are_stated(tmp_path, data):
+    finished = run(data, tmp_path / "run", epochs=None, steps=5, batch_size="auto")
+    lines = read_history(finished.folder / "history.jsonl")
+    assert lines[0]["batch_size"] == 16
+    card = (finished.folder / "README.md").read_text()
+    assert "- Length of this training: 4 steps in 1 epoch, batch size 16 (auto).\n" in card
+
+
 def test_a_validation_split_needs_a_class_of_two_sequences(tmp_path, data):
     single = replace(data, train=data.train.subset(torch.arange(3)))
     with pytest.raises(DataError, match=r"no class has two sequences, .* Set validation_fr"):
