@@ -225,7 +225,7 @@ def test_runs_on_different_test_data_are_not_tested(run, folder, tmp_path):
 def test_runs_that_do_not_belong_together_are_refused(run, step_run, folder):
     with pytest.raises(ConfigError, match=r"some of the runs .* label time steps"):
         write_comparison([run.folder, step_run.folder], folder / "e.html")
-    with pytest.raises(ConfigError, match="1 runs to compare; expected at least 2"):
+    with pytest.raises(ConfigError, match="1 run to compare; expected at least 2"):
         write_comparison([run.folder], folder / "e.html")
     assert not (folder / "e.html").exists()
 

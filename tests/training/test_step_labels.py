@@ -145,13 +145,13 @@ def test_data_with_one_label_for_each_sequence_are_refused(tmp_path):
     with pytest.raises(ConfigError, match="ignore is 'x' but sequences have the labels"):
         DataOptions(ignore="x")
     np.savez(tmp_path / "x.npz", inputs=np.ones((3, 4, 2)), labels=np.ones((3, 3), int))
-    with pytest.raises(DataError, match=r"labels\] has shape \(3, 3\) but there are 3 sequences"):
+    with pytest.raises(DataError, match=r"labels\] has shape \(3, 3\) for 3 sequences"):
         open_dataset(str(tmp_path / "x.npz"), STEPS)
     np.savez(tmp_path / "y.npz", values=np.ones((4, 2)), offsets=[0, 4], labels=[0, 1])
-    with pytest.raises(DataError, match=r"labels\] has shape \(2,\) but there are 4 steps"):
+    with pytest.raises(DataError, match=r"labels\] has shape \(2,\) for 4 steps"):
         open_dataset(str(tmp_path / "y.npz"), STEPS)
     (tmp_path / "z.jsonl").write_text('{"values": [1, 2], "label": ["a"]}\n')
-    with pytest.raises(DataError, match="line 1: label has 1 entries but there are 2 steps"):
+    with pytest.raises(DataError, match="line 1: label has 1 entry for 2 steps"):
         open_dataset(str(tmp_path / "z.jsonl"), STEPS)
 
 

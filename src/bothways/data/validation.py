@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from bothways.data.offsets import unresolved_features
-from bothways.errors import DataError, ShapeError
+from bothways.errors import DataError, ShapeError, counted
 from bothways.kernels.lengths import checked_lengths
 
 
@@ -171,7 +171,7 @@ def checked_labels(
     array = labels.numpy() if isinstance(labels, Tensor) else np.asarray(labels)
     if array.shape != (count,):
         raise ShapeError(
-            f"{name} has shape {array.shape} but there are {count} {of}; expected ({count},). "
+            f"{name} has shape {array.shape} for {counted(count, of)}; expected ({count},). "
             "Pass one class number for each."
         )
     if array.dtype.kind not in "iu" or array.min() < least:

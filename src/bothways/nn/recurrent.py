@@ -204,7 +204,7 @@ class RecurrentLayers(torch.nn.RNNBase):
             hx = tuple(state[:, None] for state in hx)
         if len(hx) != len(shapes):
             raise ShapeError(
-                f"hx has {len(hx)} states; expected {len(shapes)}: "
+                f"hx has {counted(len(hx), 'state')}; expected {len(shapes)}: "
                 f"{', '.join(f'{name}_0' for name in self.cell.states)}. Pass a tuple of them."
             )
         for name, state, shape in zip(self.cell.states, hx, shapes, strict=True):

@@ -50,7 +50,7 @@ def test_the_archives_pair_is_train_and_test(tmp_path):
 @pytest.mark.parametrize(
     ("lines", "message"),
     [
-        ([*HEADER, "@data", "1,2:3,4:walk", "1,2:walk"], r"line 7 has 1 dimensions; expected 2"),
+        ([*HEADER, "@data", "1,2:3,4:walk", "1,2:walk"], r"line 7 has 1 dimension; expected 2"),
         ([*HEADER, "@data", "1,x:walk"], r"line 6, dimension 0, step 1 is 'x'; expected a number"),
         ([*HEADER, "@data", "1,2:jump"], r"line 6 has class 'jump'; expected one of walk, run"),
         ([*HEADER, "@data", "1,2:1:walk"], r"line 6 has dimensions of 1 and 2 steps"),

@@ -154,7 +154,7 @@ def _as_step_labels(labels: list[Any], count: int, where: str) -> Array:
     """Return labels of steps as texts, "" for null."""
     if len(labels) != count:
         raise DataError(
-            f"{where}: label has {counted(len(labels), 'entry')} but there are "
+            f"{where}: label has {counted(len(labels), 'entry')} for "
             f"{counted(count, 'step')}; expected one for each. Fix it."
         )
     return np.array([_as_text(label, "label", where) or "" for label in labels], dtype=object)

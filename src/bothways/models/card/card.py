@@ -121,7 +121,7 @@ def _model(manifest: Manifest) -> Iterator[str]:
         yield f"- Features: {code_list(preprocessing.features)}."
     for feature, names in preprocessing.reading.vocabularies.items():
         yield (
-            f"- Feature {code(feature)} has {len(names):,} known categories; "
+            f"- Feature {code(feature)} has {counted(len(names), 'known category')}; "
             "`model.token_numbers` returns their numbers."
         )
     yield (

@@ -127,8 +127,8 @@ def _of_answers(manifest: Manifest, metrics: Mapping[str, Metrics]) -> list[str]
         count = metrics[split].count
         if count < _FEW_HELD_OUT:
             limits.append(
-                f"The {split} split has {count} {manifest.model.target}s only, so its metrics are "
-                "uncertain."
+                f"The {split} split has {counted(count, manifest.model.target)} only, so its "
+                "metrics are uncertain."
             )
         held_out = metrics[split].per_class
         absent = [name for name, found in held_out.items() if not found.count]
