@@ -4,7 +4,7 @@ import pytest
 
 from bothways.config import TrainConfig
 from bothways.errors import ConfigError
-from bothways.recipes import all_recipes, load_recipe, parse_settings
+from bothways.recipes import all_recipes, load_recipe, parse_choices, parse_settings
 
 # As published: cell, both directions, layers, hidden size, readout, batch, Adam's rate, epochs.
 PUBLISHED = {
@@ -151,3 +151,14 @@ def test_settings_are_json_or_text():
 def test_setting_without_value_is_refused():
     with pytest.raises(ConfigError, match="setting 'readout' has no value; expected name=value"):
         parse_settings(["readout"])
+
+
+def test_choices_of_a_setting_that_is_given_again_are_added():
+    found = parse_choices(["steps=20,30", "cell=gru", "steps=40"])
+    assert found == {"steps": [20, 30, 40], "cell": ["gru"]}
+
+
+@pytest.mark.parametrize("texts", [["steps=20,20"], ["steps=20", "steps=30,20"]])
+def test_a_choice_that_is_given_twice_is_refused(texts):
+    with pytest.raises(ConfigError, match="steps=20 is to be tried twice; expected each value onc"):
+        parse_choices(texts)

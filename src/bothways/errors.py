@@ -58,6 +58,19 @@ class TrainingInterrupted(BothwaysError):  # noqa: N818 - an event, not a fault
     exit_code = 130
 
 
+def counted(count: int, noun: str) -> str:
+    """Return a number and its noun, in the plural unless it is 1.
+
+    >>> counted(1, "time step"), counted(1200, "class")
+    ('1 time step', '1,200 classes')
+    """
+    if count == 1:
+        return f"1 {noun}"
+    if noun.endswith("y"):
+        return f"{count:,} {noun.removesuffix('y')}ies"
+    return f"{count:,} {noun}{'es' if noun.endswith('s') else 's'}"
+
+
 def describe_unknown(what: str, name: str, known: Iterable[str]) -> str:
     """Return a message about an unknown name, the nearest known name first.
 

@@ -299,12 +299,16 @@ def test_resuming_a_finished_run_changes_nothing(finished):
 
 
 @pytest.mark.parametrize(
-    "setting",
-    ["--set=epochs=9", "--seed=0", "--device=cpu", "--threads=1", "--recipe=lstm-last", "--force"],
+    "settings",
+    [
+        *(["--set=epochs=9"], ["--seed=0"], ["--device=cpu"], ["--threads=1"], ["--force"]),
+        *(["--recipe=lstm-last"], ["--sort"], ["--test=0.2"], ["--validation=0.1", "--axes=ntc"]),
+    ],
 )
-def test_resume_takes_no_other_settings(finished, setting):
-    message = refuse("train", finished, "--resume", setting)
-    assert message.startswith("--resume was given with other settings; expected none")
+def test_resume_takes_no_other_settings(finished, settings):
+    message = refuse("train", finished, "--resume", *reversed(settings))
+    given = ", ".join(sorted(setting.partition("=")[0] for setting in settings))
+    assert message.startswith(f"--resume was given with {given}; expected no settings")
 
 
 def test_resume_needs_a_run(folder):

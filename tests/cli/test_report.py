@@ -1,8 +1,14 @@
 """Reports that the commands write."""
 
+import json
+
 import numpy as np
 import pytest
 from commands import invoke
+
+from bothways import train
+from bothways.errors import TrainingInterrupted
+from bothways.training.run_directory import RunFolder
 
 SMALL = ["--set=hidden_size=4", "--set=num_layers=1", "--set=epochs=1", "--threads=1"]
 
@@ -27,6 +33,35 @@ def test_no_report_is_written_on_request(source, tmp_path):
     assert result.exit_code == 0
     assert "report" not in result.stdout
     assert not (tmp_path / "runs/0001/report.html").exists()
+
+
+@pytest.mark.parametrize(
+    ("started_with", "resumed_with", "is_written"),
+    [
+        (True, [], True),
+        (False, [], False),
+        (False, ["--report"], True),
+        (True, ["--no-report"], False),
+    ],
+)
+def test_a_run_that_is_resumed_remembers_whether_to_write_a_report(
+    source, started_with, resumed_with, is_written
+):
+    settings = {"hidden_size": 4, "num_layers": 1, "steps": 2, "epochs": None}
+    with pytest.raises(TrainingInterrupted):
+        train(source, out="run", report=started_with, should_stop=lambda: True, **settings)
+    result = invoke("train", "run", "--resume", *resumed_with)
+    assert result.exit_code == 0
+    assert ("report:     run/report.html" in result.stdout) == is_written
+
+
+def test_a_request_without_this_choice_can_be_read(source):
+    run = train(source, out="run", hidden_size=4, num_layers=1, steps=2)
+    folder = RunFolder(run.folder)
+    values = json.loads(folder.request.read_text())
+    assert values.pop("report") is True
+    folder.request.write_text(json.dumps(values))
+    assert folder.read_request().report
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,13 @@
 """What all settings have in common."""
 
 import json
+from types import UnionType
+from typing import Union, get_args, get_origin
 
 import pytest
 
 from bothways import ModelConfig, TrainConfig
-from bothways.config import Augmentation
+from bothways.config import Architecture, Augmentation
 from bothways.errors import ConfigError
 
 SIZES = {"input_size": 28, "num_classes": 10}
@@ -38,3 +40,11 @@ def test_missing_setting_is_named():
 def test_an_unknown_setting_is_named():
     with pytest.raises(ConfigError, match="setting 'sed' is unknown; did you mean 'seed'"):
         TrainConfig(sed=1)
+
+
+@pytest.mark.parametrize("settings", [Architecture, TrainConfig])
+def test_fields_of_several_types_describe_what_they_accept(settings):
+    for name, field in settings.model_fields.items():
+        is_union = get_origin(field.annotation) in (Union, UnionType)
+        types = set(get_args(field.annotation)) - {type(None)} if is_union else set()
+        assert (len(types) > 1) == (field.description is not None), name

@@ -22,6 +22,17 @@ def test_defaults_use_no_extras():
         ({"patience": 2}, "patience is 2 but validation_fraction is 0.*never the test part"),
         ({"momentum": 0.9}, "momentum is 0.9 but optimizer is 'adam'"),
         ({"warmup_fraction": 0.3}, "warmup_fraction is 0.3 but schedule is 'constant'"),
+        *(
+            (
+                {"batch_size": value},
+                f"^batch_size is {value!r}; expected a whole number of at least 1, or 'auto'. C",
+            )
+            for value in ("foo", 0, 1.5)
+        ),
+        (
+            {"class_weights": [1, -2]},
+            r"^class_weights is \[1, -2\]; expected 'none', 'balanced', or a weight of at least 0",
+        ),
         ({"seed": -1}, "seed is -1"),
     ],
 )

@@ -72,7 +72,7 @@ def test_fingerprint_notices_every_change(ragged, change):
             [np.ones((2, 3))],
             [0, 1],
             ShapeError,
-            r"labels has shape \(2,\) but there are 1 sequences",
+            r"labels has shape \(2,\) for 1 sequence",
         ),
         ([np.ones((2, 3))], [0.5], DataError, "expected class numbers"),
         ([np.ones((2, 3))], [-1], DataError, "expected class numbers"),

@@ -1,3 +1,4 @@
+import re
 import warnings
 
 import numpy as np
@@ -74,6 +75,16 @@ def test_a_value_that_is_not_finite_is_named(value, chunk_values, monkeypatch):
             value_range(sequences.chunks(), missing=missing)
     with pytest.raises(DataError, match=r"x\[6\] holds .* at step 1, b; expected finite"):
         check_finite(sequences.chunks(), "x", first=5, features=["a", "b"])
+
+
+@pytest.mark.parametrize("value", [1e300, -1e39, 1.7e308])
+def test_a_value_too_large_for_float32_is_named(value):
+    array = np.array([[0.0, -value], [1.0, 2.0]])
+    fact = f"[0, 1] is {-value:g}, too large for float32; expected numbers up to 3.4e+38. Scale"
+    with pytest.raises(DataError, match="^" + re.escape(f"sequences[0]{fact}")):
+        Sequences.from_arrays([array])
+    with pytest.raises(DataError, match=r"^inputs\[0, 0, 1\] is "):
+        Sequences.from_padded(array[None])
 
 
 def test_the_warning_points_to_the_caller():

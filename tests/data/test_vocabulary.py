@@ -268,7 +268,7 @@ def test_wrong_columns_are_named(tmp_path, monkeypatch):
     monkeypatch.setattr("bothways.data.readers.tables.cells.MAX_TOKENS", 3)
     with pytest.raises(DataError, match="column 'event' has more than 3 different values"):
         open_dataset(path, DataOptions(**OPTIONS))
-    with pytest.raises(ConfigError, match="categories has 1 entries but input_size is 2"):
+    with pytest.raises(ConfigError, match="categories has 1 entry but input_size is 2"):
         ModelConfig(input_size=2, num_classes=2, categories=(3,))
     with pytest.raises(DataError, match="has no columns, so --categorical"):
         open_dataset("mnist", DataOptions(categorical=("event",)))

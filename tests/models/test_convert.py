@@ -146,7 +146,7 @@ def test_the_configuration_follows_from_the_shapes(path):
             "contains an RNN.*expected --nonlinearity tanh or relu",
         ),
         ({}, {"readout": "last", "nonlinearity": "relu"}, "is 'relu' but cell is 'lstm'"),
-        ({}, {"readout": "last", "classes": ["a"]}, r"names 1 classes but fc\.weight has 2 rows"),
+        ({}, {"readout": "last", "classes": ["a"]}, r"names 1 class but fc\.weight has 2 rows"),
         ({}, {"readout": "last", "classes": ["a", "a"]}, "classes .*'a'"),
     ],
 )
@@ -163,7 +163,7 @@ def test_ambiguous_or_contradictory_options_are_refused(path, made_with, options
         ({"width": 3}, r"fc\.weight has 3 columns, not a multiple of the recurrent layer's 4"),
         ({"bias": False}, "does not fit a lstm classifier: .*bias_ih_l0"),
         ({"proj_size": 2}, r"weight_hh_l0 has shape \(16, 2\); expected 4, 3 or 1 gates"),
-        ({"num_classes": 1}, r"fc\.weight has 1 rows; expected 2 or more"),
+        ({"num_classes": 1}, r"fc\.weight has 1 row; expected 2 or more"),
     ],
 )
 def test_layers_of_another_kind_are_refused(path, made_with, message):

@@ -91,7 +91,7 @@ def test_lengths_beside_a_npy_file_count(tmp_path):
         (b"PK\3\4 torn", r"is not a \.npz file"),
         (IDX[:-1], "ends in row 1; expected 2 rows of 84 bytes"),
         (gzip.compress(IDX)[:-1], "is damaged"),
-        (saved(np.save, INPUTS[0]), r"has 1 features per time step; expected 28"),
+        (saved(np.save, INPUTS[0]), r"has 1 feature per time step; expected 28"),
         (saved(np.save, INPUTS[..., :27]), r"has 27 features per time step; expected 28"),
         (
             saved(np.save, INPUTS[None]),

@@ -187,7 +187,7 @@ def test_backend_choice_is_visible():
         ({"lengths": [4, 9]}, r"lengths\[1\] is 9 but inputs has 4 steps; expected 1..4"),
         ({"lengths": [0, 4]}, r"lengths\[0\] is 0"),
         ({"lengths": [1.0, 2.0]}, "expected integers"),
-        ({"hx": (torch.zeros(1, 2, 5),)}, "hx has 1 states; expected 2: h_0, c_0"),
+        ({"hx": (torch.zeros(1, 2, 5),)}, "hx has 1 state; expected 2: h_0, c_0"),
         ({"hx": (torch.zeros(1, 2, 5), torch.zeros(1, 3, 5))}, r"c_0 has shape \(1, 3, 5\)"),
         ({"hx": (torch.zeros(2, 2, 5), torch.zeros(1, 2, 5))}, r"h_0 .* expected \(1, 2, 5\)"),
     ],

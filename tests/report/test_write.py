@@ -15,6 +15,7 @@ from bothways.data.sequences import Sequences
 from bothways.errors import CheckpointError, ConfigError, DataError
 from bothways.report import write_comparison, write_report
 from bothways.report.write import _json_in_html
+from bothways.training.history import read_epochs
 from bothways.training.run import train
 
 SETTINGS = {"epochs": 8, "hidden_size": 8, "validation_fraction": 0.2, "batch_size": 8}
@@ -120,6 +121,8 @@ def test_a_report_shows_everything_about_a_run(run):
     assert f"Test split, {test.count:,} sequences" in text
     assert "guessed:" in text  # a note about the columns
     assert "temperature" in text
+    steps = sum(epoch.step for epoch in read_epochs(run.folder / "history.jsonl"))
+    assert re.search(rf"\b{steps} steps in \d+ epochs?, batch size \d+( \(auto\))?, seed", text)
     assert "hidden size 8" in text
     assert "speed, turn" in text
 
@@ -222,7 +225,7 @@ def test_runs_on_different_test_data_are_not_tested(run, folder, tmp_path):
 def test_runs_that_do_not_belong_together_are_refused(run, step_run, folder):
     with pytest.raises(ConfigError, match=r"some of the runs .* label time steps"):
         write_comparison([run.folder, step_run.folder], folder / "e.html")
-    with pytest.raises(ConfigError, match="1 runs to compare; expected at least 2"):
+    with pytest.raises(ConfigError, match="1 run to compare; expected at least 2"):
         write_comparison([run.folder], folder / "e.html")
     assert not (folder / "e.html").exists()
 

@@ -87,7 +87,7 @@ def test_a_run_gives_the_same_weights(tmp_path):
 
 def test_an_ensemble_is_a_setting(tmp_path):
     X, y = spirals(40)
-    fitted = small(settings={"members": 3}).fit(X, y)
+    fitted = small(members=3).fit(X, y)
     assert len(fitted.model_.classifier.networks) == 3
     assert fitted.score(*spirals(40, seed=1)) > 0.9
     fitted.model_.save(tmp_path / "saved")
@@ -171,10 +171,42 @@ def test_bad_input_is_named():
     fitted = small(epochs=1).fit(X, y)
     with pytest.raises(DataError, match="X has 3 features, but RecurrentClassifier is expecting 2"):
         fitted.predict([np.ones((4, 3))])
-    with pytest.raises(DataError, match=r"sequences\[1\] has shape \(0, 2\)"):
+    with pytest.raises(DataError, match=r"X\[1\] has shape \(0, 2\)"):
         fitted.predict([np.ones((4, 2)), np.ones((0, 2))])
-    with pytest.raises(DataError, match="holds nan at step 0, feature 0"):
+    with pytest.raises(DataError, match=r"X\[0\] holds nan at step 0, feature 0"):
         small().fit([values * [[np.nan]] if n == 0 else values for n, values in enumerate(X)], y)
+    with pytest.raises(ConfigError, match=r"settings is \['steps'\]; expected a dict of settings"):
+        small(settings=["steps"]).fit(X, y)
+    with pytest.raises(ConfigError, match=r"crop_steps is 4 but X has one label .*\. Omit crop_s"):
+        small(settings={"crop_steps": 4}).fit(X, y)
+
+
+@pytest.mark.parametrize(
+    ("X", "message"),
+    [
+        ([np.zeros((3, 2), complex)], r"X\[0\] has dtype complex128; expected an array of numbers"),
+        (np.zeros((1, 3, 2), complex), r"X has dtype complex128; expected an array of numbers"),
+        ([np.array([["1", "2"]])], r"X\[0\] has dtype <U1; expected an array of numbers"),
+        ([[["a", "b"]]], r"X\[0\] is \[\['a', 'b'\]\]; expected an array of numbers"),
+        ([[[1, 2], [3]]], r"X\[0\] is \[\[1, 2\], \[3\]\]; expected an array of numbers"),
+        (["abc"], r"X\[0\] is 'abc'; expected an array of numbers"),
+        ([None], r"X\[0\] is None; expected an array of numbers"),
+        ("abc", "X is of type str; expected a list of arrays"),
+        (None, "X is None; expected a list of arrays"),
+        ({"a": 1}, "X is of type dict; expected a list of arrays"),
+        ((n for n in range(3)), "X is of type generator; expected a list of arrays"),
+        (np.float64(3), "X is a single value; expected a list of arrays"),
+        ([], "X is empty; expected a list of arrays"),
+        (np.empty(0, object), "X is empty; expected a list of arrays"),
+        ([1.0, 2.0], r"X has 2 numbers; .* Reshape your data, to \(1, 2\) if it is one series"),
+        ([np.full((3, 2), 1e300)], r"X\[0\]\[0, 0\] is 1e\+300, too large for float32"),
+    ],
+)
+def test_input_that_is_not_sequences_is_named(X, message):
+    fitted = small(epochs=1).fit(*spirals(4))
+    with pytest.raises(DataError, match=f"^{message}") as caught:
+        fitted.predict(X)
+    assert "\n" not in str(caught.value)
 
 
 def test_an_unknown_class_weight_suggests_the_nearest_class():
@@ -200,3 +232,14 @@ def test_shapes_at_levels_and_scales_over_decades_need_a_view_of_their_own_seque
     }
     assert scores["dataset"] < 0.8
     assert min(scores["sequence"], scores["both"]) > 0.9
+
+
+def test_the_length_in_steps_and_the_batch_size_are_parameters():
+    X, y = spirals(40)
+    search = GridSearchCV(small(epochs=None), {"steps": [8, 16], "batch_size": ["auto"]}, cv=2)
+    boxed = np.empty(len(X), object)
+    boxed[:] = X
+    search.fit(boxed, y)
+    training = search.best_estimator_.model_.manifest.provenance.training
+    assert (training.steps, training.epochs) == (search.best_params_["steps"], None)
+    assert training.batch_size == "auto"

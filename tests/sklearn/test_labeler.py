@@ -132,5 +132,5 @@ def test_incompatible_labels_are_refused():
         small_labeler().fit(X, y[:5])
     with pytest.raises(DataError, match="y has no label"):
         small_labeler().fit(X, [np.full(len(values), -1) for values in X])
-    with pytest.raises(ConfigError, match="readout is 'mean' but the labels of X are of steps"):
+    with pytest.raises(ConfigError, match="readout is 'mean' but X has a label for each"):
         small_labeler(readout="mean").fit(X, y)

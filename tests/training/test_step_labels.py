@@ -145,13 +145,13 @@ def test_data_with_one_label_for_each_sequence_are_refused(tmp_path):
     with pytest.raises(ConfigError, match="ignore is 'x' but sequences have the labels"):
         DataOptions(ignore="x")
     np.savez(tmp_path / "x.npz", inputs=np.ones((3, 4, 2)), labels=np.ones((3, 3), int))
-    with pytest.raises(DataError, match=r"labels\] has shape \(3, 3\) but there are 3 sequences"):
+    with pytest.raises(DataError, match=r"labels\] has shape \(3, 3\) for 3 sequences"):
         open_dataset(str(tmp_path / "x.npz"), STEPS)
     np.savez(tmp_path / "y.npz", values=np.ones((4, 2)), offsets=[0, 4], labels=[0, 1])
-    with pytest.raises(DataError, match=r"labels\] has shape \(2,\) but there are 4 steps"):
+    with pytest.raises(DataError, match=r"labels\] has shape \(2,\) for 4 steps"):
         open_dataset(str(tmp_path / "y.npz"), STEPS)
     (tmp_path / "z.jsonl").write_text('{"values": [1, 2], "label": ["a"]}\n')
-    with pytest.raises(DataError, match="line 1: label has 1 entries but there are 2 steps"):
+    with pytest.raises(DataError, match="line 1: label has 1 entry for 2 steps"):
         open_dataset(str(tmp_path / "z.jsonl"), STEPS)
 
 
@@ -282,13 +282,13 @@ def test_all_labeled_steps_of_a_batch_have_the_same_weight(tmp_path):
 
 def test_settings_that_contradict_step_labels_are_refused(tmp_path):
     path = write_table(tmp_path / "x.csv", recordings())
-    with pytest.raises(ConfigError, match=r"readout is 'mean' but the labels of .* are of steps"):
+    with pytest.raises(ConfigError, match=r"readout is 'mean' but .* has a label for each"):
         run(path, tmp_path / "run", readout="mean")
     with pytest.raises(ConfigError, match="stem_stride is 2 but each time step needs an output"):
         run(path, tmp_path / "run", stem_channels=4, stem_stride=2)
     with pytest.raises(
         ConfigError,
-        match=r"augment_zoom is 0.1 but x.csv has labels of time steps; expected sequences",
+        match=r"augment_zoom is 0.1 but x.csv has a label for each time step; expected sequences",
     ):
         run(path, tmp_path / "run", augment_zoom=0.1)
     finished = run(path, tmp_path / "run", stem_channels=4, epochs=1)

@@ -88,6 +88,22 @@ def use_threads(count: int | None) -> None:
         torch.set_num_threads(count)
 
 
+def given_options(context: typer.Context) -> dict[str, str]:
+    """Return the flags of the options that the user has given, by the name of the parameter."""
+    return {
+        name: parameter.opts[0]
+        for parameter in context.command.params
+        if parameter.param_type_name == "option"
+        and (name := parameter.name)
+        and _is_given(context, name)
+    }
+
+
+def _is_given(context: typer.Context, name: str) -> bool:
+    source = context.get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"
+
+
 @app.callback()
 def _options(
     context: typer.Context,

@@ -8,6 +8,7 @@ from bothways.cli.tables import first_few, print_facts, print_table
 from bothways.data.batching import padding_waste, shuffled_batches
 from bothways.data.dataset import Dataset
 from bothways.data.summary import FeatureSummary, inspect_dataset
+from bothways.errors import counted
 
 _BAR_WIDTH = 30
 _FEATURES_SHOWN = 20
@@ -24,7 +25,7 @@ def print_dataset(dataset: Dataset) -> None:
     }
     for part in ("train", "validation", "test"):
         summary = inspection.parts.get(part)
-        facts[part] = "none" if summary is None else f"{summary.count:,} sequences"
+        facts[part] = "none" if summary is None else counted(summary.count, "sequence")
     if dataset.train.groups is not None:
         facts["groups"] = f"{len(dataset.train.groups.unique()):,} in the training part"
     if dataset.train.is_ragged:
@@ -70,7 +71,7 @@ def _print_features(features: Sequence[FeatureSummary]) -> None:
             ],
         )
     if len(numeric) > len(shown):
-        print(f"and {len(numeric) - len(shown)} more features\n")
+        print(f"and {counted(len(numeric) - len(shown), 'more feature')}\n")
     categorical = [feature for feature in features if feature.tokens]
     if categorical:
         print_table(

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from bothways.cli.tables import first_few, print_facts, print_table
+from bothways.errors import counted
 from bothways.models.card import (
     describe_architecture,
     describe_length,
@@ -49,7 +50,7 @@ def print_model(model: TrainedModel, status: str) -> None:
     facts = {
         **_facts(manifest),
         "parameters": f"{parameters:,}",
-        "backend": f"{backend}, {torch.get_num_threads()} threads",
+        "backend": f"{backend}, {counted(torch.get_num_threads(), 'thread')}",
         "status": status,
     }
     print_facts(facts)
@@ -66,8 +67,12 @@ def _facts(manifest: Manifest) -> dict[str, str]:
     training = manifest.provenance.training
     return {
         "model": describe_architecture(manifest),
-        "input": f"{config.input_size} feature{'s' * (config.input_size != 1)} per time step"
-        + (f", at most {config.sequence_length} time steps" if config.sequence_length else ""),
+        "input": f"{counted(config.input_size, 'feature')} per time step"
+        + (
+            f", at most {counted(config.sequence_length, 'time step')}"
+            if config.sequence_length
+            else ""
+        ),
         "values": "unknown" if known is None else f"{known[0]:g} to {known[1]:g} in training",
         "normalization": f"{config.normalization}: {describe_normalization(manifest)}",
         **({"names": _describe_names(manifest)} if any(config.categories) else {}),

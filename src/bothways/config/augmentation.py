@@ -1,5 +1,7 @@
 """The settings of augmentation: random changes of training sequences."""
 
+from typing import Annotated
+
 from pydantic import Field
 
 from bothways.config.settings import Fraction, Settings
@@ -13,6 +15,11 @@ VALUE_CHANGES = (
     "augment_scale", "augment_noise", "augment_time_mask", "augment_feature_mask",
 )  # fmt: skip
 """The settings of `Augmentation` that change values where they are."""
+
+
+Extent = Annotated[float, Field(ge=0, le=1000)]
+Spread = Annotated[float, Field(ge=0, le=5)]
+"""Standard deviation of a logarithm. Without these limits, values would overflow."""
 
 
 class Augmentation(Settings):
@@ -49,16 +56,16 @@ class Augmentation(Settings):
     """
 
     augment_time_shift: Fraction = 0.0
-    augment_time_warp: float = Field(default=0.0, ge=0, le=5)
-    augment_scale: float = Field(default=0.0, ge=0)
-    augment_noise: float = Field(default=0.0, ge=0)
+    augment_time_warp: Spread = 0.0
+    augment_scale: Spread = 0.0
+    augment_noise: Extent = 0.0
     augment_time_mask: Fraction = 0.0
     augment_feature_mask: Fraction = 0.0
     augment_rotation: float = Field(default=0.0, ge=0, le=180)
     augment_zoom: Fraction = 0.0
-    augment_shear: float = Field(default=0.0, ge=0)
-    augment_translation: float = Field(default=0.0, ge=0)
-    augment_elastic: float = Field(default=0.0, ge=0)
+    augment_shear: Extent = 0.0
+    augment_translation: Extent = 0.0
+    augment_elastic: Extent = 0.0
 
     @property
     def active_augmentations(self) -> dict[str, float]:

@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from bothways.config.settings import Fraction, Settings
-from bothways.errors import describe_unknown
+from bothways.errors import counted, describe_unknown
 
 READOUTS = ("last", "final", "flatten", "mean", "max", "attention", "step")
 """Names of the readouts; see `bothways.nn.pooling`."""
@@ -267,7 +267,7 @@ class ModelConfig(Architecture):
             )
         if self.categories and len(self.categories) != self.input_size:
             raise ValueError(
-                f"categories has {len(self.categories)} entries but input_size is "
+                f"categories has {counted(len(self.categories), 'entry')} but input_size is "
                 f"{self.input_size}; expected one entry for each feature."
             )
         return self

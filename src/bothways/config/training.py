@@ -72,7 +72,9 @@ class TrainConfig(Augmentation):
 
     epochs: int | None = Field(default=None, ge=1)
     steps: int | None = Field(default=None, ge=1)
-    batch_size: Annotated[int, Field(ge=1)] | Literal["auto"] = 64
+    batch_size: Annotated[int, Field(ge=1)] | Literal["auto"] = Field(
+        default=64, description="a whole number of at least 1, or 'auto'"
+    )
     crop_steps: int | None = Field(default=None, ge=2)
     optimizer: Literal["adam", "adamw", "sgd"] = "adam"
     learning_rate: float = Field(default=0.001, gt=0)
@@ -82,7 +84,9 @@ class TrainConfig(Augmentation):
     weight_decay: float = Field(default=0.0, ge=0)
     gradient_clip: float | None = Field(default=None, gt=0)
     label_smoothing: Fraction = 0.0
-    class_weights: Literal["none", "balanced"] | tuple[Weight, ...] = "none"
+    class_weights: Literal["none", "balanced"] | tuple[Weight, ...] = Field(
+        default="none", description="'none', 'balanced', or a weight of at least 0 for each class"
+    )
     sampling: Literal["shuffled", "balanced"] = "shuffled"
     average_decay: float | None = Field(default=None, gt=0, lt=1)
     validation_fraction: Fraction = 0.0

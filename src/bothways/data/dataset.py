@@ -11,7 +11,7 @@ from bothways.config import Target
 from bothways.data.sequences import LabeledSequences, as_labeled
 from bothways.data.validation import check_finite
 from bothways.data.vocabulary import UNKNOWN
-from bothways.errors import DataError
+from bothways.errors import DataError, counted
 
 
 @dataclass(frozen=True)
@@ -69,9 +69,9 @@ class Dataset:
     def __post_init__(self) -> None:
         if len(self.classes) < 2:
             raise DataError(
-                f"{self.name} has {len(self.classes)} class{'es' * (len(self.classes) != 1)}, "
-                f"{', '.join(self.classes) or 'none'}; expected at least 2. Add sequences "
-                "of other classes."
+                f"{self.name} has {counted(len(self.classes), 'class')}, "
+                f"{', '.join(self.classes) or 'none'}; expected at least 2. Add sequences of other "
+                "classes."
             )
         for name in self.vocabularies:
             if name not in self.features:
@@ -90,7 +90,7 @@ class Dataset:
             if sequences.largest_label >= len(self.classes):
                 raise DataError(
                     f"{self.name}: a {part} label is {sequences.largest_label} but there are "
-                    f"{len(self.classes)} classes; expected 0..{len(self.classes) - 1}. "
+                    f"{counted(len(self.classes), 'class')}; expected 0..{len(self.classes) - 1}. "
                     "Add the missing names."
                 )
             empty = sequences.fully_ignored
@@ -101,9 +101,10 @@ class Dataset:
                 )
             if sequences.input_size != self.train.input_size:
                 raise DataError(
-                    f"{self.name}: the {part} sequences have {sequences.input_size} features per "
-                    f"step; expected {self.train.input_size}, as in the training part. Check the "
-                    "columns, or the order of the axes."
+                    f"{self.name}: the {part} sequences have "
+                    f"{counted(sequences.input_size, 'feature')} per step; expected "
+                    f"{self.train.input_size}, as in the training part. Check the columns, or the "
+                    "order of the axes."
                 )
 
     @property
@@ -140,20 +141,15 @@ def check_values(dataset: Dataset, *, missing: bool = False) -> None:
         If a value is infinite, NaN without `missing`, or not the number of a category.
     """
     for part, sequences in dataset.parts.items():
-        name = "inputs" if part == "train" else f"{part}_inputs"
-        check_finite(
-            sequences.chunks(),
-            f"{dataset.name}[{name}]",
-            missing=missing,
-            features=dataset.features,
-        )
+        name = dataset.name if len(dataset.parts) == 1 else f"{dataset.name}[{part}]"
+        check_finite(sequences.chunks(), name, missing=missing, features=dataset.features)
         for feature, count in enumerate(dataset.categories):
             for steps, _ in sequences.chunks() if count else ():
                 numbers = steps[:, feature]
                 wrong = ~((numbers >= 0) & (numbers <= count) & (numbers == numbers.round()))
                 if bool(wrong.any()):
                     raise DataError(
-                        f"{dataset.name}[{name}] holds {float(numbers[wrong][0]):g} in "
+                        f"{name} holds {float(numbers[wrong][0]):g} in "
                         f"{dataset.features[feature]!r}; expected the number of a category, "
                         f"0 to {count}. Number the categories as in vocabularies."
                     )

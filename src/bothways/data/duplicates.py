@@ -7,7 +7,7 @@ import torch
 
 from bothways.data.dataset import Dataset
 from bothways.data.sequences import LabeledSequences, Sequences
-from bothways.errors import DataError
+from bothways.errors import DataError, counted
 
 
 def content_digests(sequences: Sequences) -> list[bytes]:
@@ -30,7 +30,7 @@ def duplicates_note(part: str, count: int, *, dropped: bool) -> str:
     >>> duplicates_note("test", 1, dropped=False)
     '1 test sequence is also in the training part: the test metrics will be optimistic'
     """
-    what = f"{count:,} {part} sequence{'s' * (count != 1)}"
+    what = counted(count, f"{part} sequence")
     if dropped:
         were, they = ("was", "it was") if count == 1 else ("were", "they were")
         return f"{what} {were} also in the training part, from which {they} dropped"

@@ -18,6 +18,8 @@ _MOST_ERROR = 1e-3
 _OWN_ERROR = 2.0**-48
 """Relative differences up to this are the rounding errors of float64."""
 
+_LARGEST, _EPSILON = float(np.finfo(np.float32).max), float(np.finfo(np.float32).eps)
+
 
 def find_offsets(values: Array) -> tuple[float, ...]:
     """Return what to subtract from each feature, or () if rounding loses nothing.
@@ -43,17 +45,22 @@ def _offset(column: Array) -> float:
 
     The typical deviation is a median too, so that a few zeros for missing values do not matter.
     """
-    column = column[np.isfinite(column)]
+    column = _in_float32(column)
     center = float(np.median(column)) if len(column) else 0.0
     deviations = np.abs(column - center)
     deviations = deviations[deviations > _OWN_ERROR * abs(center)]
     if not len(deviations):
         return 0.0
-    tolerated = _MOST_ERROR * float(np.median(deviations)) / (np.finfo(np.float32).eps / 2)
+    tolerated = _MOST_ERROR * float(np.median(deviations)) / (_EPSILON / 2)
     if abs(center) <= tolerated:
         return 0.0
     whole = float(np.floor(center))
     return whole if abs(center - whole) <= tolerated else center
+
+
+def _in_float32(column: Array) -> Array:
+    """Return the values that float32 can hold; others are NaN or raise an error later."""
+    return column[np.abs(column) <= _LARGEST]
 
 
 def unresolved_features(values: Array, offsets: tuple[float, ...]) -> list[int]:
@@ -70,7 +77,7 @@ def unresolved_features(values: Array, offsets: tuple[float, ...]) -> list[int]:
     if values.dtype != np.float64:
         return found
     for n, column in enumerate(values.T):
-        column = column[np.isfinite(column)]
+        column = _in_float32(column)
         changes = np.diff(column)
         is_change = np.abs(changes) > _OWN_ERROR * np.abs(column[1:])
         kept = np.diff(subtract_offsets(column, offsets[n : n + 1]).astype(np.float64))

@@ -25,7 +25,7 @@ from bothways.data.validation import (
     checked_labels,
     checked_padded,
 )
-from bothways.errors import DataError, ShapeError
+from bothways.errors import DataError, ShapeError, counted
 
 ClassNumbers = Tensor | np.ndarray[Any, np.dtype[Any]] | Sequence[int]
 
@@ -181,7 +181,7 @@ class Sequences(RaggedSteps):
         DataError
             If a label is not a class number.
         """
-        numbers = checked_labels(labels, len(self), "sequences")
+        numbers = checked_labels(labels, len(self), "sequence")
         return self._labeled(numbers, "sequence", weights)
 
     def with_step_labels(self, labels: Sequence[Any]) -> "LabeledSequences":
@@ -200,13 +200,14 @@ class Sequences(RaggedSteps):
         """
         if len(labels) != len(self):
             raise ShapeError(
-                f"labels has {len(labels)} entries but there are {len(self)} sequences; expected "
-                "an array (time,) for each. Pass all of them."
+                f"labels has {counted(len(labels), 'entry')} for "
+                f"{counted(len(self), 'sequence')}; expected an array (time,) for each. Pass all "
+                "of them."
             )
         numbers = torch.full((len(self.steps),), IGNORED, dtype=torch.int32)
         for n, (part, own) in enumerate(zip(self.slices(), labels, strict=True)):
             length = part.stop - part.start
-            numbers[part] = checked_labels(own, length, "steps", f"labels[{n}]", IGNORED).int()
+            numbers[part] = checked_labels(own, length, "step", f"labels[{n}]", IGNORED).int()
         return self._labeled(numbers, "step")
 
     def _labeled(

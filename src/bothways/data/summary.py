@@ -10,6 +10,7 @@ from bothways.data.dataset import Dataset
 from bothways.data.duplicates import content_digests
 from bothways.data.record import Record, Source
 from bothways.data.sequences import LabeledSequences, Sequences
+from bothways.errors import counted
 
 _HISTOGRAM_BINS = 8
 _SHOWN = 3  # names that a warning lists
@@ -103,7 +104,7 @@ class RepeatedTimes:
         if not self._count:
             return ()
         return (
-            f"repeated time stamps in {self._count:,} sequence{'s' * (self._count != 1)}, first in "
+            f"repeated time stamps in {counted(self._count, 'sequence')}, first in "
             f"{self._first}: check whether two recordings have the same name.",
         )
 
@@ -175,14 +176,11 @@ def _content_warnings(dataset: Dataset) -> list[str]:
         zeros = sum(not bool(values.any()) for values in sequences.rows())
         if zeros:
             warnings.append(
-                f"the {part} part has {zeros:,} sequence{'s' * (zeros != 1)} of zeros only: fix or "
-                "drop them."
+                f"the {part} part has {counted(zeros, 'sequence')} of zeros only: fix or drop them."
             )
         repeated = len(sequences) - len(set(content_digests(sequences)))
         if repeated:
-            warnings.append(
-                f"the {part} part has {repeated:,} duplicate sequence{'s' * (repeated != 1)}."
-            )
+            warnings.append(f"the {part} part has {counted(repeated, 'duplicate sequence')}.")
     return warnings
 
 
@@ -206,8 +204,9 @@ def axes_warning(sequences: Sequences, how: str = "add --axes nct") -> str | Non
     if sequences.input_size <= longest or sequences.is_ragged or longest == 1:
         return None
     return (
-        f"sequences have {longest} time steps of {sequences.input_size} features: if the array has "
-        f"axes (sequences, features, time steps), {how}."
+        f"sequences have {counted(longest, 'time step')} of "
+        f"{counted(sequences.input_size, 'feature')}: if the array has axes (sequences, features, "
+        f"time steps), {how}."
     )
 
 
@@ -228,8 +227,8 @@ def _rising_warnings(dataset: Dataset, features: list[FeatureSummary]) -> list[s
     if not names or not compared:
         return []
     return [
-        f"{_some(names)} rises strictly in every sequence, like a time or a row number: exclude it "
-        "unless its value is meant to be a feature."
+        f"features that rise strictly in every sequence, like a time or a row number: "
+        f"{_some(names)}. Exclude them unless their values are meant to be features."
     ]
 
 
@@ -253,7 +252,8 @@ def _leak_warnings(dataset: Dataset, features: list[FeatureSummary]) -> list[str
     if not leaks:
         return []
     return [
-        f"{_some(leaks)} has a single value in each class, which reveals the class: exclude it."
+        "features with a single value in each class, which reveals the class: "
+        f"{_some(leaks)}. Exclude them."
     ]
 
 
@@ -261,7 +261,7 @@ def _feature_warnings(features: list[FeatureSummary]) -> list[str]:
     warnings = []
     constant = [feature.name for feature in features if feature.is_constant]
     if constant:
-        warnings.append(f"{_some(constant)} is constant and carries no information.")
+        warnings.append(f"constant features, which carry no information: {_some(constant)}.")
     missing = [f"{f.name} ({f.missing:.1%})" for f in features if f.missing]
     if missing:
         warnings.append(

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from bothways.data.offsets import unresolved_features
-from bothways.errors import DataError, ShapeError
+from bothways.errors import DataError, ShapeError, counted
 from bothways.kernels.lengths import checked_lengths
 
 
@@ -30,7 +30,8 @@ def checked_floats(array: Any, name: str) -> np.ndarray[Any, np.dtype[np.float32
     Raises
     ------
     DataError
-        If the dtype is not floating: the scale would have to be guessed.
+        If the dtype is not floating: the scale would have to be guessed. If a value is too large
+        for float32.
     """
     array = array.detach().cpu().numpy() if isinstance(array, Tensor) else np.asarray(array)
     if not np.issubdtype(array.dtype, np.floating):
@@ -38,9 +39,24 @@ def checked_floats(array: Any, name: str) -> np.ndarray[Any, np.dtype[np.float32
             f"{name} has dtype {array.dtype}; expected floats, which are used as they are. Scale "
             "the array, for example array / np.float32(255)."
         )
+    check_magnitude(array, name)
     if array.dtype == np.float64 and array.ndim > 1 and array.size:
         _warn_of_lost_changes(array.reshape(-1, array.shape[-1]), name)
     return np.ascontiguousarray(array, dtype=np.float32)
+
+
+def check_magnitude(array: np.ndarray[Any, np.dtype[Any]], name: str) -> None:
+    """Raise DataError if a number of a float array is too large for float32."""
+    largest = np.finfo(np.float32).max
+    if array.dtype.itemsize <= largest.dtype.itemsize:
+        return
+    too_large = np.isfinite(array) & (np.abs(array) > largest)
+    if too_large.any():
+        place = np.argwhere(too_large)[0].tolist()
+        raise DataError(
+            f"{name}{place} is {array[tuple(place)]:g}, too large for float32; expected numbers up "
+            f"to {largest:.2g}. Scale the feature, or drop the sequence."
+        )
 
 
 def _warn_of_lost_changes(values: np.ndarray[Any, np.dtype[np.float64]], name: str) -> None:
@@ -60,7 +76,7 @@ def _warn_of_lost_changes(values: np.ndarray[Any, np.dtype[np.float64]], name: s
         )
 
 
-def checked_arrays(arrays: Sequence[Any]) -> tuple[Tensor, Tensor, Tensor]:
+def checked_arrays(arrays: Sequence[Any], name: str = "sequences") -> tuple[Tensor, Tensor, Tensor]:
     """Return the steps, starts and lengths of a list of arrays (time_i, input_size).
 
     Raises
@@ -69,20 +85,22 @@ def checked_arrays(arrays: Sequence[Any]) -> tuple[Tensor, Tensor, Tensor]:
         If the list is empty, or an array is empty, not 2-D, of another number of features than the
         first, or does not hold floats.
     """
-    rows = [checked_floats(array, f"sequences[{n}]") for n, array in enumerate(arrays)]
+    rows = [checked_floats(array, f"{name}[{n}]") for n, array in enumerate(arrays)]
     if not rows:
-        raise DataError("sequences is empty; expected at least one. Pass a list of arrays.")
+        raise DataError(f"{name} is empty; expected at least one. Pass a list of arrays.")
     for n, row in enumerate(rows):
         if row.ndim != 2 or not len(row) or row.shape[1] != rows[0].shape[-1]:
             raise DataError(
-                f"sequences[{n}] has shape {row.shape}; expected (time, {rows[0].shape[-1]}) with "
+                f"{name}[{n}] has shape {row.shape}; expected (time, {rows[0].shape[-1]}) with "
                 "at least 1 time step. Fix or remove the array."
             )
     lengths = torch.tensor([len(row) for row in rows])
     return torch.from_numpy(np.concatenate(rows)), lengths.cumsum(0) - lengths, lengths
 
 
-def checked_padded(inputs: Any, lengths: Any) -> tuple[Tensor, Tensor, Tensor]:
+def checked_padded(
+    inputs: Any, lengths: Any, name: str = "inputs"
+) -> tuple[Tensor, Tensor, Tensor]:
     """Return the steps, starts and lengths of an array (count, time, input_size).
 
     Raises
@@ -92,10 +110,10 @@ def checked_padded(inputs: Any, lengths: Any) -> tuple[Tensor, Tensor, Tensor]:
     ShapeError
         If there is not one length in 1..time for each row.
     """
-    array = checked_floats(inputs, "inputs")
+    array = checked_floats(inputs, name)
     if array.ndim != 3 or 0 in array.shape:
         raise DataError(
-            f"inputs has shape {array.shape}; expected (count, time, input_size), none of them 0. "
+            f"{name} has shape {array.shape}; expected (count, time, input_size), none of them 0. "
             "Reshape the array."
         )
     count, time, input_size = array.shape
@@ -153,7 +171,7 @@ def checked_labels(
     array = labels.numpy() if isinstance(labels, Tensor) else np.asarray(labels)
     if array.shape != (count,):
         raise ShapeError(
-            f"{name} has shape {array.shape} but there are {count} {of}; expected ({count},). "
+            f"{name} has shape {array.shape} for {counted(count, of)}; expected ({count},). "
             "Pass one class number for each."
         )
     if array.dtype.kind not in "iu" or array.min() < least:

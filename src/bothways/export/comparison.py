@@ -72,17 +72,22 @@ def compare_on_random_batches(
             valid = valid_steps(lengths, inputs.shape[1]).T
             expected, found = expected[valid], found[valid]
         for logits, whose in ((expected, "the model"), (found, "the exported file")):
-            if not bool(logits.isfinite().all()):
-                raise ExportError(
-                    f"the logits of {whose} on random sequences are not all finite; expected "
-                    "numbers. Check the weights, and the range of the training data."
-                )
+            check_finite(logits, whose)
         difference = float((found - expected).abs().max())
         greatest = max(greatest, difference)
         scale = max(1.0, float(expected.abs().max()))
         greatest_relative = max(greatest_relative, difference / scale)
         count += 1
     return Comparison(greatest, greatest_relative, count)
+
+
+def check_finite(logits: Tensor, whose: str) -> None:
+    """Raise ExportError if a logit on random sequences is not finite."""
+    if not bool(logits.isfinite().all()):
+        raise ExportError(
+            f"the logits of {whose} on random sequences are not all finite; expected numbers. "
+            "Check the weights, and the range of the training data."
+        )
 
 
 def random_batches(

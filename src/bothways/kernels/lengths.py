@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bothways.errors import ShapeError
+from bothways.errors import ShapeError, counted
 from bothways.kernels.torch_internals import is_traced
 
 
@@ -147,14 +147,14 @@ def checked_lengths(lengths: Any, batch_size: int, time: int) -> Tensor:
         )
     if numbers.shape != (batch_size,):
         raise ShapeError(
-            f"lengths has shape {numbers.shape} but the batch has {batch_size} rows; "
+            f"lengths has shape {numbers.shape} but the batch has {counted(batch_size, 'row')}; "
             f"expected ({batch_size},). Pass one length per row."
         )
     outside = (numbers < 1) | (numbers > time)
     if outside.any():
         row = int(outside.argmax())
         raise ShapeError(
-            f"lengths[{row}] is {numbers[row]} but inputs has {time} steps; "
+            f"lengths[{row}] is {numbers[row]} but inputs has {counted(time, 'step')}; "
             f"expected 1..{time}. Pass the lengths before padding."
         )
     checked: Tensor = torch.from_numpy(numbers.astype(np.int64))

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from bothways.config import ModelConfig
-from bothways.errors import CheckpointError, ConfigError, suggest
+from bothways.errors import CheckpointError, ConfigError, counted, suggest
 from bothways.kernels.cells import GRU, LSTM, RNN_TANH
 from bothways.models.manifest import ConvertedFrom, Manifest, Provenance, versions
 from bothways.models.trained import TrainedModel, trained_model
@@ -63,8 +63,8 @@ def convert(
         classes = [str(n) for n in range(config.num_classes)]
     if len(classes) != config.num_classes:
         raise ConfigError(
-            f"classes names {len(classes)} classes but {linear}.weight has {config.num_classes} "
-            "rows; expected one name for each. Correct classes."
+            f"classes names {counted(len(classes), 'class')} but {linear}.weight has "
+            f"{config.num_classes} rows; expected one name for each. Correct classes."
         )
     classifier = SequenceClassifier(config)
     renamed = {
@@ -189,7 +189,7 @@ def _infer_config(
     num_classes, width = weights[f"{linear}.weight"].shape
     if num_classes < 2:
         raise CheckpointError(
-            f"{path}: {linear}.weight has {num_classes} rows; expected 2 or more."
+            f"{path}: {linear}.weight has {counted(num_classes, 'row')}; expected 2 or more."
         )
     step_width = hidden_size * (2 if bidirectional else 1)
     readout, sequence_length = _infer_readout(width, step_width, readout, linear)

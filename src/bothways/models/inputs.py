@@ -7,7 +7,7 @@ from bothways.data.frames import arrays_of_frames, has_frames
 from bothways.data.offsets import reduced
 from bothways.data.sequences import Sequences
 from bothways.data.validation import value_range
-from bothways.errors import ShapeError
+from bothways.errors import ShapeError, counted
 from bothways.models.manifest import Manifest
 
 
@@ -38,8 +38,8 @@ def checked_sequences(data: Any, manifest: Manifest) -> Sequences:
     sequences = data if isinstance(data, Sequences) else _as_sequences(data, manifest)
     if sequences.input_size != config.input_size:
         raise ShapeError(
-            f"the sequences have {sequences.input_size} features per time step; expected "
-            f"{config.input_size}, as in training. Check the order of the axes."
+            f"the sequences have {counted(sequences.input_size, 'feature')} per time step; "
+            f"expected {config.input_size}, as in training. Check the order of the axes."
         )
     known = manifest.preprocessing.training_range
     span = 0.0 if known is None else known[1] - known[0]

@@ -9,7 +9,7 @@ from pydantic import ConfigDict, Field, model_serializer, model_validator
 
 from bothways.config import ModelConfig, Settings, TrainConfig, with_current_names
 from bothways.data.options import DataOptions
-from bothways.errors import CheckpointError, ConfigError
+from bothways.errors import CheckpointError, ConfigError, counted
 from bothways.storage.atomic import json_bytes, sha256
 from bothways.storage.reading import JSON_BYTES, parse_json, read_file
 
@@ -121,7 +121,7 @@ class Manifest(Settings):
     def _check_together(self) -> Self:
         if len(self.classes) != self.model.num_classes:
             raise ValueError(
-                f"classes names {len(self.classes)} classes but num_classes is "
+                f"classes names {counted(len(self.classes), 'class')} but num_classes is "
                 f"{self.model.num_classes}; expected one name for each."
             )
         return self

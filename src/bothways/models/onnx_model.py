@@ -27,10 +27,10 @@ MANIFEST_KEY = "bothways"
 
 _LARGEST_BYTES = 2**31 - 1
 _ONNX_OPERATORS = (
-    "Add And Asinh Cast Clip Concat Conv Div DynamicQuantizeLinear GRU Gather GatherND Greater "
+    "Abs Add And Asinh Cast Clip Concat Conv Div DynamicQuantizeLinear GRU Gather GatherND Greater "
     "GreaterOrEqual Identity IsNaN LSTM Less Log LogSoftmax MatMul MatMulInteger Max Mul Not Pad "
-    "RNN Range ReduceLogSumExp ReduceMax ReduceSum Relu Reshape Shape Slice Softmax Sqrt Squeeze "
-    "Sub Tanh Transpose Unsqueeze Where"
+    "RNN Range ReduceLogSumExp ReduceMax ReduceSum Relu Reshape Shape Sign Slice Softmax Sqrt "
+    "Squeeze Sub Tanh Transpose Unsqueeze Where"
 )
 _OPERATORS = {("", name) for name in _ONNX_OPERATORS.split()} | {
     ("com.microsoft", "DynamicQuantizeLSTM")

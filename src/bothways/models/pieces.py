@@ -9,7 +9,7 @@ from bothways.data.options import DataOptions
 from bothways.data.readers.registry import for_new_data, has_columns, open_source
 from bothways.data.record import Record
 from bothways.data.sequences import Sequences
-from bothways.errors import DataError
+from bothways.errors import DataError, counted
 
 PIECE_SEQUENCES = 1024
 PIECE_BYTES = 1 << 26
@@ -77,11 +77,12 @@ def read_pieces(
     source = open_source(path, options, labeled=False)
     count = len(source.features)
     if count != input_size:
-        what, advice = "features per time step", "Check the axes: (count, time, features)."
+        what, advice = " per time step", "Check the axes: (count, time, features)."
         if source.has_columns:
-            what, advice = f"features, {', '.join(source.features)}", "Use the columns of training."
+            what, advice = f", {', '.join(source.features)}", "Use the columns of training."
         raise DataError(
-            f"{path} has {count} {what}; expected {input_size}, as in training. {advice}"
+            f"{path} has {counted(count, 'feature')}{what}; expected {input_size}, as in training. "
+            f"{advice}"
         )
     records = checked_records(path, source, options, missing=missing)
     return Pieces(_pieces(records), source.notes)

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from bothways.config import ModelConfig
-from bothways.errors import ShapeError
+from bothways.errors import ShapeError, counted
 from bothways.kernels.lengths import Lengths
 from bothways.kernels.torch_internals import is_traced
 
@@ -132,7 +132,7 @@ def check_flat_lengths(lengths: Tensor, sequence_length: int) -> None:
         row = int(too_long.nonzero()[0])
         raise ShapeError(
             f"lengths[{row}] is {int(lengths[row])} but readout 'flatten' was built "
-            f"for {sequence_length} steps; expected at most that. Cut the sequence, "
+            f"for {counted(sequence_length, 'step')}; expected at most that. Cut the sequence, "
             "or train with readout 'final'."
         )
 

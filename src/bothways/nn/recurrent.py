@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
-from bothways.errors import ShapeError
+from bothways.errors import ShapeError, counted
 from bothways.kernels.backends import Choice, choose_backend
 from bothways.kernels.cells import CELLS, Cell
 from bothways.kernels.interface import DirectionWeights, Kernel, Stack, States
@@ -184,8 +184,9 @@ class RecurrentLayers(torch.nn.RNNBase):
             )
         if input.shape[-1] != self.input_size:
             raise ShapeError(
-                f"input has {input.shape[-1]} features per step, shape {tuple(input.shape)}; "
-                f"expected input_size {self.input_size}. Check the order of the axes."
+                f"input has {counted(input.shape[-1], 'feature')} per step, shape "
+                f"{tuple(input.shape)}; expected input_size {self.input_size}. Check the order of "
+                "the axes."
             )
         if input.dtype != weight.dtype and not torch.is_autocast_enabled(input.device.type):
             raise ShapeError(
@@ -203,7 +204,7 @@ class RecurrentLayers(torch.nn.RNNBase):
             hx = tuple(state[:, None] for state in hx)
         if len(hx) != len(shapes):
             raise ShapeError(
-                f"hx has {len(hx)} states; expected {len(shapes)}: "
+                f"hx has {counted(len(hx), 'state')}; expected {len(shapes)}: "
                 f"{', '.join(f'{name}_0' for name in self.cell.states)}. Pass a tuple of them."
             )
         for name, state, shape in zip(self.cell.states, hx, shapes, strict=True):

@@ -133,14 +133,29 @@ def parse_settings(assignments: Iterable[str]) -> dict[str, Any]:
 def parse_choices(assignments: Iterable[str]) -> dict[str, list[Any]]:
     """Parse `name=value,value` texts: the values to try for each setting.
 
-    Raises the errors of `parse_settings`.
+    A setting may be in several texts.
+
+    Raises
+    ------
+    ConfigError
+        If a text has no `=`, or a value of a setting occurs twice.
 
     Examples
     --------
     >>> parse_choices(["cell=lstm,gru", "bidirectional=true,false"])
     {'cell': ['lstm', 'gru'], 'bidirectional': [True, False]}
     """
-    return {name: [_value(part) for part in text.split(",")] for name, text in _pairs(assignments)}
+    choices: dict[str, list[Any]] = {}
+    for name, text in _pairs(assignments):
+        values = choices.setdefault(name, [])
+        for part in text.split(","):
+            value = _value(part)
+            if value in values:
+                raise ConfigError(
+                    f"{name}={part} is to be tried twice; expected each value once. Omit one."
+                )
+            values.append(value)
+    return choices
 
 
 def _pairs(assignments: Iterable[str]) -> Iterator[tuple[str, str]]:

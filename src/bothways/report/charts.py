@@ -5,6 +5,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from bothways.errors import counted
 from bothways.evaluation.metrics import ECE_BINS
 from bothways.pages.examination import Examination
 from bothways.report.svg import (
@@ -55,7 +56,7 @@ def loss_curve(
         ):
             axes.set_yscale("log")
         _finish_curve(axes, "Loss", chosen, "upper right")
-        return to_svg(drawn, f"Loss of {len(epochs)} epochs")
+        return to_svg(drawn, f"Loss of {counted(len(epochs), 'epoch')}")
 
 
 def accuracy_curve(epochs: Sequence[EpochDone], chosen: int | None) -> str:
@@ -67,7 +68,7 @@ def accuracy_curve(epochs: Sequence[EpochDone], chosen: int | None) -> str:
         _line(axes, numbers, [e.validation_accuracy for e in epochs], "validation", SERIES[1])
         axes.yaxis.set_major_formatter(_percent)
         _finish_curve(axes, "Accuracy", chosen, "lower right")
-        return to_svg(drawn, f"Accuracy of {len(epochs)} epochs")
+        return to_svg(drawn, f"Accuracy of {counted(len(epochs), 'epoch')}")
 
 
 def _finish_curve(axes: Any, title: str, chosen: int | None, place: str) -> None:
@@ -238,7 +239,7 @@ def accuracy_by_length(examined: Examination) -> str:
         axes = drawn.subplots()
         axes.bar(names, accuracies, color=SERIES[0], width=0.7)
         for n, (accuracy, count) in enumerate(zip(accuracies, counts, strict=True)):
-            text = f"{100 * accuracy:.1f} %\n{count:,} sequence{'s' * (count != 1)}"
+            text = f"{100 * accuracy:.1f} %\n{counted(count, 'sequence')}"
             axes.text(n, accuracy + 0.02, text, ha="center", va="bottom", fontsize=8)
         axes.set(title="Accuracy by length", xlabel="time steps of a sequence", ylim=(0, 1.3))
         axes.set_yticks(np.linspace(0, 1, 6), [f"{n} %" for n in range(0, 101, 20)])

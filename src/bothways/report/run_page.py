@@ -11,7 +11,7 @@ from pydantic import BaseModel
 
 from bothways.errors import ConfigError
 from bothways.evaluation.metrics import Metrics
-from bothways.models.card import describe_architecture, describe_origin
+from bothways.models.card import describe_architecture, describe_origin, describe_taken
 from bothways.pages.examination import Examination
 from bothways.pages.examples import playback_examples
 from bothways.recipes import load_recipe
@@ -103,8 +103,10 @@ def _headline(record: RunRecord, main: Metrics) -> list[tuple[str, str]]:
 
 
 def _training_note(record: RunRecord) -> str:
-    epochs = len(record.epochs)
-    note = f"{epochs} epoch{'s' * (epochs != 1)}, seed {record.metrics.seed}."
+    steps = sum(epoch.step for epoch in record.epochs)
+    batch_size = record.starts[-1].get("batch_size") if record.starts else None
+    taken = describe_taken(record.request.training, steps, len(record.epochs), batch_size)
+    note = f"{taken}, seed {record.metrics.seed}."
     if record.metrics.epoch is None:
         return f"{note} Without a validation split, the last epoch is used."
     return (

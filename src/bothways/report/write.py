@@ -8,7 +8,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from bothways.errors import ConfigError
+from bothways.errors import ConfigError, counted
 from bothways.optional import require
 from bothways.pages.static_files import static_text
 from bothways.report.comparison_page import comparison_values
@@ -88,7 +88,9 @@ def write_comparison(
         As `write_report`; SciPy is needed too.
     """
     if len(folders) < 2:
-        raise ConfigError(f"{len(folders)} runs to compare; expected at least 2. Name another one.")
+        raise ConfigError(
+            f"{counted(len(folders), 'run')} to compare; expected at least 2. Name another one."
+        )
     _check(Path(out), force=force, packages=(*_PACKAGES, "scipy.stats"))
     records = [read_record(Path(folder)) for folder in folders]
     return _write("comparison.html", comparison_values(records), Path(out))

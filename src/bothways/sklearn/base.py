@@ -10,10 +10,11 @@ from bothways.config import Target
 from bothways.data.dataset import Dataset
 from bothways.data.options import DataOptions
 from bothways.data.sequences import LabeledSequences, Sequences
-from bothways.errors import DataError
+from bothways.errors import ConfigError, DataError, counted
 from bothways.models.trained import TrainedModel, trained_model
 from bothways.recipes import Recipe, load_recipe
-from bothways.sklearn.inputs import Array, SequenceInput
+from bothways.sklearn.arrays import Array
+from bothways.sklearn.inputs import SequenceInput
 from bothways.sklearn.weights import class_weights
 from bothways.training.fit import fit, prepare
 from bothways.training.loop.events import EpochDone, StepDone
@@ -23,7 +24,8 @@ from bothways.training.progress import make_progress
 # Parameters of `__init__` that replace settings of the recipe unless they are None.
 _SETTINGS = (
     "cell", "hidden_size", "num_layers", "bidirectional", "readout", "dropout", "normalization",
-    "missing", "epochs", "batch_size", "learning_rate", "validation_fraction", "patience",
+    "missing", "members", "epochs", "steps", "batch_size", "learning_rate", "validation_fraction",
+    "patience",
 )  # fmt: skip
 
 
@@ -45,8 +47,10 @@ class RecurrentEstimator(SequenceInput):
         dropout: float | None = None,
         normalization: str | None = None,
         missing: str | None = None,
+        members: int | None = None,
         epochs: int | None = None,
-        batch_size: int | None = None,
+        steps: int | None = None,
+        batch_size: int | Literal["auto"] | None = None,
         learning_rate: float | None = None,
         validation_fraction: float | None = None,
         patience: int | None = None,
@@ -65,7 +69,9 @@ class RecurrentEstimator(SequenceInput):
         self.dropout = dropout
         self.normalization = normalization
         self.missing = missing
+        self.members = members
         self.epochs = epochs
+        self.steps = steps
         self.batch_size = batch_size
         self.learning_rate = learning_rate
         self.validation_fraction = validation_fraction
@@ -79,9 +85,17 @@ class RecurrentEstimator(SequenceInput):
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.input_tags.three_d_array = True
-        missing = (self.settings or {}).get("missing", self.missing)
+        missing = self._other_settings().get("missing", self.missing)
         tags.input_tags.allow_nan = missing not in (None, "refuse")
         return tags
+
+    def _other_settings(self) -> dict[str, Any]:
+        if not isinstance(self.settings, Mapping | None):
+            raise ConfigError(
+                f"settings is {self.settings!r}; expected a dict of settings and their values, or "
+                "None. Correct it."
+            )
+        return dict(self.settings or {})
 
     def _recipe(self, target: Target) -> Recipe:
         given = {name: getattr(self, name) for name in _SETTINGS}
@@ -91,7 +105,7 @@ class RecurrentEstimator(SequenceInput):
             seed = check_random_state(seed).randint(2**31 - 1)
         if self.class_weight is not None:
             chosen["class_weights"] = class_weights(self.class_weight, self.classes_)
-        settings = chosen | {"seed": int(seed)} | dict(self.settings or {})
+        settings = chosen | {"seed": int(seed)} | self._other_settings()
         return load_recipe(self.recipe).for_target(target).with_settings(settings)
 
     def _train(self, sequences: LabeledSequences) -> None:
@@ -140,6 +154,6 @@ def check_count(y: Any, sequences: Sequences) -> None:
     """Raise DataError unless `y` has one entry for each sequence."""
     if len(y) != len(sequences):
         raise DataError(
-            f"y has {len(y)} entries but X has {len(sequences)} sequences: inconsistent "
-            "numbers of samples; expected one for each."
+            f"y has {counted(len(y), 'entry')} but X has {counted(len(sequences), 'sequence')}: "
+            "inconsistent numbers of samples; expected one for each."
         )

@@ -9,8 +9,8 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, column_or_1d
 
 from bothways.models.trained import TrainedClassifier
+from bothways.sklearn.arrays import Array
 from bothways.sklearn.base import RecurrentEstimator, check_count, check_given
-from bothways.sklearn.inputs import Array
 from bothways.sklearn.weights import sample_weights
 
 
@@ -25,8 +25,9 @@ class RecurrentClassifier(ClassifierMixin, RecurrentEstimator):  # type: ignore[
     recipe : str
         Where the settings that are not given here come from; see `bothways recipes`.
     cell, hidden_size, num_layers, bidirectional, readout, dropout, normalization, missing, \
-    epochs, batch_size, learning_rate, validation_fraction, patience
-        Settings of `ModelConfig` and `TrainConfig`; default: those of the recipe.
+    members, epochs, steps, batch_size, learning_rate, validation_fraction, patience
+        Settings of `ModelConfig` and `TrainConfig`, for example `batch_size` "auto"; default: those
+        of the recipe.
     settings : dict, optional
         Any other settings.
     class_weight : "balanced" or dict, optional

@@ -11,9 +11,9 @@ from bothways.data.frames import arrays_of_frames, has_frames
 from bothways.data.offsets import find_offsets, subtract_offsets
 from bothways.data.sequences import Sequences
 from bothways.data.summary import axes_warning
-from bothways.errors import DataError
-
-Array = np.ndarray[Any, np.dtype[Any]]
+from bothways.data.validation import check_magnitude, checked_arrays, checked_padded
+from bothways.errors import DataError, counted
+from bothways.sklearn.arrays import Array, as_numbers, check_sequences, is_table, num_axes
 
 
 class SequenceInput(BaseEstimator):  # type: ignore[misc]
@@ -27,7 +27,9 @@ class SequenceInput(BaseEstimator):  # type: ignore[misc]
             self._names: tuple[str, ...] = ()  # of the features of one time step
         if has_frames(X):
             arrays = self._arrays_of_frames(X, fitting=fitting)
-        elif _is_table(X):
+            return self._of_arrays(arrays, fitting=fitting, padded=False)
+        check_sequences(X)
+        if is_table(X):
             finite = "allow-nan" if self.__sklearn_tags__().input_tags.allow_nan else True
             table = validate_data(
                 self,
@@ -37,24 +39,29 @@ class SequenceInput(BaseEstimator):  # type: ignore[misc]
                 ensure_all_finite=finite,
             )
             return self._reduced([table[:, :, None]], fitting=fitting, padded=True)
-        elif isinstance(X, np.ndarray) and X.ndim == 3:
-            arrays = [X.transpose(0, 2, 1) if self.axes == "nct" else X]
-        else:
-            arrays = [np.asarray(values, dtype=np.float64) for values in X]
-            arrays = [array[:, None] if array.ndim == 1 else array for array in arrays]
-        padded = isinstance(X, np.ndarray) and X.ndim == 3
-        if not has_frames(X):
-            self._check_names(fitting=fitting)
+        self._check_names(fitting=fitting)
+        if num_axes(X) == 3:
+            array = np.asarray(X)
+            array = array if array.dtype.kind in "biuf" else as_numbers(array, "X")
+            array = array.transpose(0, 2, 1) if self.axes == "nct" else array
+            return self._of_arrays([array], fitting=fitting, padded=True)
+        arrays = [as_numbers(values, f"X[{n}]") for n, values in enumerate(X)]
+        arrays = [array[:, None] if array.ndim == 1 else array for array in arrays]
+        return self._of_arrays(arrays, fitting=fitting, padded=False)
+
+    def _of_arrays(self, arrays: list[Array], *, fitting: bool, padded: bool) -> Sequences:
+        """Return arrays (time, features), or one padded array, as validated sequences."""
         sequences = self._reduced(arrays, fitting=fitting, padded=padded)
         if fitting:
             self.n_features_in_ = sequences.input_size
             swapped = axes_warning(sequences, 'pass axes="nct"') if padded else None
             if swapped is not None:
-                warnings.warn(swapped, UserWarning, stacklevel=3)
+                warnings.warn(swapped, UserWarning, stacklevel=4)
         elif sequences.input_size != self.n_features_in_:
             raise DataError(
-                f"X has {sequences.input_size} features, but {type(self).__name__} is expecting "
-                f"{self.n_features_in_} features as input. Pass the features of training."
+                f"X has {counted(sequences.input_size, 'feature')}, but {type(self).__name__} is "
+                f"expecting {counted(self.n_features_in_, 'feature')} as input. Pass the features "
+                "of training."
             )
         return sequences
 
@@ -88,6 +95,9 @@ class SequenceInput(BaseEstimator):  # type: ignore[misc]
 
     def _reduced(self, arrays: list[Array], *, fitting: bool, padded: bool) -> Sequences:
         """Return float32 sequences, large constants subtracted from their features."""
+        for n, array in enumerate(arrays):
+            if array.dtype.kind == "f":
+                check_magnitude(array, "X" if padded else f"X[{n}]")
         if fitting:
             self._offsets: tuple[float, ...] = ()
             if all(array.dtype == np.float64 and array.ndim == 2 + padded for array in arrays):
@@ -98,22 +108,6 @@ class SequenceInput(BaseEstimator):  # type: ignore[misc]
         fits = [array.shape[-1:] == (len(self._offsets),) for array in arrays]
         offsets = self._offsets if all(fits) else ()
         found = [subtract_offsets(array, offsets) for array in arrays]
-        return Sequences.from_padded(found[0]) if padded else Sequences.from_arrays(found)
-
-
-def _is_table(X: Any) -> bool:
-    """Return whether X is a table, which scikit-learn validates: not a list of sequences, not 3-D.
-
-    A list of arrays is always a list of sequences, whatever their lengths. A list of numbers, or of
-    lists of numbers, is a table.
-    """
-    if isinstance(X, np.ndarray) and X.dtype == object and X.ndim == 1 and len(X):
-        X = list(X)
-    if isinstance(X, list | tuple) and X:
-        return not all(hasattr(values, "shape") or _depth(values) == 2 for values in X)
-    return not (isinstance(X, np.ndarray) and X.ndim == 3)
-
-
-def _depth(values: Any) -> int:
-    """Return how deep lists are nested."""
-    return 1 + _depth(values[0]) if isinstance(values, list | tuple) and len(values) else 0
+        if padded:
+            return Sequences(*checked_padded(found[0], None, "X"))
+        return Sequences(*checked_arrays(found, "X"))

@@ -8,10 +8,10 @@ from sklearn.utils.validation import check_is_fitted
 
 from bothways.data.batching import IGNORED
 from bothways.data.sequences import Sequences
-from bothways.errors import DataError, ShapeError
+from bothways.errors import DataError, ShapeError, counted
 from bothways.models.trained import TrainedLabeler
+from bothways.sklearn.arrays import Array
 from bothways.sklearn.base import RecurrentEstimator, check_count, check_given
-from bothways.sklearn.inputs import Array
 from bothways.sklearn.weights import sample_weights
 
 
@@ -21,8 +21,8 @@ class RecurrentLabeler(RecurrentEstimator):
     Parameters
     ----------
     recipe, cell, hidden_size, num_layers, bidirectional, dropout, normalization, missing, \
-    epochs, batch_size, learning_rate, validation_fraction, patience, settings, class_weight, \
-    random_state, axes, verbose
+    members, epochs, steps, batch_size, learning_rate, validation_fraction, patience, settings, \
+    class_weight, random_state, axes, verbose
         As in `RecurrentClassifier`. `readout` must be None.
 
     Attributes
@@ -105,7 +105,7 @@ def _as_step_labels(y: Any, sequences: Sequences) -> list[Array]:
     for n, (own, length) in enumerate(zip(labels, sequences.lengths.tolist(), strict=True)):
         if own.shape != (length,):
             raise ShapeError(
-                f"y[{n}] has shape {own.shape} but X[{n}] has {length} steps; expected "
+                f"y[{n}] has shape {own.shape} but X[{n}] has {counted(length, 'step')}; expected "
                 f"({length},), a class for each step. Use -1 for steps to ignore."
             )
     if not any(_is_known(own).any() for own in labels):

@@ -9,7 +9,7 @@ import torch
 from sklearn.utils import check_array
 
 from bothways.errors import ConfigError, ShapeError, suggest
-from bothways.sklearn.inputs import Array
+from bothways.sklearn.arrays import Array
 
 
 def class_weights(class_weight: Any, classes: Array) -> Literal["balanced"] | tuple[float, ...]:

@@ -9,10 +9,13 @@ from bothways.data.dataset import Dataset, check_values
 from bothways.data.options import DataOptions
 from bothways.data.sequences import LabeledSequences
 from bothways.data.validation import value_range
-from bothways.errors import ConfigError, DataError
+from bothways.errors import ConfigError, DataError, counted
 from bothways.models.manifest import Manifest, Preprocessing, Provenance, TrainingData, versions
 from bothways.nn.size import check_size
 from bothways.recipes import Recipe
+
+_LABELS = {"sequence": "one label for each sequence", "step": "a label for each time step"}
+"""What the labels of a dataset belong to, by target."""
 
 
 def manifest_for(
@@ -107,10 +110,10 @@ def _check_classes(dataset: Dataset, recipe: Recipe, training_part: LabeledSeque
 
 def _check_readout(dataset: Dataset, model: Architecture) -> None:
     if model.target != dataset.target:
-        rule = "'step'" if dataset.target == "step" else "labels of time steps (--target step)"
+        rule = "'step'" if dataset.target == "step" else "a label for each time step (target step)"
         raise ConfigError(
-            f"readout is {model.readout!r} but the labels of {dataset.name} are of "
-            f"{dataset.target}s; expected {rule}. Omit readout."
+            f"readout is {model.readout!r} but {dataset.name} has {_LABELS[dataset.target]}; "
+            f"expected {rule}. Omit readout."
         )
     if "flatten" not in model.readouts:
         return
@@ -118,9 +121,9 @@ def _check_readout(dataset: Dataset, model: Architecture) -> None:
     for part, sequences in dataset.parts.items():
         if sequences.longest > limit:
             raise DataError(
-                f"{dataset.name} has a {part} sequence of {sequences.longest} steps but readout "
-                f"'flatten' sees {limit}, the length of the longest training sequence; expected no "
-                "longer ones. Shorten them, or use readout final."
+                f"{dataset.name} has a {part} sequence of {counted(sequences.longest, 'step')} "
+                f"but readout 'flatten' sees {limit}, the length of the longest training sequence; "
+                "expected no longer ones. Shorten them, or use readout final."
             )
 
 
@@ -129,22 +132,24 @@ def _check_changes(dataset: Dataset, recipe: Recipe) -> None:
     training = recipe.training
     if training.crop_steps is not None and dataset.target == "sequence":
         raise ConfigError(
-            f"crop_steps is {training.crop_steps} but the labels of {dataset.name} are of "
-            "sequences, and may not be true for parts of them; expected labels of time steps "
-            "(--target step). Omit crop_steps."
+            f"crop_steps is {training.crop_steps} but {dataset.name} has {_LABELS['sequence']}; "
+            "expected a label for each time step (target step). Omit crop_steps."
         )
     name = next(iter(training.image_changes), None)
     others = {
+        "one feature for each time step": dataset.train.input_size == 1,
+        "sequences of one time step": dataset.train.longest == 1,
         "categorical features": any(dataset.categories),
-        "labels of time steps": dataset.target == "step",
+        _LABELS["step"]: dataset.target == "step",
         "missing values": recipe.model.missing != "refuse",
     }
     unsuitable = next((kind for kind, present in others.items() if present), None)
     if name is not None and unsuitable is not None:
         raise ConfigError(
             f"{name} is {training.image_changes[name]:g} but {dataset.name} has {unsuitable}; "
-            "expected sequences that are images: numeric features without missing values, and "
-            f"one label each. Set {name}=0, or use augment_time_shift and augment_time_warp."
+            "expected sequences that are images: several time steps and numeric features, without "
+            f"missing values, and one label each. Set {name}=0, or use augment_time_shift and "
+            "augment_time_warp."
         )
 
 

@@ -6,6 +6,7 @@ from typing import NoReturn, Protocol
 
 from tqdm import tqdm
 
+from bothways.errors import counted
 from bothways.training.loop.events import EpochDone, StepDone
 
 
@@ -115,7 +116,7 @@ class Lines:
 
     def evaluating(self, split: str, count: int) -> Callable[[int], None]:
         """Print a line."""
-        print(f"Evaluating {split}: {count} sequences", flush=True)
+        print(f"Evaluating {split}: {counted(count, 'sequence')}", flush=True)
         return lambda rows: None
 
     def close(self) -> None:

@@ -24,12 +24,13 @@ from bothways.errors import (
     ConfigError,
     DataError,
     TrainingInterrupted,
+    counted,
 )
 from bothways.evaluation.evaluate import evaluate
 from bothways.evaluation.metrics import Metrics
 from bothways.kernels.backends import Choice, choose_backend
 from bothways.kernels.cells import cell_named
-from bothways.models.card import model_card
+from bothways.models.card import describe_taken, model_card
 from bothways.models.checkpoint import MODEL_FILE, save_weights
 from bothways.models.manifest import CONFIG_FILE, Manifest, read_manifest
 from bothways.models.trained import TrainedModel, load
@@ -77,6 +78,7 @@ def train(
     options: DataOptions | None = None,
     out: str | Path | None = None,
     force: bool = False,
+    report: bool = True,
     progress: Progress | None = None,
     should_stop: Callable[[], bool] = lambda: False,
     **settings: Any,
@@ -95,6 +97,8 @@ def train(
         The run folder; default: a new numbered one in `runs/`.
     force : bool
         Replace an earlier run at `out`.
+    report : bool
+        Whether the command line writes a report when it resumes the run; this function writes none.
     progress : Progress, optional
         Reports the progress; default: progress bars, or lines if standard output is no terminal.
     should_stop : callable
@@ -134,6 +138,7 @@ def train(
         model=chosen.model,
         training=chosen.training,
         threads=torch.get_num_threads(),
+        report=report,
     )
     folder = create_folder(None if out is None else Path(out), request, force)
     try:
@@ -231,11 +236,11 @@ def _check_unchanged(before: Manifest, now: Manifest, folder: RunFolder, source:
             "differ from those of an uninterrupted run.",
             stacklevel=3,
         )
-    if torch.get_num_threads() != current.threads:
+    if current.threads is not None and torch.get_num_threads() != current.threads:
         warnings.warn(
-            f"{folder.path} was started with {current.threads} threads and is continued with "
-            f"{torch.get_num_threads()}; the weights may differ from those of an uninterrupted "
-            "run.",
+            f"{folder.path} was started with {counted(current.threads, 'thread')} and is "
+            f"continued with {torch.get_num_threads()}; the weights may differ from those of an "
+            "uninterrupted run.",
             stacklevel=3,
         )
 
@@ -265,7 +270,8 @@ def _run(
             History(folder.history, history_size) as history,
             _events(folder, plan, state) as events,
         ):
-            history.write("start", describe_start(plan.device, str(_backend(plan))))
+            start = describe_start(plan.device, str(_backend(plan)))
+            history.write("start", start | {"batch_size": plan.epochs.batch_size})
             recorder = Recorder(folder, config_sha256, history, progress, should_stop, events)
             fitted = fit(plan, recorder.on_event, state)
         measured = _evaluate(folder, fitted, manifest, data.splits, progress, should_stop)
@@ -280,7 +286,9 @@ def _run(
         calibration=fitted.calibration,
     )
     save_weights(folder.path / MODEL_FILE, config_sha256, fitted.classifier.state_dict())
-    card = model_card(manifest, metrics.splits, metrics.epoch)
+    steps = plan.epochs.global_step(fitted.epochs, 0)
+    taken = describe_taken(plan.config, steps, fitted.epochs, plan.epochs.batch_size)
+    card = model_card(manifest, metrics.splits, metrics.epoch, taken)
     write_atomically(folder.path / "README.md", card.encode())
     write_atomically(folder.metrics, json_bytes(metrics.to_json()))
     return Run(folder.path, metrics, data)

@@ -32,6 +32,8 @@ class Request(Settings):
     training : TrainConfig
     threads : int
         Threads of torch; the weights depend on their number.
+    report : bool
+        Whether the command line writes a report at the end.
     """
 
     source: str | None
@@ -40,6 +42,7 @@ class Request(Settings):
     model: Architecture
     training: TrainConfig
     threads: int = Field(ge=1)
+    report: bool = True
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from bothways.data.dataset import Dataset
 from bothways.data.open import find_source, open_dataset, options_for
 from bothways.data.sequences import LabeledSequences
 from bothways.data.splitting import hold_out
-from bothways.errors import DataError, suggest
+from bothways.errors import DataError, counted, suggest
 from bothways.evaluation.metrics import Metrics
 from bothways.models.manifest import Manifest
 from bothways.models.trained import TrainedModel
@@ -79,7 +79,7 @@ def evaluate_splits(
         )
     if dataset.train.input_size != model.manifest.model.input_size:
         raise DataError(
-            f"{source} has {dataset.train.input_size} features per time step; expected "
+            f"{source} has {counted(dataset.train.input_size, 'feature')} per time step; expected "
             f"{model.manifest.model.input_size}, as in training. Select the same features."
         )
     splits = labeled_splits(model.manifest, dataset)

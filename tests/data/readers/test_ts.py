@@ -50,7 +50,7 @@ def test_the_archives_pair_is_train_and_test(tmp_path):
 @pytest.mark.parametrize(
     ("lines", "message"),
     [
-        ([*HEADER, "@data", "1,2:3,4:walk", "1,2:walk"], r"line 7 has 1 dimensions; expected 2"),
+        ([*HEADER, "@data", "1,2:3,4:walk", "1,2:walk"], r"line 7 has 1 dimension; expected 2"),
         ([*HEADER, "@data", "1,x:walk"], r"line 6, dimension 0, step 1 is 'x'; expected a number"),
         ([*HEADER, "@data", "1,2:wlak"], r"line 6 has class 'wlak'; did you mean 'walk'"),
         ([*HEADER, "@data", "1,2:jump"], r"line 6 has class 'jump'; expected one of walk, run"),
@@ -75,6 +75,10 @@ def test_malformed_files_are_refused_in_one_line(tmp_path, lines, message):
 def test_infinite_values_and_other_encodings(tmp_path):
     path = write(tmp_path / "toy.ts", [*HEADER, "@data", "1,inf:walk", "1,2:run"])
     with pytest.raises(DataError, match="line 6: 'dimension 0' is infinite at step 1"):
+        open_dataset(str(path))
+    write(path, [*HEADER, "@data", "1,-1e300:walk", "1,2:run"])
+    message = r"line 6: 'dimension 0' is -1e\+300, too large for float32, at step 1; expected"
+    with pytest.raises(DataError, match=message):
         open_dataset(str(path))
     path.write_bytes("@problemName Übung\n".encode("latin-1"))
     with pytest.raises(DataError, match="line 1 is not in UTF-8"):

@@ -144,6 +144,22 @@ def test_categories_out_of_range_are_unknown(number):
     np.testing.assert_allclose(logits, expected, rtol=0, atol=1e-6)
 
 
+@pytest.mark.parametrize("normalization", ["sequence", "both"])
+@pytest.mark.parametrize("size", [1e-40, 1e-20, 1.0, 1e10, 1e37])
+def test_values_of_any_size_beside_a_tiny_scale(normalization, size):
+    """Values in units of the scale are beyond the range of float32."""
+    model = random_model(normalization=normalization)
+    (encoder,) = (network.encoder for network in model.classifier.networks)
+    encoder.median.fill_(0.0)
+    encoder.scale.fill_(1e-30)
+    inputs = np.float32(size * np.random.default_rng(0).standard_normal((2, 6, 3)))
+    with torch.inference_mode():
+        expected = model.classifier(torch.from_numpy(inputs), [6, 4])
+    assert expected.isfinite().all()
+    logits, _ = run(session_of(model), inputs, [6, 4])
+    np.testing.assert_allclose(logits, expected, rtol=0, atol=1e-5)
+
+
 @pytest.mark.parametrize("lengths", [[10, 2], [2, 10]])
 def test_flatten_refuses_longer_rows(lengths):
     session = session_of(model := random_model(readout="flatten"))

@@ -13,7 +13,12 @@ from markdown_it import MarkdownIt
 from random_models import random_model
 
 from bothways.config import READOUTS, TrainConfig
-from bothways.models.card import describe_training, model_card
+from bothways.models.card import (
+    describe_normalization,
+    describe_taken,
+    describe_training,
+    model_card,
+)
 from bothways.models.card.descriptions import describe_readout
 from bothways.models.manifest import ConvertedFrom, Manifest, Preprocessing, Provenance
 from bothways.nn.pooling import POOLINGS
@@ -90,6 +95,10 @@ def test_the_card_names_the_data_and_the_training():
     ):
         assert fact in data
     assert "SHA-256 of the test data" not in data
+    assert "Length of this training" not in data
+    taken = describe_taken(TrainConfig(batch_size="auto"), 198, 2, 16)
+    data = section(model_card(make_manifest(), taken=taken), "Training data")
+    assert "- Length of this training: 198 steps in 2 epochs, batch size 16 (auto).\n" in data
 
 
 def test_unknown_and_converted_origins_are_named():
@@ -119,21 +128,27 @@ def test_the_card_describes_the_readout(readout):
 @pytest.mark.parametrize(
     ("normalization", "words"),
     [
-        ("dataset", "standardized with the mean and the standard deviation of the training data."),
-        ("robust", "compared with the median and the interquartile range of the training data, on"),
-        ("sequence", "standardized with the mean and the standard deviation of their own sequence"),
-        ("both", "compared with the training data, as with robust, and with their own sequence,"),
+        (
+            "dataset",
+            "numeric features are standardized with the mean and the standard deviation of",
+        ),
+        ("robust", "numeric features are measured from the median of the training data in units"),
+        ("sequence", "numeric features are standardized with the mean and the standard deviation"),
+        ("both", "the network receives each numeric feature twice: measured from the median of"),
     ],
 )
 def test_the_card_describes_the_normalization(normalization, words):
     card = model_card(make_manifest(normalization=normalization))
-    assert (
-        f"- Normalization {normalization}, inside the model: numeric features are {words}" in card
-    )
+    assert f"- Normalization {normalization}, inside the model: {words}" in card
 
 
 def test_the_card_of_a_model_that_does_not_normalize_has_no_line_for_it():
     assert "Normalization" not in model_card(make_manifest())
+    categories = make_manifest(normalization="both", bidirectional=False, categories=(3,) * 6)
+    card = model_card(categories)
+    assert "Normalization" not in card
+    assert "Values are compared" not in card
+    assert describe_normalization(categories) == "no effect, because all features are categorical"
 
 
 def test_the_card_describes_an_ensemble():

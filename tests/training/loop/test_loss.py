@@ -52,8 +52,15 @@ def test_equal_class_weights_are_none():
 
 
 def test_the_error_says_where_and_what_to_try():
-    message = str(not_finite("loss is inf", "a finite number", 2, 7, 0.05))
+    config = TrainConfig(learning_rate=0.05)
+    message = str(not_finite("loss is inf", "a finite number", 2, 7, config))
     assert message == (
         "loss is inf in epoch 2, step 7; expected a finite number. Try a lower learning_rate "
         "(now 0.05) or gradient_clip=1, and look for extreme values in the data."
     )
+
+
+def test_the_error_names_the_augmentation_that_may_be_the_cause():
+    config = TrainConfig(augment_scale=5, augment_noise=0.1)
+    message = str(not_finite("loss is inf", "a finite number", 2, 7, config))
+    assert "weaker augmentation (now augment_scale 5, augment_noise 0.1) or gradient_" in message

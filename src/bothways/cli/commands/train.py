@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bothways.cli.app import MODEL, RUN, Settings, Threads, command, use_threads
+from bothways.cli.app import MODEL, RUN, Settings, Threads, command, given_options, use_threads
 from bothways.cli.completion import complete_choice, complete_recipe
 from bothways.cli.data_options import fraction_or_file, reads_data
 from bothways.cli.errors import stop_on_signal
@@ -30,6 +30,7 @@ if TYPE_CHECKING:  # it imports torch
 )
 @reads_data
 def train(
+    context: typer.Context,
     source: Annotated[
         str,
         typer.Argument(
@@ -103,9 +104,14 @@ def train(
         ),
     ] = None,
     report: Annotated[
-        bool,
-        typer.Option("--report/--no-report", help="Write report.html.", rich_help_panel=RUN),
-    ] = True,
+        bool | None,
+        typer.Option(
+            "--report/--no-report",
+            help="Write report.html.",
+            show_default="--report; with --resume, as before",
+            rich_help_panel=RUN,
+        ),
+    ] = None,
     threads: Threads = None,
 ) -> None:
     """Train a classifier and evaluate it.
@@ -132,19 +138,24 @@ def train(
             chosen[name] = value
     options = options.model_copy(update={"validation": validation_file})
     if continue_run:
-        if chosen or out or force or threads or recipe or options != type(options)():
+        given = given_options(context)
+        others = [flag for name, flag in given.items() if name not in ("continue_run", "report")]
+        if others:
             raise ConfigError(
-                "--resume was given with other settings; expected none, because a run continues "
-                "with the settings it was started with. Omit them."
+                f"--resume was given with {', '.join(others)}; expected no settings, because a run "
+                "continues with those it was started with. Omit them."
             )
         folder = RunFolder(Path(source))
-        use_threads(folder.read_request().threads)
+        request = folder.read_request()
+        report = request.report if report is None else report
+        use_threads(request.threads)
         was_finished = folder.metrics.exists()
         with stop_on_signal() as should_stop:
             run = resume(folder.path, should_stop=should_stop)
         if was_finished:
             print(f"{folder.path} is already finished; nothing was changed.")
     else:
+        report = report is not False
         use_threads(threads)
         with stop_on_signal() as should_stop:
             run = start(
@@ -153,6 +164,7 @@ def train(
                 options=options,
                 out=out,
                 force=force,
+                report=report,
                 should_stop=should_stop,
                 **chosen,
             )

@@ -9,6 +9,7 @@ import typer
 
 from bothways.cli.app import AsJson, Device, Model, Threads, command, use_threads
 from bothways.cli.completion import choices
+from bothways.errors import counted
 
 
 @command(
@@ -124,4 +125,4 @@ def predict(
     else:
         with prediction_file(out, force) as file:
             count = write_answers(answers, file, chosen)
-        print(f"{count} predictions in {out}", file=sys.stderr)
+        print(f"{counted(count, 'prediction')} in {out}", file=sys.stderr)

@@ -9,7 +9,7 @@ import numpy as np
 from bothways.data.offsets import find_offsets, subtract_offsets, unresolved_features
 from bothways.data.options import DataOptions
 from bothways.data.record import Record, Source
-from bothways.errors import DataError
+from bothways.errors import DataError, counted
 
 _SAMPLE_VALUES = 1 << 18  # read before the offsets are determined
 
@@ -84,8 +84,8 @@ def _checked(path: Path, source: Source, record: Record, missing: bool) -> Recor
     values, size = record.values, len(source.features)
     if values.shape[1] != size:
         raise DataError(
-            f"{path}, {record.place} has {values.shape[1]} features; expected {size}, as in the "
-            "first sequence. Fix or remove the sequence."
+            f"{path}, {record.place} has {counted(values.shape[1], 'feature')}; expected {size}, "
+            "as in the first sequence. Fix or remove the sequence."
         )
     if values.dtype != np.float32:
         with np.errstate(over="ignore"):  # values beyond float32 become infinite
@@ -96,6 +96,8 @@ def _checked(path: Path, source: Source, record: Record, missing: bool) -> Recor
         what, advice = "infinite", ""
         if np.isnan(values[step, feature]):
             what, advice = "missing", ", or set missing=mean"
+        elif np.isfinite(record.values[step, feature]):
+            what = f"{record.values[step, feature]:g}, too large for float32,"
         raise DataError(
             f"{path}, {record.place}: {source.features[feature]!r} is {what} at step {step}; "
             f"expected finite numbers. Fix or remove the sequence{advice}."

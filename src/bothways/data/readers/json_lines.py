@@ -14,7 +14,7 @@ import numpy as np
 from bothways.data.options import DataOptions
 from bothways.data.readers.text import lines_of
 from bothways.data.record import PARTS, Array, Record, Source
-from bothways.errors import DataError, suggest
+from bothways.errors import DataError, counted, suggest
 
 _VALUES = ("values", "inputs")
 _KEYS = (*_VALUES, "label", "sequence", "group", "split", "times")
@@ -123,8 +123,8 @@ def _as_times(times: Any, count: int, where: str) -> Array | None:
     finite = array.dtype.kind == "M" or bool(np.isfinite(array).all())
     if array.shape != (count,) or not finite or (array[1:] < array[:-1]).any():
         raise DataError(
-            f"{where}: times is {str(times)[:40]}; expected {count} numbers or time stamps like "
-            "2026-01-31T09:30:00 in ascending order, one for each step. Fix it."
+            f"{where}: times is {str(times)[:40]}; expected {counted(count, 'number')} or time "
+            "stamps like 2026-01-31T09:30:00 in ascending order, one for each step. Fix it."
         )
     return array
 
@@ -156,7 +156,7 @@ def _as_step_labels(labels: list[Any], count: int, where: str) -> Array:
     """Return labels of steps as texts, "" for null."""
     if len(labels) != count:
         raise DataError(
-            f"{where}: label has {len(labels)} entries but there are {count} steps; expected one "
-            "for each. Fix it."
+            f"{where}: label has {counted(len(labels), 'entry')} for "
+            f"{counted(count, 'step')}; expected one for each. Fix it."
         )
     return np.array([_as_text(label, "label", where) or "" for label in labels], dtype=object)

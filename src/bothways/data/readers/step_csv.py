@@ -11,7 +11,7 @@ from bothways.data.readers.tables.roles import usual_name
 from bothways.data.readers.tables.row_counters import only_counts_rows
 from bothways.data.readers.text import lines_of
 from bothways.data.record import Array
-from bothways.errors import DataError, suggest
+from bothways.errors import DataError, counted, suggest
 
 _MISSING = ("", "NA", "N/A", "NaN", "nan", "null", "NULL", "None", "?")
 _EXAMINED_FILES = 20
@@ -151,7 +151,7 @@ class _Cells:
                     continue
             if len(cells) != len(self.names):
                 raise DataError(
-                    f"{file}, line {number} has {len(cells)} columns; expected "
+                    f"{file}, line {number} has {counted(len(cells), 'column')}; expected "
                     f"{len(self.names)}, as before. Fix it."
                 )
             self.rows.append(cells)

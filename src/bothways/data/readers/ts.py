@@ -22,7 +22,7 @@ import numpy as np
 from bothways.data.options import DataOptions
 from bothways.data.readers.text import lines_of
 from bothways.data.record import Array, Record, Source
-from bothways.errors import DataError, suggest
+from bothways.errors import DataError, counted, suggest
 
 
 def read_ts(path: Path, options: DataOptions, *, labeled: bool = True) -> Source:
@@ -56,8 +56,8 @@ def read_ts(path: Path, options: DataOptions, *, labeled: bool = True) -> Source
     stated_dimensions = tags.get("dimensions", str(max(1, dimensions)))
     if stated_dimensions != str(dimensions):
         raise DataError(
-            f"{path}, line {first[0]} has {dimensions} dimensions; expected at least 1, and "
-            f"{stated_dimensions} as in @dimensions. Correct one of them."
+            f"{path}, line {first[0]} has {counted(dimensions, 'dimension')}; expected at least "
+            f"1, and {stated_dimensions} as in @dimensions. Correct one of them."
         )
     parser = _Parser(path, tags.get("timestamps", "").lower() == "true", has_classes, dimensions)
     classes = tuple(stated[1:]) if has_classes else None
@@ -100,7 +100,8 @@ class _Parser:
         where = f"{self.path}, line {number}"
         if len(fields) != self.dimensions or label == "":
             raise DataError(
-                f"{where} has {len(fields)} dimensions{' and no class' if label == '' else ''}; "
+                f"{where} has "
+                f"{counted(len(fields), 'dimension')}{' and no class' if label == '' else ''}; "
                 f"expected {self.dimensions}{' and a class' if self.has_classes else ''}, as in "
                 "the first line. It may be truncated: copy the file again."
             )
@@ -121,8 +122,8 @@ class _Parser:
         lengths = sorted({len(values) for values in dimensions})
         if len(lengths) > 1:
             raise DataError(
-                f"{where} has dimensions of {lengths[0]} and {lengths[-1]} steps; expected equal "
-                "lengths. Fill the shorter ones with ?."
+                f"{where} has dimensions of {lengths[0]} and {counted(lengths[-1], 'step')}; "
+                "expected equal lengths. Fill the shorter ones with ?."
             )
         return Record(
             name=str(index),

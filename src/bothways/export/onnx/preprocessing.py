@@ -9,6 +9,9 @@ from bothways.nn.normalization import LINEAR_RANGE, LOG_RATIO_LIMIT
 from bothways.nn.preprocessing import CategoryEmbedding, FeatureEncoder
 from bothways.nn.stem import ConvolutionalStem
 
+_LARGE_ASINH = 1e9
+"""From here on, asinh(x) and log(2 x) are equal in float64."""
+
 
 def add_encoder(nodes: Nodes, encoder: FeatureEncoder, inputs: str, rows: Rows) -> str:
     """Add the imputation, the normalization and the embeddings; return the encoded features.
@@ -41,15 +44,28 @@ def _add_normalized(nodes: Nodes, encoder: FeatureEncoder, numeric: str, absent:
         numeric = nodes.add("Where", absent, filling, numeric)
     if encoder.normalization == "none":
         return numeric
-    scale = nodes.constant(encoder.scale, "encoder.scale")
-    numeric = nodes.add("Div", nodes.add("Sub", numeric, center), scale)
-    return _add_robust_view(nodes, numeric) if encoder.normalization == "robust" else numeric
+    deviations = nodes.add("Sub", numeric, center)
+    if encoder.normalization == "robust":
+        ratio = nodes.add("Div", deviations, nodes.constant(LINEAR_RANGE * encoder.scale))
+        return nodes.add("Mul", nodes.add("Asinh", ratio), nodes.number(LINEAR_RANGE))
+    return nodes.add("Div", deviations, nodes.constant(encoder.scale, "encoder.scale"))
 
 
-def _add_robust_view(nodes: Nodes, deviations: str) -> str:
-    """Add the robust view of float32 values, given as scales from the median."""
-    limit = nodes.number(LINEAR_RANGE)
-    return nodes.add("Mul", nodes.add("Asinh", nodes.add("Div", deviations, limit)), limit)
+def _add_asinh(nodes: Nodes, values: str) -> str:
+    """Add the inverse hyperbolic sine of float64 values, as float32.
+
+    ONNX Runtime has Asinh for float32 only, in which large values would be infinite. For them,
+    asinh(x) = sign(x) log(2 |x|).
+    """
+    types = require_onnx().TensorProto
+    size = nodes.add("Abs", values)
+    logarithm = nodes.add("Log", nodes.add("Mul", size, nodes.constant(np.array(2.0))))
+    large = nodes.add(
+        "Cast", nodes.add("Mul", nodes.add("Sign", values), logarithm), to=types.FLOAT
+    )
+    usual = nodes.add("Asinh", nodes.add("Cast", values, to=types.FLOAT))
+    is_usual = nodes.add("Less", size, nodes.constant(np.array(_LARGE_ASINH)))
+    return nodes.add("Where", is_usual, usual, large)
 
 
 def _add_sequence_views(
@@ -59,6 +75,7 @@ def _add_sequence_views(
     types = require_onnx().TensorProto
     median = nodes.constant(encoder.median.double(), "encoder.median")
     scale = nodes.constant(encoder.scale.double(), "encoder.scale")
+    reach = nodes.constant((LINEAR_RANGE * encoder.scale).double())
     zero, one, limit, opposite = (
         nodes.constant(np.array(value)) for value in (0.0, 1.0, LOG_RATIO_LIMIT, -LOG_RATIO_LIMIT)
     )
@@ -72,8 +89,8 @@ def _add_sequence_views(
         return nodes.add("ReduceSum", terms, nodes.integers(1))  # (batch, 1, features)
 
     def robust(terms: str) -> str:
-        ratio = nodes.add("Div", nodes.add("Sub", terms, median), scale)
-        return _add_robust_view(nodes, nodes.add("Cast", ratio, to=types.FLOAT))
+        ratio = nodes.add("Div", nodes.add("Sub", terms, median), reach)
+        return nodes.add("Mul", _add_asinh(nodes, ratio), nodes.number(LINEAR_RANGE))
 
     count = total(nodes.add("Cast", present, to=types.DOUBLE))
     divisor = nodes.add("Max", count, one)

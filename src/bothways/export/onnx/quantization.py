@@ -134,7 +134,7 @@ def export_quantized(
     if config.cell != "lstm":
         raise ExportError(
             f"cell is {config.cell!r}, which onnxruntime cannot quantize; expected 'lstm'. Export "
-            "without --quantize."
+            "without --quantize, or with int8 weights to a C file: --quantize --to model.c."
         )
     contents = {"before": checked_content(model, seed)[0]}
     contents["after"] = _quantized(contents["before"])

@@ -11,6 +11,7 @@ from bothways.models.card.descriptions import (
     describe_normalization,
     describe_origin,
     describe_readout,
+    describe_taken,
     describe_training,
 )
 
@@ -20,6 +21,7 @@ __all__ = [
     "describe_normalization",
     "describe_origin",
     "describe_readout",
+    "describe_taken",
     "describe_training",
     "model_card",
 ]

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 
+from bothways.errors import counted
 from bothways.evaluation.metrics import Metrics
 from bothways.models.card.descriptions import (
     describe_architecture,
@@ -54,7 +55,10 @@ hf upload owner/name path/of/this/folder --include config.json --include model.s
 
 
 def model_card(
-    manifest: Manifest, metrics: Mapping[str, Metrics] | None = None, epoch: int | None = None
+    manifest: Manifest,
+    metrics: Mapping[str, Metrics] | None = None,
+    epoch: int | None = None,
+    taken: str = "",
 ) -> str:
     """Return the model card as Markdown, with a head for model hubs.
 
@@ -65,6 +69,8 @@ def model_card(
         By split.
     epoch : int, optional
         The epoch that was selected on the validation split.
+    taken : str
+        From `describe_taken`.
     """
     metrics = metrics or {}
     title = describe_architecture(manifest)
@@ -88,7 +94,7 @@ def model_card(
         "",
         "## Training data",
         "",
-        *(f"- {fact}" for fact in _training(manifest, metrics, epoch)),
+        *(f"- {fact}" for fact in _training(manifest, epoch, taken)),
         "",
         *metrics_section(manifest, metrics),
     ]
@@ -104,14 +110,18 @@ def _model(manifest: Manifest) -> Iterator[str]:
     yield ""
     size = model.input_size
     yield (
-        f"- Input: sequences of {size} feature{'s' * (size != 1)} per time step"
-        + (f", at most {model.sequence_length} time steps." if model.sequence_length else ".")
+        f"- Input: sequences of {counted(size, 'feature')} per time step"
+        + (
+            f", at most {counted(model.sequence_length, 'time step')}."
+            if model.sequence_length
+            else "."
+        )
     )
     if preprocessing.features:
         yield f"- Features: {code_list(preprocessing.features)}."
     for feature, names in preprocessing.reading.vocabularies.items():
         yield (
-            f"- Feature {code(feature)} has {len(names):,} known categories; "
+            f"- Feature {code(feature)} has {counted(len(names), 'known category')}; "
             "`model.token_numbers` returns their numbers."
         )
     yield (
@@ -119,7 +129,7 @@ def _model(manifest: Manifest) -> Iterator[str]:
         f"{'time step' if model.target == 'step' else 'sequence'}: {code_list(manifest.classes)}."
     )
     yield f"- Readout {model.readout}: {summarize_readout(model)}."
-    if model.normalization != "none":
+    if model.normalization != "none" and model.numeric_features:
         yield (
             f"- Normalization {model.normalization}, inside the model: "
             f"{describe_normalization(manifest)}."
@@ -133,9 +143,7 @@ def _model(manifest: Manifest) -> Iterator[str]:
         yield "- Probabilities are calibrated on the validation split (temperature scaling)."
 
 
-def _training(
-    manifest: Manifest, metrics: Mapping[str, Metrics], epoch: int | None
-) -> Iterator[str]:
+def _training(manifest: Manifest, epoch: int | None, taken: str) -> Iterator[str]:
     """Yield what the model was trained on, and how."""
     provenance = manifest.provenance
     if provenance.converted_from is not None:
@@ -151,6 +159,8 @@ def _training(
     if training is not None:
         yield f"Recipe {code(provenance.recipe or 'unknown')}, seed {training.seed}."
         yield f"Training: {describe_training(training)}."
+        if taken:
+            yield f"Length of this training: {taken}."
         if training.validation_fraction:
             yield (
                 f"Validation split: {training.validation_fraction:g} of the training data, drawn "

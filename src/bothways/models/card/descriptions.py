@@ -1,6 +1,7 @@
 """A model in a few words: architecture, normalization, readout, origin."""
 
 from bothways.config import ModelConfig, TrainConfig
+from bothways.errors import counted
 from bothways.models.manifest import Manifest
 from bothways.nn.pooling import POOLINGS
 
@@ -8,11 +9,12 @@ _NORMALIZATIONS = {
     "none": "numeric features are used as they are",
     "dataset": "numeric features are standardized with the mean and the standard deviation of the "
     "training data",
-    "robust": "numeric features are compared with the median and the interquartile range of the "
-    "training data, on a scale that is logarithmic for large values",
+    "robust": "numeric features are measured from the median of the training data in units of the "
+    "interquartile range, on a scale that is logarithmic for large values",
     "sequence": "numeric features are standardized with the mean and the standard deviation of "
     "their own sequence, which are additional features",
-    "both": "numeric features are compared with the training data, as with robust, and with their "
+    "both": "the network receives each numeric feature twice: measured from the median of the "
+    "training data, on a scale that is logarithmic for large values, and standardized within its "
     "own sequence, whose mean and standard deviation are additional features",
 }
 
@@ -24,20 +26,22 @@ def describe_origin(manifest: Manifest) -> str:
         return f"converted from {provenance.converted_from.file}"
     if provenance.data is None or provenance.training is None:
         return "origin unknown"
-    return (
+    origin = (
         f"recipe {provenance.recipe}, trained on {provenance.data.name} "
-        f"({provenance.data.train_count:,} labeled sequences), seed {provenance.training.seed}, "
-        f"{provenance.threads} threads"
+        f"({counted(provenance.data.train_count, 'labeled sequence')}), seed "
+        f"{provenance.training.seed}"
     )
+    threads = provenance.threads
+    return origin if threads is None else f"{origin}, {counted(threads, 'thread')}"
 
 
 def describe_length(training: TrainConfig) -> str:
     """Return the length of the training in steps, in epochs, or both."""
     lengths = []
     if training.steps is not None:
-        lengths.append(f"{training.steps:,} step{'s' * (training.steps > 1)}")
+        lengths.append(counted(training.steps, "step"))
     if training.epochs is not None:
-        lengths.append(f"{training.epochs:,} epoch{'s' * (training.epochs > 1)}")
+        lengths.append(counted(training.epochs, "epoch"))
     return " or ".join(lengths)
 
 
@@ -49,7 +53,7 @@ def describe_training(training: TrainConfig) -> str:
     longer = ", whichever is longer" if both else ""
     facts = [f"{describe_length(training)}{longer}, with {batches}"]
     if training.crop_steps is not None:
-        facts.append(f"random parts of at most {training.crop_steps:,} time steps")
+        facts.append(f"random parts of at most {counted(training.crop_steps, 'time step')}")
     facts.append(
         f"{training.optimizer} with learning rate {training.learning_rate:g} ({training.schedule})"
     )
@@ -62,6 +66,25 @@ def describe_training(training: TrainConfig) -> str:
     return "; ".join(facts)
 
 
+def describe_taken(
+    training: TrainConfig, steps: int, epochs: int, batch_size: int | None = None
+) -> str:
+    """Return the length that a training has had, and its batch size if it is known.
+
+    Parameters
+    ----------
+    training : TrainConfig
+    steps, epochs : int
+        Optimizer steps and epochs of the history.
+    batch_size : int, optional
+        What `auto` has given.
+    """
+    length = f"{counted(steps, 'step')} in {counted(epochs, 'epoch')}"
+    if training.batch_size != "auto":
+        return f"{length}, batch size {training.batch_size}"
+    return length if batch_size is None else f"{length}, batch size {batch_size} (auto)"
+
+
 def summarize_readout(model: ModelConfig) -> str:
     """Return what each readout of the model returns."""
     return "; ".join(POOLINGS[name].summary for name in model.readouts)
@@ -69,6 +92,8 @@ def summarize_readout(model: ModelConfig) -> str:
 
 def describe_normalization(manifest: Manifest) -> str:
     """Return what the model does with the values of numeric features first."""
+    if not manifest.model.numeric_features:
+        return "no effect, because all features are categorical"
     return _NORMALIZATIONS[manifest.model.normalization]
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from bothways.errors import counted
 from bothways.evaluation.metrics import Metrics
 from bothways.models.card.head import HELD_OUT
 from bothways.models.card.markdown import code_list
@@ -35,7 +36,7 @@ def _of_inputs(manifest: Manifest) -> list[str]:
     reading = preprocessing.reading
     size = model.input_size
     limits = [
-        f"Each time step must have the {size} feature{'s' * (size != 1)} of the training data, in "
+        f"Each time step must have the {counted(size, 'feature')} of the training data, in "
         "the same order and unit."
     ]
     if preprocessing.training_range is not None:
@@ -58,12 +59,13 @@ def _of_inputs(manifest: Manifest) -> list[str]:
         )
     if reading.window is not None:
         limits.append(
-            f"The model was trained on windows of {reading.window:,} time steps; the accuracy "
-            "for much longer or shorter sequences is unknown."
+            f"The model was trained on windows of {counted(reading.window, 'time step')}; the "
+            "accuracy for much longer or shorter sequences is unknown."
         )
     if model.sequence_length is not None:
         limits.append(
-            f"A sequence of more than {model.sequence_length:,} time steps raises an error."
+            f"A sequence of more than {counted(model.sequence_length, 'time step')} raises an "
+            "error."
         )
     return limits
 
@@ -76,7 +78,7 @@ def _of_network(manifest: Manifest) -> list[str]:
             "The network reads sequences in both directions, so it needs a whole sequence before "
             "it can answer."
         )
-    elif model.normalizes_sequences:
+    elif model.normalizes_sequences and model.numeric_features:
         limits.append(
             "Values are compared with those of their whole sequence, so the model needs a whole "
             "sequence before it can answer."
@@ -125,8 +127,8 @@ def _of_answers(manifest: Manifest, metrics: Mapping[str, Metrics]) -> list[str]
         count = metrics[split].count
         if count < _FEW_HELD_OUT:
             limits.append(
-                f"The {split} split has {count} {manifest.model.target}s only, so its metrics are "
-                "uncertain."
+                f"The {split} split has {counted(count, manifest.model.target)} only, so its "
+                "metrics are uncertain."
             )
         held_out = metrics[split].per_class
         absent = [name for name, found in held_out.items() if not found.count]

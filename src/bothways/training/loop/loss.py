@@ -59,11 +59,13 @@ def summed_loss(
 
 
 def not_finite(
-    fact: str, expected: str, epoch: int, step: int, learning_rate: float
+    fact: str, expected: str, epoch: int, step: int, config: TrainConfig
 ) -> NonFiniteLossError:
     """Return the error about a loss or a weight in `step` of `epoch`, both from 1."""
+    changes = [f"{name} {value:g}" for name, value in config.active_augmentations.items()]
+    weaker = f", weaker augmentation (now {', '.join(changes)})" if changes else ""
     return NonFiniteLossError(
         f"{fact} in epoch {epoch}, step {step}; expected {expected}. "
-        f"Try a lower learning_rate (now {learning_rate:g}) or gradient_clip=1, and look for "
-        "extreme values in the data."
+        f"Try a lower learning_rate (now {config.learning_rate:g}){weaker} or gradient_clip=1, "
+        "and look for extreme values in the data."
     )

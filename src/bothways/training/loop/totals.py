@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from bothways.config import TrainConfig
 from bothways.training.loop.loss import not_finite
 
 
@@ -68,14 +69,14 @@ class EpochTotals:
         self._pending.append(_PendingStep(loss, hits, labeled, sequences))
         self.seconds += seconds
 
-    def read(self, epoch: int, step: int, learning_rate: float) -> None:
+    def read(self, epoch: int, step: int, config: TrainConfig) -> None:
         """Copy the results of all steps that were added from the device, and check the losses.
 
         Parameters
         ----------
         epoch, step : int
             The last step that was added, from 1; for the error.
-        learning_rate : float
+        config : TrainConfig
             For the error.
 
         Raises
@@ -89,7 +90,7 @@ class EpochTotals:
         losses = torch.stack([pending.loss for pending in self._pending]).tolist()
         for n, loss in enumerate(losses, start=step - len(losses) + 1):
             if not math.isfinite(loss):
-                raise not_finite(f"loss is {loss}", "a finite number", epoch, n, learning_rate)
+                raise not_finite(f"loss is {loss}", "a finite number", epoch, n, config)
             self.loss += loss  # one by one: the sum does not depend on when it is read
         self.correct += int(torch.stack([pending.hits for pending in self._pending]).sum())
         self.labeled += int(torch.stack([pending.labeled for pending in self._pending]).sum())

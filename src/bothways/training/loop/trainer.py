@@ -185,7 +185,7 @@ class Training:
                 "finite weights",
                 self.epoch + 1,
                 self.step,
-                self.config.learning_rate,
+                self.config,
             )
         tensors |= {f"optimizer.{n}": tensor for n, tensor in self._optimizer.state().items()}
         if self._average is not None:
@@ -261,7 +261,7 @@ class Training:
         return nullcontext()
 
     def _read_totals(self) -> None:
-        self._totals.read(self.epoch + 1, self.step, self.config.learning_rate)
+        self._totals.read(self.epoch + 1, self.step, self.config)
 
     def _end_epoch(self, batches: list[tuple[LabeledSequences, Tensor]]) -> EpochDone:
         self._read_totals()

@@ -105,14 +105,14 @@ def test_bytes_are_scaled(path):
         ({"test_lengths": np.array([1])}, "test_lengths"),
         (
             {"inputs": INPUTS[0]},
-            r"\[labels\] has shape \(4,\) but there are 5 sequences",
+            r"\[labels\] has shape \(4,\) for 5 sequences",
         ),
         ({"inputs": INPUTS[:, :0]}, r"inputs\S* has shape \(4, 0, 3\)"),
         ({"inputs": INPUTS.astype(int)}, r"\[inputs\] has dtype int64; expected uint8"),
         ({"inputs": np.array(1.0)}, r"inputs\S* has shape .*expected \(count, time, features\)"),
         ({"inputs": INPUTS[:0], "labels": NUMBERS[:0]}, r"has shape \(0,"),
         ({"labels": NUMBERS[:0]}, r"labels\S* has shape \(0,\)"),
-        ({"labels": NUMBERS[:3]}, r"labels\S* has shape \(3,\) but there are 4 sequences"),
+        ({"labels": NUMBERS[:3]}, r"labels\S* has shape \(3,\) for 4 sequences"),
         ({"labels": NUMBERS[:, None]}, r"labels\S* has shape \(4, 1\)"),
         ({"labels": NAMES[:, None]}, r"labels\S* has shape \(4, 1\)"),
         ({"labels": np.array(1)}, r"labels\S* has shape \(\)"),
@@ -187,7 +187,7 @@ def test_npy_takes_labels_and_lengths_beside_it(tmp_path, path, labels):
         ({"_labels": None}, r"waves\.npy has no labels next to it; expected waves_labels\.npy"),
         (
             {"_labels": NUMBERS[:3]},
-            r"waves_labels\.npy has shape \(3,\) but there are 4 sequences",
+            r"waves_labels\.npy has shape \(3,\) for 4 sequences",
         ),
         ({"_labels": NUMBERS[:, None]}, r"waves_labels\.npy has shape \(4, 1\); expected \(count,"),
         (
@@ -203,7 +203,7 @@ def test_npy_takes_labels_and_lengths_beside_it(tmp_path, path, labels):
             r"waves_lengths\.npy: lengths\S* is 6 but inputs has 5 steps",
         ),
         ({"_lengths": np.array([5, 6])}, r"waves_lengths\.npy has shape \(2,\)"),
-        ({"": INPUTS[0]}, r"waves_labels\.npy has shape \(4,\) but there are 5 sequences"),
+        ({"": INPUTS[0]}, r"waves_labels\.npy has shape \(4,\) for 5 sequences"),
         ({"": INPUTS.astype(int)}, r"waves\.npy has dtype int64; expected uint8"),
     ],
 )

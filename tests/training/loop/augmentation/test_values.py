@@ -5,7 +5,8 @@ import torch
 from augmenting import LENGTHS, augmented, make_batch, make_draws, make_generator
 
 from bothways.data.batching import LabeledBatch
-from bothways.training.loop.augmentation.values import feature_mask, time_mask
+from bothways.kernels.lengths import Lengths
+from bothways.training.loop.augmentation.values import feature_mask, means_over_time, time_mask
 
 
 def test_scaling_keeps_the_mean_of_each_feature_and_multiplies_its_deviation():
@@ -57,3 +58,21 @@ def test_masked_features_leave_one():
     rare = feature_mask(10_000, 3, 0.1, make_draws())
     assert rare.float().mean() == pytest.approx(0.1, abs=0.01)
     assert not feature_mask(10, 1, 0.9, make_draws()).any()
+
+
+def test_constant_features_stay_as_they_are():
+    values = torch.randn(4, 1, 50, generator=make_generator()).expand(-1, 20, -1)
+    means = means_over_time(values, Lengths.of(LENGTHS, 4, 20))
+    assert torch.equal(means, values[:, :1])
+    valid = torch.arange(20) < LENGTHS[:, None]
+    batch = LabeledBatch(torch.where(valid[..., None], values, 0.0), LENGTHS, torch.arange(4))
+    settings = {"augment_scale": 0.5, "augment_noise": 0.3, "augment_time_mask": 0.5}
+    assert torch.equal(augmented(batch, **settings).inputs, batch.inputs)
+
+
+def test_noise_of_large_values_is_finite():
+    batch = make_batch()
+    batch.inputs.mul_(1e30)
+    result = augmented(batch, augment_noise=0.3).inputs
+    assert result.isfinite().all()
+    assert not torch.equal(result, batch.inputs)

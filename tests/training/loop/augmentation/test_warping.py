@@ -39,7 +39,24 @@ def test_values_between_steps_are_interpolated():
     assert torch.equal(resample(inputs, positions, categorical=[1]), expected)
 
 
-def test_a_missing_value_does_not_spread_to_other_steps():
-    inputs = torch.tensor([[[0.0], [torch.nan], [2]]])
-    values = resample(inputs, torch.tensor([[0.0, 0.5, 2.0]]), []).flatten()
-    assert values.isnan().tolist() == [False, True, False]
+def test_beside_a_missing_value_the_nearest_step_counts():
+    inputs = torch.tensor([[[1.0, 5], [torch.nan, 6], [3, 7]]])
+    positions = torch.tensor([[0.0, 0.4, 0.6, 1.0, 1.4, 1.6, 2.0]])
+    values = resample(inputs, positions.view(1, -1)[:, :3], [])[0]
+    torch.testing.assert_close(
+        values, torch.tensor([[1, 5], [1, 5.4], [torch.nan, 5.6]]), equal_nan=True
+    )
+    values = resample(inputs, positions[:, 4:], [])[0]
+    torch.testing.assert_close(
+        values, torch.tensor([[torch.nan, 6.4], [3, 6.6], [3, 7]]), equal_nan=True
+    )
+
+
+@pytest.mark.parametrize(("shift", "warp"), [(0.2, 0.0), (0.0, 0.3), (0.2, 0.3)])
+def test_the_expected_fraction_of_missing_values_stays(shift, warp):
+    draws = make_draws()
+    missing = draws.uniform(200, 100, 5) < 0.2
+    inputs = torch.zeros(missing.shape).masked_fill(missing, torch.nan)
+    positions = random_positions(torch.full((200,), 100), 100, shift, warp, draws)
+    fraction = resample(inputs, positions, []).isnan().float().mean()
+    assert fraction == pytest.approx(0.2, abs=0.01)  # 3 standard errors, as steps are repeated

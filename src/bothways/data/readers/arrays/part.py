@@ -12,7 +12,7 @@ from bothways.data.options import DataOptions
 from bothways.data.readers.arrays.streams import Array, ArrayStream, to_floats
 from bothways.data.record import Part, Record
 from bothways.data.validation import checked_labels, checked_offsets
-from bothways.errors import BothwaysError, DataError
+from bothways.errors import BothwaysError, DataError, counted
 from bothways.kernels.lengths import checked_lengths
 
 CHUNK_ROWS = 1024
@@ -256,7 +256,7 @@ def class_numbers(
     count = labels.size if target == "step" and part.offsets is None else part.num_labels(target)
     least = IGNORED if target == "step" else 0
     try:
-        checked = checked_labels(labels.ravel(), count, f"{target}s", name, least)
+        checked = checked_labels(labels.ravel(), count, target, name, least)
     except BothwaysError as error:
         raise DataError(str(error)) from None
     largest = int(checked.max())
@@ -288,7 +288,7 @@ def _check_form(name: str, labels: Array, part: ArrayPart, target: Target) -> No
         raise DataError(f"{name} has shape {labels.shape}; expected {rule}.")
     if labels.ndim == 2 and (len(labels) != part.shape[0] or labels.shape[1] < part.longest):
         raise DataError(
-            f"{name} has shape {labels.shape} but there are {part.shape[0]} sequences of up to "
+            f"{name} has shape {labels.shape} for {counted(part.shape[0], 'sequence')} of up to "
             f"{part.longest} steps; expected (count, time). Pad the labels as the inputs."
         )
     if not is_whole(labels) and labels.dtype.kind != "U":

@@ -13,7 +13,7 @@ from bothways.data.readers.tables.roles import named_columns, usual_name
 from bothways.data.readers.tables.row_per_step import part_of
 from bothways.data.readers.tables.table import Table
 from bothways.data.record import Array, Record, Source
-from bothways.errors import DataError
+from bothways.errors import DataError, counted
 
 _NUMBERED = re.compile(r"(.*?)(\d+)", re.DOTALL)
 _LEAST_STEPS = 10
@@ -149,7 +149,7 @@ def _records(table: Table, layout: Layout, found: Mapping[str, Any]) -> Iterator
             if when is not None and (len(when) != len(own) or (np.diff(when) < 0).any()):
                 raise DataError(
                     f"{table.path}, {table.place(row)}: {time!r} has {len(when)} times for "
-                    f"{len(own)} steps; expected one for each, in order. Fix it."
+                    f"{counted(len(own), 'step')}; expected one for each, in order. Fix it."
                 )
             yield Record(
                 name=name,

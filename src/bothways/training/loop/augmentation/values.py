@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from bothways.kernels.lengths import Lengths
+from bothways.nn.device import float64_device
 from bothways.training.loop.augmentation.draws import Draws
 
 
@@ -37,7 +38,8 @@ def add_noise(
         Standard deviation of the noise, relative to that of the feature in the sequence.
     draws : Draws
     """
-    deviations = means_over_time((numeric - means).square(), lengths).sqrt()
+    squares = (_as_float64(numeric) - _as_float64(means)).square()
+    deviations = _average(squares, lengths).sqrt().to(numeric)
     return numeric + deviations * draws.normal(deviation, *numeric.shape)
 
 
@@ -84,9 +86,19 @@ def feature_mask(batch: int, features: int, probability: float, draws: Draws) ->
 def means_over_time(numeric: Tensor, lengths: Lengths) -> Tensor:
     """Return the mean of each feature of each sequence, (batch, 1, features).
 
-    Missing values are ignored; the mean of a feature that is always missing is NaN.
+    Missing values are ignored; the mean of a feature that is always missing is NaN. The mean of a
+    constant feature is its value, bit for bit.
     """
-    valid = lengths.is_valid(numeric.device)[..., None]
-    known = numeric.masked_fill(~valid, torch.nan)
-    means: Tensor = known.nanmean(dim=1, keepdim=True)
-    return means
+    return _average(_as_float64(numeric), lengths).to(numeric)
+
+
+def _average(values: Tensor, lengths: Lengths) -> Tensor:
+    """Return the means over time, (batch, 1, features), of float64 values; NaN is ignored."""
+    valid = lengths.is_valid(values.device)[..., None]
+    averages: Tensor = values.masked_fill(~valid, torch.nan).nanmean(dim=1, keepdim=True)
+    return averages
+
+
+def _as_float64(values: Tensor) -> Tensor:
+    """Convert to float64: rounded sums would change constant features, squares could overflow."""
+    return values.to(float64_device(values.device), torch.float64)

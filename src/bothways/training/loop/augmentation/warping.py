@@ -65,7 +65,8 @@ def resample(inputs: Tensor, positions: Tensor, categorical: list[int]) -> Tenso
     Parameters
     ----------
     inputs : Tensor (batch, time, input_size)
-        If one of two neighbors is NaN, values between them are NaN.
+        A value is that of the nearest step, too, if one of its two neighbors is NaN, so that the
+        expected fraction of NaN stays the same.
     positions : float32 Tensor (batch, time)
     categorical : list of int
         Indices of the categorical features.
@@ -75,9 +76,10 @@ def resample(inputs: Tensor, positions: Tensor, categorical: list[int]) -> Tenso
     fraction = (positions - below)[..., None]
     before = _rows(steps, below)
     after = _rows(steps, positions.ceil())
-    mixed = torch.where(fraction == 0, before, torch.lerp(before, after, fraction))
-    if categorical:
-        mixed[..., categorical] = _rows(steps, positions.round())[..., categorical]
+    nearest = torch.where((positions.round() == below)[..., None], before, after)
+    mixed = torch.lerp(before, after, fraction)
+    mixed = torch.where(mixed.isnan(), nearest, mixed)
+    mixed[..., categorical] = nearest[..., categorical]
     return mixed
 
 
