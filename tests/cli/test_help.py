@@ -74,7 +74,7 @@ def test_defaults_ranges_and_required_options_are_stated():
     assert "Usage: bothways export MODEL --to FILE [OPTIONS]\n" in help_of("export")
     assert "Usage: bothways evaluate MODEL [DATA] [OPTIONS]\n" in help_of("evaluate")
     assert "Usage: bothways predict MODEL FILE... [OPTIONS]\n" in help_of("predict")
-    assert "Write report.html. Default: --report.\n" in help_of("train")
+    assert "Write report.html. Default: --report; with" in help_of("train")
 
 
 def test_python_m_bothways_is_bothways():

@@ -33,7 +33,7 @@ class Progress(Protocol):
 
 
 class Bars:
-    """A tqdm bar for each epoch, with loss, accuracy and sequences per second."""
+    """A tqdm bar for each epoch, with loss and accuracy."""
 
     def __init__(self, epochs: int) -> None:
         self._epochs = epochs
@@ -50,7 +50,7 @@ class Bars:
                 total=event.sequences,
                 initial=event.seen,
                 desc=f"Epoch {event.epoch}/{self._epochs}",
-                unit=" sequences",
+                bar_format="{desc} |{bar}| {elapsed}<{remaining}{postfix}",  # fits 80 columns
                 dynamic_ncols=True,
                 file=sys.stdout,
             )
