@@ -23,6 +23,9 @@ def main() -> None:
         NotebookClient(notebook, timeout=None, coalesce_streams=True, resources=resources).execute()
         for cell in notebook.cells:
             cell.metadata.pop("execution", None)  # times of day
+            for output in cell.get("outputs", []):
+                if "\nbothways:" in f"\n{output.get('text', '')}":  # errors of !bothways
+                    sys.exit(output.text)
         nbformat.write(notebook, path)
 
 
