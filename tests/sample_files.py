@@ -24,13 +24,13 @@ def write_samples(folder):
 
 
 def write_gestures(path, rng):
-    """Write 40 gestures of three features, a row for each time step."""
-    lines = ["id,t,x,y,z,label"]
+    """Write 40 gestures of 10 persons, a row with three features for each time step."""
+    lines = ["recording,t,ax,ay,az,person,label"]
     for number in range(40):
         label = ("circle", "wave")[number % 2]
         for time, values in enumerate(rng.normal(number % 2, 1, (rng.integers(8, 20), 3))):
             numbers = ",".join(f"{value:.3f}" for value in values)
-            lines.append(f"{number},{time},{numbers},{label}")
+            lines.append(f"{number},{time},{numbers},person {number // 4},{label}")
     path.write_text("\n".join(lines) + "\n")
 
 
