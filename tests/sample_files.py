@@ -1,12 +1,16 @@
 """The files that the documentation names: small, and made of random numbers."""
 
+import shutil
+from pathlib import Path
+
 import numpy as np
 import torch
-from PIL import Image
 from torch import nn
 
 from bothways import Dataset, Sequences, train
 from bothways.data.builtin.mnist import mnist
+
+EXAMPLES = Path(__file__).parents[1] / "examples"
 
 
 def write_samples(folder):
@@ -20,6 +24,8 @@ def write_samples(folder):
     for part in ("TRAIN", "TEST"):
         write_vowels(folder / f"JapaneseVowels_{part}.ts", rng)
     write_digits(folder)
+    (folder / "examples").mkdir()
+    shutil.copy(EXAMPLES / "three.png", folder / "examples")
     write_checkpoint(folder / "model.ckpt")
 
 
@@ -64,15 +70,13 @@ def write_vowels(path, rng):
 
 
 def write_digits(folder):
-    """Write digits of MNIST as arrays, with and without labels, and a three as a picture."""
+    """Write digits of MNIST as arrays, with and without labels."""
     digits = mnist().test
     batch = digits.batch(range(20))
     inputs, labels = batch.inputs.numpy(), batch.labels.numpy()
     for name in ("digits", "new"):
         np.savez(folder / f"{name}.npz", inputs=inputs)
     np.savez(folder / "test.npz", inputs=inputs, labels=labels)
-    three = inputs[labels == 3][0]
-    Image.fromarray((255 * three).astype(np.uint8)).save(folder / "three.png")
 
 
 def write_checkpoint(path):
