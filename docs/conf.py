@@ -3,8 +3,6 @@
 import sys
 from pathlib import Path
 
-from pygments.lexers.special import TextLexer
-
 import bothways
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -49,8 +47,6 @@ html_theme = "furo"
 html_title = f"bothways {version}"
 html_show_sphinx = False
 html_copy_source = False
-
-
-def setup(app):
-    """Show the diagrams of the architecture, which code hosts draw, as text."""
-    app.add_lexer("mermaid", TextLexer)
+html_static_path = ["_static"]
+html_css_files = ["custom.css"]
+html_search_scorer = str(Path(__file__).parent / "_static" / "scorer.js")

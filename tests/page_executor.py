@@ -10,7 +10,7 @@ Blocks are executed in their order, in one folder and one namespace:
   report, which would take longer than all else.
 - ```c with a `main` is the file program.c of a later command.
 - ```json and ```toml are parsed.
-- ```text, diagrams and the directives of Sphinx are not executed.
+- ```text and the directives of Sphinx are not executed.
 
 A comment `<!-- skip: next "reason" -->` before a block skips it.
 """

@@ -1,53 +1,62 @@
 """The files that the documentation names: small, and made of random numbers."""
 
+import shutil
+from pathlib import Path
+
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 import torch
-from PIL import Image
 from torch import nn
 
 from bothways import Dataset, Sequences, train
 from bothways.data.builtin.mnist import mnist
 
+EXAMPLES = Path(__file__).parents[1] / "examples"
+
 
 def write_samples(folder):
     """Write all files but runs into the folder."""
     rng = np.random.default_rng(0)
-    write_gestures(folder / "gestures.csv", rng)
-    write_steps(folder / "steps.parquet", rng, labeled=True)
-    write_steps(folder / "new.parquet", rng, labeled=False)
+    write_table(folder / "gestures.csv", rng, "recording")
+    write_table(folder / "recordings.csv", rng, "recording")
+    write_table(folder / "steps.csv", rng, "step")
+    write_table(folder / "new.csv", rng, None)
+    write_class_folders(folder / "gestures", rng)
     for part in ("TRAIN", "TEST"):
         write_vowels(folder / f"JapaneseVowels_{part}.ts", rng)
     write_digits(folder)
+    (folder / "examples").mkdir()
+    shutil.copy(EXAMPLES / "three.png", folder / "examples")
     write_checkpoint(folder / "model.ckpt")
 
 
-def write_gestures(path, rng):
-    """Write 40 gestures of three features, a row for each time step."""
-    lines = ["id,t,x,y,z,label"]
+def write_table(path, rng, labels):
+    """Write 40 recordings of 10 persons, a row with three features for each time step.
+
+    Parameters
+    ----------
+    labels : {"recording", "step"}, optional
+        What has a label. None: there is no label column.
+    """
+    header = "recording,t,ax,ay,az,person"
+    lines = [header if labels is None else f"{header},label"]
     for number in range(40):
-        label = ("circle", "wave")[number % 2]
-        for time, values in enumerate(rng.normal(number % 2, 1, (rng.integers(8, 20), 3))):
-            numbers = ",".join(f"{value:.3f}" for value in values)
-            lines.append(f"{number},{time},{numbers},{label}")
+        steps = rng.integers(8, 20)
+        kinds = np.full(steps, number % 2) if labels == "recording" else np.arange(steps) % 8 // 4
+        for time, kind in enumerate(kinds):
+            ax, ay, az = rng.normal(kind, 1, 3)
+            row = f"r{number},{time},{ax:.3f},{ay:.3f},{az:.3f},person {number // 4}"
+            lines.append(row if labels is None else f"{row},{('circle', 'wave')[kind]}")
     path.write_text("\n".join(lines) + "\n")
 
 
-def write_steps(path, rng, labeled):
-    """Write 40 sessions of 10 subjects, a row for each time step."""
-    columns = {name: [] for name in ("session", "t", "subject", "x", "y", "activity")}
-    for session in range(40):
-        length = rng.integers(8, 20)
-        columns["session"] += [f"session {session}"] * length
-        columns["t"] += range(length)
-        columns["subject"] += [f"subject {session // 4}"] * length
-        for name in "xy":
-            columns[name] += rng.normal(session % 2, 1, length).tolist()
-        columns["activity"] += [("walking", "resting")[session % 2]] * length
-    if not labeled:
-        del columns["activity"]
-    pq.write_table(pa.table(columns), path)
+def write_class_folders(folder, rng):
+    """Write a folder for each of two classes, with a table for each of ten recordings."""
+    for number in range(20):
+        path = folder / ("circle", "wave")[number % 2] / f"{number}.csv"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        rows = rng.normal(number % 2, 1, (rng.integers(8, 20), 3)).round(3).tolist()
+        lines = [f"{time},{','.join(map(str, row))}" for time, row in enumerate(rows)]
+        path.write_text("\n".join(["t,ax,ay,az", *lines]) + "\n")
 
 
 def write_vowels(path, rng):
@@ -61,15 +70,13 @@ def write_vowels(path, rng):
 
 
 def write_digits(folder):
-    """Write digits of MNIST as arrays, with and without labels, and a three as a picture."""
+    """Write digits of MNIST as arrays, with and without labels."""
     digits = mnist().test
     batch = digits.batch(range(20))
     inputs, labels = batch.inputs.numpy(), batch.labels.numpy()
     for name in ("digits", "new"):
         np.savez(folder / f"{name}.npz", inputs=inputs)
     np.savez(folder / "test.npz", inputs=inputs, labels=labels)
-    three = inputs[labels == 3][0]
-    Image.fromarray((255 * three).astype(np.uint8)).save(folder / "three.png")
 
 
 def write_checkpoint(path):

@@ -69,7 +69,7 @@ def settings_page() -> Iterator[str]:
         "",
         "A recipe is made of these settings. `--set NAME=VALUE` changes one on the command line;",
         "in Python they are keyword arguments of {py:func}`bothways.train` and of the estimators.",
-        "A value is JSON or plain text, and `null` is no value.",
+        "A value is JSON or plain text, and `null` removes a value.",
         "",
     )
     for title, settings, fields in (

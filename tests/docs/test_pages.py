@@ -22,7 +22,7 @@ from page_executor import Executor
 import bothways
 from bothways.cli.main import app
 
-NOT_CODE = ("text", "mermaid", "{eval-rst}", "{include}", "{toctree}")  # for people and Sphinx
+NOT_CODE = ("text", "{eval-rst}", "{include}", "{toctree}")  # for people and Sphinx
 
 every_page = pytest.mark.parametrize("path", PAGES, ids=page_name)
 
