@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/installed
 
-.PHONY: train test test-all lint docs check format install results clean
+.PHONY: train test test-all lint docs check format install dist results clean
 
 train: install
 	$(BIN)/bothways train mnist
@@ -31,6 +31,12 @@ format: install
 
 results: install
 	$(BIN)/python benchmarks/results.py
+
+# The archives of a release, in dist/. .ci/release installs and tries them.
+dist: install
+	rm -rf dist
+	$(BIN)/python -m build
+	$(BIN)/twine check --strict dist/*
 
 install: $(INSTALLED)
 
