@@ -20,7 +20,7 @@ from typing import Any
 
 import families
 from families import FAMILIES, TEST_SEEDS, describe_size
-from result_cells import Record, percents, spread_and_deviation, verdict, wall_seconds
+from result_cells import Record, percents, spread_and_deviation, verdict
 from search_jobs import read_records
 from series_data import archive_file
 from series_search import RECORDS as SEARCH
@@ -93,7 +93,7 @@ def archive_table(records: Sequence[Record]) -> list[str]:
         counts = [selected[0]["metrics"][part]["count"] for part in ("train", "test")]
         rows.append(
             f"| {name} | {counts[0]} / {counts[1]} | {spread_and_deviation(test)} | {target:.1f} "
-            f"{verdict(mean(test), target)} | {wall_seconds(selected)} |"
+            f"{verdict(mean(test), target)} |"
         )
     return rows and [
         "### The time-series archive",
@@ -103,8 +103,8 @@ def archive_table(records: Sequence[Record]) -> list[str]:
         "results did not influence the choice.",
         "",
         "| dataset | train / test sequences | test %: mean (min to max), standard deviation | "
-        "target | whole command, s |",
-        "|---|---|---|---|---|",
+        "target |",
+        "|---|---|---|---|",
         *rows,
         "",
     ]
@@ -126,6 +126,7 @@ def families_table(records: Sequence[Record]) -> list[str]:
     """Return the section about the families, or nothing without records."""
     bayes = families.read_record()
     rows = []
+    measured = {record["data"] for record in records}
     for name, family in FAMILIES.items():
         selected = [record for record in records if record["data"] == name]
         if not selected:
@@ -136,7 +137,7 @@ def families_table(records: Sequence[Record]) -> list[str]:
             f"| {name} | {family.tests} | {describe_size(family)} "
             f"| {bayes[name]['percent']:.1f} ± {bayes[name]['error']:.1f} "
             f"| {spread_and_deviation(test)} "
-            f"| {share:.1f} {verdict(share, FAMILY_TARGET)} | {wall_seconds(selected)} |"
+            f"| {share:.1f} {verdict(share, FAMILY_TARGET)} |"
         )
     return rows and [
         "### Families of generated sequences",
@@ -148,11 +149,16 @@ def families_table(records: Sequence[Record]) -> list[str]:
         f"{FAMILY_TARGET:.0f}. The recipe was chosen on other draws of these families.",
         "",
         "| family | what it tests | training sequences | Bayes % | test %: mean (min to max), "
-        "standard deviation | share, % | training and evaluation, s |",
-        "|---|---|---|---|---|---|---|",
+        "standard deviation | share, % |",
+        "|---|---|---|---|---|---|",
         *rows,
         "",
+        *_without_records([name for name in FAMILIES if name not in measured]),
     ]
+
+
+def _without_records(names: Sequence[str]) -> list[str]:
+    return [f"Not measured yet: {', '.join(names)}.", ""] if names else []
 
 
 def _seeds() -> str:
