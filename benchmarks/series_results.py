@@ -19,6 +19,7 @@ from statistics import mean
 from typing import Any
 
 import families
+import learning_curves
 from families import FAMILIES, TEST_SEEDS, describe_size
 from result_cells import Record, percents, spread_and_deviation, verdict
 from search_jobs import read_records
@@ -79,6 +80,14 @@ def series_section(records: Sequence[Record]) -> list[str]:
         f"Recipe `time-series` is the default for every file. {_search_text()}",
         "",
         *(tables or ["These settings have not been measured on test data yet.", ""]),
+        "### More training sequences",
+        "",
+        "What the same recipe reaches with 3 and 10 times the training sequences, on a development "
+        "draw of some families (one training each, `benchmarks/learning_curves.py`): if the share "
+        "rises, the number of sequences limits the result, and not the network.",
+        "",
+        *learning_curves.table(learning_curves.read_records()),
+        "",
     ]
 
 
