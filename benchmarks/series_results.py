@@ -19,8 +19,9 @@ from statistics import mean
 from typing import Any
 
 import families
+import learning_curves
 from families import FAMILIES, TEST_SEEDS, describe_size
-from result_cells import Record, percents, spread_and_deviation, verdict, wall_seconds
+from result_cells import Record, percents, spread_and_deviation, verdict
 from search_jobs import read_records
 from series_data import archive_file
 from series_search import RECORDS as SEARCH
@@ -79,6 +80,14 @@ def series_section(records: Sequence[Record]) -> list[str]:
         f"Recipe `time-series` is the default for every file. {_search_text()}",
         "",
         *(tables or ["These settings have not been measured on test data yet.", ""]),
+        "### More training sequences",
+        "",
+        "What the same recipe reaches with 3 and 10 times the training sequences, on a development "
+        "draw of some families (one training each, `benchmarks/learning_curves.py`): if the share "
+        "rises, the number of sequences limits the result, and not the network.",
+        "",
+        *learning_curves.table(learning_curves.read_records()),
+        "",
     ]
 
 
@@ -93,7 +102,7 @@ def archive_table(records: Sequence[Record]) -> list[str]:
         counts = [selected[0]["metrics"][part]["count"] for part in ("train", "test")]
         rows.append(
             f"| {name} | {counts[0]} / {counts[1]} | {spread_and_deviation(test)} | {target:.1f} "
-            f"{verdict(mean(test), target)} | {wall_seconds(selected)} |"
+            f"{verdict(mean(test), target)} |"
         )
     return rows and [
         "### The time-series archive",
@@ -103,8 +112,8 @@ def archive_table(records: Sequence[Record]) -> list[str]:
         "results did not influence the choice.",
         "",
         "| dataset | train / test sequences | test %: mean (min to max), standard deviation | "
-        "target | whole command, s |",
-        "|---|---|---|---|---|",
+        "target |",
+        "|---|---|---|---|",
         *rows,
         "",
     ]
@@ -126,6 +135,7 @@ def families_table(records: Sequence[Record]) -> list[str]:
     """Return the section about the families, or nothing without records."""
     bayes = families.read_record()
     rows = []
+    measured = {record["data"] for record in records}
     for name, family in FAMILIES.items():
         selected = [record for record in records if record["data"] == name]
         if not selected:
@@ -136,7 +146,7 @@ def families_table(records: Sequence[Record]) -> list[str]:
             f"| {name} | {family.tests} | {describe_size(family)} "
             f"| {bayes[name]['percent']:.1f} ± {bayes[name]['error']:.1f} "
             f"| {spread_and_deviation(test)} "
-            f"| {share:.1f} {verdict(share, FAMILY_TARGET)} | {wall_seconds(selected)} |"
+            f"| {share:.1f} {verdict(share, FAMILY_TARGET)} |"
         )
     return rows and [
         "### Families of generated sequences",
@@ -148,11 +158,16 @@ def families_table(records: Sequence[Record]) -> list[str]:
         f"{FAMILY_TARGET:.0f}. The recipe was chosen on other draws of these families.",
         "",
         "| family | what it tests | training sequences | Bayes % | test %: mean (min to max), "
-        "standard deviation | share, % | training and evaluation, s |",
-        "|---|---|---|---|---|---|---|",
+        "standard deviation | share, % |",
+        "|---|---|---|---|---|---|",
         *rows,
         "",
+        *_without_records([name for name in FAMILIES if name not in measured]),
     ]
+
+
+def _without_records(names: Sequence[str]) -> list[str]:
+    return [f"Not measured yet: {', '.join(names)}.", ""] if names else []
 
 
 def _seeds() -> str:
