@@ -232,6 +232,16 @@ def test_invalid_data_create_no_folder(folder, arrays, message):
     assert set(folder.iterdir()) == before
 
 
+def test_train_warns_of_suspicious_features_as_inspect_does(folder):
+    rows = [f"{n},{step / 10},{n % 2},{n % 3}" for n in range(12) for step in range(5)]
+    Path("walks.csv").write_text("\n".join(["recording,elapsed,device,gesture", *rows]))
+    text = succeed("train", "walks.csv", *SMALL, "--no-report").stdout
+    warnings = [line for line in text.splitlines() if line.startswith("warning: features ")]
+    assert len(warnings) == 1
+    assert "like a time or a row number: elapsed." in warnings[0]
+    assert warnings[0] in succeed("inspect", "walks.csv").stdout
+
+
 def test_runs_are_numbered(folder):
     for number in ("0001", "0002"):
         result = succeed("train", "gestures.npz", *SMALL)
