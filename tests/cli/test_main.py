@@ -8,6 +8,7 @@ import shlex
 import signal
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import numpy as np
@@ -164,6 +165,15 @@ def test_recipes_are_listed_with_their_published_accuracies():
     assert published["lstm-last"] == ["97.69", "97.67"]
     assert published["bilstm-12-flatten"] == ["99.3", "98.5"]
     assert published["bilstm-last"] == published["lstm-flatten"] == ["-", "-"]
+
+
+def test_one_recipe_is_printed_as_toml():
+    content = tomllib.loads(succeed("recipes", "birnn-128").stdout)
+    assert content["training"] == {"batch_size": 100, "learning_rate": 0.003, "epochs": 2}
+    assert content["model"]["readout"] == "last"
+    assert "recipe 'tme-series' is unknown; did you mean 'time-series'?" in refuse(
+        "recipes", "tme-series"
+    )
 
 
 def test_each_recipe_is_one_line():

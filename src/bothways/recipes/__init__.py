@@ -95,12 +95,23 @@ def load_recipe(name: str) -> Recipe:
     >>> load_recipe("birnn-128").training.batch_size
     100
     """
+    content = tomllib.loads(recipe_text(name))
+    model, training = Architecture(**content.pop("model")), TrainConfig(**content.pop("training"))
+    return Recipe(name=name, model=model, training=training, **content)
+
+
+def recipe_text(name: str) -> str:
+    """Return the TOML file of the recipe `name`.
+
+    Raises
+    ------
+    ConfigError
+        If it does not exist.
+    """
     file = _files().get(name)
     if file is None:
         raise ConfigError(describe_unknown("recipe", name, sorted(_files())))
-    content = tomllib.loads(file.read_text())
-    model, training = Architecture(**content.pop("model")), TrainConfig(**content.pop("training"))
-    return Recipe(name=name, model=model, training=training, **content)
+    return file.read_text()
 
 
 def all_recipes() -> list[Recipe]:

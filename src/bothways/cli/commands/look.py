@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from bothways.cli.app import command
-from bothways.cli.completion import choices, complete_choice
+from bothways.cli.completion import choices, complete_choice, complete_recipe
 from bothways.cli.data_options import reads_data
 from bothways.data.options import SPLITS, DataOptions
 from bothways.errors import ConfigError
@@ -93,13 +93,27 @@ def report(
         print(f"report: {write_comparison(runs, out or Path('comparison.html'), force=force)}")
 
 
-@command("recipes", "  bothways recipes\n")
-def recipes() -> None:
-    """List the recipes and the published results."""
+@command(
+    "recipes",
+    """\
+  bothways recipes
+  bothways recipes time-series
+""",
+)
+def recipes(
+    name: Annotated[
+        str | None,
+        typer.Argument(metavar="NAME", help="Print its settings.", autocompletion=complete_recipe),
+    ] = None,
+) -> None:
+    """List the recipes and the published results, or print one as TOML."""
     from bothways.cli.print_models import print_recipes
-    from bothways.recipes import all_recipes
+    from bothways.recipes import all_recipes, recipe_text
 
-    print_recipes(all_recipes())
+    if name is None:
+        print_recipes(all_recipes())
+    else:
+        print(recipe_text(name), end="")
 
 
 @command(
