@@ -536,7 +536,7 @@ def test_other_folders_cannot_be_resumed(tmp_path):
 
 def test_an_existing_run_is_replaced_only_with_force(tmp_path, data):
     before = contents(run(data, tmp_path / "run").folder)
-    with pytest.raises(ConfigError, match=r"out folder .*run exists; .* replace it with --force"):
+    with pytest.raises(ConfigError, match=r"out folder .*run exists; .*: force=True\)"):
         run(data, tmp_path / "run")
     assert contents(tmp_path / "run") == before
 

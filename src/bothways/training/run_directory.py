@@ -181,12 +181,13 @@ def _check_replaceable(out: Path, force: bool) -> None:
     if not force:
         raise ConfigError(
             f"out folder {out} exists; expected a new one. Choose another, continue the run with "
-            "--resume, or replace it with --force."
+            "--resume (in Python: bothways.resume), or replace it with --force (in Python: "
+            "force=True)."
         )
     if not _is_ours(out):
         raise ConfigError(
-            f"out folder {out} is not a run of bothways, so --force does not replace it. "
-            "Choose another folder."
+            f"out folder {out} is not a run of bothways, so --force (in Python: force=True) does "
+            "not replace it. Choose another folder."
         )
 
 
