@@ -149,7 +149,7 @@ def parse_choices(assignments: Iterable[str]) -> dict[str, list[Any]]:
     Raises
     ------
     ConfigError
-        If a text has no `=`, or a value of a setting occurs twice.
+        If a text has no `=`.
 
     Examples
     --------
@@ -158,14 +158,7 @@ def parse_choices(assignments: Iterable[str]) -> dict[str, list[Any]]:
     """
     choices: dict[str, list[Any]] = {}
     for name, text in _pairs(assignments):
-        values = choices.setdefault(name, [])
-        for part in text.split(","):
-            value = _value(part)
-            if value in values:
-                raise ConfigError(
-                    f"{name}={part} is to be tried twice; expected each value once. Omit one."
-                )
-            values.append(value)
+        choices.setdefault(name, []).extend(map(_value, text.split(",")))
     return choices
 
 
