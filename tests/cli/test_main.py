@@ -515,7 +515,28 @@ def test_convert_refuses_an_unknown_readout_and_an_existing_folder(notebook_chec
     assert "expected --readout last, final" in refuse("convert", notebook_checkpoint, "--out=model")
     (notebook_checkpoint.parent / "model").mkdir()
     message = refuse("convert", notebook_checkpoint, "--readout=last", "--out=model")
-    assert message == "out folder model exists; expected a new one. Choose another folder."
+    assert message.startswith("out folder model exists; expected a new one. Choose another, or")
+
+
+def test_convert_replaces_a_model_with_force_but_nothing_else(notebook_checkpoint):
+    def converted(out, classes="0,1,2,3,4,5,6,7,8,9"):
+        return "convert", notebook_checkpoint, "--readout=last", f"--classes={classes}", out
+
+    succeed(*converted("--out=model"))
+    succeed(*converted("--out=model", "a,b,c,d,e,f,g,h,i,j"), "--force")
+    assert "10: a, b, c, d" in succeed("inspect", "model").stdout
+    other = notebook_checkpoint.parent / "other"
+    (other / "checkpoints").mkdir(parents=True)
+    message = refuse(*converted("--out=other"), "--force")
+    assert message.startswith("out folder other is not a model without a run, so --force does not")
+    assert list(other.iterdir()) == [other / "checkpoints"]
+
+
+def test_convert_never_replaces_a_run(notebook_checkpoint, finished):
+    before = snapshot(finished)
+    arguments = ("convert", notebook_checkpoint, "--readout=last", f"--out={finished}", "--force")
+    assert "is not a model without a run" in refuse(*arguments)
+    assert snapshot(finished) == before
 
 
 def test_pictures_are_predicted_with_a_note_on_their_changes(notebook_checkpoint):

@@ -149,12 +149,14 @@ def convert(
         str | None,
         typer.Option(metavar="NAMES", help="Names of the classes (a,b).", show_default="0,1,2…"),
     ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace a model at --out.")] = False,
 ) -> None:
     """Convert a checkpoint of a notebook to a model folder.
 
     The checkpoint has weights named lstm.* and fc.*; no code in it is executed.
     """
     from bothways.models.convert import convert as read
+    from bothways.training.run_directory import RunFolder, holds_run_or_model
 
     model = read(
         checkpoint,
@@ -162,7 +164,15 @@ def convert(
         nonlinearity=nonlinearity,
         classes=None if classes is None else classes.split(","),
     )
-    if out.exists():
-        raise ConfigError(f"out folder {out} exists; expected a new one. Choose another folder.")
+    if out.exists() and not force:
+        raise ConfigError(
+            f"out folder {out} exists; expected a new one. Choose another, or replace it with "
+            "--force."
+        )
+    if out.exists() and (RunFolder(out).request.exists() or not holds_run_or_model(out)):
+        raise ConfigError(
+            f"out folder {out} is not a model without a run, so --force does not replace it. "
+            "Choose another folder."
+        )
     model.save(out)
     print(f"saved in {out}; to inspect it, run: bothways inspect {out}")
