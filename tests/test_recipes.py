@@ -156,9 +156,3 @@ def test_setting_without_value_is_refused():
 def test_choices_of_a_setting_that_is_given_again_are_added():
     found = parse_choices(["steps=20,30", "cell=gru", "steps=40"])
     assert found == {"steps": [20, 30, 40], "cell": ["gru"]}
-
-
-@pytest.mark.parametrize("texts", [["steps=20,20"], ["steps=20", "steps=30,20"]])
-def test_a_choice_that_is_given_twice_is_refused(texts):
-    with pytest.raises(ConfigError, match="steps=20 is to be tried twice; expected each value onc"):
-        parse_choices(texts)

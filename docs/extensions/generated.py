@@ -4,8 +4,8 @@ The commands and their options come from the command line itself, the settings f
 and types, the recipes from their files, and the notebooks from `examples/`.
 """
 
+import tomllib
 from collections.abc import Iterable, Iterator
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from sphinx.application import Sphinx
 from bothways.cli.main import app as command_line
 from bothways.config import Architecture, TrainConfig
 from bothways.config.augmentation import Augmentation
-from bothways.recipes import all_recipes
+from bothways.recipes import all_recipes, recipe_text
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
@@ -69,9 +69,13 @@ def settings_page() -> Iterator[str]:
         "",
         "A recipe is made of these settings. `--set NAME=VALUE` changes one on the command line;",
         "in Python they are keyword arguments of {py:func}`bothways.train` and of the estimators.",
-        "A value is JSON or plain text, and `null` removes a value.",
+        "A value is JSON or plain text; `null` removes a value.",
+        "",
+        "`bothways train` starts with a recipe, `default` for MNIST and `time-series` for files;",
+        "the defaults below count only for settings that the recipe does not set.",
         "",
     )
+    chosen = {name: settings_of_recipe(name) for name in ("default", "time-series")}
     for title, settings, fields in (
         ("The network", Architecture, Architecture.model_fields),
         ("The training", TrainConfig, TrainConfig.model_fields.keys() - Augmentation.model_fields),
@@ -81,19 +85,27 @@ def settings_page() -> Iterator[str]:
         for names, kind, text in parameters(settings):
             for name in names:
                 if name in fields:
-                    rows.append((f"`{name}`", kind, default_of(settings, name), text))
+                    values = [default_of(settings, name)]
+                    values += [shown(own.get(name)) for own in chosen.values()]
+                    rows.append((f"`{name}`", kind, *values, text))
         yield from (f"## {title}", "")
-        yield from table(("setting", "values", "default", "meaning"), rows)
+        recipes = [f"recipe {name}" for name in chosen]
+        yield from table(("setting", "values", "default", *recipes, "meaning"), rows)
         yield ""
 
 
 def recipes_page() -> Iterator[str]:
     """Show the file of each recipe."""
     yield from ("# Recipes", "", "A recipe is a TOML file with [settings](settings.md).", "")
-    folder = files("bothways.recipes")
     for recipe in all_recipes():
-        text = (folder / f"{recipe.name}.toml").read_text().rstrip()
+        text = recipe_text(recipe.name)
         yield from (f"## {recipe.name}", "", "```toml", *text.splitlines(), "```", "")
+
+
+def settings_of_recipe(name: str) -> dict[str, Any]:
+    """Return the settings that a recipe sets."""
+    content = tomllib.loads(recipe_text(name))
+    return {**content["model"], **content["training"]}
 
 
 def parameters(settings: type) -> Iterator[tuple[list[str], str, str]]:
@@ -105,9 +117,14 @@ def parameters(settings: type) -> Iterator[tuple[list[str], str, str]]:
 
 
 def default_of(settings: Any, name: str) -> str:
-    """Return the default value of a setting as it is written in TOML, or a dash."""
+    """Return the default value of a setting as `shown`."""
     value = settings.model_fields[name].default
-    if value is None or value is PydanticUndefined:
+    return shown(None if value is PydanticUndefined else value)
+
+
+def shown(value: Any) -> str:
+    """Return a value as it is written after `--set NAME=`, or a dash if there is none."""
+    if value is None:
         return "-"
     return f"`{str(value).lower() if isinstance(value, bool) else value}`"
 

@@ -80,4 +80,4 @@ def test_defaults_ranges_and_required_options_are_stated():
 def test_python_m_bothways_is_bothways():
     command = [sys.executable, "-m", "bothways", "recipes", "--help"]
     result = subprocess.run(command, capture_output=True, text=True, timeout=100)
-    assert result.stdout.startswith("Usage: bothways recipes [OPTIONS]\n")
+    assert result.stdout.startswith("Usage: bothways recipes [NAME] [OPTIONS]\n")

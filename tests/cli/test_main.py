@@ -8,6 +8,7 @@ import shlex
 import signal
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import numpy as np
@@ -166,6 +167,15 @@ def test_recipes_are_listed_with_their_published_accuracies():
     assert published["bilstm-last"] == published["lstm-flatten"] == ["-", "-"]
 
 
+def test_one_recipe_is_printed_as_toml():
+    content = tomllib.loads(succeed("recipes", "birnn-128").stdout)
+    assert content["training"] == {"batch_size": 100, "learning_rate": 0.003, "epochs": 2}
+    assert content["model"]["readout"] == "last"
+    assert "recipe 'tme-series' is unknown; did you mean 'time-series'?" in refuse(
+        "recipes", "tme-series"
+    )
+
+
 def test_each_recipe_is_one_line():
     lines = succeed("recipes").stdout.splitlines()
     for recipe in all_recipes():
@@ -230,6 +240,16 @@ def test_invalid_data_create_no_folder(folder, arrays, message):
     assert message in line
     assert "bad.npz" in line
     assert set(folder.iterdir()) == before
+
+
+def test_train_warns_of_suspicious_features_as_inspect_does(folder):
+    rows = [f"{n},{step / 10},{n % 2},{n % 3}" for n in range(12) for step in range(5)]
+    Path("walks.csv").write_text("\n".join(["recording,elapsed,device,gesture", *rows]))
+    text = succeed("train", "walks.csv", *SMALL, "--no-report").stdout
+    warnings = [line for line in text.splitlines() if line.startswith("warning: features ")]
+    assert len(warnings) == 1
+    assert "like a time or a row number: elapsed." in warnings[0]
+    assert warnings[0] in succeed("inspect", "walks.csv").stdout
 
 
 def test_runs_are_numbered(folder):
@@ -495,7 +515,28 @@ def test_convert_refuses_an_unknown_readout_and_an_existing_folder(notebook_chec
     assert "expected --readout last, final" in refuse("convert", notebook_checkpoint, "--out=model")
     (notebook_checkpoint.parent / "model").mkdir()
     message = refuse("convert", notebook_checkpoint, "--readout=last", "--out=model")
-    assert message == "out folder model exists; expected a new one. Choose another folder."
+    assert message.startswith("out folder model exists; expected a new one. Choose another, or")
+
+
+def test_convert_replaces_a_model_with_force_but_nothing_else(notebook_checkpoint):
+    def converted(out, classes="0,1,2,3,4,5,6,7,8,9"):
+        return "convert", notebook_checkpoint, "--readout=last", f"--classes={classes}", out
+
+    succeed(*converted("--out=model"))
+    succeed(*converted("--out=model", "a,b,c,d,e,f,g,h,i,j"), "--force")
+    assert "10: a, b, c, d" in succeed("inspect", "model").stdout
+    other = notebook_checkpoint.parent / "other"
+    (other / "checkpoints").mkdir(parents=True)
+    message = refuse(*converted("--out=other"), "--force")
+    assert message.startswith("out folder other is not a model without a run, so --force does not")
+    assert list(other.iterdir()) == [other / "checkpoints"]
+
+
+def test_convert_never_replaces_a_run(notebook_checkpoint, finished):
+    before = snapshot(finished)
+    arguments = ("convert", notebook_checkpoint, "--readout=last", f"--out={finished}", "--force")
+    assert "is not a model without a run" in refuse(*arguments)
+    assert snapshot(finished) == before
 
 
 def test_pictures_are_predicted_with_a_note_on_their_changes(notebook_checkpoint):

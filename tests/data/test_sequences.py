@@ -67,7 +67,14 @@ def test_fingerprint_notices_every_change(ragged, change):
         ([np.ones((2, 3)), np.ones((0, 3))], None, DataError, r"sequences\[1\] has shape \(0, 3\)"),
         ([np.ones((2, 3)), np.ones((2, 4))], None, DataError, r"shape \(2, 4\).*\(time, 3\)"),
         ([np.ones(3)], None, DataError, r"sequences\[0\] has shape \(3,\)"),
-        ([np.ones((2, 3), np.uint8)], None, DataError, "dtype uint8; expected floats"),
+        (
+            [np.ones((2, 3), np.uint8)],
+            None,
+            DataError,
+            r"dtype uint8; expected floats.* Scale images",
+        ),
+        ([np.ones((2, 3), np.int64)], None, DataError, r"dtype int64; .* Convert the array"),
+        ([np.array([["1", "2"]])], None, DataError, r"dtype <U1; .* Pass an array of numbers"),
         (
             [np.ones((2, 3))],
             [0, 1],

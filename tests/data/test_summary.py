@@ -8,7 +8,7 @@ import torch
 from bothways import Dataset, Sequences
 from bothways.data.open import open_dataset
 from bothways.data.options import DataOptions
-from bothways.data.summary import inspect_dataset, length_histogram
+from bothways.data.summary import inspect_dataset, length_histogram, suspicious_features
 
 
 def dataset(arrays, labels, test=None, **more):
@@ -60,6 +60,18 @@ def test_swapped_axes_constant_missing_and_leaking_features():
     assert "features with a single value in each class, which reveals the class: leak." in found
     assert "constant features, which carry no information: same." in found
     assert "missing in gap (16.7%)" in found
+
+
+def test_features_that_rise_in_every_sequence():
+    arrays = noise(4)
+    for values in arrays:
+        values[:, 1] = values[0, 1] + np.arange(6) / 10
+    data = dataset(arrays, [0, 1, 0, 1], features=("x", "elapsed"))
+    (warning,) = suspicious_features(data)
+    assert "rise strictly in every sequence, like a time or a row number: elapsed." in warning
+    assert warning in warnings_of(data)
+    arrays[3][:, 1] = 0
+    assert suspicious_features(dataset(arrays, [0, 1, 0, 1])) == []
 
 
 def test_groups_of_one_class_and_rare_classes():

@@ -21,6 +21,7 @@ from page_executor import Executor
 
 import bothways
 from bothways.cli.main import app
+from bothways.config import Architecture, TrainConfig
 
 NOT_CODE = ("text", "{eval-rst}", "{include}", "{toctree}")  # for people and Sphinx
 
@@ -111,6 +112,11 @@ def test_the_generated_pages(tmp_path):
                         assert_parses(shlex.join(command.words))
                         parsed += 1
     assert parsed > 20
+    rows = re.findall(
+        r"^\| `(\w+)` \|.*\| (.*) \|$", (docs / "reference/settings.md").read_text(), re.M
+    )
+    assert {name for name, _ in rows} == {*Architecture.model_fields, *TrainConfig.model_fields}
+    assert all(len(meaning.split()) > 2 for _, meaning in rows)
 
 
 def assert_parses(command):

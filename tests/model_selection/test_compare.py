@@ -69,6 +69,10 @@ def test_the_best_of_each_direction_are_compared():
     [
         ({"rounds": 1}, "rounds is 1; expected at least 2, because .* Use more rounds"),
         ({"vary": {"seed": [0, 1]}}, "seed was given, but each round has its own seed"),
+        (
+            {"vary": {"cell": ["gru"], "readout": ["final", "mean", "final"]}},
+            "readout=final is to be tried twice; expected each value once. Omit one",
+        ),
         ({"validation_fraction": 0.3}, "validation_fraction was given, .* Omit it"),
         ({"patience": 2}, "patience was given"),
         ({"calibrate": True}, "calibrate was given"),

@@ -1,5 +1,6 @@
 import json
 import os
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -254,6 +255,12 @@ def test_evaluate_matches_predict(model, arrays):
             DataError,
             r"sequences\[0\] has dtype int64; expected float",
         ),
+        (
+            "new.csv",
+            DataError,
+            r"'new\.csv', a text or a path; .* run: bothways predict MODEL FILE",
+        ),
+        (Path("new.csv"), DataError, r"'new\.csv', a text or a path; expected arrays or frames"),
         ([], DataError, "sequences is empty; expected at least one"),
         ([np.full((2, 3), np.nan)], DataError, r"sequences\[0\] holds nan at step 0"),
     ],

@@ -201,7 +201,13 @@ def test_runs_are_compared(run, folder):
     assert "Comparison of run, other" in text
     assert "McNemar's exact test, on 18 test sequences" in text
     difference = 100 * (other.metrics.test.accuracy - run.metrics.test.accuracy)
-    assert f"other against run {difference:+.2f}" in text
+    row = re.search(
+        rf"other against run {re.escape(f'{difference:+.2f}')} run: (\d+), other: (\d+) ", text
+    )
+    assert row is not None
+    of_run, of_other = map(int, row.groups())
+    assert f"Only run is correct: {of_run} " in text
+    assert f"Only other is correct: {of_other} " in text
     assert "cell gru lstm" in text
     assert "Only run is correct" in text
     assert "seed" not in text.partition("Settings that differ")[2]

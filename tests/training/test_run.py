@@ -310,6 +310,16 @@ def test_the_steps_taken_and_the_batch_size_are_stated(tmp_path, data):
     assert "- Length of this training: 4 steps in 1 epoch, batch size 16 (auto).\n" in card
 
 
+@pytest.mark.parametrize(
+    ("steps", "notes"), [(12, ["an epoch is 3 passes over 60 sequences"]), (4, [])]
+)
+def test_the_passes_of_an_epoch_are_stated_once(tmp_path, data, steps, notes):
+    progress = Mock(spec=Progress)
+    settings = SMALL | {"epochs": None, "steps": steps, "batch_size": 16}
+    train(data, "birnn-128", out=tmp_path / "run", progress=progress, **settings)
+    assert [call.args[0] for call in progress.note.call_args_list] == notes
+
+
 def test_a_validation_split_needs_a_class_of_two_sequences(tmp_path, data):
     single = replace(data, train=data.train.subset(torch.arange(3)))
     with pytest.raises(DataError, match=r"no class has two sequences, .* Set validation_fr"):
@@ -536,7 +546,7 @@ def test_other_folders_cannot_be_resumed(tmp_path):
 
 def test_an_existing_run_is_replaced_only_with_force(tmp_path, data):
     before = contents(run(data, tmp_path / "run").folder)
-    with pytest.raises(ConfigError, match=r"out folder .*run exists; .* replace it with --force"):
+    with pytest.raises(ConfigError, match=r"out folder .*run exists; .*: force=True\)"):
         run(data, tmp_path / "run")
     assert contents(tmp_path / "run") == before
 

@@ -40,6 +40,7 @@ def print_recipes(recipes: Iterable[Recipe]) -> None:
     columns = ["recipe", "notebook", "model", "batch", "rate", "length", "train %", "test %"]
     print_table(columns, rows)
     print("train % and test %: accuracy that the author of the notebook printed; - if none.")
+    print("to print the settings of one, run: bothways recipes NAME")
 
 
 def print_model(model: TrainedModel, status: str) -> None:

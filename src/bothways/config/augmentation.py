@@ -47,12 +47,16 @@ class Augmentation(Settings):
         Probability of masking a feature of a sequence; one feature always remains.
     augment_rotation : float
         For sequences that are images, whose rows are the time steps: largest angle, in degrees.
-    augment_zoom, augment_shear : float
-        Largest relative change of height and of width, and largest horizontal shear.
+    augment_zoom : float
+        Largest relative change of the height and of the width of an image.
+    augment_shear : float
+        Largest horizontal shear of an image: the shift of a row, relative to its distance from the
+        center.
     augment_translation : float
         Largest shift of an image, in time steps and in features.
     augment_elastic : float
-        Standard deviation, in time steps and in features, of smooth random displacements.
+        Standard deviation of smooth random displacements in an image, in time steps and in
+        features.
     """
 
     augment_time_shift: Fraction = 0.0

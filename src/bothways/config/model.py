@@ -29,20 +29,28 @@ class Architecture(Settings):
     Parameters
     ----------
     cell : rnn, gru or lstm
+        The kind of the recurrent layers.
     nonlinearity : tanh or relu
-        relu only if `cell` is rnn.
+        Activation function of the rnn; gru and lstm always use tanh.
     hidden_size : int
         Size of the hidden state of one direction.
     num_layers : int
+        Number of recurrent layers; each reads the outputs of the one before.
     bidirectional : bool
+        Whether a second set of layers reads the sequences backward.
     dropout : float
         Dropout probability, in training, of the outputs of all layers but the last, and of the
         features that enter the linear layer.
     readout : last, final, flatten, mean, max, attention or step
-        See `bothways.nn.pooling`; step if, and only if, each time step has a label. The others can
-        be combined: final+mean+max concatenates their features.
+        What of the outputs enters the linear layer. last: the outputs at the last step, where a
+        backward direction has read one step only. final: the last state of each direction.
+        flatten: the outputs of all steps, for sequences of a fixed length. mean, max: over all
+        steps. attention: a mean over all steps with learned weights. step: the outputs at each
+        step, if and only if each has a label. All but step can be combined: final+mean+max
+        concatenates their features.
     initial_state : zeros or normal
-        normal: drawn from N(0, 1) for each batch in training; zeros otherwise.
+        The state before the first step. normal: drawn from N(0, 1) for each batch in training;
+        zeros otherwise.
     normalization : none, dataset, robust, sequence or both
         How numeric features are normalized: not at all; by the mean and the standard deviation of
         the training part; by its median and interquartile range, with logarithmic tails; within
@@ -66,8 +74,12 @@ class Architecture(Settings):
     stem_channels : int, optional
         Channels of the convolutions before the recurrent layers, for sequences of thousands of
         steps; default: no convolutions.
-    stem_kernel, stem_stride, stem_layers : int
-        Kernel size (odd), stride and number of the convolutions.
+    stem_kernel : int
+        Kernel size of the convolutions, in time steps; an odd number.
+    stem_stride : int
+        Stride of the convolutions: each divides the number of time steps by it.
+    stem_layers : int
+        Number of the convolutions.
     calibrate : bool
         Divide the logits by a temperature that is fitted on the validation split after training.
     members : int

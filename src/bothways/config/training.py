@@ -23,30 +23,36 @@ class TrainConfig(Augmentation):
         epoch then consists of as many passes over the training part as about 100 steps need. With
         `epochs` and `steps`, the training has the larger of both lengths.
     batch_size : int or auto
-        auto: a 64th of the sequences of the training part, or of their parts with `crop_steps`,
-        from 16 to 128.
+        Sequences of an optimizer step. auto: a 64th of the sequences of the training part, or of
+        their parts with `crop_steps`, from 16 to 128.
     crop_steps : int, optional
         If time steps have labels: each pass cuts the sequences at random into parts of at most this
         many time steps; default: it reads whole sequences. Evaluation reads whole sequences.
     optimizer : adam, adamw or sgd
+        The optimizer of `torch.optim`.
     learning_rate : float
         Maximum of the schedule.
     momentum : float, optional
-        For sgd only; default: 0.
+        Momentum of sgd, and of no other optimizer; default: 0.
     schedule : constant, cosine or one_cycle
-        Over all steps, as CosineAnnealingLR and OneCycleLR of `torch.optim.lr_scheduler`.
+        How the learning rate changes over all steps, as CosineAnnealingLR and OneCycleLR of
+        `torch.optim.lr_scheduler`.
     warmup_fraction : float, optional
         Fraction of the steps of one_cycle in which the learning rate rises; default: 0.3.
     weight_decay : float
+        Factor of the decay of all weights: decoupled from the gradients with adamw, an L2 penalty
+        with adam and sgd.
     gradient_clip : float, optional
         Maximum norm of all gradients of a network together.
     label_smoothing : float
-    class_weights : none, balanced or tuple of float
+        Fraction of the target probability that is spread equally over all classes.
+    class_weights : none, balanced or [1, 2.5]
         Weights of the classes in the loss: equal, inversely proportional to their frequencies in
-        training, or one weight for each class.
+        training, or as listed for each class.
     sampling : shuffled or balanced
-        balanced: an epoch draws all classes equally often, with replacement. If time steps have
-        labels, sequences with rare classes are drawn more often.
+        shuffled: an epoch draws each sequence equally often. balanced: an epoch draws all classes
+        equally often, with replacement. If time steps have labels, sequences with rare classes are
+        drawn more often.
     average_decay : float, optional
         Evaluate and keep an exponential moving average of the weights with this decay per step.
     validation_fraction : float
@@ -57,13 +63,15 @@ class TrainConfig(Augmentation):
     seed : int
         Seed of the initial weights, the shuffling, dropout and the validation split.
     device : auto, cpu, cuda or mps
+        Where the model is trained; auto: on CUDA, MPS or the CPU, the first that is available.
     precision : float32 or bfloat16
-        bfloat16: autocast, on CUDA only.
-    backend : str
-        See `bothways.kernels`.
-    log_every, checkpoint_every : int
-        Steps between two lines of the history and between two checkpoints; each epoch also ends
-        with a checkpoint.
+        Number format of the computation; bfloat16: autocast, on CUDA only.
+    backend : auto, compiled, torch or reference
+        What runs the recurrent layers; auto: the compiled engine if it can run, otherwise torch.
+    log_every : int
+        Steps between two lines of the history.
+    checkpoint_every : int
+        Steps between two checkpoints; each epoch also ends with one.
     tensorboard : bool
         Write event files for TensorBoard beside the history of a run.
     **augmentation

@@ -1,4 +1,4 @@
-"""Summarize a dataset and warn of problems in it, for `bothways inspect`."""
+"""Summarize a dataset and warn of problems in it, for `inspect` and `train`."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -121,12 +121,19 @@ def inspect_dataset(dataset: Dataset) -> Inspection:
             *_content_warnings(dataset),
             *_group_warnings(dataset),
             *_axes_warnings(dataset.train),
-            *_leak_warnings(dataset, features),
-            *_rising_warnings(dataset, features),
+            *suspicious_features(dataset),
             *_feature_warnings(features),
             *_class_warnings(dataset, parts["train"].per_class),
         ],
     )
+
+
+def suspicious_features(dataset: Dataset) -> list[str]:
+    """Return warnings of features that reveal the class, or count time steps.
+
+    Sequences are read until no feature is suspicious: for most datasets, a few are enough.
+    """
+    return [*_leak_warnings(dataset), *_rising_warnings(dataset)]
 
 
 def length_histogram(lengths: torch.Tensor) -> list[tuple[int, int, int]]:
@@ -163,10 +170,14 @@ def _features(dataset: Dataset) -> list[FeatureSummary]:
         total += len(steps)
     offsets = torch.tensor(dataset.offsets or (0.0,) * size, dtype=torch.float64)
     low, high = low.double() + offsets, high.double() + offsets
-    names = dataset.features or tuple(f"feature {n}" for n in range(size))
+    names = _feature_names(dataset)
     tokens = [dataset.vocabularies.get(name, ()) for name in names]
     rows = zip(names, low.tolist(), high.tolist(), (missing / total).tolist(), tokens, strict=True)
     return [FeatureSummary(*row) for row in rows]
+
+
+def _feature_names(dataset: Dataset) -> tuple[str, ...]:
+    return dataset.features or tuple(f"feature {n}" for n in range(dataset.train.input_size))
 
 
 def _content_warnings(dataset: Dataset) -> list[str]:
@@ -215,7 +226,7 @@ def _axes_warnings(sequences: Sequences) -> list[str]:
     return [] if warning is None else [warning]
 
 
-def _rising_warnings(dataset: Dataset, features: list[FeatureSummary]) -> list[str]:
+def _rising_warnings(dataset: Dataset) -> list[str]:
     """Warn of features that rise from each time step to the next, as row numbers and times do."""
     rising = torch.ones(dataset.train.input_size, dtype=torch.bool)
     compared = 0
@@ -223,16 +234,18 @@ def _rising_warnings(dataset: Dataset, features: list[FeatureSummary]) -> list[s
         inside = rows[1:] == rows[:-1]
         rising &= (steps.diff(dim=0)[inside] > 0).all(dim=0)
         compared += int(inside.sum())
-    names = [f.name for f, rises in zip(features, rising.tolist(), strict=True) if rises]
-    if not names or not compared:
+        if not rising.any():
+            return []
+    if not compared:
         return []
     return [
         f"features that rise strictly in every sequence, like a time or a row number: "
-        f"{_some(names)}. Exclude them unless their values are meant to be features."
+        f"{_some(_chosen(dataset, rising))}. Exclude them unless their values are meant to be "
+        "features."
     ]
 
 
-def _leak_warnings(dataset: Dataset, features: list[FeatureSummary]) -> list[str]:
+def _leak_warnings(dataset: Dataset) -> list[str]:
     """Warn of features with a single value in each class, different from the other classes."""
     sequences = dataset.train
     shape = len(dataset.classes), sequences.input_size
@@ -242,18 +255,25 @@ def _leak_warnings(dataset: Dataset, features: list[FeatureSummary]) -> list[str
             values = steps[labels == label]
             low[label] = torch.minimum(low[label], values.amin(dim=0))
             high[label] = torch.maximum(high[label], values.amax(dim=0))
+        if not (low >= high).all(dim=0).any():  # no feature is constant in each class
+            return []
     occurs = (low <= high).any(dim=1)
-    leaks = []
-    for n, feature in enumerate(features):
-        values = low[occurs, n]
-        constant = bool((values == high[occurs, n]).all())
-        if constant and len(values.unique()) == len(values) > 1:
-            leaks.append(feature.name)
-    if not leaks:
+    values = low[occurs]
+    leaks = (values == high[occurs]).all(dim=0)
+    for n in leaks.nonzero().flatten().tolist():
+        leaks[n] = len(values[:, n].unique()) == len(values) > 1
+    if not leaks.any():
         return []
     return [
         "features with a single value in each class, which reveals the class: "
-        f"{_some(leaks)}. Exclude them."
+        f"{_some(_chosen(dataset, leaks))}. Exclude them."
+    ]
+
+
+def _chosen(dataset: Dataset, mask: torch.Tensor) -> list[str]:
+    """Return the names of the features that a mask selects."""
+    return [
+        name for name, chosen in zip(_feature_names(dataset), mask.tolist(), strict=True) if chosen
     ]
 
 

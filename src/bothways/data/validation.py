@@ -35,9 +35,13 @@ def checked_floats(array: Any, name: str) -> np.ndarray[Any, np.dtype[np.float32
     """
     array = array.detach().cpu().numpy() if isinstance(array, Tensor) else np.asarray(array)
     if not np.issubdtype(array.dtype, np.floating):
+        step = "Pass an array of numbers."
+        if array.dtype == np.uint8:
+            step = "Scale images as in training, for example array / np.float32(255)."
+        elif array.dtype.kind in "biu":
+            step = "Convert the array, for example array.astype(np.float32)."
         raise DataError(
-            f"{name} has dtype {array.dtype}; expected floats, which are used as they are. Scale "
-            "the array, for example array / np.float32(255)."
+            f"{name} has dtype {array.dtype}; expected floats, which are used as they are. {step}"
         )
     check_magnitude(array, name)
     if array.dtype == np.float64 and array.ndim > 1 and array.size:

@@ -119,7 +119,8 @@ def compare(
     Raises
     ------
     ConfigError
-        If a setting does not exist, there is one round, or `dataset` is split by time.
+        If a setting does not exist, a value of `vary` occurs twice, there is one round, or
+        `dataset` is split by time.
     DataError
         If too few sequences or groups can be held out.
     """
@@ -186,6 +187,12 @@ def _check(dataset: Dataset, names: Collection[str], rounds: int) -> None:
 
 
 def _variants(base: Recipe, vary: Mapping[str, Sequence[Any]]) -> dict[str, Recipe]:
+    for name, choices in vary.items():
+        for number, value in enumerate(choices):
+            if value in choices[:number]:
+                raise ConfigError(
+                    f"{name}={value} is to be tried twice; expected each value once. Omit one."
+                )
     variants = {}
     for values in product(*vary.values()):
         chosen = dict(zip(vary, values, strict=True))

@@ -1,13 +1,14 @@
 """What users pass to a trained model: as sequences, read as in training, and checked."""
 
 import warnings
+from pathlib import Path
 from typing import Any
 
 from bothways.data.frames import arrays_of_frames, has_frames
 from bothways.data.offsets import reduced
 from bothways.data.sequences import Sequences
 from bothways.data.validation import value_range
-from bothways.errors import ShapeError, counted
+from bothways.errors import DataError, ShapeError, counted
 from bothways.models.manifest import Manifest
 
 
@@ -34,6 +35,11 @@ def checked_sequences(data: Any, manifest: Manifest) -> Sequences:
     DataError, ShapeError
         If `data` are not floats, or do not have the features of the model.
     """
+    if isinstance(data, str | Path):
+        raise DataError(
+            f"the sequences are {str(data)!r}, a text or a path; expected arrays or frames. To "
+            "read a file, run: bothways predict MODEL FILE"
+        )
     config = manifest.model
     sequences = data if isinstance(data, Sequences) else _as_sequences(data, manifest)
     if sequences.input_size != config.input_size:

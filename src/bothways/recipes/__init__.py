@@ -95,12 +95,23 @@ def load_recipe(name: str) -> Recipe:
     >>> load_recipe("birnn-128").training.batch_size
     100
     """
+    content = tomllib.loads(recipe_text(name))
+    model, training = Architecture(**content.pop("model")), TrainConfig(**content.pop("training"))
+    return Recipe(name=name, model=model, training=training, **content)
+
+
+def recipe_text(name: str) -> str:
+    """Return the TOML file of the recipe `name`.
+
+    Raises
+    ------
+    ConfigError
+        If it does not exist.
+    """
     file = _files().get(name)
     if file is None:
         raise ConfigError(describe_unknown("recipe", name, sorted(_files())))
-    content = tomllib.loads(file.read_text())
-    model, training = Architecture(**content.pop("model")), TrainConfig(**content.pop("training"))
-    return Recipe(name=name, model=model, training=training, **content)
+    return file.read_text()
 
 
 def all_recipes() -> list[Recipe]:
@@ -138,7 +149,7 @@ def parse_choices(assignments: Iterable[str]) -> dict[str, list[Any]]:
     Raises
     ------
     ConfigError
-        If a text has no `=`, or a value of a setting occurs twice.
+        If a text has no `=`.
 
     Examples
     --------
@@ -147,14 +158,7 @@ def parse_choices(assignments: Iterable[str]) -> dict[str, list[Any]]:
     """
     choices: dict[str, list[Any]] = {}
     for name, text in _pairs(assignments):
-        values = choices.setdefault(name, [])
-        for part in text.split(","):
-            value = _value(part)
-            if value in values:
-                raise ConfigError(
-                    f"{name}={part} is to be tried twice; expected each value once. Omit one."
-                )
-            values.append(value)
+        choices.setdefault(name, []).extend(map(_value, text.split(",")))
     return choices
 
 

@@ -165,8 +165,7 @@ def _paired_values(
             [
                 f"{names[second]} against {names[first]}",
                 f"{100 * test.difference:+.2f}",
-                f"{test.second_only:,}",
-                f"{test.first_only:,}",
+                f"{names[first]}: {test.first_only:,}, {names[second]}: {test.second_only:,}",
                 _p_value(test.p_value),
             ]
             for first, second, test in tests

@@ -28,7 +28,7 @@ def check_output_file(path: Path, *, force: bool) -> None:
     if path.exists() and not force:
         raise ConfigError(
             f"output file {path} exists; expected a new one. Choose another name, or replace it "
-            "with --force."
+            "with --force (in Python: force=True)."
         )
     if not path.parent.is_dir():
         raise ConfigError(

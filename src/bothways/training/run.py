@@ -263,6 +263,9 @@ def _run(
     data = run_data(dataset, plan.train, plan.validation, manifest.provenance)
     for note in data.notes:
         progress.note(note)
+    if plan.epochs.passes > 1:
+        count = counted(len(plan.train), "sequence")
+        progress.note(f"an epoch is {plan.epochs.passes} passes over {count}")
     state = _read_state(folder, manifest, config_sha256)
     history_size = 0 if state is None else state[1]["history_size"]
     try:

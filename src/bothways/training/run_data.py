@@ -8,6 +8,7 @@ from bothways.data.duplicates import duplicates_note, is_duplicate
 from bothways.data.open import open_dataset
 from bothways.data.sequences import LabeledSequences
 from bothways.data.splitting import hold_out
+from bothways.data.summary import suspicious_features
 from bothways.errors import DataError
 from bothways.models.manifest import Manifest, Provenance
 from bothways.training.run_directory import RunFolder
@@ -50,7 +51,8 @@ def run_data(
 ) -> RunData:
     """Return the data of a run from its dataset, and the parts of it that it trains on."""
     splits = {"train": train, "validation": validation, "test": dataset.test}
-    notes = [*dataset.notes, *(f"warning: {warning}" for warning in dataset.warnings)]
+    warnings = [*dataset.warnings, *suspicious_features(dataset)]
+    notes = [*dataset.notes, *(f"warning: {warning}" for warning in warnings)]
     if validation is not None and dataset.validation is None:
         shared = sum(is_duplicate(validation, train))
         if shared:

@@ -181,16 +181,17 @@ def _check_replaceable(out: Path, force: bool) -> None:
     if not force:
         raise ConfigError(
             f"out folder {out} exists; expected a new one. Choose another, continue the run with "
-            "--resume, or replace it with --force."
+            "--resume (in Python: bothways.resume), or replace it with --force (in Python: "
+            "force=True)."
         )
-    if not _is_ours(out):
+    if not holds_run_or_model(out):
         raise ConfigError(
-            f"out folder {out} is not a run of bothways, so --force does not replace it. "
-            "Choose another folder."
+            f"out folder {out} is not a run of bothways, so --force (in Python: force=True) does "
+            "not replace it. Choose another folder."
         )
 
 
-def _is_ours(folder: Path) -> bool:
+def holds_run_or_model(folder: Path) -> bool:
     """Return whether a folder is a run or a model, which --force may replace."""
     if RunFolder(folder).request.exists():
         return True

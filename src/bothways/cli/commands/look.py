@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from bothways.cli.app import command
-from bothways.cli.completion import choices, complete_choice
+from bothways.cli.completion import choices, complete_choice, complete_recipe
 from bothways.cli.data_options import reads_data
 from bothways.data.options import SPLITS, DataOptions
 from bothways.errors import ConfigError
@@ -93,13 +93,27 @@ def report(
         print(f"report: {write_comparison(runs, out or Path('comparison.html'), force=force)}")
 
 
-@command("recipes", "  bothways recipes\n")
-def recipes() -> None:
-    """List the recipes and the published results."""
+@command(
+    "recipes",
+    """\
+  bothways recipes
+  bothways recipes time-series
+""",
+)
+def recipes(
+    name: Annotated[
+        str | None,
+        typer.Argument(metavar="NAME", help="Print its settings.", autocompletion=complete_recipe),
+    ] = None,
+) -> None:
+    """List the recipes and the published results, or print one as TOML."""
     from bothways.cli.print_models import print_recipes
-    from bothways.recipes import all_recipes
+    from bothways.recipes import all_recipes, recipe_text
 
-    print_recipes(all_recipes())
+    if name is None:
+        print_recipes(all_recipes())
+    else:
+        print(recipe_text(name), end="")
 
 
 @command(
@@ -135,12 +149,14 @@ def convert(
         str | None,
         typer.Option(metavar="NAMES", help="Names of the classes (a,b).", show_default="0,1,2…"),
     ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace a model at --out.")] = False,
 ) -> None:
     """Convert a checkpoint of a notebook to a model folder.
 
     The checkpoint has weights named lstm.* and fc.*; no code in it is executed.
     """
     from bothways.models.convert import convert as read
+    from bothways.training.run_directory import RunFolder, holds_run_or_model
 
     model = read(
         checkpoint,
@@ -148,7 +164,15 @@ def convert(
         nonlinearity=nonlinearity,
         classes=None if classes is None else classes.split(","),
     )
-    if out.exists():
-        raise ConfigError(f"out folder {out} exists; expected a new one. Choose another folder.")
+    if out.exists() and not force:
+        raise ConfigError(
+            f"out folder {out} exists; expected a new one. Choose another, or replace it with "
+            "--force."
+        )
+    if out.exists() and (RunFolder(out).request.exists() or not holds_run_or_model(out)):
+        raise ConfigError(
+            f"out folder {out} is not a model without a run, so --force does not replace it. "
+            "Choose another folder."
+        )
     model.save(out)
     print(f"saved in {out}; to inspect it, run: bothways inspect {out}")

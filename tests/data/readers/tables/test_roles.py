@@ -22,6 +22,15 @@ def test_ignored_columns_are_named_with_what_to_do(tmp_path):
     ]
 
 
+@pytest.mark.parametrize(
+    ("sequence", "label"), [("recording_id", "gesture"), ("session_id", "activity")]
+)
+def test_usual_names_are_recognized(tmp_path, sequence, label):
+    path = write(tmp_path / "x.csv", [f"x,{label},{sequence}", "1,u,a", "2,v,b"])
+    source = read_table(path, DataOptions())
+    assert source.notes == [f"guessed: sequence {sequence!r}; label {label!r}; features x"]
+
+
 @pytest.mark.parametrize("words", [("true", "false"), ("True", "False"), ("TRUE", "FALSE")])
 def test_a_boolean_column_of_csv_is_a_feature(tmp_path, words):
     lines = ["id,x,on,label", f"a,1,{words[0]},u", f"b,2,{words[1]},v", "c,3,,v"]

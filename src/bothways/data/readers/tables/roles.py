@@ -13,10 +13,13 @@ from bothways.data.vocabulary import Vocabulary
 from bothways.errors import DataError, suggest
 
 _USUAL_NAMES = {
-    "sequence": ("sequence", "sequence_id", "series", "series_id", "session", "recording", "id"),
+    "sequence": (
+        "sequence", "sequence_id", "series", "series_id", "session", "session_id", "recording",
+        "recording_id", "id",
+    ),
     "time": ("time", "t", "timestamp", "step", "datetime", "date"),
-    "label": ("label", "class", "target", "activity"),  # not y: it is often a coordinate
-}
+    "label": ("label", "class", "target", "activity", "gesture"),  # y is often a coordinate
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
