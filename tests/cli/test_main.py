@@ -286,7 +286,7 @@ def test_force_never_replaces_what_is_not_a_run(folder, name, content):
     (folder / "mine" / name).write_text(content)
     before = snapshot(folder)
     message = refuse("train", "gestures.npz", "--out=mine", "--force", *SMALL)
-    assert message.startswith("out folder mine is not a run of bothways, so --force does not")
+    assert message.startswith("out folder mine is not a run of bothways, so it is never replaced.")
     message = refuse("train", "gestures.npz", f"--out=mine/{name}", "--force", *SMALL)
     assert "is not a run of bothways" in message
     assert snapshot(folder) == before

@@ -186,8 +186,8 @@ def _check_replaceable(out: Path, force: bool) -> None:
         )
     if not holds_run_or_model(out):
         raise ConfigError(
-            f"out folder {out} is not a run of bothways, so --force (in Python: force=True) does "
-            "not replace it. Choose another folder."
+            f"out folder {out} is not a run of bothways, so it is never replaced. Choose another "
+            "folder."
         )
 
 
