@@ -99,6 +99,6 @@ def _print_selections(best: dict[str, Selection]) -> None:
         rows.append([kind, one.name, *accuracies, f"{one.optimism:+.2%}"])
     print_table(["best", "candidate", "accuracy", "unbiased accuracy", "optimism"], rows)
     print_paragraph(
-        "The best of several candidates is partly the luckiest. The comparison uses its unbiased "
+        "The best of several candidates is partly best by chance. The comparison uses its unbiased "
         "accuracy: in rounds and on sequences that did not select it."
     )

@@ -56,7 +56,7 @@ class Pooling(nn.Module, ABC):
 class Last(Pooling):
     """The outputs at the last step of each row.
 
-    At that step, the backward direction of a bidirectional network has read one step only. Many
+    At that step, the backward direction of the top layer has made one step only. Many
     tutorials do this, and this readout reproduces them. `Final` uses both directions fully.
     """
 

@@ -127,7 +127,7 @@ class RecurrentLayers(torch.nn.RNNBase):
     ) -> Tensor:
         """Return the outputs at the last step of each row, without computing unneeded steps.
 
-        At that step, the backward direction of the top layer has read one step only, so only one
+        At that step, the backward direction of the top layer has made one step only, so only one
         step of it is run. The gradients equal those of selecting the step from `outputs`.
 
         Parameters
