@@ -43,9 +43,9 @@ class Architecture(Settings):
         features that enter the linear layer.
     readout : last, final, flatten, mean, max, attention or step
         What of the outputs enters the linear layer. last: the outputs at the last step, where a
-        backward direction of the top layer has made one step only. final: the last state of each direction.
-        flatten: the outputs of all steps, for sequences of a fixed length. mean, max: over all
-        steps. attention: a mean over all steps with learned weights. step: the outputs at each
+        backward direction of the top layer has made one step only. final: the last state of each
+        direction. flatten: the outputs of all steps, for sequences of a fixed length. mean, max:
+        over all steps. attention: a mean over all steps with learned weights. step: the outputs at each
         step, if and only if each has a label. All but step can be combined: final+mean+max
         concatenates their features.
     initial_state : zeros or normal
