@@ -45,8 +45,8 @@ class Architecture(Settings):
         What of the outputs enters the linear layer. last: the outputs at the last step, where a
         backward direction of the top layer has made one step only. final: the last state of each
         direction. flatten: the outputs of all steps, for sequences of a fixed length. mean, max:
-        over all steps. attention: a mean over all steps with learned weights. step: the outputs at each
-        step, if and only if each has a label. All but step can be combined: final+mean+max
+        over all steps. attention: a mean over all steps with learned weights. step: the outputs at
+        each step, if and only if each has a label. All but step can be combined: final+mean+max
         concatenates their features.
     initial_state : zeros or normal
         The state before the first step. normal: drawn from N(0, 1) for each batch in training;
