@@ -19,7 +19,7 @@ except SystemExit:
 @pytest.mark.parametrize(
     ("environment", "expected"),
     [
-        ({}, "4000"),
+        ({}, "10000"),
         ({"GOMP_SPINCOUNT": "70"}, "70"),
         ({"OMP_WAIT_POLICY": "active"}, "None"),
     ],

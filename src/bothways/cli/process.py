@@ -27,14 +27,14 @@ def keep_freed_memory() -> None:
 
 
 def wait_briefly() -> None:
-    """Let idle OpenMP threads give up their core after about 0.2 ms; call this before torch loads.
+    """Let idle OpenMP threads give up their core after about 0.5 ms; call this before torch loads.
 
     By default they spin for milliseconds, and two trainings that share two cores become 40 times
     as slow instead of twice. `OMP_WAIT_POLICY` and `GOMP_SPINCOUNT` of the user are respected. See
     docs/decisions/0045.
     """
     if "OMP_WAIT_POLICY" not in os.environ:
-        os.environ.setdefault("GOMP_SPINCOUNT", "4000")
+        os.environ.setdefault("GOMP_SPINCOUNT", "10000")
 
 
 def keep_objects() -> None:
