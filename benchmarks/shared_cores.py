@@ -3,8 +3,8 @@
     python benchmarks/shared_cores.py
 
 For each GOMP_SPINCOUNT (none: the default of GNU OpenMP), trains recipe `fast` for one epoch on
-9,000 digits, alone (three times) and then two and three at once, with as many threads as there are cores in each
-process. Prints the seconds of each process.
+9,000 digits, alone (three times) and then two and three at once, with as many threads as there are
+cores in each process. Prints the seconds of each process.
 """
 
 import os
