@@ -85,6 +85,14 @@ class Architecture(Settings):
     members : int
         Number of networks of this architecture that are trained side by side, from different
         initial weights; the probabilities of the model are the means of theirs.
+
+    Examples
+    --------
+    >>> Architecture(cell="gru", hidden_size=64, readout="final+mean+max").bidirectional
+    True
+    >>> Architecture(num_layers=0)  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    bothways.errors.ConfigError: num_layers is 0; expected greater than or equal to 1. ...
     """
 
     cell: Literal["rnn", "gru", "lstm"] = "lstm"

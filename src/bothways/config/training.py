@@ -76,6 +76,11 @@ class TrainConfig(Augmentation):
         Write event files for TensorBoard beside the history of a run.
     **augmentation
         See `Augmentation`.
+
+    Examples
+    --------
+    >>> TrainConfig(learning_rate=0.003, schedule="one_cycle", steps=1000).batch_size
+    64
     """
 
     epochs: int | None = Field(default=None, ge=1)

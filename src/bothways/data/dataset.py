@@ -51,6 +51,14 @@ class Dataset:
         If there are fewer than two classes, two classes have one name, labels are missing, a
         label has no class, all steps of a sequence are ignored, a vocabulary belongs to no feature,
         or parts differ in `input_size` or `target`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from bothways import Sequences
+    >>> train = Sequences.from_arrays([np.ones((3, 2)), np.zeros((5, 2))], labels=[0, 1])
+    >>> Dataset("flags", train, None, ("up", "down")).train
+    LabeledSequences(2 of 3 to 5 steps, input_size=2)
     """
 
     name: str

@@ -76,6 +76,12 @@ def open_dataset(
     ------
     DataError
         If the dataset does not exist, or cannot be read.
+
+    Examples
+    --------
+    >>> dataset = open_dataset("mnist")
+    >>> dataset.train
+    LabeledSequences(60000 of 28 steps, input_size=28)
     """
     options = options or DataOptions()
     found = find_source(source)

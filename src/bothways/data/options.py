@@ -107,6 +107,11 @@ class DataOptions(Settings):
     ------
     ConfigError
         If options contradict each other.
+
+    Examples
+    --------
+    >>> DataOptions(sequence="session", label="activity", group="subject", test_fraction=0.2).target
+    'sequence'
     """
 
     sequence: Annotated[

@@ -50,6 +50,12 @@ class Sequences(RaggedSteps):
     --------
     from_arrays, from_padded, from_flat : Create sequences from arrays.
     LabeledSequences : Sequences with labels.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> Sequences.from_arrays([np.ones((3, 2)), np.ones((5, 2))])
+    Sequences(2 of 3 to 5 steps, input_size=2)
     """
 
     groups: Tensor | None = None
@@ -270,6 +276,15 @@ class LabeledSequences(Sequences):
     See Also
     --------
     Sequences : The other parameters, which stand before these.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> sequences = Sequences.from_arrays([np.ones((3, 2)), np.ones((5, 2))])
+    >>> sequences.with_labels([0, 1]).labels
+    tensor([0, 1])
+    >>> sequences.with_step_labels([[0, 0, 1], [1, 1, 1, 0, 0]]).target
+    'step'
     """
 
     labels: Tensor

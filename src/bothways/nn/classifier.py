@@ -90,6 +90,14 @@ class SequenceClassifier(TorchClassifier):
     -----
     With readout `last` in a bidirectional network, the backward direction contributes one time step
     only, as in many tutorials. `final`, the default, uses both directions fully.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from bothways import ModelConfig
+    >>> network = SequenceClassifier(ModelConfig(input_size=3, num_classes=4, hidden_size=8))
+    >>> network(torch.rand(2, 5, 3), lengths=[5, 2]).shape
+    torch.Size([2, 4])
     """
 
     def __init__(self, config: ModelConfig, *, backend: str = "auto") -> None:

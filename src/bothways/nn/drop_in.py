@@ -68,6 +68,15 @@ class RNN(_HiddenStateLayers, torch.nn.RNN):
     References
     ----------
     Elman 1990; meaning and weights as `torch.nn.RNN`.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from bothways.nn import RNN
+    >>> rnn = RNN(3, 8, batch_first=True, bidirectional=True)
+    >>> outputs, h_n = rnn(torch.rand(2, 5, 3), lengths=[5, 2])
+    >>> outputs.shape, h_n.shape, outputs[1, 2:].any().item()
+    (torch.Size([2, 5, 16]), torch.Size([2, 2, 8]), False)
     """
 
     def __init__(
@@ -114,6 +123,15 @@ class GRU(_HiddenStateLayers, torch.nn.GRU):
     References
     ----------
     Cho et al. 2014; meaning, weights and gate order as `torch.nn.GRU`.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from bothways.nn import GRU
+    >>> gru = GRU(3, 8, batch_first=True, bidirectional=True)
+    >>> outputs, h_n = gru(torch.rand(2, 5, 3), lengths=[5, 2])
+    >>> outputs.shape, h_n.shape, outputs[1, 2:].any().item()
+    (torch.Size([2, 5, 16]), torch.Size([2, 2, 8]), False)
     """
 
     def __init__(
@@ -159,6 +177,15 @@ class LSTM(RecurrentLayers, torch.nn.LSTM):
     ----------
     Hochreiter & Schmidhuber 1997; Gers et al. 2000; Sak et al. 2014 for `proj_size`. Meaning,
     weights and gate order as `torch.nn.LSTM`.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from bothways.nn import LSTM
+    >>> lstm = LSTM(3, 8, batch_first=True, bidirectional=True)
+    >>> outputs, (h_n, c_n) = lstm(torch.rand(2, 5, 3), lengths=[5, 2])
+    >>> outputs.shape, h_n.shape, outputs[1, 2:].any().item()
+    (torch.Size([2, 5, 16]), torch.Size([2, 2, 8]), False)
     """
 
     def __init__(

@@ -36,6 +36,14 @@ class Ensemble(TorchClassifier):
     ----------
     Lakshminarayanan, Pritzel & Blundell 2017, "Simple and scalable predictive uncertainty
     estimation using deep ensembles", without adversarial training.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from bothways import ModelConfig
+    >>> ensemble = Ensemble(ModelConfig(input_size=3, num_classes=4, hidden_size=8, members=3))
+    >>> len(ensemble.networks), ensemble(torch.rand(2, 5, 3)).shape
+    (3, torch.Size([2, 4]))
     """
 
     def __init__(self, config: ModelConfig, *, backend: str = "auto") -> None:
