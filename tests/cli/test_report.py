@@ -8,6 +8,8 @@ from commands import invoke
 
 from bothways import train
 from bothways.errors import TrainingInterrupted
+from bothways.training.request import make_request
+from bothways.training.run import start
 from bothways.training.run_directory import RunFolder
 
 SMALL = ["--set=hidden_size=4", "--set=num_layers=1", "--set=epochs=1", "--threads=1"]
@@ -48,8 +50,9 @@ def test_a_run_that_is_resumed_remembers_whether_to_write_a_report(
     source, started_with, resumed_with, is_written
 ):
     settings = {"hidden_size": 4, "num_layers": 1, "steps": 2, "epochs": None}
+    request = make_request(source, None, None, settings, report=started_with)
     with pytest.raises(TrainingInterrupted):
-        train(source, out="run", report=started_with, should_stop=lambda: True, **settings)
+        start(request, out="run", should_stop=lambda: True)
     result = invoke("train", "run", "--resume", *resumed_with)
     assert result.exit_code == 0
     assert ("report:     run/report.html" in result.stdout) == is_written

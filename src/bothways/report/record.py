@@ -10,8 +10,9 @@ from bothways.models.trained import TrainedModel, load
 from bothways.pages.examination import Examination, examine_sample
 from bothways.training.history import epochs_of, read_history
 from bothways.training.loop.events import EpochDone
+from bothways.training.request import Request
 from bothways.training.run_data import RunData, read_run_data
-from bothways.training.run_directory import Request, RunFolder
+from bothways.training.run_directory import RunFolder
 from bothways.training.run_metrics import RunMetrics
 
 

@@ -14,7 +14,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor
@@ -33,6 +33,9 @@ from bothways.training.loop.epochs import Epochs
 from bothways.training.loop.events import EpochDone, StepDone
 from bothways.training.loop.trainer import Best, Training, start_training
 from bothways.training.manifest_builder import manifest_for
+
+SavedState: TypeAlias = tuple[dict[str, Tensor], dict[str, Any]]
+"""The tensors and the facts of a training, as `Training.state` returns them."""
 
 
 @dataclass(frozen=True)
@@ -122,7 +125,7 @@ def prepare(
 def fit(
     plan: Plan,
     on_event: Callable[[Training, StepDone | EpochDone], None] = lambda training, event: None,
-    state: tuple[dict[str, Tensor], dict[str, Any]] | None = None,
+    state: SavedState | None = None,
 ) -> Fitted:
     """Train a new classifier, select the best epoch, and calibrate it if the settings say so.
 

@@ -5,7 +5,6 @@ before the first step; all later files are replaced atomically. A run is finishe
 its last file, exists.
 """
 
-import warnings
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
@@ -13,10 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from bothways.data.dataset import Dataset
-from bothways.data.open import find_source, is_built_in, open_dataset
+from bothways.data.open import open_dataset
 from bothways.data.options import DataOptions
 from bothways.data.sequences import LabeledSequences
 from bothways.errors import (
@@ -34,19 +32,19 @@ from bothways.models.card import describe_taken, model_card
 from bothways.models.checkpoint import MODEL_FILE, save_weights
 from bothways.models.manifest import CONFIG_FILE, Manifest, read_manifest
 from bothways.models.trained import TrainedModel, load
-from bothways.nn.size import file_limit
-from bothways.recipes import Recipe, load_recipe
+from bothways.recipes import Recipe
 from bothways.storage.atomic import json_bytes, write_atomically
-from bothways.storage.tensors import load_tensors
-from bothways.training.fit import Fitted, Plan, fit, prepare
-from bothways.training.history import History, check_size
+from bothways.training.fit import Fitted, Plan, SavedState, fit, prepare
+from bothways.training.history import History
 from bothways.training.loop.device import training_device
 from bothways.training.machine import describe_start
 from bothways.training.progress import Progress, make_progress
 from bothways.training.recorder import Recorder
+from bothways.training.request import Request, make_request
 from bothways.training.run_data import RunData, run_data
-from bothways.training.run_directory import Request, RunFolder, create_folder
+from bothways.training.run_directory import RunFolder, create_folder
 from bothways.training.run_metrics import RunMetrics
+from bothways.training.run_state import check_unchanged, read_state
 from bothways.training.tensorboard import EventFiles, check_tensorboard
 
 
@@ -78,7 +76,6 @@ def train(
     options: DataOptions | None = None,
     out: str | Path | None = None,
     force: bool = False,
-    report: bool = True,
     progress: Progress | None = None,
     should_stop: Callable[[], bool] = lambda: False,
     **settings: Any,
@@ -97,8 +94,6 @@ def train(
         The run folder; default: a new numbered one in `runs/`.
     force : bool
         Replace an earlier run at `out`.
-    report : bool
-        Whether the command line writes a report when it resumes the run; this function writes none.
     progress : Progress, optional
         Reports the progress; default: progress bars, or lines if standard output is no terminal.
     should_stop : callable
@@ -119,30 +114,38 @@ def train(
     OSError
         If the folder cannot be written.
     """
-    if isinstance(data, Dataset) and options is not None:
-        raise ConfigError("options were passed with a dataset; expected a path. Omit the options.")
-    if recipe is None:
-        recipe = "default" if isinstance(data, str) and is_built_in(data) else "time-series"
-    options = options or DataOptions()
-    target = data.target if isinstance(data, Dataset) else options.target
-    chosen = load_recipe(recipe).for_target(target).with_settings(settings)
-    device = training_device(chosen.training)
-    cell = cell_named(chosen.model.cell, chosen.model.nonlinearity)
-    choose_backend(chosen.training.backend, cell, device, torch.float32)
-    if chosen.training.tensorboard:
+    request = make_request(data, recipe, options, settings)
+    given = data if isinstance(data, Dataset) else None
+    return start(request, given, out=out, force=force, progress=progress, should_stop=should_stop)
+
+
+def start(
+    request: Request,
+    data: Dataset | None = None,
+    *,
+    out: str | Path | None = None,
+    force: bool = False,
+    progress: Progress | None = None,
+    should_stop: Callable[[], bool] = lambda: False,
+) -> Run:
+    """Create the folder of a run, train and evaluate.
+
+    Parameters
+    ----------
+    request : Request
+    data : Dataset, optional
+        Required if the source of the request is None.
+    out, force, progress, should_stop
+        As in `train`, as are the errors.
+    """
+    device = training_device(request.training)
+    cell = cell_named(request.model.cell, request.model.nonlinearity)
+    choose_backend(request.training.backend, cell, device, torch.float32)
+    if request.training.tensorboard:
         check_tensorboard()
-    request = Request(
-        source=find_source(data) if isinstance(data, str) else None,
-        options=_with_absolute_paths(options),
-        recipe=recipe,
-        model=chosen.model,
-        training=chosen.training,
-        threads=torch.get_num_threads(),
-        report=report,
-    )
     folder = create_folder(None if out is None else Path(out), request, force)
     try:
-        dataset = _dataset(request) if isinstance(data, str) else data
+        dataset = _dataset(request) if data is None else data
         plan = _plan(request, dataset, device)
         write_atomically(folder.path / CONFIG_FILE, plan.manifest.to_bytes())
     except BaseException:  # also Ctrl-C: nothing has been trained yet
@@ -196,7 +199,7 @@ def resume(
     config = run_folder.path / CONFIG_FILE
     if config.exists():
         before, _ = read_manifest(run_folder.path)
-        _check_unchanged(before, plan.manifest, run_folder, request.source or "the data")
+        check_unchanged(before, plan.manifest, run_folder, request.source or "the data")
     else:
         write_atomically(config, plan.manifest.to_bytes())
     return _run(run_folder, plan, dataset, progress, should_stop)
@@ -209,46 +212,6 @@ def _dataset(request: Request) -> Dataset:
 def _plan(request: Request, dataset: Dataset, device: torch.device) -> Plan:
     recipe = Recipe(request.recipe, "", request.model, request.training)
     return prepare(dataset, recipe, options=request.options, device=device, threads=request.threads)
-
-
-def _check_unchanged(before: Manifest, now: Manifest, folder: RunFolder, source: str) -> None:
-    """Raise an error if data or settings have changed, and warn if the weights may differ."""
-    then, current = before.provenance, now.provenance
-    data_then = {} if then.data is None else then.data.model_dump(exclude_unset=True)
-    data_now = {} if current.data is None else current.data.model_dump()
-    changed = [part for part, value in data_then.items() if data_now.get(part) != value]
-    if before.classes != now.classes:
-        changed.append("classes")
-    if changed:
-        raise DataError(
-            f"{source} has changed since {folder.path} was started: its {changed[0]} differs. "
-            "Restore the data, or start a new run."
-        )
-    same_versions = current.model_copy(update={"versions": then.versions})
-    if before != now.model_copy(update={"provenance": same_versions}):
-        raise CheckpointError(
-            f"{folder.request} and {folder.path / CONFIG_FILE} disagree: one was changed after "
-            "the run was started. Restore both, or start a new run."
-        )
-    if then.versions != current.versions:
-        warnings.warn(
-            f"{folder.path} was started with other versions ({then.versions}); the weights may "
-            "differ from those of an uninterrupted run.",
-            stacklevel=3,
-        )
-    if current.threads is not None and torch.get_num_threads() != current.threads:
-        warnings.warn(
-            f"{folder.path} was started with {counted(current.threads, 'thread')} and is "
-            f"continued with {torch.get_num_threads()}; the weights may differ from those of an "
-            "uninterrupted run.",
-            stacklevel=3,
-        )
-
-
-def _with_absolute_paths(options: DataOptions) -> DataOptions:
-    files = {"test": options.test, "validation": options.validation}
-    absolute = {name: find_source(path) for name, path in files.items() if path is not None}
-    return options.model_copy(update=absolute)
 
 
 def _run(
@@ -266,7 +229,7 @@ def _run(
     if plan.epochs.passes > 1:
         count = counted(len(plan.train), "sequence")
         progress.note(f"an epoch is {plan.epochs.passes} passes over {count}")
-    state = _read_state(folder, manifest, config_sha256)
+    state = read_state(folder, manifest, config_sha256)
     history_size = 0 if state is None else state[1]["history_size"]
     try:
         with (
@@ -305,35 +268,13 @@ def _backend(plan: Plan) -> Choice:
 
 
 def _events(
-    folder: RunFolder, plan: Plan, state: tuple[dict[str, Tensor], dict[str, Any]] | None
+    folder: RunFolder, plan: Plan, state: SavedState | None
 ) -> AbstractContextManager[EventFiles | None]:
     """Return the event files of a start of the training, if the settings say so."""
     if not plan.config.tensorboard:
         return nullcontext()
     facts = {"epoch": 0, "step": 0} if state is None else state[1]
     return EventFiles(folder.path, plan.epochs.global_step(facts["epoch"], facts["step"]))
-
-
-def _read_state(
-    folder: RunFolder, manifest: Manifest, config_sha256: str
-) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
-    """Return the last saved state of the training, or None if there is none."""
-    if not folder.checkpoint.exists():
-        return None
-    limit = file_limit(manifest.model, copies=8)
-    tensors, facts = load_tensors(folder.checkpoint, limit_bytes=limit)
-    if "history_size" not in facts:
-        raise CheckpointError(
-            f"{folder.checkpoint} contains a model; expected the state of a training. Restore it "
-            "from a copy."
-        )
-    if facts["config_sha256"] != config_sha256:
-        raise CheckpointError(
-            f"{folder.checkpoint} does not belong to the {CONFIG_FILE} of this run: its SHA-256 "
-            "differs. Restore both from a copy."
-        )
-    check_size(folder.history, facts["history_size"])
-    return tensors, facts
 
 
 def _evaluate(

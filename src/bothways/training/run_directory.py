@@ -5,44 +5,15 @@ import uuid
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import Field
-
-from bothways.config import Architecture, Settings, TrainConfig, with_current_names
-from bothways.data.options import DataOptions
+from bothways.config import with_current_names
 from bothways.errors import CheckpointError, ConfigError
 from bothways.models.manifest import read_manifest
 from bothways.storage.atomic import json_bytes, write_atomically
 from bothways.storage.reading import JSON_BYTES, parse_json, read_file
+from bothways.training.request import Request
 from bothways.training.run_metrics import RunMetrics
 
 RUNS = Path("runs")
-
-
-class Request(Settings):
-    """All that is needed to start a run again: the content of `request.json`.
-
-    Parameters
-    ----------
-    source : str, optional
-        Name of a built-in dataset, or the absolute path of a file; None for data from Python.
-    options : DataOptions
-        How the source is read and split.
-    recipe : str
-    model : Architecture
-    training : TrainConfig
-    threads : int
-        Threads of torch; the weights depend on their number.
-    report : bool
-        Whether the command line writes a report at the end.
-    """
-
-    source: str | None
-    options: DataOptions = DataOptions()
-    recipe: str
-    model: Architecture
-    training: TrainConfig
-    threads: int = Field(ge=1)
-    report: bool = True
 
 
 @dataclass(frozen=True)

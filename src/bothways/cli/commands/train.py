@@ -121,8 +121,8 @@ def train(
     from bothways.cli.print_metrics import print_run
     from bothways.recipes import parse_settings
     from bothways.training.history import read_epochs
-    from bothways.training.run import resume
-    from bothways.training.run import train as start
+    from bothways.training.request import make_request
+    from bothways.training.run import resume, start
     from bothways.training.run_directory import RunFolder
 
     chosen = parse_settings(settings or [])
@@ -158,16 +158,8 @@ def train(
         report = report is not False
         use_threads(threads)
         with stop_on_signal() as should_stop:
-            run = start(
-                source,
-                recipe,
-                options=options,
-                out=out,
-                force=force,
-                report=report,
-                should_stop=should_stop,
-                **chosen,
-            )
+            request = make_request(source, recipe, options, chosen, report=report)
+            run = start(request, out=out, force=force, should_stop=should_stop)
     print_run(read_epochs(RunFolder(run.folder).history), run.metrics)
     if report:
         _write_report(run)
