@@ -58,6 +58,10 @@ class TrainingInterrupted(BothwaysError):  # noqa: N818 - an event, not a fault
     exit_code = 130
 
 
+MOST_LISTED = 16
+"""If there are more names than these, and some are similar, an error lists the similar ones."""
+
+
 def counted(count: int, noun: str) -> str:
     """Return a number and its noun, in the plural unless it is 1.
 
@@ -78,9 +82,11 @@ def describe_unknown(what: str, name: str, known: Iterable[str]) -> str:
     "cell 'gur' is unknown; did you mean 'gru'? Expected one of gru, lstm."
     """
     known = list(known)
-    return (
-        f"{what} {name!r} is unknown; {suggest(name, known, 'expected one of')} {', '.join(known)}."
-    )
+    listed = ", ".join(known)
+    similar = get_close_matches(name, known, n=3)
+    if similar and len(known) > MOST_LISTED:
+        listed = f"{', '.join(similar)}, … ({len(known)} names)"
+    return f"{what} {name!r} is unknown; {suggest(name, known, 'expected one of')} {listed}."
 
 
 def suggest(name: str, known: Iterable[str], rule: str) -> str:
