@@ -274,7 +274,7 @@ def test_slices_give_the_results_of_the_whole_batch(monkeypatch, cell, last, rag
 
     whole = run()
     counters.reset()
-    monkeypatch.setattr("bothways.kernels.compiled.autograd._SLICE_BYTES", 10_000)
+    monkeypatch.setattr("bothways.kernels.compiled.passes._SLICE_BYTES", 10_000)
     for left, right in zip(run(), whole, strict=True):
         assert torch.equal(left, right)
     assert counters.forward == 6

@@ -21,7 +21,7 @@ import bothways.nn
 from bothways import ModelConfig, SequenceClassifier, Sequences
 from bothways.errors import BackendError, ShapeError
 from bothways.kernels import torch_backend
-from bothways.kernels.compiled import autograd, workspace
+from bothways.kernels.compiled import passes, workspace
 from bothways.kernels.compiled.stats import counters
 from bothways.recipes import load_recipe
 from bothways.training.loop.events import StepDone
@@ -149,9 +149,9 @@ def test_one_sequence_on_two_threads(cell, time, hidden_size, with_states, last)
 def test_fewer_rows_than_threads(monkeypatch, cell, ragged, with_states, present):
     """Four threads share each time step of three rows, even if some of the threads never start."""
     monkeypatch.setattr(torch, "get_num_threads", lambda: 4)
-    start = autograd.run_on_threads
+    start = passes.run_on_threads
     monkeypatch.setattr(
-        autograd,
+        passes,
         "run_on_threads",
         lambda entry, job, threads: start(entry, job, min(threads, present)),
     )

@@ -6,13 +6,12 @@ addresses of both blocks and fills in the addresses of the tensors.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
 
-from bothways.kernels.cells import GRU, LSTM, Cell
-from bothways.kernels.compiled.instruction_sets import InstructionSet
+from bothways.kernels.cells import GRU, LSTM
+from bothways.kernels.compiled.shape import LINE_FLOATS, Shape, round_to_lines, row_stride
 from bothways.kernels.compiled.structs import (
     COUNTER_STRIDE,
     FLOAT_BYTES,
@@ -31,90 +30,10 @@ _GRADIENT_ROWS = 256
 # Rows whose products with the input weights are computed at once, before their time steps.
 _CHUNK_ROWS = 64
 
-# Multiply-adds of a step per thread; with fewer, packed weights on one thread are faster than
-# synchronizing the threads at each step.
-_MIN_SHARE_WORK = 16_000
-
 _MAX_CACHED_RECORDS = 16  # one for each pair of base addresses
-_LINE_FLOATS = 16  # floats in a cache line
 _SCRATCH_BASE = 1 << 50  # offsets from here on are in `scratch`
 _ZERO_ROW = -1  # the address of a row of zeros
 _UNUSED = -2
-
-
-@dataclass(frozen=True)
-class Shape:
-    """Everything that a layout depends on, except the lengths of ragged rows.
-
-    Parameters
-    ----------
-    cell : Cell
-    num_layers, num_directions, input_size, hidden_size, time, batch_size : int
-    threads : int
-        The batch is divided into this many parts, or one per row if it has fewer rows.
-    keep : bool
-        Whether a backward pass may follow.
-    last : bool
-        Whether only the output at the last step of each row is needed.
-    initial : bool
-        Whether initial states were passed.
-    d_inputs : bool
-        Whether the gradient of the inputs may be needed.
-    instructions : InstructionSet
-    """
-
-    cell: Cell
-    num_layers: int
-    num_directions: int
-    input_size: int
-    hidden_size: int
-    time: int
-    batch_size: int
-    threads: int
-    keep: bool
-    last: bool
-    initial: bool
-    d_inputs: bool
-    instructions: InstructionSet
-
-    @property
-    def gates_size(self) -> int:
-        """Size of all gates of one time step."""
-        return len(self.cell.gates) * self.hidden_size
-
-    @property
-    def features(self) -> int:
-        """Size of the outputs of a layer at one time step."""
-        return self.num_directions * self.hidden_size
-
-    @property
-    def gates_width(self) -> int:
-        """Stride between rows of gates; the elementwise code may write past a short last gate."""
-        return _row_stride(self.gates_size - self.hidden_size + _round_to_lines(self.hidden_size))
-
-    @property
-    def outputs_width(self) -> int:
-        """Stride between rows of outputs; the code may write past a short last direction."""
-        return _row_stride(self.features - self.hidden_size + _round_to_lines(self.hidden_size))
-
-    @property
-    def num_scans(self) -> int:
-        """Number of layers times number of directions."""
-        return self.num_layers * self.num_directions
-
-    @property
-    def shares(self) -> int:
-        """Number of threads that share each step; 0 if each thread runs different rows instead."""
-        few = self.batch_size == 1 or (self.batch_size < self.threads and not self.keep)
-        work = self.gates_size * self.hidden_size * self.batch_size
-        if not few or work < _MIN_SHARE_WORK:
-            return 0
-        blocks = -(-self.hidden_size // self.instructions.lanes)
-        return min(self.threads, blocks, work // _MIN_SHARE_WORK)
-
-    def input_size_of(self, layer: int) -> int:
-        """Return the number of input features of `layer`."""
-        return self.features if layer else self.input_size
 
 
 class _Arena:
@@ -130,7 +49,7 @@ class _Arena:
 
     def allocate(self, floats: int) -> int:
         offset = self._end
-        self._end += -(-floats // _LINE_FLOATS) * _LINE_FLOATS * FLOAT_BYTES
+        self._end += -(-floats // LINE_FLOATS) * LINE_FLOATS * FLOAT_BYTES
         return offset
 
 
@@ -159,7 +78,7 @@ class Plan:
         self.shape = shape
         self._integers: list[np.ndarray] = []  # keep the arrays alive that the records point to
         self._zeros = np.zeros(
-            max(shape.gates_size, shape.features, shape.input_size) + 4 * _LINE_FLOATS, "f4"
+            max(shape.gates_size, shape.features, shape.input_size) + 4 * LINE_FLOATS, "f4"
         )
         forward, backward = _Arena(_SCRATCH_BASE), _Arena(_SCRATCH_BASE)
         kept = _Arena(0) if shape.keep else forward
@@ -252,9 +171,9 @@ class Plan:
     ) -> None:
         shape = self.shape
         rows, total = int(part["rows"]), int(part["total"])
-        state_width = _row_stride(shape.hidden_size)
+        state_width = row_stride(shape.hidden_size)
         gates_width, outputs_width = shape.gates_width, shape.outputs_width
-        inputs_width = _row_stride(shape.input_size)
+        inputs_width = row_stride(shape.input_size)
         inputs = kept.allocate(total * inputs_width)
         one_step_offsets = self._store_integers(np.array([0, rows]))
         for layer in range(shape.num_layers):
@@ -292,13 +211,13 @@ class Plan:
     def _place_backward(self, part: np.void, scans: np.ndarray, backward: _Arena) -> None:
         shape = self.shape
         rows, total = int(part["rows"]), int(part["total"])
-        state_width, features_width = _row_stride(shape.hidden_size), shape.outputs_width
+        state_width, features_width = row_stride(shape.hidden_size), shape.outputs_width
         # Gradients of the outputs and of the inputs of a layer; the two buffers alternate.
         buffers = [
             backward.allocate(total * features_width) for _ in range(min(2, shape.num_layers))
         ]
         for layer in range(shape.num_layers):
-            inputs_width = shape.outputs_width if layer else _row_stride(shape.input_size)
+            inputs_width = shape.outputs_width if layer else row_stride(shape.input_size)
             needed = layer > 0 or shape.d_inputs
             if layer > 0:
                 d_inputs = buffers[(layer - 1) % 2]
@@ -316,7 +235,7 @@ class Plan:
                 scan["d_inputs_width"] = inputs_width
                 scan["d_hidden"] = backward.allocate(rows * state_width)
                 scan["d_cell"] = backward.allocate(rows * state_width)
-                bias_step = _round_to_lines(shape.hidden_size)
+                bias_step = round_to_lines(shape.hidden_size)
                 scan["d_bias"] = backward.allocate((len(shape.cell.gates) + 1) * bias_step)
                 scan["bias_step"] = bias_step
 
@@ -393,17 +312,3 @@ def _gradient_blocks(shape: Shape) -> np.ndarray:
         starts += range(begin, end, _GRADIENT_ROWS)
         begin = end
     return np.array([*starts, shape.gates_size], np.int64)
-
-
-def _round_to_lines(floats: int) -> int:
-    """Return a size rounded up to whole cache lines, which contain a whole number of vectors."""
-    return -(-floats // _LINE_FLOATS) * _LINE_FLOATS
-
-
-def _row_stride(floats: int) -> int:
-    """Return the stride between rows of a matrix, in whole cache lines.
-
-    Strides of whole kilobytes are extended by a line: such rows would share few sets of the cache.
-    """
-    width = _round_to_lines(floats)
-    return width + _LINE_FLOATS if width % 256 == 0 else width
