@@ -1,7 +1,10 @@
 """Models of the recipes for MNIST, and the notebooks' models and data in plain PyTorch."""
 
+from collections.abc import Iterator
+
 import torch
 from torch import Tensor, nn
+from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
 
 from bothways import ModelConfig, open_dataset
@@ -55,3 +58,23 @@ def batch_size_of(recipe: Recipe) -> int:
     size = recipe.training.batch_size
     assert isinstance(size, int)  # in all recipes for MNIST
     return size
+
+
+class PlainTraining:
+    """The training of a notebook's model as the notebook does it."""
+
+    def __init__(self, recipe: Recipe) -> None:
+        self.model = PlainModel(config_of(recipe))
+        rate = recipe.training.learning_rate
+        self._optimizer = torch.optim.Adam(self.model.parameters(), lr=rate)
+        self._loader = DataLoader(Digits(), batch_size=batch_size_of(recipe), shuffle=True)
+        self._criterion = nn.CrossEntropyLoss()
+
+    def epoch(self) -> Iterator[int]:
+        """Train for an epoch; yield the number of steps after each step."""
+        for step, (images, labels) in enumerate(self._loader, start=1):
+            loss = self._criterion(self.model(images), labels)
+            self._optimizer.zero_grad()
+            loss.backward()
+            self._optimizer.step()
+            yield step

@@ -21,10 +21,9 @@ from typing import Any
 
 import torch
 from machine import describe_machine
-from mnist_models import Digits, PlainModel, batch_size_of, config_of
+from mnist_models import PlainModel, PlainTraining, batch_size_of, config_of
 from peak import peak_gflops
 from torch import nn
-from torch.utils.data import DataLoader
 from whole_trainings import measure_whole, whole_lines
 
 from bothways import SequenceClassifier, open_dataset
@@ -42,19 +41,12 @@ WARM_UP = 10
 def plain_seconds(recipe: Recipe, steps: int) -> float:
     """Train like the notebooks; return the seconds of the steps after the warm-up."""
     torch.manual_seed(0)
-    model = PlainModel(config_of(recipe))
-    optimizer = torch.optim.Adam(model.parameters(), lr=recipe.training.learning_rate)
-    loader = DataLoader(Digits(), batch_size=batch_size_of(recipe), shuffle=True)
-    criterion = nn.CrossEntropyLoss()
+    training = PlainTraining(recipe)
     started = 0.0
-    for step, (images, labels) in enumerate(loader):
-        loss = criterion(model(images), labels)
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        if step == WARM_UP - 1:
+    for step in training.epoch():
+        if step == WARM_UP:
             started = time.perf_counter()
-        if step == WARM_UP + steps - 1:
+        if step == WARM_UP + steps:
             break
     return time.perf_counter() - started
 

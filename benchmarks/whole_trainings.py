@@ -13,9 +13,7 @@ import time
 from statistics import median
 
 import torch
-from mnist_models import Digits, PlainModel, batch_size_of, config_of
-from torch import nn
-from torch.utils.data import DataLoader
+from mnist_models import PlainTraining
 
 from bothways import open_dataset
 from bothways.cli.process import keep_freed_memory
@@ -65,22 +63,16 @@ def whole_lines(samples: dict[str, list[dict[str, float]]]) -> list[str]:
 def train_plain(recipe: Recipe) -> dict[str, float]:
     """Train a notebook's model to the end as the notebook does; return seconds and accuracy."""
     torch.manual_seed(recipe.training.seed)
-    model = PlainModel(config_of(recipe))
-    optimizer = torch.optim.Adam(model.parameters(), lr=recipe.training.learning_rate)
-    loader = DataLoader(Digits(), batch_size=batch_size_of(recipe), shuffle=True)
-    criterion = nn.CrossEntropyLoss()
+    training = PlainTraining(recipe)
     started = time.perf_counter()
     for _ in range(recipe.training.epochs or 0):
-        for images, labels in loader:
-            loss = criterion(model(images), labels)
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
+        for _ in training.epoch():
+            pass
     seconds = time.perf_counter() - started
     test = open_dataset("mnist").test
     assert test is not None
     with torch.no_grad():
-        predicted = model(test.steps.view(-1, 28, 28)).argmax(dim=1)
+        predicted = training.model(test.steps.view(-1, 28, 28)).argmax(dim=1)
     return {"seconds": seconds, "accuracy": (predicted == test.labels).double().mean().item()}
 
 
