@@ -28,7 +28,7 @@ from bothways.training.loop.trainer import Training, start_training
 
 HERE = Path(__file__).parent
 RECORD = HERE / "records" / "augmentation.json"
-PAGE = HERE.parent / "docs" / "training.md"
+PAGE = HERE.parent / "docs" / "guides" / "training.md"
 MARKERS = r"(<!-- augmentation -->\n)(.*?)(\n<!-- end -->)"
 RECIPES = ("default", "best", "time-series")
 STEPS, ROUNDS = 10, 30

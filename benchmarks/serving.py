@@ -39,7 +39,7 @@ from bothways.models.trained import trained_model
 
 HERE = Path(__file__).parent
 RECORD = HERE / "records" / "serving.json"
-PAGE = HERE.parent / "docs" / "serve.md"
+PAGE = HERE.parent / "docs" / "guides" / "serve.md"
 CLIENTS = (1, 8, 64)
 SIDES = ("bothways", "plain")
 ROUNDS = 5

@@ -9,6 +9,15 @@ class BothwaysError(Exception):
 
     The message is one line: what is wrong, the value, what was expected, and the next step.
     `exit_code` is the exit code of the command line.
+
+    Examples
+    --------
+    >>> import bothways
+    >>> try:
+    ...     bothways.train("gestures.csv", hidden_sise=32)
+    ... except bothways.BothwaysError as error:
+    ...     print(error)
+    setting 'hidden_sise' is unknown; did you mean 'hidden_size'? Expected one of hidden_size, ...
     """
 
     exit_code = 2

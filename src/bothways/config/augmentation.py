@@ -57,6 +57,11 @@ class Augmentation(Settings):
     augment_elastic : float
         Standard deviation of smooth random displacements in an image, in time steps and in
         features.
+
+    Examples
+    --------
+    >>> Augmentation(augment_time_warp=0.1, augment_noise=0.05).active_augmentations
+    {'augment_time_warp': 0.1, 'augment_noise': 0.05}
     """
 
     augment_time_shift: Fraction = 0.0

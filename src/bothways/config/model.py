@@ -215,6 +215,14 @@ class ModelConfig(Architecture):
         Number of time steps that readout `flatten` sees; required there, and only there.
     **architecture
         See `Architecture`.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from bothways import SequenceClassifier
+    >>> config = ModelConfig(cell="gru", hidden_size=8, input_size=3, num_classes=2)
+    >>> SequenceClassifier(config)(torch.randn(4, 20, 3)).shape
+    torch.Size([4, 2])
     """
 
     input_size: int = Field(ge=1)

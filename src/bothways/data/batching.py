@@ -26,6 +26,15 @@ class SequenceBatch:
     inputs : Tensor (batch, time, input_size)
         Zero at and past the length of a row.
     lengths : int64 Tensor (batch,), on the CPU
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from bothways import Sequences
+    >>> sequences = Sequences.from_arrays([np.ones((3, 2)), np.ones((5, 2))])
+    >>> batch = sequences.batch(torch.tensor([0, 1]))
+    >>> batch.inputs.shape, batch.lengths
+    (torch.Size([2, 5, 2]), tensor([3, 5]))
     """
 
     inputs: Tensor

@@ -54,6 +54,13 @@ class Metrics:
     recordings : Metrics, optional
         If sequences are windows: the metrics of whole recordings, whose probabilities are the mean
         over their windows.
+
+    Examples
+    --------
+    >>> from bothways import resume
+    >>> metrics = resume("runs/gestures").metrics.test
+    >>> metrics.count, metrics.per_class["wave"].count
+    (8, 4)
     """
 
     accuracy: float

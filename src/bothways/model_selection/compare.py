@@ -123,6 +123,14 @@ def compare(
         `dataset` is split by time.
     DataError
         If too few sequences or groups can be held out.
+
+    Examples
+    --------
+    >>> from bothways import open_dataset
+    >>> dataset = open_dataset("gestures.csv")
+    >>> found = compare(dataset, vary={"cell": ["gru", "lstm"]}, rounds=2, steps=10, hidden_size=8)
+    >>> [candidate.name for candidate in found.candidates if candidate.is_recurrent]
+    ['GRU both ways', 'LSTM both ways']
     """
     require("sklearn", extra="sklearn", purpose="baselines")
     from bothways.model_selection.baselines import baselines_for, one_hot

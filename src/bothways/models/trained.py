@@ -10,10 +10,10 @@ from torch import Tensor
 
 from bothways.data.sequences import Sequences, as_labeled
 from bothways.data.vocabulary import Vocabulary
-from bothways.errors import BackendError, CheckpointError, DataError, suggest
+from bothways.errors import MOST_LISTED, BackendError, CheckpointError, DataError, counted, suggest
 from bothways.evaluation.evaluate import Classifier, compute_logits, evaluate
 from bothways.evaluation.metrics import Metrics
-from bothways.models.card import model_card
+from bothways.models.card import describe_architecture, model_card
 from bothways.models.checkpoint import MODEL_FILE, load_classifier, save_weights
 from bothways.models.hub import is_address, load_from_hub
 from bothways.models.inputs import checked_sequences
@@ -47,6 +47,15 @@ class TrainedModel(ABC):
     def __init__(self, classifier: Classifier, manifest: Manifest) -> None:
         self._classifier = classifier
         self.manifest = manifest
+
+    def __repr__(self) -> str:
+        features = counted(self.manifest.model.input_size, "feature")
+        classes = ", ".join(self.classes[:MOST_LISTED])
+        more = ", …" if len(self.classes) > MOST_LISTED else ""
+        return (
+            f"{type(self).__name__}({describe_architecture(self.manifest)}; {features}; "
+            f"classes {classes}{more})"
+        )
 
     @property
     def classifier(self) -> TorchClassifier:
@@ -167,7 +176,17 @@ class TrainedModel(ABC):
 
 
 class TrainedClassifier(TrainedModel):
-    """A model that classifies sequences."""
+    """A model that classifies sequences.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> model = load("runs/gestures")
+    >>> model.predict([np.zeros((12, 3)), np.ones((9, 3))])
+    array(['circle', 'wave'], dtype='<U6')
+    >>> model.predict_proba([np.zeros((12, 3)), np.ones((9, 3))]).shape
+    (2, 2)
+    """
 
     def predict_logits(self, sequences: Any) -> Tensor:
         """Return logits (count, num_classes)."""
@@ -183,7 +202,15 @@ class TrainedClassifier(TrainedModel):
 
 
 class TrainedLabeler(TrainedModel):
-    """A model that classifies each time step."""
+    """A model that classifies each time step.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> model = load("runs/activities")
+    >>> model.predict([np.zeros((3, 3))])
+    [array(['circle', 'circle', 'circle'], dtype='<U6')]
+    """
 
     def predict_logits(self, sequences: Any) -> list[Tensor]:
         """Return logits: one tensor (time_i, num_classes) for each sequence."""
@@ -237,6 +264,11 @@ def load(path: str | Path) -> TrainedModel:
     MissingDependencyError
         If the path is an `.onnx` file, and onnx or onnxruntime is not installed; or an address, and
         huggingface-hub is not installed.
+
+    Examples
+    --------
+    >>> load("runs/gestures")
+    TrainedClassifier(bidirectional GRU 2x8, readout mean+max; 3 features; classes circle, wave)
     """
     if is_address(path):
         return trained_model(*load_from_hub(str(path)))

@@ -56,6 +56,11 @@ def write_report(
         If Jinja2 or matplotlib is not installed.
     OSError
         If the file cannot be written.
+
+    Examples
+    --------
+    >>> print(write_report("runs/gestures"))
+    runs/gestures/report.html
     """
     folder = Path(folder)
     path = folder / REPORT_FILE if out is None else Path(out)
@@ -86,6 +91,11 @@ def write_comparison(
         set, or it cannot be written there.
     CheckpointError, MissingDependencyError, OSError
         As `write_report`; SciPy is needed too.
+
+    Examples
+    --------
+    >>> print(write_comparison(["runs/gestures", "runs/gestures-lstm"], "cells.html"))
+    cells.html
     """
     if len(folders) < 2:
         raise ConfigError(

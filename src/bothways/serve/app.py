@@ -46,6 +46,15 @@ def create_app(
         Allowed names in the header `Host`, see `allowed_hosts`; default: any.
     examples : RunExamples, optional
         Sequences that the page can show.
+
+    Examples
+    --------
+    >>> from fastapi.testclient import TestClient
+    >>> from bothways import load
+    >>> with TestClient(create_app(load("runs/gestures"))) as client:
+    ...     answer = client.post("/predict", json={"sequences": [[[0, 0, 0], [1, 0, 0]]]})
+    >>> [prediction["label"] for prediction in answer.json()["predictions"]]
+    ['circle']
     """
     service = PredictionService(model, limits or Limits())
     app = FastAPI(

@@ -25,6 +25,13 @@ class Limits(Settings):
         Requests that are being received, or wait for their answers.
     held_bytes : int
         Memory of the bodies and arrays of these requests together.
+
+    Examples
+    --------
+    >>> Limits(sequences=0)
+    Traceback (most recent call last):
+    ...
+    bothways.errors.ConfigError: sequences is 0; expected greater than or equal to 1. ...
     """
 
     body_bytes: int = Field(default=8 << 20, ge=1)

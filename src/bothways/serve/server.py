@@ -63,6 +63,11 @@ def serve(
     ------
     ConfigError
         If other machines could use the model without a token, or the port cannot be used.
+
+    Examples
+    --------
+    >>> from bothways import load
+    >>> serve(load("runs/gestures"), port=8000)  # doctest: +SKIP
     """
     limits = limits or Limits()
     check_address(host, token, insecure)

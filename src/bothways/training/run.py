@@ -58,6 +58,14 @@ class Run:
     metrics : RunMetrics
     data : RunData, optional
         The data, if they have just been trained on. They stay in memory as long as this object.
+
+    Examples
+    --------
+    >>> run = train("gestures.csv", hidden_size=8, steps=10, out="runs/new")
+    guessed: sequence 'recording'; time 't'; label 'label'; features ax, ay, az
+    ...
+    >>> run.load()
+    TrainedClassifier(bidirectional GRU 2x8, readout mean+max; 3 features; classes circle, wave)
     """
 
     folder: Path
@@ -113,6 +121,15 @@ def train(
         During training; the last finite state is saved.
     OSError
         If the folder cannot be written.
+
+    Examples
+    --------
+    >>> run = train("gestures.csv", options=DataOptions(group="person"), steps=50, batch_size=8)
+    guessed: sequence 'recording'; time 't'; label 'label'; features ax, ay, az
+    ...
+    >>> run.metrics.train.count
+    40
+    >>> model = run.load()
     """
     request = make_request(data, recipe, options, settings)
     given = data if isinstance(data, Dataset) else None
@@ -181,6 +198,12 @@ def resume(
         If the folder is not a run, or a file in it is damaged or was changed.
     DataError
         If the data are missing or have changed.
+
+    Examples
+    --------
+    >>> run = resume("runs/gestures")
+    >>> run.metrics.test.count
+    8
     """
     run_folder = RunFolder(Path(folder))
     request = run_folder.read_request()

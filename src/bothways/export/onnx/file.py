@@ -78,6 +78,15 @@ def export_onnx(
         If onnx or onnxruntime is not installed.
     OSError
         If the file cannot be written.
+
+    Examples
+    --------
+    >>> from bothways import load
+    >>> file = export_onnx(load("runs/gestures"), Path("gestures.onnx"))
+    >>> file.interface["inputs"]
+    'float32 (batch, time, 3)'
+    >>> load("gestures.onnx").classes
+    ('circle', 'wave')
     """
     check_output_file(path, force=force)
     content, comparison = checked_content(model, seed)

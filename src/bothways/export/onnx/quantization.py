@@ -128,6 +128,13 @@ def export_quantized(
         If the layers cannot be quantized, or the answers become arbitrary; and as `export_onnx`.
     ConfigError, CheckpointError, MissingDependencyError, OSError
         As `export_onnx`.
+
+    Examples
+    --------
+    >>> from bothways import load
+    >>> export = export_quantized(load("runs/gestures-lstm"), Path("gestures-int8.onnx"))
+    >>> export.after.size_bytes < export.before.size_bytes
+    True
     """
     check_output_file(path, force=force)
     config = model.manifest.model
