@@ -28,7 +28,7 @@ from bothways.recipes import Recipe
 from bothways.storage.atomic import write_atomically
 from bothways.training.fit import Plan, prepare
 from bothways.training.loop.device import training_device
-from bothways.training.loop.processes import Processes, joined_processes, was_restarted
+from bothways.training.loop.processes import Processes, joined_processes, restarts
 from bothways.training.progress import Progress
 from bothways.training.request import Request, make_request
 from bothways.training.run_data import RunData
@@ -154,7 +154,7 @@ def start(
     place = None if out is None else Path(out)
     with joined_processes() as processes:
         request = request.model_copy(update={"processes": processes.count})
-        if was_restarted():
+        if restarts():
             earlier = processes.from_first(lambda: find_unfinished(place, request))
             if earlier is not None:
                 return _continue(earlier, data, progress, should_stop, processes)

@@ -5,6 +5,7 @@ over all processes is the gradient of the batch, and each process takes the same
 """
 
 import os
+import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from typing import Any, NoReturn, ParamSpec, TypeVar
 
 import torch
 from torch import Tensor, distributed
+from torch.distributed.rendezvous import rendezvous
 
 from bothways.errors import (
     BothwaysError,
@@ -161,9 +163,9 @@ ALONE = Processes()
 """A training in one process."""
 
 
-def was_restarted() -> bool:
-    """Return whether torchrun has started the processes again after one of them died."""
-    return int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")) > 0
+def restarts() -> int:
+    """Return how often torchrun has started the processes again because one of them died."""
+    return int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0"))
 
 
 @contextmanager
@@ -193,8 +195,7 @@ def joined_processes() -> Iterator[Processes]:
             "expected the variables of a launcher. Start the training with torchrun, or unset "
             "WORLD_SIZE."
         )
-    backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
-    _wait_for_all(distributed.init_process_group, backend, timeout=TIMEOUT)
+    _wait_for_all(_join)
     processes = Processes(distributed.get_rank(), distributed.get_world_size())
     try:
         yield processes
@@ -203,6 +204,18 @@ def joined_processes() -> Iterator[Processes]:
         raise
     finally:
         distributed.destroy_process_group()
+
+
+def _join() -> None:
+    backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
+    store, rank, count = next(rendezvous("env://", timeout=TIMEOUT))
+    # The store may outlive a restart, and then still has the addresses of dead processes.
+    store = distributed.PrefixStore(  # type: ignore[attr-defined]
+        f"start {restarts()}", store
+    )
+    distributed.init_process_group(
+        backend, store=store, rank=rank, world_size=count, timeout=TIMEOUT
+    )
 
 
 def _wait_for_all(collective: Callable[P, Any], *args: P.args, **kwargs: P.kwargs) -> None:
@@ -216,8 +229,10 @@ def _wait_for_all(collective: Callable[P, Any], *args: P.args, **kwargs: P.kwarg
     try:
         collective(*args, **kwargs)
     except RuntimeError as error:
+        reason = re.sub(r"^\[.*?\] ", "", str(error))  # the place in the source of Gloo
+        reason = reason.partition(". ")[0].partition("\n")[0]
         raise ProcessError(
-            f"process {os.environ.get('RANK', '?')} has lost the other processes "
-            f"({' '.join(str(error).split())[:200]}); expected all of them to run. Look for the "
-            "error of the one that failed first, and continue with --resume."
+            f"process {os.environ.get('RANK', '?')} has lost another one ({reason}); expected all "
+            "to run. Look for the error of the process that failed first, then continue with "
+            "--resume."
         ) from None
