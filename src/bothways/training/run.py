@@ -232,6 +232,8 @@ def _continue(
     try:
         dataset, plan = processes.together(lambda: _dataset_and_plan(request, data, device))
     except ConfigError as error:
+        if not (folder.path / CONFIG_FILE).exists():  # it was never checked with the data
+            raise
         raise CheckpointError(f"{folder.request} is damaged: {error}") from None
     processes.from_first(lambda: _check_or_write_config(folder, plan, request, processes.count))
     return _run(folder, plan, dataset, progress, should_stop, processes)
