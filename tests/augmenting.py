@@ -4,8 +4,8 @@ import torch
 
 from bothways.config import Augmentation, ModelConfig
 from bothways.data.batching import IGNORED, LabeledBatch
+from bothways.kernels.draws import Draws
 from bothways.training.loop.augmentation import augment
-from bothways.training.loop.augmentation.draws import Draws
 
 LENGTHS = torch.tensor([20, 1, 7, 13])
 EVERYTHING = {
@@ -48,6 +48,4 @@ def model_for(batch, categories=()):
 
 
 def augmented(batch, seed=0, categories=(), **settings):
-    return augment(
-        batch, Augmentation(**settings), model_for(batch, categories), make_generator(seed)
-    )
+    return augment(batch, Augmentation(**settings), model_for(batch, categories), make_draws(seed))

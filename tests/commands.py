@@ -6,6 +6,7 @@ interpreter takes two seconds. The child has its own exit code, streams and sign
 
 import multiprocessing
 import os
+import socket
 import subprocess
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -87,6 +88,32 @@ def run_command(*arguments, folder=".", before="", timeout=100):
         return subprocess.CompletedProcess(
             arguments, process.exitcode, output.read_text(), errors.read_text()
         )
+
+
+def start_processes(count, *arguments, streams, **options):
+    """Start the command in `count` processes, as torchrun does; see `start_command`.
+
+    Process n writes to the files `n.out` and `n.err` in the folder `streams`.
+    """
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    before = options.pop("before", "")
+    common = {"WORLD_SIZE": count, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+    processes = []
+    for rank in range(count):
+        variables = {**common, "RANK": rank, "LOCAL_RANK": rank}
+        texts = {name: str(value) for name, value in variables.items()}
+        processes.append(
+            start_command(
+                *arguments,
+                output=streams / f"{rank}.out",
+                errors=streams / f"{rank}.err",
+                before=f"import os\nos.environ |= {texts}\nrank = {rank}\n{before}",
+                **options,
+            )
+        )
+    return processes
 
 
 def invoke(*arguments):

@@ -8,7 +8,8 @@ class BothwaysError(Exception):
     """Base class of all errors that bothways raises.
 
     The message is one line: what is wrong, the value, what was expected, and the next step.
-    `exit_code` is the exit code of the command line.
+    `exit_code` is the exit code of the command line. `is_reported` is set if another process, which
+    trains together with this one, reports the same error.
 
     Examples
     --------
@@ -21,6 +22,7 @@ class BothwaysError(Exception):
     """
 
     exit_code = 2
+    is_reported = False
 
 
 class ConfigError(BothwaysError, ValueError):
@@ -59,6 +61,10 @@ class NonFiniteLossError(BothwaysError, ArithmeticError):
     """The training loss became NaN or infinite."""
 
     exit_code = 3
+
+
+class ProcessError(BothwaysError, RuntimeError):
+    """One of the processes that train together has failed, or cannot be reached."""
 
 
 class TrainingInterrupted(BothwaysError):  # noqa: N818 - an event, not a fault

@@ -160,3 +160,19 @@ def test_threads_are_set(monkeypatch):
     finally:
         torch.set_num_threads(1)
     assert found == [2, 2]
+
+
+def test_distributed_steps_are_measured_in_each_division():
+    few_steps = "from bothways.cli import bench_processes as b; b.STEPS = b.WARM_UP + 1"
+    sizes = ["--hidden", 4, "--batch", 4, "--time", 3, "--rounds", 1]
+    result = run_command(
+        "bench", "--distributed", *sizes, "--json", before=f"{BRIEF_BENCH}\n{few_steps}"
+    )
+    assert result.returncode == 0, result.stderr
+    scaling = json.loads(result.stdout)
+    assert list(scaling) == [
+        "1 process of 1 thread",
+        "2 processes of 1 thread",
+        "1 process of 2 threads",
+    ]
+    assert all(milliseconds > 0 for milliseconds in scaling.values())

@@ -3,6 +3,7 @@ import torch
 
 from bothways import ModelConfig, SequenceClassifier
 from bothways.errors import ConfigError
+from bothways.kernels.draws import Draws
 from bothways.nn.ensemble import Ensemble, average_logits, make_classifier
 from bothways.nn.initialization import new_classifier
 
@@ -101,7 +102,7 @@ def test_dropout_draws_from_one_generator():
     inputs = torch.randn(8, 5, 3)
     found = []
     for seed in (0, 0, 1):
-        ensemble.draw_from(torch.Generator().manual_seed(seed))
+        ensemble.draw_from(Draws(torch.Generator().manual_seed(seed)))
         found.append(ensemble(inputs))
     assert torch.equal(found[0], found[1])
     assert not torch.equal(found[0], found[2])

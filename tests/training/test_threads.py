@@ -9,6 +9,7 @@ from joblib import parallel_config
 from sklearn.model_selection import cross_val_score
 
 from bothways import ModelConfig, RecurrentClassifier, SequenceClassifier
+from bothways.kernels.draws import Draws
 from bothways.nn.initialization import new_classifier
 
 rng = np.random.default_rng(0)
@@ -90,7 +91,7 @@ def test_the_generator_alone_decides_what_dropout_draws(backend, lengths):
     inputs, found = torch.randn(3, 6, 3), []
     for seed, other in ((5, 0), (5, 1), (6, 1)):
         torch.manual_seed(other)
-        model.draw_from(torch.Generator().manual_seed(seed))
+        model.draw_from(Draws(torch.Generator().manual_seed(seed)))
         found.append(model(inputs, lengths))
     assert torch.equal(found[0], found[1])
     assert not torch.equal(found[0], found[2])
@@ -112,5 +113,5 @@ def test_a_generator_gives_the_dropout_of_its_seed(backend, lengths):
     inputs = torch.randn(3, 6, 3)
     torch.manual_seed(5)
     expected = model(inputs, lengths)
-    model.draw_from(torch.Generator().manual_seed(5))
+    model.draw_from(Draws(torch.Generator().manual_seed(5)))
     assert torch.equal(model(inputs, lengths), expected)

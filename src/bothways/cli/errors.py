@@ -14,7 +14,7 @@ import typer
 from typer.exceptions import TyperException
 
 from bothways.cli.help import CommandsInFull, GroupedHelp
-from bothways.cli.process import keep_freed_memory, wait_briefly
+from bothways.cli.process import keep_freed_memory, prints_here, wait_briefly
 from bothways.errors import BothwaysError, nearest
 
 P = ParamSpec("P")
@@ -69,6 +69,8 @@ def _command(
     def register(function: Callable[P, None]) -> Callable[P, None]:
         @functools.wraps(function)
         def guarded(*args: P.args, **kwargs: P.kwargs) -> None:
+            if name != "train" and not prints_here():
+                raise typer.Exit(0)  # the first process does it
             keep_freed_memory()
             if name != "bench":  # which measures the layers as a library has them
                 wait_briefly()
@@ -76,6 +78,8 @@ def _command(
                 with _plain_warnings():
                     function(*args, **kwargs)
             except BothwaysError as error:
+                if error.is_reported:
+                    raise typer.Exit(error.exit_code) from None
                 _fail(str(error), error.exit_code)
             except KeyboardInterrupt:
                 _fail("interrupted; everything saved so far is kept.", 130)
@@ -114,6 +118,8 @@ def _plain_warnings() -> Iterator[None]:
     shown: set[str] = set()
 
     def show(message: Warning | str, category: type[Warning], *_: Any) -> None:
+        if not prints_here():
+            return
         what = category.__name__ if category.__name__ == "ScaleWarning" else str(message)
         if what not in shown:
             shown.add(what)
@@ -133,7 +139,8 @@ def stop_on_signal() -> Iterator[Callable[[], bool]]:
         nonlocal requested
         requested = True
         signal.signal(signal.SIGINT, signal.default_int_handler)
-        print("\nbothways: stopping …", file=sys.stderr)
+        if prints_here():
+            print("\nbothways: stopping …", file=sys.stderr)
 
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     for number in before:

@@ -132,3 +132,13 @@ def print_comparison(milliseconds: dict[str, dict[str, float]]) -> None:
         for work in ours
     ]
     print_table(["", "bothways.nn", "torch.nn", "speed ratio"], rows)
+
+
+def print_scaling(milliseconds: dict[str, float]) -> None:
+    """Print the times of a step that `measure_scaling` returns, and their ratios to the first."""
+    first = next(iter(milliseconds.values()))
+    rows = [
+        [division, f"{time:.3g} ms", f"{first / time:.2f}"]
+        for division, time in milliseconds.items()
+    ]
+    print_table(["training step", "time", "speed ratio"], rows)

@@ -9,6 +9,11 @@ import sys
 _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_MAX = -1, -2, -4
 
 
+def prints_here() -> bool:
+    """Return whether this process prints: of several that torchrun has started, the first does."""
+    return os.environ.get("RANK", "0") == "0"
+
+
 def keep_freed_memory() -> None:
     """Make malloc keep freed memory instead of returning it to the operating system.
 

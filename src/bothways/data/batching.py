@@ -6,6 +6,7 @@ from typing import Self
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 IGNORED = -1
 """The label of a step that is ignored in losses and metrics."""
@@ -66,6 +67,18 @@ class LabeledBatch(SequenceBatch):
 
     labels: Tensor
     weights: Tensor | None = None
+
+    def padded_to(self, time: int) -> "LabeledBatch":
+        """Return the batch with padding up to `time` steps."""
+        missing = time - self.inputs.shape[1]
+        labels = self.labels
+        if labels.dim() > 1:
+            labels = pad(labels, (0, missing), value=IGNORED)
+        return replace(self, inputs=pad(self.inputs, (0, 0, 0, missing)), labels=labels)
+
+    def without_labels(self) -> "LabeledBatch":
+        """Return the batch with all labels ignored: its loss and its gradients are 0."""
+        return replace(self, labels=torch.full_like(self.labels, IGNORED))
 
 
 def shuffled_batches(

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from bothways.kernels.cells import Cell
+from bothways.kernels.draws import DEFAULT_DRAWS, Draws
 from bothways.kernels.dropout import dropout
 
 States: TypeAlias = tuple[Tensor, ...]
@@ -48,14 +49,14 @@ class Stack:
         From the bottom layer to the top layer.
     dropout : float
         Probability of zeroing an output of any layer below the top one; 0 in evaluation.
-    generator : torch.Generator, optional
-        Random number generator of dropout; default: torch's default generator.
+    draws : Draws
+        The random numbers of dropout.
     """
 
     cell: Cell
     layers: tuple[LayerWeights, ...]
     dropout: float = 0.0
-    generator: torch.Generator | None = None
+    draws: Draws = DEFAULT_DRAWS
 
     @property
     def tensors(self) -> list[Tensor]:
@@ -102,7 +103,7 @@ def run_layers(
     directions = stack.num_directions
     for index, weights in enumerate(stack.layers):
         if index > 0:
-            inputs = dropout(inputs, stack.dropout, stack.generator)
+            inputs = dropout(inputs, stack.dropout, stack.draws, batch_axis=1)
         states = layer_states(initial, index, directions)
         inputs, final = run_layer(stack.cell, weights, inputs, lengths, states)
         finals.append(final)

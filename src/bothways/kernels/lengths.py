@@ -6,7 +6,7 @@ All padding masks are made in this module.
 """
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
@@ -14,6 +14,8 @@ from torch import Tensor
 
 from bothways.errors import ShapeError, counted
 from bothways.kernels.torch_internals import is_traced
+
+RowNumbers: TypeAlias = np.ndarray[Any, np.dtype[np.int64]]
 
 
 @dataclass(frozen=True)
@@ -159,3 +161,27 @@ def checked_lengths(lengths: Any, batch_size: int, time: int) -> Tensor:
         )
     checked: Tensor = torch.from_numpy(numbers.astype(np.int64))
     return checked
+
+
+def split_rows(lengths: np.ndarray[Any, np.dtype[np.int64]], num_parts: int) -> list[RowNumbers]:
+    """Divide the rows of a batch into parts with similar total lengths.
+
+    Parameters
+    ----------
+    lengths : int64 array (batch,)
+    num_parts : int
+
+    Returns
+    -------
+    list of int64 array (rows,)
+        The rows of each part, in descending order of length. Some are empty if there are fewer rows
+        than parts.
+    """
+    if num_parts == 1:
+        return [np.argsort(-lengths, kind="stable")]
+    if (lengths == lengths[0]).all():
+        return np.array_split(np.arange(len(lengths)), num_parts)
+    order = np.argsort(-lengths, kind="stable")
+    place = np.arange(len(order)) % (2 * num_parts)
+    part_of_row = np.minimum(place, 2 * num_parts - 1 - place)  # 0, 1, ..., 1, 0, 0, 1, ...
+    return [order[part_of_row == part] for part in range(num_parts)]

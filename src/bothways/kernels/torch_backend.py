@@ -51,9 +51,8 @@ def outputs(
     if initial is None:
         initial = zero_states(stack, inputs)
     if lengths is None:
-        if (
-            stack.dropout > 0 and stack.generator is not None
-        ):  # torch's operator accepts no generator
+        # torch's operator draws for all rows, from the default generator
+        if stack.dropout > 0 and not stack.draws.is_default:
             return run_layers(_full_layer, stack, inputs, None, initial)
         return _operator(stack.cell, stack.layers, inputs, initial, stack.dropout)
     return run_layers(_ragged_layer, stack, zero_padding(inputs, lengths), lengths, initial)
@@ -70,7 +69,7 @@ def last_outputs(
     if lower is not None:
         below = tuple(state[:-directions] for state in initial)
         inputs, _ = outputs(lower, inputs, lengths, below)
-        inputs = dropout(inputs, stack.dropout, stack.generator)
+        inputs = dropout(inputs, stack.dropout, stack.draws, batch_axis=1)
     elif lengths is not None:
         inputs = zero_padding(inputs, lengths)
     states = layer_states(initial, len(stack.layers) - 1, directions)

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from bothways.config import ModelConfig
 from bothways.errors import ConfigError, ShapeError
+from bothways.kernels.draws import Draws
 from bothways.kernels.dropout import dropout
 from bothways.kernels.lengths import Lengths
 from bothways.kernels.torch_internals import has_hooks
@@ -54,14 +55,11 @@ class TorchClassifier(nn.Module, ABC):
     def networks(self) -> list["SequenceClassifier"]:
         """The networks whose probabilities are averaged, `config.members` of them."""
 
-    def draw_from(self, generator: torch.Generator | None) -> None:
-        """Draw dropout, jitter and random initial states from a generator from now on.
-
-        None means torch's default generator.
-        """
+    def draw_from(self, draws: Draws) -> None:
+        """Draw dropout, jitter and random initial states from `draws` from now on."""
         for module in self.modules():
             if isinstance(module, RecurrentLayers | FeatureEncoder | CategoryEmbedding):
-                module.generator = generator
+                module.draws = draws
 
     def calibrated(self, logits: Tensor) -> Tensor:
         """Return logits, divided by the temperature if there is one."""
@@ -157,7 +155,7 @@ class SequenceClassifier(TorchClassifier):
         """
         features = self.features(inputs, lengths)
         if self.training:
-            features = dropout(features, self.config.dropout, self.layers.generator)
+            features = dropout(features, self.config.dropout, self.layers.draws)
         return self.calibrated(self.linear(features))
 
     def features(self, inputs: Tensor, lengths: Any = None) -> Tensor:
@@ -200,8 +198,6 @@ class SequenceClassifier(TorchClassifier):
         num_states = self.config.num_layers * self.layers.num_directions
         shape = (num_states, inputs.shape[0], self.config.hidden_size)
         return tuple(
-            torch.randn(
-                shape, dtype=inputs.dtype, device=inputs.device, generator=self.layers.generator
-            )
+            self.layers.draws.normal(*shape, batch_axis=1, dtype=inputs.dtype, device=inputs.device)
             for _ in self.layers.cell.states
         )

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from bothways.config import ModelConfig
+from bothways.kernels.draws import DEFAULT_DRAWS, Draws
 from bothways.kernels.lengths import Lengths
 from bothways.nn.device import float64_device
 from bothways.nn.feature_statistics import Chunks, FeatureStatistics, robust_statistics
@@ -40,7 +41,7 @@ class FeatureEncoder(nn.Module):
     mean: Tensor
     median: Tensor
     scale: Tensor
-    generator: torch.Generator | None = None
+    draws: Draws = DEFAULT_DRAWS
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
@@ -170,9 +171,7 @@ class FeatureEncoder(nn.Module):
     def _jitter(self, numeric: Tensor) -> Tensor:
         """Draw one number for each feature of each sequence, (batch, 1, features)."""
         shape = (numeric.shape[0], 1, numeric.shape[2])
-        drawn = torch.randn(
-            shape, dtype=numeric.dtype, device=numeric.device, generator=self.generator
-        )
+        drawn = self.draws.normal(*shape, dtype=numeric.dtype, device=numeric.device)
         return self.jitter * drawn
 
     def reset_buffers(self) -> None:
@@ -200,7 +199,7 @@ class CategoryEmbedding(nn.Module):
     """
 
     known: Tensor
-    generator: torch.Generator | None = None
+    draws: Draws = DEFAULT_DRAWS
 
     def __init__(self, count: int, size: int, token_dropout: float) -> None:
         super().__init__()
@@ -214,9 +213,7 @@ class CategoryEmbedding(nn.Module):
         rows = categories.masked_fill(~in_range, 0).long()
         unknown = ~self.known[rows]
         if self.training and self.token_dropout:
-            drawn = torch.rand(
-                rows.shape, dtype=torch.float32, device=rows.device, generator=self.generator
-            )
+            drawn = self.draws.uniform(*rows.shape, device=rows.device)
             unknown |= drawn < self.token_dropout
         vectors: Tensor = self.embedding(rows.masked_fill(unknown, 0))
         return vectors

@@ -9,6 +9,7 @@ from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_
 from bothways.errors import ShapeError, counted
 from bothways.kernels.backends import Choice, choose_backend
 from bothways.kernels.cells import CELLS, Cell
+from bothways.kernels.draws import DEFAULT_DRAWS, Draws
 from bothways.kernels.interface import DirectionWeights, Kernel, Stack, States
 from bothways.kernels.lengths import Lengths
 from bothways.kernels.torch_internals import is_traced
@@ -32,12 +33,12 @@ class RecurrentLayers(torch.nn.RNNBase):
     ----------
     last_choice : Choice or None
         The backend that ran the last call, and the reason for it.
-    generator : torch.Generator or None
-        Random number generator of dropout; None for torch's default generator.
+    draws : Draws
+        The random numbers of dropout; default: those of torch's default generator.
     """
 
     last_choice: Choice | None = None
-    generator: torch.Generator | None = None
+    draws: Draws = DEFAULT_DRAWS
 
     def __init__(self, *arguments: Any, backend: str = "auto", **options: Any) -> None:
         super().__init__(*arguments, **options)
@@ -228,7 +229,7 @@ class RecurrentLayers(torch.nn.RNNBase):
             for first in range(0, len(flat), self.num_directions)
         )
         dropout = self.dropout if self.training else 0.0
-        return Stack(self.cell, layers, dropout, self.generator)
+        return Stack(self.cell, layers, dropout, self.draws)
 
     def run(self, input: Steps, hx: States | None, lengths: Any) -> tuple[Steps, States]:
         """Run `outputs` on a tensor or a PackedSequence; return outputs of the same type."""

@@ -31,6 +31,7 @@ from bothways.recipes import Recipe
 from bothways.training.loop.device import training_device
 from bothways.training.loop.epochs import Epochs
 from bothways.training.loop.events import EpochDone, StepDone
+from bothways.training.loop.processes import ALONE, Processes
 from bothways.training.loop.trainer import Best, Training, start_training
 from bothways.training.manifest_builder import manifest_for
 
@@ -126,6 +127,7 @@ def fit(
     plan: Plan,
     on_event: Callable[[Training, StepDone | EpochDone], None] = lambda training, event: None,
     state: SavedState | None = None,
+    processes: Processes = ALONE,
 ) -> Fitted:
     """Train a new classifier, select the best epoch, and calibrate it if the settings say so.
 
@@ -136,6 +138,8 @@ def fit(
         Called after each step and each epoch. An exception that it raises ends the training.
     state : tuple, optional
         `Training.state` of an interrupted training of the same plan, which is continued.
+    processes : Processes
+        Those that train together.
 
     Raises
     ------
@@ -143,7 +147,7 @@ def fit(
         If the loss becomes NaN or infinite.
     """
     training = start_training(
-        plan.manifest.model, plan.config, plan.train, plan.validation, plan.device
+        plan.manifest.model, plan.config, plan.train, plan.validation, plan.device, processes
     )
     if state is not None:
         training.restore(*state)

@@ -10,13 +10,14 @@ import torch
 from bothways.models.manifest import versions
 
 
-def describe_start(device: torch.device, backend: str) -> dict[str, str | int]:
+def describe_start(device: torch.device, backend: str, processes: int) -> dict[str, str | int]:
     """Return when and where a training starts: the line "start" of its history."""
     return {
         "at": datetime.now(UTC).isoformat(timespec="seconds"),
         "processor": processor_name(),
         "cores": os.cpu_count() or 1,
         "threads": torch.get_num_threads(),
+        "processes": processes,
         "device": _device_name(device),
         "backend": backend,
         "system": f"{platform.system()} {platform.machine()}",

@@ -28,6 +28,8 @@ class Request(Settings):
     training : TrainConfig
     threads : int
         Threads of torch; the weights depend on their number.
+    processes : int
+        Processes that train together.
     report : bool
         Whether the command line writes a report at the end.
     """
@@ -38,6 +40,7 @@ class Request(Settings):
     model: Architecture
     training: TrainConfig
     threads: int = Field(ge=1)
+    processes: int = Field(default=1, ge=1)
     report: bool = True
 
 

@@ -5,8 +5,7 @@ before the first step; all later files are replaced atomically. A run is finishe
 its last file, exists.
 """
 
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,36 +15,28 @@ import torch
 from bothways.data.dataset import Dataset
 from bothways.data.open import open_dataset
 from bothways.data.options import DataOptions
-from bothways.data.sequences import LabeledSequences
 from bothways.errors import (
     CheckpointError,
     ConfigError,
     DataError,
-    TrainingInterrupted,
-    counted,
 )
-from bothways.evaluation.evaluate import evaluate
-from bothways.evaluation.metrics import Metrics
-from bothways.kernels.backends import Choice, choose_backend
+from bothways.kernels.backends import choose_backend
 from bothways.kernels.cells import cell_named
-from bothways.models.card import describe_taken, model_card
-from bothways.models.checkpoint import MODEL_FILE, save_weights
-from bothways.models.manifest import CONFIG_FILE, Manifest, read_manifest
+from bothways.models.manifest import CONFIG_FILE, read_manifest
 from bothways.models.trained import TrainedModel, load
 from bothways.recipes import Recipe
-from bothways.storage.atomic import json_bytes, write_atomically
-from bothways.training.fit import Fitted, Plan, SavedState, fit, prepare
-from bothways.training.history import History
+from bothways.storage.atomic import write_atomically
+from bothways.training.fit import Plan, prepare
 from bothways.training.loop.device import training_device
-from bothways.training.machine import describe_start
-from bothways.training.progress import Progress, make_progress
-from bothways.training.recorder import Recorder
+from bothways.training.loop.processes import Processes, joined_processes, restarts
+from bothways.training.progress import Progress
 from bothways.training.request import Request, make_request
-from bothways.training.run_data import RunData, run_data
-from bothways.training.run_directory import RunFolder, create_folder
+from bothways.training.run_data import RunData
+from bothways.training.run_directory import RunFolder, create_folder, find_unfinished
 from bothways.training.run_metrics import RunMetrics
-from bothways.training.run_state import check_unchanged, read_state
-from bothways.training.tensorboard import EventFiles, check_tensorboard
+from bothways.training.run_recording import follow, record
+from bothways.training.run_state import check_unchanged, warn_of_processes
+from bothways.training.tensorboard import check_tensorboard
 
 
 @dataclass(frozen=True)
@@ -160,16 +151,27 @@ def start(
     choose_backend(request.training.backend, cell, device, torch.float32)
     if request.training.tensorboard:
         check_tensorboard()
-    folder = create_folder(None if out is None else Path(out), request, force)
-    try:
-        dataset = _dataset(request) if data is None else data
-        plan = _plan(request, dataset, device)
-        write_atomically(folder.path / CONFIG_FILE, plan.manifest.to_bytes())
-    except BaseException:  # also Ctrl-C: nothing has been trained yet
-        folder.restore_replaced()
-        raise
-    folder.drop_replaced()
-    return _run(folder, plan, dataset, progress, should_stop)
+    place = None if out is None else Path(out)
+    with joined_processes() as processes:
+        request = request.model_copy(update={"processes": processes.count})
+        if restarts():
+            earlier = processes.from_first(lambda: find_unfinished(place, request))
+            if earlier is not None:
+                return _continue(earlier, data, progress, should_stop, processes)
+        folder = processes.from_first(lambda: create_folder(place, request, force))
+        try:
+            dataset, plan = processes.together(
+                lambda: _dataset_and_plan(request, data, processes.device(device))
+            )
+            if processes.is_first:
+                write_atomically(folder.path / CONFIG_FILE, plan.manifest.to_bytes())
+        except BaseException:  # also Ctrl-C: nothing has been trained yet
+            if processes.is_first:
+                folder.restore_replaced()
+            raise
+        if processes.is_first:
+            folder.drop_replaced()
+        return _run(folder, plan, dataset, progress, should_stop, processes)
 
 
 def resume(
@@ -206,35 +208,61 @@ def resume(
     8
     """
     run_folder = RunFolder(Path(folder))
-    request = run_folder.read_request()
-    if run_folder.metrics.exists():
-        return Run(run_folder.path, run_folder.read_metrics())
+    with joined_processes() as processes:
+        return _continue(run_folder, data, progress, should_stop, processes)
+
+
+def _continue(
+    folder: RunFolder,
+    data: Dataset | None,
+    progress: Progress | None,
+    should_stop: Callable[[], bool],
+    processes: Processes,
+) -> Run:
+    """Continue a run with these processes; see `resume`."""
+    request, metrics = processes.from_first(lambda: _request_and_metrics(folder))
+    if metrics is not None:
+        return Run(folder.path, metrics)
     if data is None and request.source is None:
         raise DataError(
-            f"{folder} was trained on data passed from Python; expected the same data. "
+            f"{folder.path} was trained on data passed from Python; expected the same data. "
             "Call bothways.resume(folder, data)."
         )
-    dataset = data if data is not None else _dataset(request)
+    device = processes.device(training_device(request.training))
     try:
-        plan = _plan(request, dataset, training_device(request.training))
+        dataset, plan = processes.together(lambda: _dataset_and_plan(request, data, device))
     except ConfigError as error:
-        raise CheckpointError(f"{run_folder.request} is damaged: {error}") from None
-    config = run_folder.path / CONFIG_FILE
+        if not (folder.path / CONFIG_FILE).exists():  # it was never checked with the data
+            raise
+        raise CheckpointError(f"{folder.request} is damaged: {error}") from None
+    processes.from_first(lambda: _check_or_write_config(folder, plan, request, processes.count))
+    return _run(folder, plan, dataset, progress, should_stop, processes)
+
+
+def _request_and_metrics(folder: RunFolder) -> tuple[Request, RunMetrics | None]:
+    return folder.read_request(), folder.read_metrics() if folder.metrics.exists() else None
+
+
+def _check_or_write_config(folder: RunFolder, plan: Plan, request: Request, processes: int) -> None:
+    warn_of_processes(folder, request.processes, processes)
+    config = folder.path / CONFIG_FILE
     if config.exists():
-        before, _ = read_manifest(run_folder.path)
-        check_unchanged(before, plan.manifest, run_folder, request.source or "the data")
+        before, _ = read_manifest(folder.path)
+        check_unchanged(before, plan.manifest, folder, request.source or "the data")
     else:
         write_atomically(config, plan.manifest.to_bytes())
-    return _run(run_folder, plan, dataset, progress, should_stop)
 
 
-def _dataset(request: Request) -> Dataset:
-    return open_dataset(str(request.source), request.options, missing=request.model.accepts_missing)
-
-
-def _plan(request: Request, dataset: Dataset, device: torch.device) -> Plan:
+def _dataset_and_plan(
+    request: Request, data: Dataset | None, device: torch.device
+) -> tuple[Dataset, Plan]:
+    dataset = data
+    if dataset is None:
+        missing = request.model.accepts_missing
+        dataset = open_dataset(str(request.source), request.options, missing=missing)
     recipe = Recipe(request.recipe, "", request.model, request.training)
-    return prepare(dataset, recipe, options=request.options, device=device, threads=request.threads)
+    plan = prepare(dataset, recipe, options=request.options, device=device, threads=request.threads)
+    return dataset, plan
 
 
 def _run(
@@ -243,84 +271,10 @@ def _run(
     dataset: Dataset,
     progress: Progress | None,
     should_stop: Callable[[], bool],
+    processes: Processes,
 ) -> Run:
-    manifest, config_sha256 = read_manifest(folder.path)
-    progress = progress or make_progress(plan.epochs.num_epochs)
-    data = run_data(dataset, plan.train, plan.validation, manifest.provenance)
-    for note in data.notes:
-        progress.note(note)
-    if plan.epochs.passes > 1:
-        count = counted(len(plan.train), "sequence")
-        progress.note(f"an epoch is {plan.epochs.passes} passes over {count}")
-    state = read_state(folder, manifest, config_sha256)
-    history_size = 0 if state is None else state[1]["history_size"]
-    try:
-        with (
-            History(folder.history, history_size) as history,
-            _events(folder, plan, state) as events,
-        ):
-            start = describe_start(plan.device, str(_backend(plan)))
-            history.write("start", start | {"batch_size": plan.epochs.batch_size})
-            recorder = Recorder(folder, config_sha256, history, progress, should_stop, events)
-            fitted = fit(plan, recorder.on_event, state)
-        measured = _evaluate(folder, fitted, manifest, data.splits, progress, should_stop)
-    finally:
-        progress.close()
-    metrics = RunMetrics(
-        measured["train"],
-        measured.get("validation"),
-        measured.get("test"),
-        seed=plan.config.seed,
-        epoch=None if fitted.best is None else fitted.best.epoch,
-        calibration=fitted.calibration,
-    )
-    save_weights(folder.path / MODEL_FILE, config_sha256, fitted.classifier.state_dict())
-    steps = plan.epochs.global_step(fitted.epochs, 0)
-    taken = describe_taken(plan.config, steps, fitted.epochs, plan.epochs.batch_size)
-    card = model_card(manifest, metrics.splits, metrics.epoch, taken)
-    write_atomically(folder.path / "README.md", card.encode())
-    write_atomically(folder.metrics, json_bytes(metrics.to_json()))
-    return Run(folder.path, metrics, data)
-
-
-def _backend(plan: Plan) -> Choice:
-    """Return what runs the layers."""
-    model = plan.manifest.model
-    cell = cell_named(model.cell, model.nonlinearity)
-    return choose_backend(plan.config.backend, cell, plan.device, torch.float32)
-
-
-def _events(
-    folder: RunFolder, plan: Plan, state: SavedState | None
-) -> AbstractContextManager[EventFiles | None]:
-    """Return the event files of a start of the training, if the settings say so."""
-    if not plan.config.tensorboard:
-        return nullcontext()
-    facts = {"epoch": 0, "step": 0} if state is None else state[1]
-    return EventFiles(folder.path, plan.epochs.global_step(facts["epoch"], facts["step"]))
-
-
-def _evaluate(
-    folder: RunFolder,
-    fitted: Fitted,
-    manifest: Manifest,
-    splits: Mapping[str, LabeledSequences],
-    progress: Progress,
-    should_stop: Callable[[], bool],
-) -> dict[str, Metrics]:
-    """Return the metrics of each split."""
-    metrics = {}
-    advance: Callable[[int], None]
-
-    def on_batch(rows: int) -> None:
-        advance(rows)
-        if should_stop():
-            raise TrainingInterrupted(
-                "stopped while evaluating; training is complete and saved. "
-                f"To continue, run: bothways train {folder.path} --resume"
-            )
-
-    for split, sequences in splits.items():
-        advance = progress.evaluating(split, len(sequences))
-        metrics[split] = evaluate(fitted.classifier, sequences, manifest.classes, on_batch)
-    return metrics
+    """Train in this process and, if it is the first one, record the training."""
+    if processes.is_first:
+        recorded = record(folder, plan, dataset, progress, should_stop, processes)
+        return Run(folder.path, *recorded)
+    return Run(folder.path, follow(folder, plan, should_stop, processes))

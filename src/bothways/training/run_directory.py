@@ -146,6 +146,23 @@ def create_folder(out: Path | None, request: Request, force: bool) -> RunFolder:
         shutil.rmtree(new.path, ignore_errors=True)
 
 
+def find_unfinished(out: Path | None, request: Request) -> RunFolder | None:
+    """Return the run at `out` if it has this request; without `out`, the newest unfinished one."""
+    if out is not None:
+        found = [RunFolder(out)]
+    else:
+        numbered = sorted(RUNS.glob("[0-9]*"), key=lambda path: int(path.name), reverse=True)
+        found = [run for run in map(RunFolder, numbered) if not run.metrics.exists()]
+    return next((run for run in found if _has_request(run, request)), None)
+
+
+def _has_request(run: RunFolder, request: Request) -> bool:
+    try:
+        return run.read_request() == request
+    except CheckpointError:
+        return False
+
+
 def _check_replaceable(out: Path, force: bool) -> None:
     if not out.exists() or (out.is_dir() and not any(out.iterdir())):
         return

@@ -47,6 +47,16 @@ def check_unchanged(before: Manifest, now: Manifest, folder: RunFolder, source: 
         )
 
 
+def warn_of_processes(folder: RunFolder, then: int, now: int) -> None:
+    """Warn if the number of processes differs from that with which a run was started."""
+    if then != now:
+        warnings.warn(
+            f"{folder.path} was started with {counted(then, 'process')} and is continued with "
+            f"{now}; the weights may differ from those of an uninterrupted run.",
+            stacklevel=3,
+        )
+
+
 def read_state(folder: RunFolder, manifest: Manifest, config_sha256: str) -> SavedState | None:
     """Return the last saved state of the training, or None if there is none."""
     if not folder.checkpoint.exists():

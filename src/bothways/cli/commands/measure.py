@@ -95,6 +95,7 @@ def compare(
   bothways bench --warm
   bothways bench
   bothways bench --cell gru --hidden 256 --time 100 --all-outputs
+  bothways bench --distributed
 """,
 )
 def bench(
@@ -127,6 +128,14 @@ def bench(
             "--warm", help="Only compile the engine, before its first use.", rich_help_panel=RUN
         ),
     ] = False,
+    distributed: Annotated[
+        bool,
+        typer.Option(
+            "--distributed",
+            help="Compare training steps in 1 and 2 processes instead.",
+            rich_help_panel=RUN,
+        ),
+    ] = False,
     rounds: Annotated[
         int,
         typer.Option(metavar="N", min=1, help="Processes per side.", rich_help_panel=RUN),
@@ -139,7 +148,8 @@ def bench(
 
     from bothways.cli.bench import BenchShape, compare
     from bothways.cli.bench import warm as compile_all
-    from bothways.cli.print_metrics import print_comparison
+    from bothways.cli.bench_processes import measure_scaling
+    from bothways.cli.print_metrics import print_comparison, print_scaling
 
     if warm:
         for mode, place in compile_all().items():
@@ -148,6 +158,13 @@ def bench(
     shape = BenchShape(
         cell, hidden, layers, batch, time, input_size, not forward, last=not all_outputs
     )
+    if distributed:
+        scaling = {str(n): value for n, value in measure_scaling(shape, rounds).items()}
+        if as_json:
+            print(json.dumps(scaling, indent=2))
+        else:
+            print_scaling(scaling)
+        return
     milliseconds = compare(shape, threads or torch.get_num_threads(), rounds)
     if as_json:
         print(json.dumps(milliseconds, indent=2))

@@ -10,6 +10,7 @@ from bothways.cli.app import MODEL, RUN, Settings, Threads, command, given_optio
 from bothways.cli.completion import complete_choice, complete_recipe
 from bothways.cli.data_options import fraction_or_file, reads_data
 from bothways.cli.errors import stop_on_signal
+from bothways.cli.process import prints_here
 from bothways.data.options import SPLITS, DataOptions
 from bothways.errors import ConfigError
 
@@ -152,7 +153,7 @@ def train(
         was_finished = folder.metrics.exists()
         with stop_on_signal() as should_stop:
             run = resume(folder.path, should_stop=should_stop)
-        if was_finished:
+        if was_finished and prints_here():
             print(f"{folder.path} is already finished; nothing was changed.")
     else:
         report = report is not False
@@ -160,6 +161,8 @@ def train(
         with stop_on_signal() as should_stop:
             request = make_request(source, recipe, options, chosen, report=report)
             run = start(request, out=out, force=force, should_stop=should_stop)
+    if not prints_here():
+        return
     print_run(read_epochs(RunFolder(run.folder).history), run.metrics)
     if report:
         _write_report(run)

@@ -55,7 +55,7 @@ def _run(
     if stack.dropout > 0 and len(stack.layers) > 1:
         features = stack.num_directions * stack.layers[0][0].weight_hh.shape[1]
         shape = len(stack.layers) - 1, *inputs.shape[:2], features
-        masks = dropout(inputs.new_ones(shape), stack.dropout, stack.generator)
+        masks = dropout(inputs.new_ones(shape), stack.dropout, stack.draws, batch_axis=2)
     if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors):
         return _Recurrent.apply(call, masks, *tensors)  # type: ignore[no-untyped-call]
     return infer(call, masks, operands)

@@ -24,6 +24,7 @@ from bothways.kernels.compiled.structs import (
     Weights,
     dtype_of,
 )
+from bothways.kernels.lengths import split_rows
 
 # Rows of a weight gradient that one task computes.
 _GRADIENT_ROWS = 256
@@ -86,7 +87,7 @@ class Plan:
         self.parts = np.zeros(num_parts, dtype_of(Part))
         self._scans = np.full((len(self.parts), shape.num_scans), 0, dtype_of(Scan))
         for part, scans, rows in zip(
-            self.parts, self._scans, _split_rows(lengths, len(self.parts)), strict=True
+            self.parts, self._scans, split_rows(lengths, len(self.parts)), strict=True
         ):
             self._describe_part(part, rows, lengths[rows])
             self._place_forward(part, scans, kept, forward)
@@ -288,18 +289,6 @@ def padded_plan(shape: Shape) -> Plan:
 
 def _address(array: np.ndarray) -> int:
     return int(array.ctypes.data)
-
-
-def _split_rows(lengths: np.ndarray, num_parts: int) -> list[np.ndarray]:
-    """Return the rows of each part, in descending order of length, with similar total lengths."""
-    if num_parts == 1:
-        return [np.argsort(-lengths, kind="stable")]
-    if (lengths == lengths[0]).all():
-        return np.array_split(np.arange(len(lengths)), num_parts)
-    order = np.argsort(-lengths, kind="stable")
-    place = np.arange(len(order)) % (2 * num_parts)
-    part_of_row = np.minimum(place, 2 * num_parts - 1 - place)  # 0, 1, ..., 1, 0, 0, 1, ...
-    return [order[part_of_row == part] for part in range(num_parts)]
 
 
 def _gradient_blocks(shape: Shape) -> np.ndarray:

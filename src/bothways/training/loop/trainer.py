@@ -14,6 +14,7 @@ from bothways.config import ModelConfig, TrainConfig
 from bothways.data.batching import IGNORED, LabeledBatch, padding_waste
 from bothways.data.sequences import LabeledSequences
 from bothways.evaluation.evaluate import accuracy_and_loss
+from bothways.kernels.draws import DEFAULT_DRAWS, Draws
 from bothways.nn.classifier import SequenceClassifier, TorchClassifier
 from bothways.nn.ensemble import average_logits
 from bothways.nn.initialization import new_classifier
@@ -22,6 +23,7 @@ from bothways.training.loop.epochs import Epochs
 from bothways.training.loop.events import EpochDone, StepDone
 from bothways.training.loop.loss import class_weights, not_finite, summed_loss
 from bothways.training.loop.optimizers import Optimizer, learning_rate_at
+from bothways.training.loop.processes import ALONE, Processes
 from bothways.training.loop.totals import EpochTotals
 
 
@@ -49,6 +51,8 @@ class Training:
     generator : torch.Generator, optional
         Generator of dropout, jitter, random initial states and augmentation, on the device of the
         model; default: a new one, seeded with `config.seed`. Its state is part of a checkpoint.
+    processes : Processes
+        Those that divide each batch among them.
 
     Attributes
     ----------
@@ -68,11 +72,14 @@ class Training:
         config: TrainConfig,
         validation: LabeledSequences | None = None,
         generator: torch.Generator | None = None,
+        processes: Processes = ALONE,
     ) -> None:
         self._device = next(model.parameters()).device
         if generator is None:
             generator = torch.Generator(self._device).manual_seed(config.seed)
         self._generator = generator
+        self._draws = Draws(generator)
+        self._processes = processes
         self.model = model
         self.config = config
         self.epoch = 0
@@ -120,14 +127,14 @@ class Training:
         NonFiniteLossError
             If a loss was NaN or infinite; raised when the losses are copied from the device.
         """
-        self.model.draw_from(self._generator)
+        self.model.draw_from(self._draws)
         try:
             while not self.finished:
                 batches = self._epochs.batches(self.epoch)
                 self.model.train()
                 seen = sum(len(rows) for _, rows in batches[: self.step])
                 for sequences, rows in batches[self.step :]:
-                    self._take_step(sequences.batch(rows))
+                    self._take_step(self._own_part(sequences, rows), len(rows))
                     seen += len(rows)
                     self.step += 1
                     yield StepDone(
@@ -139,7 +146,7 @@ class Training:
                     )
                 yield self._end_epoch(batches)
         finally:
-            self.model.draw_from(None)
+            self.model.draw_from(DEFAULT_DRAWS)
 
     def loss(self) -> float:
         """Return the loss of the last step, and check all losses since the last call.
@@ -216,41 +223,77 @@ class Training:
         self._totals = EpochTotals(**facts["totals"])
         self.best = None if facts["best"] is None else Best(**facts["best"])
 
-    def _take_step(self, batch: LabeledBatch) -> None:
+    def _own_part(self, sequences: LabeledSequences, rows: Tensor) -> LabeledBatch:
+        """Return what this process computes of a batch, padded as the whole batch."""
+        if self._processes.count == 1:
+            return sequences.batch(rows)
+        lengths = sequences.lengths[rows]
+        own = self._processes.own_rows(lengths)
+        self._draws.rows, self._draws.batch_size = own, len(rows)
+        if len(own):
+            return sequences.batch(rows[own]).padded_to(int(lengths.max()))
+        self._draws.rows = torch.tensor([0])  # there are fewer rows than processes
+        return sequences.batch(rows[:1]).padded_to(int(lengths.max())).without_labels()
+
+    def _take_step(self, batch: LabeledBatch, num_sequences: int) -> None:
+        """Take an optimizer step with this process's part of a batch of `num_sequences`."""
         started = time.perf_counter()
         config = self.config
         batch = batch.to(self._device)
         if config.active_augmentations:
-            batch = augment(batch, config, self.model.config, self._generator)
-        labeled = (batch.labels != IGNORED).sum()
+            batch = augment(batch, config, self.model.config, self._draws)
+        labeled = self._processes.total((batch.labels != IGNORED).sum())
         self._optimizer.zero_grad()
-        self._gradient_norms.clear()
         results = [self._backward(network, batch, labeled) for network in self.model.networks]
+        logits, losses = zip(*results, strict=True)
+        hits = (average_logits(logits).argmax(dim=-1) == batch.labels).sum()
+        loss, hits = self._add_gradients(torch.stack(losses).mean(), hits)
+        self._clip_gradients()
         self._optimizer.step(self._rate_of(self.global_step))
         if self._average is not None:
             self._average.update_parameters(self.model)
-        logits, losses = zip(*results, strict=True)
-        hits = (average_logits(logits).argmax(dim=-1) == batch.labels).sum()
-        loss = torch.stack(losses).mean()
         seconds = time.perf_counter() - started
-        self._totals.add(loss, hits, labeled, len(batch.inputs), seconds)
+        self._totals.add(loss, hits, labeled, num_sequences, seconds)
+
+    def _add_gradients(self, loss: Tensor, hits: Tensor) -> tuple[Tensor, Tensor]:
+        """Add the gradients of all processes, and return the sums of their losses and hits."""
+        if self._processes.count == 1:
+            return loss, hits
+        numbers = torch.stack([loss, hits.to(loss.dtype)])
+        loss, hits = self._processes.add_gradients(self.model.parameters(), numbers)
+        return loss, hits.long()
 
     def _backward(
         self, network: SequenceClassifier, batch: LabeledBatch, labeled: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """Compute and clip the gradients of a network; return its logits and its loss."""
+        """Compute the gradients of a network; return its logits and its loss.
+
+        Parameters
+        ----------
+        network : SequenceClassifier
+        batch : LabeledBatch
+        labeled : int64 Tensor ()
+            Labels of the whole batch.
+        """
         with self._autocast():
             logits = network(batch.inputs, batch.lengths).float()
         summed = summed_loss(logits, batch, self._class_weights, self.config.label_smoothing)
         loss = summed / labeled.clamp(min=1)  # crops may have no label
         loss.backward()
-        if self.config.gradient_clip is not None:
-            norm = torch.nn.utils.clip_grad_norm_(network.parameters(), self.config.gradient_clip)
-            self._gradient_norms.append(norm)
-        elif self.config.tensorboard:
-            gradients = [weight.grad for weight in network.parameters() if weight.grad is not None]
-            self._gradient_norms.append(torch.nn.utils.get_total_norm(gradients))
         return logits.detach(), loss.detach()
+
+    def _clip_gradients(self) -> None:
+        """Clip the gradients of each network if the settings say so, and keep their norms."""
+        self._gradient_norms.clear()
+        for network in self.model.networks:
+            if self.config.gradient_clip is not None:
+                limit = self.config.gradient_clip
+                norm = torch.nn.utils.clip_grad_norm_(network.parameters(), limit)
+                self._gradient_norms.append(norm)
+            elif self.config.tensorboard:
+                weights = network.parameters()
+                gradients = [weight.grad for weight in weights if weight.grad is not None]
+                self._gradient_norms.append(torch.nn.utils.get_total_norm(gradients))
 
     def _rate_of(self, step: int) -> float:
         return learning_rate_at(self.config, step, self._epochs.total_steps)
@@ -269,7 +312,10 @@ class Training:
         accuracy = loss = None
         self.epoch += 1
         if self._validation is not None:
-            accuracy, loss = accuracy_and_loss(self._evaluated_model(), self._validation)
+            validation = self._validation
+            accuracy, loss = self._processes.from_first(
+                lambda: accuracy_and_loss(self._evaluated_model(), validation)
+            )
             better = self.best is None or (accuracy, -loss) > (self.best.accuracy, -self.best.loss)
             if better:
                 self.best = Best(self.epoch, accuracy, loss)
@@ -302,6 +348,7 @@ def start_training(
     sequences: LabeledSequences,
     validation: LabeledSequences | None = None,
     device: torch.device | None = None,
+    processes: Processes = ALONE,
 ) -> Training:
     """Return the training of a new model; `config.seed` determines all its random numbers.
 
@@ -318,4 +365,5 @@ def start_training(
         encoder.copy_statistics(encoders[0])
     model.to(device)
     on_its_device = next(model.parameters()).device == generator.device
-    return Training(model, sequences, config, validation, generator if on_its_device else None)
+    own_generator = generator if on_its_device else None
+    return Training(model, sequences, config, validation, own_generator, processes)

@@ -7,8 +7,8 @@ from torch import Tensor
 
 from bothways.config import Augmentation, ModelConfig
 from bothways.data.batching import IGNORED, LabeledBatch
+from bothways.kernels.draws import Draws
 from bothways.kernels.lengths import Lengths
-from bothways.training.loop.augmentation.draws import Draws
 from bothways.training.loop.augmentation.images import transform_images
 from bothways.training.loop.augmentation.values import (
     add_noise,
@@ -21,7 +21,7 @@ from bothways.training.loop.augmentation.warping import random_positions, resamp
 
 
 def augment(
-    batch: LabeledBatch, settings: Augmentation, model: ModelConfig, generator: torch.Generator
+    batch: LabeledBatch, settings: Augmentation, model: ModelConfig, draws: Draws
 ) -> LabeledBatch:
     """Return the batch with a random change of each sequence, as the settings say.
 
@@ -32,15 +32,15 @@ def augment(
     settings : Augmentation
     model : ModelConfig
         Uses `categories`: values of categorical features are moved and masked, but not computed.
-    generator : torch.Generator
-        On the device of the batch.
+    draws : Draws
+        From a generator on the device of the batch.
 
     Returns
     -------
     LabeledBatch
         With the same lengths; zero in the padding. Labels of time steps move with their steps.
     """
-    draws, lengths = Draws(generator), batch.lengths.to(batch.inputs.device)
+    lengths = batch.lengths.to(batch.inputs.device)
     checked = Lengths.of(batch.lengths, *batch.inputs.shape[:2])
     valid = checked.is_valid(lengths.device)
     inputs, labels = batch.inputs, batch.labels

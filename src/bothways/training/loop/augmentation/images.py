@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from bothways.config import Augmentation
-from bothways.training.loop.augmentation.draws import Draws
+from bothways.kernels.draws import Draws
 
 ELASTIC_CELLS = 4
 """Number of cells along each side of an image, at whose corners displacements are drawn."""
@@ -59,7 +59,7 @@ def _affine(
     -------
     Two rows (for y and x) of three Tensors (batch, 1, 1): the factors of y and x, and the shift.
     """
-    drawn = draws.around_zero(1.0, 6, batch, 1, 1)
+    drawn = draws.around_zero(1.0, 6, batch, 1, 1, batch_axis=1)
     angle = drawn[0] * math.radians(settings.augment_rotation)
     zoom_y, zoom_x = (1 / (1 + settings.augment_zoom * part) for part in drawn[1:3])
     shear = settings.augment_shear * drawn[3]
@@ -75,7 +75,9 @@ def _elastic(
     lengths: Tensor, height: int, width: int, deviation: float, draws: Draws
 ) -> tuple[Tensor, Tensor]:
     """Draw smooth displacements of about `deviation` pixels, each (batch, height, width)."""
-    corners = draws.normal(deviation, 2, len(lengths), ELASTIC_CELLS + 1, ELASTIC_CELLS + 1)
+    corners = deviation * draws.normal(
+        2, len(lengths), ELASTIC_CELLS + 1, ELASTIC_CELLS + 1, batch_axis=1
+    )
     of_rows = _corner_weights(lengths[:, None], height)  # (batch, height, corners)
     of_columns = _corner_weights(torch.tensor(width, device=lengths.device), width)
     bend_y, bend_x = of_rows @ corners @ of_columns.mT

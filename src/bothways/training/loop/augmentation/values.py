@@ -3,9 +3,9 @@
 import torch
 from torch import Tensor
 
+from bothways.kernels.draws import Draws
 from bothways.kernels.lengths import Lengths
 from bothways.nn.device import float64_device
-from bothways.training.loop.augmentation.draws import Draws
 
 
 def scale(numeric: Tensor, means: Tensor, deviation: float, draws: Draws) -> Tensor:
@@ -20,7 +20,7 @@ def scale(numeric: Tensor, means: Tensor, deviation: float, draws: Draws) -> Ten
     draws : Draws
     """
     batch, _, features = numeric.shape
-    factors = draws.normal(deviation, batch, 1, features).exp()
+    factors = (deviation * draws.normal(batch, 1, features)).exp()
     return torch.lerp(means, numeric, factors)
 
 
@@ -40,7 +40,7 @@ def add_noise(
     """
     squares = (_as_float64(numeric) - _as_float64(means)).square()
     deviations = _average(squares, lengths).sqrt().to(numeric)
-    return numeric + deviations * draws.normal(deviation, *numeric.shape)
+    return numeric + deviations * (deviation * draws.normal(*numeric.shape))
 
 
 def time_mask(lengths: Tensor, time: int, largest: float, draws: Draws) -> Tensor:
@@ -63,7 +63,7 @@ def time_mask(lengths: Tensor, time: int, largest: float, draws: Draws) -> Tenso
     Park et al. 2019, "SpecAugment: a simple data augmentation method for automatic speech
     recognition", time masking.
     """
-    size, place = draws.uniform(2, len(lengths), 1)
+    size, place = draws.uniform(2, len(lengths), 1, batch_axis=1)
     size = (size * ((largest * lengths[:, None]).floor() + 1)).floor()
     first = (place * (lengths[:, None] - size + 1)).floor()
     steps = torch.arange(time, device=lengths.device)

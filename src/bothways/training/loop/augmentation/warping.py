@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from bothways.training.loop.augmentation.draws import Draws
+from bothways.kernels.draws import Draws
 
 KNOTS = 5
 """Number of random speeds of a time warp, between which the speed is interpolated."""
@@ -48,7 +48,7 @@ def random_positions(lengths: Tensor, time: int, shift: float, warp: float, draw
 
 def _progress(fraction: Tensor, warp: float, draws: Draws) -> Tensor:
     """Map fractions of the time (batch, time) from 0 to 1 to fractions of the sequence."""
-    speeds = draws.normal(warp, len(fraction), KNOTS).exp()
+    speeds = (warp * draws.normal(len(fraction), KNOTS)).exp()
     between = (speeds[:, 1:] + speeds[:, :-1]) / 2
     travelled = functional.pad(between.cumsum(dim=1), (1, 0))  # (batch, KNOTS), at each knot
     place = (fraction * (KNOTS - 1)).clamp(max=KNOTS - 1)

@@ -1,0 +1,134 @@
+"""Training on a Ray cluster: the same loop, in the processes of a Ray `TorchTrainer`."""
+
+import shutil
+import uuid
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from bothways.data.dataset import Dataset
+from bothways.data.options import DataOptions
+from bothways.errors import BothwaysError, ConfigError, ProcessError
+from bothways.models.manifest import CONFIG_FILE
+from bothways.optional import require
+from bothways.training.loop.processes import TIMEOUT
+from bothways.training.request import make_request
+from bothways.training.run import Run, resume
+from bothways.training.run_directory import RunFolder, create_folder
+
+
+def train_on_ray(
+    data: str | Dataset,
+    recipe: str | None = None,
+    *,
+    workers: int,
+    threads: int = 1,
+    use_gpu: bool = False,
+    max_failures: int = 0,
+    options: DataOptions | None = None,
+    out: str | Path | None = None,
+    force: bool = False,
+    **settings: Any,
+) -> Run:
+    """Train as `bothways.train`, in several processes of a Ray cluster.
+
+    The cluster is that of `ray.init`; without one, Ray starts one on this machine. Each process
+    reads the data, and the first one writes the run folder: both must be on storage that all nodes
+    share.
+
+    Parameters
+    ----------
+    data, recipe, options, out, force, **settings
+        As in `bothways.train`.
+    workers : int
+        Processes.
+    threads : int
+        Threads, and so cores, of each process.
+    use_gpu : bool
+        Whether each process needs a GPU.
+    max_failures : int
+        How often processes may die. The training is then continued from its last saved state, on
+        nodes that are alive.
+
+    Returns
+    -------
+    Run
+
+    Raises
+    ------
+    ConfigError, DataError, BackendError, NonFiniteLossError, OSError
+        As `bothways.train`.
+    ProcessError
+        If processes have died more than `max_failures` times.
+    MissingDependencyError
+        If Ray is not installed.
+
+    Examples
+    --------
+    >>> run = train_on_ray(
+    ...     "gestures.csv", out="runs/on-ray", workers=2, steps=50
+    ... )  # doctest: +SKIP
+    """
+    require("ray", extra="ray", purpose="training on Ray")
+    from ray.train import FailureConfig, RunConfig, ScalingConfig
+    from ray.train.torch import TorchConfig, TorchTrainer
+
+    if workers < 1 or threads < 1:
+        name, value = ("workers", workers) if workers < 1 else ("threads", threads)
+        raise ConfigError(f"{name} is {value}; expected at least 1. Correct the value.")
+    request = make_request(data, recipe, options, settings)
+    request = request.model_copy(update={"threads": threads, "processes": workers})
+    folder = create_folder(None if out is None else Path(out), request, force)
+    path = folder.path.absolute()
+    storage = path.parent / f".ray-{uuid.uuid4().hex}"
+    resources = {"CPU": threads} | ({"GPU": 1} if use_gpu else {})
+    trainer = TorchTrainer(
+        _train_here,
+        train_loop_config={
+            "folder": str(path),
+            "data": data if isinstance(data, Dataset) else None,
+            "threads": threads,
+        },
+        scaling_config=ScalingConfig(
+            num_workers=workers, use_gpu=use_gpu, resources_per_worker=resources
+        ),
+        torch_config=TorchConfig(timeout_s=int(TIMEOUT.total_seconds())),
+        run_config=RunConfig(
+            storage_path=str(storage), failure_config=FailureConfig(max_failures=max_failures)
+        ),
+    )
+    try:
+        trainer.fit()
+    except Exception as error:
+        raise _without_layers(error) from None
+    finally:
+        shutil.rmtree(
+            storage, ignore_errors=True
+        )  # Ray's own files; the run folder has all of ours
+        if (path / CONFIG_FILE).exists():
+            folder.drop_replaced()
+        else:  # nothing has been trained
+            folder.restore_replaced()
+    return Run(path, RunFolder(path).read_metrics())
+
+
+def _train_here(config: dict[str, Any]) -> None:
+    """Train in one process of Ray, which has joined all of them, or continue after a failure."""
+    torch.set_num_threads(config["threads"])
+    resume(config["folder"], config["data"])
+
+
+def _without_layers(error: Exception) -> Exception:
+    """Return the error that a process has raised, without those that Ray puts around it."""
+    found: BaseException | None = error
+    while found is not None:
+        if isinstance(found, BothwaysError | OSError):
+            return found
+        inner = getattr(found, "worker_failures", None) or {}
+        found = next(iter(inner.values()), None) or found.__cause__ or getattr(found, "cause", None)
+    reason = str(error).strip().partition("\n")[0]
+    return ProcessError(
+        f"training on Ray has failed: {reason}; expected all processes to run. Look at Ray's log, "
+        "and continue with bothways.resume(folder) or more max_failures."
+    )

@@ -1,0 +1,105 @@
+"""Training on a cluster of Ray, here two processes of this machine."""
+
+import os
+import signal
+import threading
+import time
+from contextlib import suppress
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.torch import load_file
+from sample_files import write_table
+
+from bothways import DataOptions, train
+from bothways.errors import ConfigError, DataError
+from bothways.on_ray import train_on_ray
+from bothways.training.history import read_history
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),  # of Ray
+    pytest.mark.timeout(900),  # Ray starts a Python interpreter for each process
+]
+
+SMALL = {"hidden_size": 8, "stem_channels": 4, "steps": 20, "batch_size": 8, "dropout": 0.2}
+OPTIONS = DataOptions(group="person", test_fraction=0.25)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def cluster():
+    ray = pytest.importorskip("ray")
+    path = os.pathsep.join(["src", "tests"])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+        ray.init(
+            num_cpus=2,
+            include_dashboard=False,
+            log_to_driver=False,
+            logging_level="ERROR",
+            runtime_env={"env_vars": {"PYTHONPATH": path, "OMP_NUM_THREADS": "1"}},
+        )
+        yield
+        ray.shutdown()
+
+
+@pytest.fixture
+def gestures(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write_table(tmp_path / "gestures.csv", np.random.default_rng(0), "recording")
+    return "gestures.csv"
+
+
+def test_the_result_is_that_of_one_process(gestures):
+    alone = train(gestures, options=OPTIONS, out="alone", **SMALL)
+    together = train_on_ray(gestures, options=OPTIONS, out="together", workers=2, **SMALL)
+    assert together.metrics.test.accuracy == alone.metrics.test.accuracy
+    assert together.folder.samefile("together")
+    assert_close(together.folder, alone.folder)
+    assert not list(Path().glob(".ray*"))
+
+
+def test_a_process_that_died_is_replaced(gestures):
+    settings = SMALL | {"steps": 600, "checkpoint_every": 10, "log_every": 10}
+    alone = train(gestures, options=OPTIONS, out="alone", **settings)
+    history = Path("together/history.jsonl").absolute()
+    killer = threading.Thread(target=kill_a_worker, args=[history])
+    killer.start()
+    run = train_on_ray(
+        gestures, options=OPTIONS, out="together", workers=2, max_failures=1, **settings
+    )
+    killer.join()
+    assert [line["kind"] for line in read_history(history)].count("start") == 2
+    assert_close(run.folder, alone.folder)
+
+
+def assert_close(folder, expected):
+    found, wanted = (load_file(run / "model.safetensors") for run in (folder, expected))
+    for name, tensor in wanted.items():
+        difference = (found[name] - tensor).float().norm() / tensor.float().norm()
+        assert difference < 1e-4, name
+
+
+def kill_a_worker(history):
+    """Kill a process of a training that has taken some steps."""
+    while not any(line["kind"] == "step" for line in read_history(history)):
+        time.sleep(0.05)
+    for folder in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            if b"RayTrainWorker" in (folder / "cmdline").read_bytes():
+                os.kill(int(folder.name), signal.SIGKILL)
+                return
+
+
+def test_an_error_is_that_of_train(gestures):
+    with pytest.raises(ConfigError, match=r"crop_steps is 3 but gestures\.csv has one label"):
+        train_on_ray(gestures, out="run", workers=2, crop_steps=3, **SMALL)
+    assert not Path("run").exists()
+    with pytest.raises(DataError, match=r"data 'other\.csv' is not found"):
+        train_on_ray("other.csv", workers=2)
+
+
+@pytest.mark.parametrize("name", ["workers", "threads"])
+def test_counts_are_at_least_one(gestures, name):
+    with pytest.raises(ConfigError, match=f"{name} is 0; expected at least 1"):
+        train_on_ray(gestures, **{"workers": 2, name: 0})
