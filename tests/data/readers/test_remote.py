@@ -1,0 +1,218 @@
+"""Tables in an object store: the bits of the files on this machine, and one line for each error."""
+
+import socket
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from commands import run_command
+from store_server import ACCESS, serve_store
+
+from bothways.data.open import open_dataset
+from bothways.data.options import DataOptions
+from bothways.data.readers import remote
+from bothways.errors import DataError
+from bothways.models.predict_files import predict_files
+from bothways.training.run import resume, train
+from bothways.training.run_directory import RunFolder
+from bothways.training.run_evaluation import evaluate_splits
+
+SMALL = {"steps": 5, "hidden_size": 4, "num_layers": 1, "validation_fraction": 0.0}
+
+
+@pytest.fixture(autouse=True)
+def access(monkeypatch):
+    for name, value in ACCESS.items():
+        monkeypatch.setenv(name, value)
+    for name in ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_PROFILE", "AWS_REGION"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Return a folder of tables: `year=…/x.parquet`, `csv/x.csv.gz`, and an array."""
+    folder = tmp_path_factory.mktemp("local")
+    rng = np.random.default_rng(0)
+    table = pd.DataFrame(
+        {
+            "id": np.repeat([f"s{n}" for n in range(20)], 5),
+            "t": np.tile(range(5), 20),
+            "x": rng.normal(size=100),
+            "label": np.repeat(np.arange(20) % 2, 5),
+        }
+    )
+    for n in range(4):
+        part = folder / f"sensors/year={2024 + n // 2}/part-{n}.parquet"
+        part.parent.mkdir(parents=True, exist_ok=True)
+        table[n * 25 : n * 25 + 25].to_parquet(part, index=False)
+        csv = folder / f"csv/part-{n}.csv.gz"
+        csv.parent.mkdir(exist_ok=True)
+        table[n * 25 : n * 25 + 25].to_csv(csv, index=False)
+    np.save(folder / "csv/x.npy", np.zeros((2, 3, 4)))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def store(folder):
+    with serve_store() as store:
+        store.put(folder, "bucket-1/data")
+        yield store
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "sensors",
+        "sensors/year=2025",
+        "sensors/*/part-*.parquet",
+        "**/*.parquet",
+        "csv",
+        "csv/*.csv.gz",
+        "csv/part-[01].csv.gz",
+    ],
+)
+def test_a_store_gives_the_bits_of_the_files(store, folder, path):
+    here = open_dataset(f"{folder}/{path}")
+    there = open_dataset(f"s3://bucket-1/data/{path}{store.query}")
+    np.testing.assert_array_equal(there.train.steps, here.train.steps)
+    np.testing.assert_array_equal(there.train.labels, here.train.labels)
+    assert there.notes == here.notes
+    assert "?" not in there.name
+
+
+def test_one_file_of_a_store(store, folder):
+    here = open_dataset(f"{folder}/csv/part-0.csv.gz")
+    there = open_dataset(f"s3://bucket-1/data/csv/part-0.csv.gz{store.query}")
+    np.testing.assert_array_equal(there.train.steps, here.train.steps)
+
+
+def test_the_endpoint_of_the_environment(store, monkeypatch):
+    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://{store.endpoint}")
+    assert len(open_dataset("s3://bucket-1/data/csv").train) == 20
+
+
+def test_a_run_from_a_store(store, folder, tmp_path):
+    uri = f"s3://bucket-1/data/sensors{store.query}"
+    first, second = f"s3://bucket-1/data/csv/*{{}}*.gz{store.query}".split("{}")
+    options = DataOptions(sequence="id", test=None)
+    run = train(uri, options=options, out=tmp_path / "run", **SMALL)
+    request = RunFolder(run.folder).read_request()
+    assert request.source == uri
+    local = train(f"{folder}/sensors", options=options, out=tmp_path / "local", **SMALL)
+    weights = "model.safetensors"
+    assert (run.folder / weights).read_bytes() == (local.folder / weights).read_bytes()
+    for name in ("metrics.json", weights):
+        (run.folder / name).unlink()
+    (run.folder / "checkpoints/training.safetensors").unlink(missing_ok=True)
+    resume(run.folder)
+    assert (run.folder / weights).read_bytes() == (local.folder / weights).read_bytes()
+    model = run.load()
+    metrics = evaluate_splits(model, run.folder, uri, "train")
+    assert metrics["train"] == evaluate_splits(local.load(), local.folder, None, "train")["train"]
+    other = evaluate_splits(model, run.folder, f"s3://bucket-1/data/csv{store.query}", "data")
+    assert other["data"].accuracy == metrics["train"].accuracy
+    answers = list(predict_files(model, [uri], print))
+    assert answers == list(predict_files(model, [folder / "sensors"], print))
+    several = list(predict_files(model, [uri, folder / "csv/part-0.csv.gz"], print))
+    assert several[0].sequence == "s3://bucket-1/data/sensors:s0"
+    assert first
+    assert second
+
+
+def test_test_and_validation_files_of_a_store(store):
+    query = store.query
+    options = DataOptions(
+        test=f"s3://bucket-1/data/csv/part-3.csv.gz{query}",
+        validation=f"s3://bucket-1/data/csv/part-2.csv.gz{query}",
+    )
+    dataset = open_dataset(f"s3://bucket-1/data/csv/part-[01].csv.gz{query}", options)
+    assert {name: len(part) for name, part in dataset.parts.items()} == {
+        "train": 10,
+        "validation": 5,
+        "test": 5,
+    }
+
+
+def test_commands_read_a_store(store, tmp_path, capsys):
+    uri = f"s3://bucket-1/data/csv{store.query}"
+    assert run_command("inspect", uri)
+    assert ACCESS["AWS_SECRET_ACCESS_KEY"] not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("uri", "message"),
+    [
+        ("s3://bucket-2/data{query}", r"bucket-2/data cannot be read: the bucket does not exist "),
+        ("s3://bucket-1/none{query}", r"s3://bucket-1/none is not found; expected a file or a fo"),
+        ("s3://bucket-1/data/*.csv{query}", r"data/\*.csv names no file; expected CSV or Parquet"),
+        ("s3://bucket-1/data/csv/x.npy{query}", r"csv/x.npy is not a table, but .* Copy the file"),
+        ("s3://bucket-1/x{query}&color=red", r"s3://bucket-1/x has an option 'color'; expected r"),
+        ("s3:///x{query}", r"names no bucket; expected s3://BUCKET/PATH"),
+        ("s3://who:pass@bucket-1/x", r"s3://bucket-1/x is named with credentials; expected none"),
+        ("ftp://bucket-1/x", r"ftp://bucket-1/x has the scheme 'ftp'; expected a path, or one of"),
+        ("https://bucket-1/x.csv", r"has the scheme 'https'; expected a path, or one of file, s3"),
+    ],
+)
+def test_what_is_wrong_with_a_uri_is_one_line(store, uri, message):
+    with pytest.raises(DataError, match=message) as caught:
+        open_dataset(uri.replace("{query}", store.query))
+    assert "\n" not in str(caught.value)
+    assert "pass" not in str(caught.value)
+
+
+class _Denied(BaseHTTPRequestHandler):
+    def do_GET(self):
+        body = b"<Error><Code>AccessDenied</Code><Message>No</Message></Error>"
+        self.send_response(403)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def do_HEAD(self):
+        self.send_response(403)
+        self.end_headers()
+
+    def log_message(self, *_):
+        pass
+
+
+def test_access_that_is_denied():
+    with ThreadingHTTPServer(("127.0.0.1", 0), _Denied) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        uri = f"s3://bucket-1/x?scheme=http&endpoint_override=127.0.0.1:{server.server_port}"
+        with pytest.raises(
+            DataError, match=r"access is denied \(ACCESS_DENIED\); .*AWS_ACCESS_KEY"
+        ):
+            open_dataset(uri)
+        server.shutdown()
+
+
+@pytest.mark.parametrize("scheme", ["s3", "gs"])
+@pytest.mark.parametrize("is_open", [True, False], ids=["silent", "closed"])
+def test_a_store_that_does_not_answer(monkeypatch, scheme, is_open):
+    monkeypatch.setattr(remote, "ANSWER_SECONDS", 1)
+    monkeypatch.setattr(remote, "ATTEMPTS", 1)
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        if is_open:
+            silent.listen()
+        port = silent.getsockname()[1]
+        uri = f"{scheme}://anonymous@bucket-1/x?scheme=http&endpoint_override=127.0.0.1:{port}"
+        with pytest.raises(DataError, match=r"bucket-1/x cannot be read: there is no connection"):
+            open_dataset(uri)
+
+
+def test_a_file_that_disappears_is_named(store, folder, tmp_path, monkeypatch):
+    from bothways.data.readers.locations import locate
+    from bothways.data.readers.registry import open_source
+
+    location = locate(f"s3://bucket-1/data/csv{store.query}")
+    monkeypatch.setattr(
+        type(location.files[0]), "path", Path("bucket-1/none.csv").as_posix(), raising=False
+    )
+    gone = [type(f)(f.name, "bucket-1/none.csv", f.filesystem) for f in location.files]
+    with pytest.raises(DataError, match=r"part-0.csv.gz cannot be read: .*Path does not exist"):
+        open_source(type(location)(location.source, tuple(gone)), DataOptions())
