@@ -1,6 +1,8 @@
 """A table in several files gives what one file gives, to the last bit."""
 
 import gzip
+import resource
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
@@ -8,11 +10,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bothways.data.open import open_dataset
 from bothways.data.options import DataOptions
+from bothways.data.readers.locations import locate
+from bothways.data.readers.tables import read_files
 from bothways.errors import DataError
 
 ROWS = 60
@@ -53,7 +57,7 @@ def write(table, path):
 def write_parts(table, cuts, folder, ending):
     """Write the rows between the cuts as files of a folder."""
     bounds = [0, *sorted(cuts), len(table)]
-    for n, (start, end) in enumerate(zip(bounds[:-1], bounds[1:], strict=True)):
+    for n, (start, end) in enumerate(pairwise(bounds)):
         write(table[start:end], folder / f"part-{n:02}.{ending}")
     return folder
 
@@ -87,6 +91,7 @@ def test_several_files_give_the_bits_of_one(tmp_path, ending, options):
         assert_same(open_dataset(str(source), options), one)
 
 
+@settings(deadline=None, max_examples=20)  # the first example reads more slowly
 @given(
     cuts=st.lists(st.integers(0, ROWS), max_size=6),
     ending=st.sampled_from(["csv", "parquet"]),
@@ -163,6 +168,10 @@ def test_a_row_for_each_sequence_in_several_files(tmp_path):
     one = open_dataset(str(write(wide, tmp_path / "one.csv")))
     parts = write_parts(wide, [5], tmp_path / "parts", "csv")
     assert_same(open_dataset(f"{parts}/*.csv"), one)
+    wide.loc[7, "t3"] = np.inf
+    write_parts(wide, [5], tmp_path / "parts", "csv")
+    with pytest.raises(DataError, match=r"part-01.csv, row 2: 'value' is infinite at step 3"):
+        open_dataset(f"{parts}/*.csv")
     lists = pd.DataFrame({"x": list(rng.normal(size=(12, 5))), "label": np.arange(12) % 2})
     one = open_dataset(str(write(lists, tmp_path / "one.parquet")))
     assert_same(open_dataset(str(write_parts(lists, [5], tmp_path / "p", "parquet"))), one)
@@ -248,15 +257,37 @@ def test_dictionaries_of_several_files(tmp_path):
 
 
 def test_one_file_is_open_at_a_time(tmp_path, monkeypatch):
-    import resource
-
     table = frame()
-    for n in range(200):
+    for n in range(120):
         write(table[:6].assign(id=f"s{n:03}", label=str(n % 2)), tmp_path / f"{n:03}.parquet")
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (150, hard))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (100, hard))
     try:
         dataset = open_dataset(str(tmp_path))
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-    assert len(dataset.train) == 200
+    assert len(dataset.train) == 120
+
+
+@pytest.mark.parametrize("ending", ["csv", "parquet"])
+def test_memory_does_not_grow_with_the_files(tmp_path, monkeypatch, ending):
+    monkeypatch.setattr("bothways.data.readers.tables.arrow.BLOCK_BYTES", 1 << 15)
+    rng = np.random.default_rng(0)
+    rows = pd.DataFrame(rng.normal(size=(100, 30)), columns=[f"x{n}." for n in range(30)])
+    for n in range(100):
+        named = rows.assign(id=[f"{n:02}-{row // 50}" for row in range(100)], label=n % 2)
+        path = tmp_path / f"{n:02}.{ending}"
+        if ending == "csv":
+            named.to_csv(path, index=False)
+        else:
+            named.to_parquet(path, index=False)
+    location = locate(str(tmp_path))
+    before, peak, names = pa.total_allocated_bytes(), 0, []
+    for record in read_files(str(location), location.files, DataOptions()).records:
+        peak = max(peak, pa.total_allocated_bytes() - before)
+        names.append(record.name)
+    assert len(names) == 200
+    assert peak < 100 * rows.to_numpy().nbytes / 4
+    spilled = open_dataset(str(tmp_path), DataOptions(memory_mb=1))
+    assert spilled.train.in_file
+    assert_same(spilled, open_dataset(str(tmp_path)))

@@ -36,6 +36,10 @@ class CsvTable(Table):
         """Return the file and the line of a row; see `Table.place`."""
         return self._file.place(row, self._schema.delimiter)
 
+    def row_name(self, row: int) -> str:
+        """Return the number of a row; see `Table.row_name`."""
+        return f"row {row}"
+
     def blocks(
         self, columns: Sequence[str], text: Sequence[str] = (), numbers: Sequence[str] = ()
     ) -> Iterator[Any]:

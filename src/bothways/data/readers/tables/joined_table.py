@@ -58,8 +58,17 @@ class JoinedTable(Table):
 
     def place(self, row: int) -> str:
         """Return the file and the place of a row that has been read; see `Table.place`."""
+        file, inside = self._find(row)
+        return self._open(file).place(inside)
+
+    def row_name(self, row: int) -> str:
+        """Return the file and the number in it of a row that has been read."""
+        file, inside = self._find(row)
+        return f"{file.name}, row {inside}"
+
+    def _find(self, row: int) -> tuple[TableFile, int]:
         number = bisect_right(self._starts, row) - 1
-        return self._open(self._files[number]).place(row - self._starts[number])
+        return self._files[number], row - self._starts[number]
 
     def blocks(
         self, columns: Sequence[str], text: Sequence[str] = (), numbers: Sequence[str] = ()

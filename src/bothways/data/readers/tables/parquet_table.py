@@ -37,6 +37,10 @@ class ParquetTable(Table):
         """Return the file and the number of a row; see `Table.place`."""
         return f"{self.path}, row {row}"
 
+    def row_name(self, row: int) -> str:
+        """Return the number of a row; see `Table.row_name`."""
+        return f"row {row}"
+
     def blocks(
         self, columns: Sequence[str], text: Sequence[str] = (), numbers: Sequence[str] = ()
     ) -> Iterator[Any]:

@@ -153,7 +153,7 @@ def _records(table: Table, layout: Layout, found: Mapping[str, Any]) -> Iterator
                 )
             yield Record(
                 name=name,
-                place=f"sequence {name!r}" if "sequence" in cells else f"row {row}",
+                place=f"sequence {name!r}" if "sequence" in cells else table.row_name(row),
                 values=own,
                 label=str(cells["label"][n]) if "label" in cells else None,
                 group=str(cells["group"][n]) if "group" in cells else None,

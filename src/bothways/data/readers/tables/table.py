@@ -39,6 +39,10 @@ class Table(ABC):
         """Return the file and the place of row `row` (from 0), for messages: "x.csv, line 13"."""
 
     @abstractmethod
+    def row_name(self, row: int) -> str:
+        """Return a name of row `row` (from 0) that takes no reading to find: "row 12"."""
+
+    @abstractmethod
     def blocks(
         self, columns: Sequence[str], text: Sequence[str] = (), numbers: Sequence[str] = ()
     ) -> Iterator[Any]:
