@@ -101,9 +101,10 @@ def _without_file_scheme(source: str) -> str:
     if found is None or found[1] in remote.SCHEMES:
         return source
     if found[1] != "file":
+        schemes = ", ".join(("file", *remote.SCHEMES))
         raise DataError(
-            f"{source} has the scheme {found[1]!r}; expected a path, or one of file, "
-            f"{', '.join(remote.SCHEMES)}. Download the data."
+            f"{found[1]}://{source.rpartition('@')[2].removeprefix(found[0])} has the scheme "
+            f"{found[1]!r}; expected a path, or one of {schemes}. Download the data."
         )
     return url2pathname(urlsplit(source).path)
 

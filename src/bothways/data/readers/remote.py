@@ -29,7 +29,10 @@ _DENIED = (
         "AWS_SECRET_ACCESS_KEY, the profile, or GOOGLE_APPLICATION_CREDENTIALS."
     ),
 )
-_ABSENT = "the bucket does not exist", "expected one that does. Check its name and its endpoint."
+_ABSENT = (
+    "there is no such bucket or path",
+    "expected one that exists. Check its name and the endpoint.",
+)
 _SILENT = (
     "there is no connection",
     (
@@ -88,13 +91,9 @@ class Store:
             if info.type == fs.FileType.File:
                 return [folder]
             found = self.filesystem.get_file_info(fs.FileSelector(folder, recursive=True))
-        except FileNotFoundError:
-            raise DataError(
-                f"{name} is not found; expected a file or a folder. Check the path."
-            ) from None
         except OSError as error:
             raise failure(name, error) or DataError(
-                f"{name} cannot be read ({type(error).__name__}). Check the URI."
+                f"{name} is not found; expected a file or a folder. Check the path."
             ) from None
         return [info.path for info in found if info.type == fs.FileType.File]
 

@@ -156,6 +156,12 @@ def test_a_folder_may_name_the_sequence_the_group_and_the_part(tmp_path):
     assert len(torch.unique(dataset.train.groups)) == 2
 
 
+def test_the_name_of_a_folder_is_no_number(tmp_path):
+    write(frame(), tmp_path / "d/year=2026/a.csv")
+    with pytest.raises(DataError, match="column 'year' is in the names of folders, which are text"):
+        open_dataset(str(tmp_path / "d"), DataOptions(features=("x", "year")))
+
+
 def test_a_folder_called_date_is_no_time(tmp_path):
     write(frame().drop(columns="t"), tmp_path / "d/date=2026-01-31/a.parquet")
     assert not any("time" in note for note in open_dataset(str(tmp_path / "d")).notes)
@@ -170,7 +176,7 @@ def test_a_row_for_each_sequence_in_several_files(tmp_path):
     assert_same(open_dataset(f"{parts}/*.csv"), one)
     wide.loc[7, "t3"] = np.inf
     write_parts(wide, [5], tmp_path / "parts", "csv")
-    with pytest.raises(DataError, match=r"part-01.csv, row 2: 'value' is infinite at step 3"):
+    with pytest.raises(DataError, match=r"part-01.csv, row 2: 't' is infinite at step 3"):
         open_dataset(f"{parts}/*.csv")
     lists = pd.DataFrame({"x": list(rng.normal(size=(12, 5))), "label": np.arange(12) % 2})
     one = open_dataset(str(write(lists, tmp_path / "one.parquet")))

@@ -74,6 +74,12 @@ class JoinedTable(Table):
         self, columns: Sequence[str], text: Sequence[str] = (), numbers: Sequence[str] = ()
     ) -> Iterator[Any]:
         """Yield record batches of the named columns; see `Table.blocks`."""
+        for name in numbers:
+            if name in self.keys:
+                raise DataError(
+                    f"{self.path}: column {name!r} is in the names of folders, which are text; "
+                    "expected numbers. Name it with --categorical, or exclude it with --features."
+                )
         own = [name for name in columns if name not in self.keys] or self._own_names[:1]
         own_text = [name for name in text if name in own]
         row = 0
