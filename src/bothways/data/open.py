@@ -68,7 +68,7 @@ def open_dataset(
     Parameters
     ----------
     source : str
-        "mnist", or a path; for CSV and Parquet files also a glob ("parts/*.csv") or a URI (s3://,
+        "mnist", or a path; for CSV and Parquet files also a glob (``parts/*.csv``) or a URI (s3://,
         gs://, file://).
     options : DataOptions, optional
         How to read and split it.
