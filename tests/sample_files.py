@@ -4,6 +4,7 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import torch
 from torch import nn
 
@@ -21,6 +22,7 @@ def write_samples(folder):
     write_table(folder / "steps.csv", rng, "step")
     write_table(folder / "new.csv", rng, None)
     write_class_folders(folder / "gestures", rng)
+    write_parts(folder / "sensors", folder / "recordings.csv")
     for part in ("TRAIN", "TEST"):
         write_vowels(folder / f"JapaneseVowels_{part}.ts", rng)
     write_digits(folder)
@@ -47,6 +49,16 @@ def write_table(path, rng, labels):
             row = f"r{number},{time},{ax:.3f},{ay:.3f},{az:.3f},person {number // 4}"
             lines.append(row if labels is None else f"{row},{('circle', 'wave')[kind]}")
     path.write_text("\n".join(lines) + "\n")
+
+
+def write_parts(folder, table):
+    """Write a table as several Parquet files, in folders for two years."""
+    frame = pd.read_csv(table)
+    number = frame.recording.str[1:].astype(int)
+    for n, name in enumerate(("2025/part-0", "2025/part-1", "2026/part-0")):
+        path = folder / f"year={name}.parquet"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        frame[number * 3 // 40 == n].to_parquet(path, index=False)
 
 
 def write_class_folders(folder, rng):

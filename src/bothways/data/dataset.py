@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from operator import itemgetter
 from typing import Any
 
 import torch
@@ -166,8 +167,9 @@ def check_values(dataset: Dataset, *, missing: bool = False) -> None:
 def with_trained_vocabularies(dataset: Dataset) -> Dataset:
     """Return the dataset with the categories of its training part only.
 
-    Categories that occur only in other parts become unknown, as they will be to the model, and the
-    remaining ones are renumbered.
+    Categories that occur only in other parts become unknown, as they will be to the model. The
+    remaining ones are numbered in alphabetical order, so that their numbers do not depend on the
+    size of the blocks and files that were read.
     """
     kept, numbers = {}, {}
     for name, tokens in dataset.vocabularies.items():
@@ -175,10 +177,12 @@ def with_trained_vocabularies(dataset: Dataset) -> Dataset:
         occurs = torch.zeros(len(tokens) + 1, dtype=torch.bool)
         for steps, _ in dataset.train.chunks():
             occurs[steps[:, feature].long()] = True
-        occurs[UNKNOWN] = False
-        if not bool(occurs[1:].all()):
-            numbers[feature] = torch.where(occurs, occurs.cumsum(0), UNKNOWN)
-        kept[name] = tuple(t for t, kept in zip(tokens, occurs[1:].tolist(), strict=True) if kept)
+        own = [n for n, token in sorted(enumerate(tokens, 1), key=itemgetter(1)) if occurs[n]]
+        renumbered = torch.full((len(tokens) + 1,), UNKNOWN)
+        renumbered[own] = torch.arange(1, len(own) + 1)
+        if not torch.equal(renumbered, torch.arange(len(tokens) + 1)):
+            numbers[feature] = renumbered
+        kept[name] = tuple(tokens[n - 1] for n in own)
     parts: dict[str, Any] = {}
     if numbers:
         stores = {id(part.steps): part for part in dataset.parts.values()}  # parts may share steps

@@ -8,6 +8,7 @@ from bothways.data.builtin.mnist import mnist
 from bothways.data.dataset import Dataset
 from bothways.data.duplicates import report_duplicates
 from bothways.data.options import DataOptions
+from bothways.data.readers.locations import Location, absolute, locate
 from bothways.data.readers.registry import KNOWN_FORMATS, for_new_data, open_source
 from bothways.data.record import Part, Source
 from bothways.data.splitting import with_test_part
@@ -23,21 +24,22 @@ def is_built_in(source: str) -> bool:
 
 
 def find_source(source: str) -> str:
-    """Return the name of a built-in dataset, or an absolute path.
+    """Return the name of a built-in dataset, an absolute path or glob, or a URI.
 
     Raises
     ------
     DataError
-        If `source` is neither a built-in dataset nor an existing path.
+        If `source` is neither a built-in dataset nor existing data.
     """
     if source in _BUILT_IN:
         return source
-    if not Path(source).exists():
+    location = locate(source)
+    if isinstance(location, Path) and not location.exists():
         rule = f"expected {', '.join(_BUILT_IN)}, or {KNOWN_FORMATS}"
         raise DataError(
             f"data {source!r} is not found; {suggest(source, _like(source), rule)}. Check the path."
         )
-    return str(Path(source).resolve())
+    return absolute(source)
 
 
 def _like(source: str) -> list[str]:
@@ -49,7 +51,9 @@ def _like(source: str) -> list[str]:
 
 def options_for(source: str, reading: DataOptions) -> DataOptions:
     """Return the options with which a model reads `source`: those with a meaning for its format."""
-    return reading.without_columns() if is_built_in(source) else for_new_data(Path(source), reading)
+    if is_built_in(source):
+        return reading.without_columns()
+    return for_new_data(locate(source, reading.sequence), reading)
 
 
 def open_dataset(
@@ -64,7 +68,8 @@ def open_dataset(
     Parameters
     ----------
     source : str
-        "mnist", or the path of a file or folder.
+        "mnist", or a path; for CSV and Parquet files also a glob (``parts/*.csv``) or a URI (s3://,
+        gs://, file://).
     options : DataOptions, optional
         How to read and split it.
     classes : tuple of str, optional
@@ -87,21 +92,22 @@ def open_dataset(
     found = find_source(source)
     if found in _BUILT_IN:
         return _open_built_in(found, options)
-    path = Path(found)
+    location = locate(found, options.sequence)
     repeated = RepeatedTimes()
-    main = repeated.watch(open_source(path, options))
+    main = repeated.watch(open_source(location, options))
     named: dict[Part, str | None]
-    named = {"validation": options.validation, "test": _test_file(path, options)}
-    others: dict[Part, Path] = {
-        part: Path(find_source(file)) for part, file in named.items() if file is not None
+    named = {"validation": options.validation, "test": _test_file(location, options)}
+    others: dict[Part, str] = {
+        part: find_source(file) for part, file in named.items() if file is not None
     }
     if options.test is None and "test" in others:
-        main.notes.append(f"guessed: test data {others['test'].name}, next to it")
+        main.notes.append(f"guessed: test data {Path(others['test']).name}, next to it")
 
-    def open_other(file: Path, options: DataOptions) -> Source:
-        return repeated.watch(open_source(file, options))
+    def open_other(file: str, options: DataOptions) -> Source:
+        return repeated.watch(open_source(locate(file, options.sequence), options))
 
-    dataset = collect(path.name, path, main, options, others, open_other, classes, missing=missing)
+    name, path = location.name, str(location)
+    dataset = collect(name, path, main, options, others, open_other, classes, missing=missing)
     dataset = replace(dataset, warnings=(*repeated.warnings, *_swapped_axes(dataset)))
     return report_duplicates(replace(dataset, drop_copies=options.drop_copies))
 
@@ -132,9 +138,12 @@ def _swapped_axes(dataset: Dataset) -> tuple[str, ...]:
     return () if warning is None else (warning,)
 
 
-def _test_file(path: Path, options: DataOptions) -> str | None:
+def _test_file(location: Location, options: DataOptions) -> str | None:
     """Return the file of the test part: the option, or X_TEST.ts of X_TRAIN.ts in archives."""
-    if options.test is not None or not path.stem.endswith("_TRAIN"):
+    if options.test is not None or not isinstance(location, Path):
         return options.test
-    beside = path.with_name(path.stem.removesuffix("_TRAIN") + "_TEST" + path.suffix)
+    if not location.stem.endswith("_TRAIN"):
+        return None
+    name = location.stem.removesuffix("_TRAIN") + "_TEST" + location.suffix
+    beside = location.with_name(name)
     return str(beside) if beside.exists() and not options.test_fraction else None

@@ -2,10 +2,10 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 from bothways.data.building.checking import checked_records
 from bothways.data.options import DataOptions
+from bothways.data.readers.locations import Location
 from bothways.data.readers.registry import for_new_data, has_columns, open_source
 from bothways.data.record import Record
 from bothways.data.sequences import Sequences
@@ -48,13 +48,17 @@ class Pieces:
 
 
 def read_pieces(
-    path: Path, input_size: int, options: DataOptions | None = None, *, missing: bool = False
+    location: Location,
+    input_size: int,
+    options: DataOptions | None = None,
+    *,
+    missing: bool = False,
 ) -> Pieces:
     """Read the sequences of a file of any format; labels are not read.
 
     Parameters
     ----------
-    path : Path
+    location : Path or TableFiles
     input_size : int
         Number of features of the model.
     options : DataOptions, optional
@@ -68,23 +72,23 @@ def read_pieces(
         If the file is missing or damaged, has an unknown format, or has other features.
     """
     options = options or DataOptions()
-    if options.categorical and not has_columns(path):
+    if options.categorical and not has_columns(location):
         raise DataError(
-            f"{path} has no columns but the model has categorical features "
+            f"{location} has no columns but the model has categorical features "
             f"{', '.join(options.categorical)}; expected a table with these columns. Convert it."
         )
-    options = for_new_data(path, options)
-    source = open_source(path, options, labeled=False)
+    options = for_new_data(location, options)
+    source = open_source(location, options, labeled=False)
     count = len(source.features)
     if count != input_size:
         what, advice = " per time step", "Check the axes: (count, time, features)."
         if source.has_columns:
             what, advice = f", {', '.join(source.features)}", "Use the columns of training."
         raise DataError(
-            f"{path} has {counted(count, 'feature')}{what}; expected {input_size}, as in training. "
-            f"{advice}"
+            f"{location} has {counted(count, 'feature')}{what}; expected {input_size}, as in "
+            f"training. {advice}"
         )
-    records = checked_records(path, source, options, missing=missing)
+    records = checked_records(str(location), source, options, missing=missing)
     return Pieces(_pieces(records), source.notes)
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from bothways.config import Target
+from bothways.data.readers.locations import Location, locate
 from bothways.data.readers.registry import check_readable
 from bothways.data.record import Record
 from bothways.errors import ConfigError
@@ -19,7 +20,7 @@ from bothways.models.trained import TrainedModel
 
 def predict_files(
     model: TrainedModel,
-    paths: Iterable[Path],
+    paths: Iterable[str | Path],
     on_note: Callable[[str], None],
     *,
     aggregate: bool = False,
@@ -29,8 +30,9 @@ def predict_files(
     Parameters
     ----------
     model : TrainedModel
-    paths : iterable of Path
-        Files of any format. Labelers read whole recordings, not windows.
+    paths : iterable of str or Path
+        Files of any format, or globs and URIs of tables. Labelers read whole recordings, not
+        windows.
     on_note : callable
         Called once with each note about how the files are read.
     aggregate : bool
@@ -43,20 +45,20 @@ def predict_files(
     DataError
         If a file cannot be read, or has other features than the training data.
     """
-    paths = list(paths)
     reading = model.manifest.preprocessing.reading.for_use()
     if aggregate and reading.window is None:
         raise ConfigError(
             "aggregate is set, but the model does not predict windows; expected a classifier that "
             "was trained with --window. Omit --aggregate."
         )
-    for path in paths:
-        check_readable(path)  # all of them, before the first is predicted
-    return _answers(model, paths, on_note, aggregate)
+    locations = [locate(str(path), reading.sequence) for path in paths]
+    for location in locations:
+        check_readable(location)  # all of them, before the first is predicted
+    return _answers(model, locations, on_note, aggregate)
 
 
 def _answers(
-    model: TrainedModel, paths: list[Path], on_note: Callable[[str], None], aggregate: bool
+    model: TrainedModel, locations: list[Location], on_note: Callable[[str], None], aggregate: bool
 ) -> Iterator[Answer]:
     config, reading = model.manifest.model, model.manifest.preprocessing.reading.for_use()
     answers_of = _ANSWERS[config.target]
@@ -68,11 +70,11 @@ def _answers(
                 on_note(note)
                 noted.add(note)
 
-    for path in paths:
-        found = read_pieces(path, config.input_size, reading, missing=config.accepts_missing)
+    for location in locations:
+        found = read_pieces(location, config.input_size, reading, missing=config.accepts_missing)
         report(found.notes)
-        prefix = f"{path}:" if len(paths) > 1 else ""
-        pieces = (_renamed(piece, path, prefix) for piece in found.pieces)
+        path = str(location) if len(locations) > 1 else None
+        pieces = (_renamed(piece, path) for piece in found.pieces)
         if aggregate:
             yield from _aggregated(model, pieces)
         else:
@@ -81,12 +83,12 @@ def _answers(
         report(found.notes)  # more may have been found
 
 
-def _renamed(piece: Piece, path: Path, prefix: str) -> Piece:
-    """Return a piece whose records have the name of the file before their own."""
-    if not prefix:
+def _renamed(piece: Piece, path: str | None) -> Piece:
+    """Return a piece whose records have the name of the file, if any, before their own."""
+    if path is None:
         return piece
     records = [
-        record if record.name == str(path) else replace(record, name=f"{prefix}{record.name}")
+        record if record.name == path else replace(record, name=f"{path}:{record.name}")
         for record in piece.records
     ]
     return replace(piece, records=records)

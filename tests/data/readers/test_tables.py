@@ -513,14 +513,3 @@ def test_compressed_tables(tmp_path, csv, suffix):
     path.write_bytes(path.read_bytes()[:20])
     with pytest.raises(DataError, match=f"steps.csv.{suffix}"):
         records(path)
-
-
-def test_a_folder_of_parquet_files_is_one_table(tmp_path, csv):
-    frame = pd.read_csv(csv)
-    folder = tmp_path / "parts"
-    folder.mkdir()
-    frame[:3].to_parquet(folder / "part-0.parquet")
-    frame[3:].to_parquet(folder / "part-1.parquet")
-    for mine, other in zip(records(folder), records(csv), strict=True):
-        np.testing.assert_array_equal(mine.values, other.values)
-    assert len(open_dataset(str(folder)).train) == 2

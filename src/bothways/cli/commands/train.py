@@ -36,8 +36,8 @@ def train(
         str,
         typer.Argument(
             metavar="DATA",
-            help="mnist, or a .csv, .parquet, .ts, .arff, .jsonl, .npz, .npy or IDX file, or a "
-            "folder of Parquet files, or with a folder for each class.",
+            help="mnist, or a .csv, .parquet, .ts, .arff, .jsonl, .npz, .npy or IDX file; several "
+            "tables: a folder, 'a/*.csv', s3://…; or a folder for each class.",
         ),
     ],
     options: DataOptions,  # see reads_data

@@ -69,7 +69,7 @@ def evaluate(
 def predict(
     model: Model,
     sources: Annotated[
-        list[Path],
+        list[str],
         typer.Argument(
             metavar="FILE",
             help="Data in any format of train, without labels too; PNG and JPEG pictures.",

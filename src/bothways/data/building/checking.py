@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from itertools import chain
-from pathlib import Path
 
 import numpy as np
 
@@ -15,7 +14,7 @@ _SAMPLE_VALUES = 1 << 18  # read before the offsets are determined
 
 
 def checked_records(
-    path: Path, source: Source, options: DataOptions, *, missing: bool = True
+    path: str, source: Source, options: DataOptions, *, missing: bool = True
 ) -> Iterator[Record]:
     """Yield the validated records of a source, with float32 values, cut into windows if requested.
 
@@ -25,7 +24,7 @@ def checked_records(
 
     Parameters
     ----------
-    path : Path
+    path : str
         For messages.
     source : Source
     options : DataOptions
@@ -79,7 +78,7 @@ def _with_offsets(source: Source, records: Iterator[Record]) -> Iterator[Record]
     return chain(sample, records)
 
 
-def _checked(path: Path, source: Source, record: Record, missing: bool) -> Record:
+def _checked(path: str, source: Source, record: Record, missing: bool) -> Record:
     """Return the record if it has the features of its source and no value that cannot be used."""
     values, size = record.values, len(source.features)
     if values.shape[1] != size:

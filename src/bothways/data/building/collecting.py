@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -100,11 +99,11 @@ def _limit(parts: Collection[_Collected], options: DataOptions) -> None:
 
 def collect(
     name: str,
-    path: Path,
+    path: str,
     source: Source,
     options: DataOptions,
-    others: Mapping[Part, Path],
-    open_other: Callable[[Path, DataOptions], Source],
+    others: Mapping[Part, str],
+    open_other: Callable[[str, DataOptions], Source],
     classes: tuple[str, ...] | None = None,
     *,
     missing: bool = True,
@@ -115,13 +114,13 @@ def collect(
     ----------
     name : str
         Name of the dataset.
-    path : Path
+    path : str
         For messages.
     source : Source
         The training part, and other parts if its records have them.
     options : DataOptions
     others : dict
-        Files with the validation and the test part; `open_other` opens them.
+        The files with the validation and the test part; `open_other` opens them.
     classes : tuple of str, optional
         The only classes that may occur, in this order; default: those that occur.
     missing : bool
@@ -194,7 +193,7 @@ def collect(
 
 
 def _check_other(
-    path: Path, source: Source, other_path: Path, other: Source, part: Part, there: _Collected
+    path: str, source: Source, other_path: str, other: Source, part: Part, there: _Collected
 ) -> None:
     """Raise DataError if the file of a part does not fit the main file."""
     if len(there):
@@ -210,7 +209,7 @@ def _check_other(
 
 
 def _numbered(
-    path: Path, parts: Mapping[Part, _Collected], names: tuple[str, ...]
+    path: str, parts: Mapping[Part, _Collected], names: tuple[str, ...]
 ) -> dict[Part, LabeledSequences]:
     """Return the parts that exist, with class numbers, and group numbers if a group repeats."""
     unknown = [n for part in parts.values() for n in part.classes if n not in names]
@@ -225,7 +224,7 @@ def _numbered(
     return {part: some.sequences(names, groups) for part, some in parts.items() if len(some)}
 
 
-def _order_of_time(path: Path, part: _Collected) -> torch.Tensor:
+def _order_of_time(path: str, part: _Collected) -> torch.Tensor:
     if len(part.begins) < len(part):
         raise DataError(
             f"{path} has no times; expected them for a split by time. Name the column with --time."
@@ -233,7 +232,7 @@ def _order_of_time(path: Path, part: _Collected) -> torch.Tensor:
     return torch.tensor(np.argsort(part.begins, kind="stable"))
 
 
-def _refuse_shared(path: Path, what: str, names: Mapping[Part, list[str]]) -> None:
+def _refuse_shared(path: str, what: str, names: Mapping[Part, list[str]]) -> None:
     """Raise DataError if a sequence or a group is in two parts."""
     seen: dict[str, Part] = {}
     for part, own in names.items():

@@ -3,14 +3,14 @@
 import bz2
 import gzip
 import io
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from bothways.optional import require
 
 SUFFIXES = (".gz", ".bz2", ".zst")
 
 
-def format_suffix(path: Path) -> str:
+def format_suffix(path: PurePath) -> str:
     """Return the suffix that tells the format, in lower case: ".csv" for x.csv and x.CSV.gz."""
     suffixes = [suffix.lower() for suffix in path.suffixes]
     if len(suffixes) > 1 and suffixes[-1] in SUFFIXES:

@@ -80,7 +80,8 @@ def _records(
         folders = inside[1:-1] if part else inside[:-1]
         if labeled and not folders:
             raise DataError(
-                f"{file} is in no class's folder; expected {path}/CLASS/{file.name}. Move it."
+                f"{file} is in no class's folder; expected {path}/CLASS/{file.name}. Move it, or "
+                f"read files of one table with a glob, '{path}/*{file.suffix}'."
             )
         values, times = _steps(file, columns, options)
         yield Record(

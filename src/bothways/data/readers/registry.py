@@ -12,7 +12,8 @@ from bothways.data.readers.folders import has_headers, read_folder
 from bothways.data.readers.images import read_image
 from bothways.data.readers.json_lines import read_json_lines
 from bothways.data.readers.label_first import is_label_first, read_label_first
-from bothways.data.readers.tables import read_table
+from bothways.data.readers.locations import Location, TableFiles
+from bothways.data.readers.tables import read_files, read_table
 from bothways.data.readers.ts import read_ts
 from bothways.data.record import Source
 from bothways.errors import DataError
@@ -75,21 +76,24 @@ FORMATS = (
     Format(read_image, (".png", ".jpg", ".jpeg"), (b"\x89PNG", b"\xff\xd8\xff")),
 )
 KNOWN_FORMATS = (
-    f"a {', '.join(ending for known in FORMATS for ending in known.endings)} file, IDX images, or "
-    "a folder with a folder for each class"
+    f"a {', '.join(ending for known in FORMATS for ending in known.endings)} file, IDX images, a "
+    "folder or a glob of CSV or Parquet files, or a folder with a folder for each class"
 )
 
 
-def find_format(path: Path) -> Format:
-    """Return the format of a file or folder, by its extension or by its first bytes.
+def find_format(location: Location) -> Format:
+    """Return the format of data, by the extension of a file or by its first bytes.
 
     Raises
     ------
     DataError
         If it cannot be read, or has no known format.
     """
+    if isinstance(location, TableFiles):
+        return TABLE
+    path = location
     if path.is_dir():
-        return TABLE if any(path.rglob("*.parquet")) else CLASS_FOLDERS
+        return CLASS_FOLDERS
     start = check_readable(path)
     suffix = format_suffix(path)
     if suffix == ".tsv" and is_label_first(path):
@@ -106,16 +110,17 @@ def find_format(path: Path) -> Format:
     )
 
 
-def check_readable(path: Path) -> bytes:
-    """Return the first bytes of a file; b"" of a folder.
+def check_readable(location: Location) -> bytes:
+    """Return the first bytes of a file; b"" of a folder or of several files.
 
     Raises
     ------
     DataError
         If it cannot be read.
     """
-    if path.is_dir():
+    if isinstance(location, TableFiles) or location.is_dir():
         return b""
+    path = location
     try:
         with path.open("rb") as file:
             return file.read(8)
@@ -123,31 +128,33 @@ def check_readable(path: Path) -> bytes:
         raise DataError(f"{path} cannot be read: {error.strerror}. Check the path.") from None
 
 
-def has_columns(path: Path) -> bool:
+def has_columns(location: Location) -> bool:
     """Return whether the features of a file have names: of a table, or of CSV files with headers.
 
     Raises the errors of `find_format`.
     """
-    found = find_format(path)
-    return found.columns == "table" or (found.columns == "csv files" and has_headers(path))
+    found = find_format(location)
+    if isinstance(location, TableFiles) or found.columns == "table":
+        return True
+    return found.columns == "csv files" and has_headers(location)
 
 
-def for_new_data(path: Path, options: DataOptions) -> DataOptions:
+def for_new_data(location: Location, options: DataOptions) -> DataOptions:
     """Return the options of a model that have a meaning for the format of a file."""
-    if has_columns(path):
+    if has_columns(location):
         return options
     kept = options.without_columns()
-    if find_format(path).has_ignored_label:
+    if find_format(location).has_ignored_label:
         return kept
     return kept.model_copy(update={"ignore": None})
 
 
-def open_source(path: Path, options: DataOptions, *, labeled: bool = True) -> Source:
-    """Return the records of a file or folder.
+def open_source(location: Location, options: DataOptions, *, labeled: bool = True) -> Source:
+    """Return the records of a file, a folder or several files.
 
     Parameters
     ----------
-    path : Path
+    location : Path or TableFiles
     options : DataOptions
     labeled : bool
         Whether labels are needed; otherwise they are not read.
@@ -157,7 +164,7 @@ def open_source(path: Path, options: DataOptions, *, labeled: bool = True) -> So
     DataError
         If it cannot be read, or an option names a column of a file without columns.
     """
-    found = find_format(path)
+    found = find_format(location)
     for name, role in DataOptions.roles():
         value = getattr(options, name)
         if value and not found.accepts(name, role, value, labeled=labeled):
@@ -165,7 +172,9 @@ def open_source(path: Path, options: DataOptions, *, labeled: bool = True) -> So
             keyed = found.columns == "keys" and role.json_key is not None
             expected = f"its key {role.json_key!r}" if keyed else "a table, which has columns"
             raise DataError(
-                f"{path} has no columns, so --{name} {text} has no meaning; expected {expected}. "
-                "Omit it, or convert the file to a table."
+                f"{location} has no columns, so --{name} {text} has no meaning; expected "
+                f"{expected}. Omit it, or convert the file to a table."
             )
-    return found.read(path, options, labeled=labeled)
+    if isinstance(location, TableFiles):
+        return read_files(location.source, location.files, options, labeled=labeled)
+    return found.read(location, options, labeled=labeled)

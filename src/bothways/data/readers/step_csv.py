@@ -127,6 +127,17 @@ def has_header(file: Path) -> bool:
     return _Cells(file, None).has_names
 
 
+def first_cells(file: Path) -> list[str]:
+    """Return the cells of the first line: the names of the columns, if the file has a header."""
+    return _split(next(lines_of(file), (0, ""))[1])[0]
+
+
+def _split(line: str, delimiter: str | None = None) -> tuple[list[str], str]:
+    """Return the cells of a line, and the delimiter: default, the one that occurs."""
+    delimiter = delimiter or next((sign for sign in (";", "\t") if sign in line), ",")
+    return [cell.strip().strip('"') for cell in line.split(delimiter)], delimiter
+
+
 class _Cells:
     """The cells of a file as text."""
 
@@ -136,11 +147,9 @@ class _Cells:
         self.names: list[str] = []
         self.has_names = False
         self.rows: list[list[str]] = []
-        delimiter = ","
+        delimiter: str | None = None
         for number, line in lines_of(file):
-            if not self.names:
-                delimiter = next((sign for sign in (";", "\t") if sign in line), ",")
-            cells = [cell.strip().strip('"') for cell in line.split(delimiter)]
+            cells, delimiter = _split(line, delimiter)
             if (decimal or ",") == "," and delimiter != ",":
                 cells = [cell.replace(",", ".", 1) for cell in cells]
             if not self.names:

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from bothways.data.readers.tables import arrow
-from bothways.data.readers.tables.csv_table import is_number
+from bothways.data.readers.tables.csv_schema import is_number
 from bothways.data.readers.tables.table import Table
 from bothways.data.record import Array
 from bothways.data.vocabulary import MAX_TOKENS, Vocabulary
@@ -95,7 +95,7 @@ def times_of(column: Any, table: Table, name: str, rows: Array) -> Array:
         cells = column.to_pylist()
         at = next((n for n, cell in enumerate(cells) if not is_number(str(cell))), 0)
         raise DataError(
-            f"{table.path}, {table.place(int(rows[at]))}: time {name!r} is {cells[at]!r}; expected "
+            f"{table.place(int(rows[at]))}: time {name!r} is {cells[at]!r}; expected "
             "numbers or time stamps like 2026-01-31T09:30:00. Convert it, or name another --time."
         )
     times: Array = column.to_numpy(zero_copy_only=False)
@@ -107,6 +107,6 @@ def times_of(column: Any, table: Table, name: str, rows: Array) -> Array:
 def missing_cell(table: Table, name: str, row: int) -> DataError:
     """Return the error for a missing value in column `name`."""
     return DataError(
-        f"{table.path}, {table.place(row)}: {name!r} is missing; expected a value in each row. "
+        f"{table.place(row)}: {name!r} is missing; expected a value in each row. "
         "Fill it in, or drop the row."
     )

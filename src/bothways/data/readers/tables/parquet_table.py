@@ -1,57 +1,45 @@
 """Parquet files, read block by block."""
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 from bothways.data.readers.tables import arrow
+from bothways.data.readers.tables.file import TableFile
 from bothways.data.readers.tables.table import Table
 from bothways.errors import DataError
 
 
 class ParquetTable(Table):
-    """A Parquet file, or the Parquet files in a folder, in the order of their names.
+    """A Parquet file.
 
     Raises
     ------
     DataError
-        If a file is not Parquet, is damaged, or has other columns than the first.
+        If the file is not Parquet, or is damaged.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.notes = []
-        self._files = []
-        for file in sorted(path.rglob("*.parquet")) if path.is_dir() else [path]:
-            try:
-                self._files.append(
-                    arrow.pyarrow().parquet.ParquetFile(
-                        file, buffer_size=arrow.BUFFER_BYTES, pre_buffer=False
-                    )
-                )
-            except arrow.arrow_errors() as error:
-                reason = " ".join(str(error).split())
-                raise DataError(
-                    f"{file} is not a Parquet file, or is damaged ({reason}). Write or copy it "
-                    "again."
-                ) from None
-            names = self._files[-1].schema_arrow.names
-            if names != self._files[0].schema_arrow.names:
-                raise DataError(
-                    f"{file} has columns {', '.join(names)}; expected those of the first file, "
-                    f"{', '.join(self._files[0].schema_arrow.names)}."
-                )
-        schema = self._files[0].schema_arrow
+    has_declared_types = True
+
+    def __init__(self, file: TableFile) -> None:
+        self._file = file
+        self.path, self.keys, self.notes = file.name, (), []
+        try:
+            self._parquet = arrow.pyarrow().parquet.ParquetFile(
+                file.random_access(), buffer_size=arrow.BUFFER_BYTES, pre_buffer=False
+            )
+        except arrow.arrow_errors() as error:
+            raise file.damage(error, "is not a Parquet file, or is damaged") from None
+        schema = self._parquet.schema_arrow
         self.names = schema.names
         self.types = {column.name: column.type for column in schema}
 
     def place(self, row: int) -> str:
-        """Return the row's number: "row 12"."""
-        return f"row {row}"
+        """Return the file and the number of a row; see `Table.place`."""
+        return f"{self.path}, row {row}"
 
-    def first_texts(self, names: Sequence[str]) -> dict[str, list[str | None]]:
-        """Return {}: the file declares its column types."""
-        return {}
+    def row_name(self, row: int) -> str:
+        """Return the number of a row; see `Table.row_name`."""
+        return f"row {row}"
 
     def blocks(
         self, columns: Sequence[str], text: Sequence[str] = (), numbers: Sequence[str] = ()
@@ -63,19 +51,18 @@ class ParquetTable(Table):
                     f"{self.path}: column {name!r} has type {self.types[name]}; expected numbers. "
                     "Convert it, or exclude it with --features."
                 )
+        rows = max(1, arrow.BLOCK_BYTES // self._row_bytes(columns))
         try:
-            for file in self._files:
-                rows = max(1, arrow.BLOCK_BYTES // self._row_bytes(file.metadata, columns))
-                yield from file.iter_batches(rows, columns=list(columns), use_threads=False)
+            yield from self._parquet.iter_batches(rows, columns=list(columns), use_threads=False)
             arrow.pyarrow().default_memory_pool().release_unused()
         except arrow.arrow_errors() as error:
-            reason = " ".join(str(error).split())
-            raise DataError(f"{self.path} is damaged ({reason}). Copy it again.") from None
+            raise self._file.damage(error, "is damaged") from None
 
-    def _row_bytes(self, metadata: Any, columns: Sequence[str]) -> int:
+    def _row_bytes(self, columns: Sequence[str]) -> int:
         """Return the approximate size of a row; that of lists is the average in the file."""
         if not any(arrow.is_list_of_numbers(self.types[name]) for name in columns):
             return 8 * len(columns)
+        metadata = self._parquet.metadata
         groups = range(metadata.num_row_groups)
         size = sum(metadata.row_group(n).total_byte_size for n in groups)
         return max(8 * len(columns), int(size // max(1, metadata.num_rows)))

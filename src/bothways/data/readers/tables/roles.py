@@ -6,9 +6,9 @@ from typing import Any
 
 from bothways.data.options import DataOptions
 from bothways.data.readers.tables import arrow
-from bothways.data.readers.tables.csv_table import is_number
+from bothways.data.readers.tables.csv_schema import MISSING, is_number
 from bothways.data.readers.tables.row_counters import counting_columns
-from bothways.data.readers.tables.table import Table
+from bothways.data.readers.tables.table import Table, first_rows
 from bothways.data.vocabulary import Vocabulary
 from bothways.errors import DataError, suggest
 
@@ -133,7 +133,9 @@ def named_columns(
                 f"{suggest(name, columns, f'expected --{role} to be one of')} "
                 f"{', '.join(columns)}. Check its name."
             )
-        found[role] = name or usual_name(role, free)
+        # The names of folders are text, which is no time.
+        may_be = [name for name in free if role != "time" or name not in table.keys]
+        found[role] = name or usual_name(role, may_be)
         if name is None and found[role] is not None:
             guessed.append(f"{role} {found[role]!r}")
     return found, guessed
@@ -167,14 +169,14 @@ def ignored_columns(table: Table, names: list[str], counting: list[str]) -> list
     if counting:
         shown = ", ".join(name if name.strip() else repr(name) for name in counting)
         notes.append(f"ignored columns that count rows: {shown} (add --features to use them)")
-    others = [name for name in names if name not in counting]
+    others = [name for name in names if name not in (*counting, *table.keys)]
     examples = {}
-    for name, cells in table.first_texts(others).items():
+    for name, cells in _first_texts(table, others).items():
         present = [cell for cell in cells if cell is not None]
         strays = [n for n, cell in enumerate(cells) if cell is not None and not is_number(cell)]
         if strays and 2 * len(strays) < len(present):
             raise DataError(
-                f"{table.path}, {table.place(strays[0])}: column {name!r} holds "
+                f"{table.place(strays[0])}: column {name!r} holds "
                 f"{cells[strays[0]]!r} but numbers in most rows; expected numbers. Fix the cell, "
                 "or name the columns to use with --features."
             )
@@ -187,6 +189,22 @@ def ignored_columns(table: Table, names: list[str], counting: list[str]) -> list
             "them)"
         )
     return notes
+
+
+def _first_texts(table: Table, names: Sequence[str]) -> dict[str, list[str | None]]:
+    """Return the first cells of text columns, None where a value is missing.
+
+    A format that declares its column types has no numbers in text columns.
+    """
+    is_text = arrow.pyarrow().types.is_string
+    text = [name for name in names if is_text(table.types[name])]
+    if not text or table.has_declared_types:
+        return {}
+    block = first_rows(table, text, text)
+    return {
+        name: [None if cell in MISSING else cell for cell in block[name].to_pylist()]
+        for name in text
+    }
 
 
 def _check_features(

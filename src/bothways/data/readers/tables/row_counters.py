@@ -10,7 +10,7 @@ import numpy as np
 
 from bothways.data.readers.tables import arrow
 from bothways.data.readers.tables.cells import numbers_of, texts_of
-from bothways.data.readers.tables.table import Table
+from bothways.data.readers.tables.table import Table, first_rows
 from bothways.data.record import Array
 
 _INDEX_NAMES = re.compile(
@@ -26,7 +26,7 @@ def counting_columns(table: Table, columns: Sequence[str], sequence: str | None)
     """Return those of the numeric `columns` that only count rows.
 
     They have a usual name of an index and hold integers, or hold consecutive integers, in any
-    order, over the table or within each sequence. The first block of the table decides.
+    order, over the table or within each sequence. The first rows of the table decide.
 
     Parameters
     ----------
@@ -44,8 +44,8 @@ def counting_columns(table: Table, columns: Sequence[str], sequence: str | None)
     if not may_count:
         return []
     text = [] if sequence is None else [sequence]
-    block = next(table.blocks([*text, *may_count], text, may_count), None)
-    if block is None or not block.num_rows:
+    block = first_rows(table, [*text, *may_count], text, may_count)
+    if block is None:
         return []
     codes = np.zeros(block.num_rows, np.int64)
     if sequence is not None:

@@ -78,7 +78,7 @@ def _disorder(table: Table, roles: Roles) -> str | None:
             if start == 0 and last is not None and last[0] == name:
                 continue
             if name in seen:
-                place = f"{table.path}, {table.place(int(rows[start]))}"
+                place = f"{table.place(int(rows[start]))}"
                 return f"{place}: sequence {name!r} continues after others"
             seen.add(name)
         time = None
@@ -89,7 +89,7 @@ def _disorder(table: Table, roles: Roles) -> str | None:
             late[0] = last is not None and last[0] == names[0] and times[0] < last[1]
             if late.any():
                 row = int(late.argmax())
-                place = f"{table.path}, {table.place(int(rows[row]))}"
+                place = f"{table.place(int(rows[row]))}"
                 return f"{place}: time {roles.time!r} goes back in sequence {names[row]!r}"
             time = times[-1]
         last = (names[-1], time)
@@ -130,7 +130,7 @@ def _check_distinct(table: Table, roles: Roles, code: Array, time: Array, order:
         first = int(same.argmax())
         place, other = table.place(int(order[first])), table.place(int(order[first + 1]))
         raise DataError(
-            f"{table.path}, {place} and {other} have the same sequence and the same time, and the "
+            f"{place} and {other} have the same sequence and the same time, and the "
             f"rows are out of order; expected {roles.time!r} to order the rows of a sequence. Name "
             "a sequence column that tells recordings apart, or sort anyway with --sort."
         )

@@ -11,7 +11,7 @@ from bothways.data.readers.tables import arrow
 from bothways.data.readers.tables.cells import missing_cell, numbers_of, texts_of
 from bothways.data.readers.tables.roles import named_columns, usual_name
 from bothways.data.readers.tables.row_per_step import part_of
-from bothways.data.readers.tables.table import Table
+from bothways.data.readers.tables.table import Table, first_rows
 from bothways.data.record import Array, Record, Source
 from bothways.errors import DataError, counted
 
@@ -52,7 +52,7 @@ def sequence_layout(table: Table, options: DataOptions) -> Layout | None:
         return None if has_time else layout
     if sequence not in others:
         return None
-    block = next(table.blocks([sequence], [sequence]), None)
+    block = first_rows(table, [sequence], [sequence])
     if block is None or block.num_rows < 2:
         return None
     names = texts_of(block[sequence], table, sequence, np.arange(block.num_rows))
@@ -142,18 +142,18 @@ def _records(table: Table, layout: Layout, found: Mapping[str, Any]) -> Iterator
             name = str(cells["sequence"][n]) if "sequence" in cells else str(row)
             if "sequence" in cells and name in seen:
                 raise DataError(
-                    f"{table.path}, {table.place(row)}: sequence {name!r} has a second row; "
+                    f"{table.place(row)}: sequence {name!r} has a second row; "
                     "expected one row for each sequence. Give each row a different name."
                 )
             seen.add(name)
             if when is not None and (len(when) != len(own) or (np.diff(when) < 0).any()):
                 raise DataError(
-                    f"{table.path}, {table.place(row)}: {time!r} has {len(when)} times for "
+                    f"{table.place(row)}: {time!r} has {len(when)} times for "
                     f"{counted(len(own), 'step')}; expected one for each, in order. Fix it."
                 )
             yield Record(
                 name=name,
-                place=f"sequence {name!r}" if "sequence" in cells else f"row {row}",
+                place=f"sequence {name!r}" if "sequence" in cells else table.row_name(row),
                 values=own,
                 label=str(cells["label"][n]) if "label" in cells else None,
                 group=str(cells["group"][n]) if "group" in cells else None,
@@ -182,7 +182,7 @@ def _lists(block: Any, layout: Layout, table: Table, rows: Array) -> Iterator[Ar
         lengths = [len(values) for values in lists]
         if len(set(lengths)) > 1:
             raise DataError(
-                f"{table.path}, {table.place(row)}: {', '.join(layout)} have "
+                f"{table.place(row)}: {', '.join(layout)} have "
                 f"{', '.join(map(str, lengths))} values; expected as many of each. Fix it."
             )
         yield np.stack(lists, axis=1)

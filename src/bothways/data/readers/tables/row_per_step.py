@@ -100,7 +100,7 @@ def _record(table: Table, runs: list[_Run], target: Target) -> Record:
             other = int((column != column[0]).argmax())
             advice = "Fix it, or use --target step if each time step has its own label."
             raise DataError(
-                f"{table.path}, {table.place(int(rows[other]))}: {role} is {column[other]!r} but "
+                f"{table.place(int(rows[other]))}: {role} is {column[other]!r} but "
                 f"{column[0]!r} before in sequence {name!r}; expected one for each sequence. "
                 + (advice if role == "label" else "Fix it.")
             )
@@ -133,6 +133,6 @@ def part_of(name: str | None, table: Table, row: int) -> Part | None:
         if part == known:
             return known
     raise DataError(
-        f"{table.path}, {table.place(row)}: split is {name!r}; "
+        f"{table.place(row)}: split is {name!r}; "
         f"{suggest(name, PARTS, 'expected')} {', '.join(PARTS)}. Fix it."
     )
