@@ -65,7 +65,7 @@ def test_imports_are_found():
 def test_what_is_imported_is_declared():
     imported = {
         COMES_WITH.get(package, DISTRIBUTIONS.get(package, package.replace("_", "-")))
-        for path in (ROOT / "src").rglob("*.py")
+        for path in (ROOT / "src" / "bothways").rglob("*.py")
         for package in imported_packages(path.read_text())
     }
     declared = set(lowest.lowest_versions(PROJECT, FOR_USERS))
