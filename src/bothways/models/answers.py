@@ -41,8 +41,8 @@ class Span:
         return {"start": self.start, "end": self.end, **times}
 
     def columns(self) -> dict[str, Any]:
-        """Return all values by name, empty texts for unknown ones."""
-        return {"start": "", "end": "", **dict.fromkeys(_TIMES, ""), **self.facts()}
+        """Return all values by name, None for unknown ones."""
+        return {**dict.fromkeys(_TIMES), **self.facts()}
 
 
 def _plain(time: Any) -> Any:
@@ -53,12 +53,25 @@ class Answer(ABC):
     """The prediction for one sequence."""
 
     @abstractmethod
+    def records(self) -> list[dict[str, Any]]:
+        """Return its rows in a table, all with the same columns."""
+
     def rows(self) -> list[dict[str, Any]]:
-        """Return its rows in a CSV file, all with the same columns."""
+        """Return its rows in a CSV file: rounded probabilities, and empty texts for None."""
+        return [
+            {name: _cell(name, value) for name, value in record.items()}
+            for record in self.records()
+        ]
 
     @abstractmethod
     def line(self) -> dict[str, Any]:
         """Return its object in a file of JSON lines."""
+
+
+def _cell(name: str, value: Any) -> Any:
+    if value is None:
+        return ""
+    return f"{value:.6g}" if name.startswith("probability") else value
 
 
 @dataclass(frozen=True)
@@ -91,10 +104,10 @@ class Prediction(Answer):
         by_class = dict(zip(classes, probabilities.tolist(), strict=True))
         return cls(sequence, classes[int(probabilities.argmax())], by_class, span)
 
-    def rows(self) -> list[dict[str, Any]]:
+    def records(self) -> list[dict[str, Any]]:
         """Return one row, with a column for each class."""
         where = {} if self.span is None else self.span.columns()
-        of_classes = {f"probability_{n}": f"{p:.6g}" for n, p in self.probabilities.items()}
+        of_classes = {f"probability_{n}": p for n, p in self.probabilities.items()}
         return [{"sequence": self.sequence, **where, "label": self.label, **of_classes}]
 
     def line(self) -> dict[str, Any]:
@@ -141,14 +154,14 @@ class Labeling(Answer):
         ]
         return cls(sequence, [classes[label] for label in best], segments)
 
-    def rows(self) -> list[dict[str, Any]]:
+    def records(self) -> list[dict[str, Any]]:
         """Return a row for each segment."""
         return [
             {
                 "sequence": self.sequence,
                 **segment.span.columns(),
                 "label": segment.label,
-                "probability": f"{segment.probability:.6g}",
+                "probability": segment.probability,
             }
             for segment in self.segments
         ]

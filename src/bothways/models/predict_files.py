@@ -2,13 +2,12 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import torch
 
 from bothways.config import Target
-from bothways.data.readers.locations import Location, locate
+from bothways.data.readers.locations import Location, TableFiles, locate
 from bothways.data.readers.registry import check_readable
 from bothways.data.record import Record
 from bothways.errors import ConfigError
@@ -20,7 +19,7 @@ from bothways.models.trained import TrainedModel
 
 def predict_files(
     model: TrainedModel,
-    paths: Iterable[str | Path],
+    paths: Iterable[str | Location],
     on_note: Callable[[str], None],
     *,
     aggregate: bool = False,
@@ -30,7 +29,7 @@ def predict_files(
     Parameters
     ----------
     model : TrainedModel
-    paths : iterable of str or Path
+    paths : iterable of str, Path or TableFiles
         Files of any format, or globs and URIs of tables. Labelers read whole recordings, not
         windows.
     on_note : callable
@@ -51,7 +50,10 @@ def predict_files(
             "aggregate is set, but the model does not predict windows; expected a classifier that "
             "was trained with --window. Omit --aggregate."
         )
-    locations = [locate(str(path), reading.sequence) for path in paths]
+    locations = [
+        path if isinstance(path, TableFiles) else locate(str(path), reading.sequence)
+        for path in paths
+    ]
     for location in locations:
         check_readable(location)  # all of them, before the first is predicted
     return _answers(model, locations, on_note, aggregate)
