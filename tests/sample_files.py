@@ -1,5 +1,6 @@
 """The files that the documentation names: small, and made of random numbers."""
 
+import json
 import shutil
 from pathlib import Path
 
@@ -20,6 +21,7 @@ def write_samples(folder):
     write_table(folder / "recordings.csv", rng, "recording")
     write_table(folder / "steps.csv", rng, "step")
     write_table(folder / "new.csv", rng, None)
+    write_records(folder / "sensor.jsonl", rng)
     write_class_folders(folder / "gestures", rng)
     for part in ("TRAIN", "TEST"):
         write_vowels(folder / f"JapaneseVowels_{part}.ts", rng)
@@ -46,6 +48,16 @@ def write_table(path, rng, labels):
             ax, ay, az = rng.normal(kind, 1, 3)
             row = f"r{number},{time},{ax:.3f},{ay:.3f},{az:.3f},person {number // 4}"
             lines.append(row if labels is None else f"{row},{('circle', 'wave')[kind]}")
+    path.write_text("\n".join(lines) + "\n")
+
+
+def write_records(path, rng):
+    """Write the steps of two recordings, interleaved, with an object in each line."""
+    lines = []
+    for time in range(20):
+        for name in ("left", "right"):
+            ax, ay, az = rng.normal(time % 8 // 4, 1, 3).round(3).tolist()
+            lines.append(json.dumps({"recording": name, "t": time, "ax": ax, "ay": ay, "az": az}))
     path.write_text("\n".join(lines) + "\n")
 
 

@@ -42,6 +42,8 @@ class Stream:
 
     Attributes
     ----------
+    manifest : Manifest
+        Of the model.
     bytes_per_sequence : int
         Size of the state of an open sequence, which does not depend on its length. The states are
         in tables that double in size, so that there is room for up to twice as many sequences as
@@ -78,7 +80,7 @@ class Stream:
     def __init__(self, classifier: TorchClassifier, manifest: Manifest) -> None:
         check_streamable(manifest.model)
         self._classifier = copy.deepcopy(classifier).cpu().eval().requires_grad_(False)
-        self._manifest = manifest
+        self.manifest = manifest
         self._networks = [RunningNetwork(network) for network in self._classifier.networks]
         self._reader = ChunkReader(manifest)
         self._initial = initial_states(self._networks) | {
@@ -103,7 +105,7 @@ class Stream:
     @property
     def classes(self) -> tuple[str, ...]:
         """Names of the classes, in the order of the probabilities."""
-        return self._manifest.classes
+        return self.manifest.classes
 
     def push(self, steps: Mapping[Key, Any]) -> dict[Key, Floats]:
         """Add the next steps of some sequences, all in one batch, and return the new answers.
@@ -233,7 +235,7 @@ class Stream:
     @cached_property
     def _model_sha256(self) -> str:
         return checksum(
-            self._classifier.state_dict(), {"config": self._manifest.to_bytes().decode()}
+            self._classifier.state_dict(), {"config": self.manifest.to_bytes().decode()}
         )
 
     def _opened(self, keys: list[Any]) -> list[int]:

@@ -13,7 +13,9 @@ from bothways.data.readers.tables import arrow
 from bothways.data.readers.tables.table import Table
 from bothways.errors import DataError
 
-_MISSING = ["", "NA", "N/A", "NaN", "nan", "null", "NULL", "None", "?"]
+MISSING = ["", "NA", "N/A", "NaN", "nan", "null", "NULL", "None", "?"]
+"""Cells that stand for a missing value."""
+
 _INTEGER = re.compile(r"[+-]?\d+")
 _DECIMAL_COMMA = re.compile(r"[+-]?\d*,\d+([eE][+-]?\d+)?")
 _THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2}(,\d{3})+")
@@ -117,7 +119,7 @@ class CsvTable(Table):
             return {}
         block = next(self.blocks(text, text))
         return {
-            name: [None if cell in _MISSING else cell for cell in block[name].to_pylist()]
+            name: [None if cell in MISSING else cell for cell in block[name].to_pylist()]
             for name in text
         }
 
@@ -157,7 +159,7 @@ class CsvTable(Table):
                 pa_csv.ConvertOptions(
                     column_types=types,
                     include_columns=columns,
-                    null_values=_MISSING,
+                    null_values=MISSING,
                     decimal_point=self._decimal,
                 ),
             )
