@@ -19,7 +19,7 @@ from bothways.models.hub import is_address, load_from_hub
 from bothways.models.inputs import checked_sequences
 from bothways.models.manifest import CONFIG_FILE, Manifest
 from bothways.models.onnx_model import SUFFIX, load_onnx
-from bothways.models.streaming import Stream
+from bothways.models.streaming import RunningModel, Stream
 from bothways.nn.classifier import TorchClassifier
 from bothways.nn.device import choose_device
 from bothways.storage.atomic import sha256, write_atomically
@@ -147,9 +147,10 @@ class TrainedModel(ABC):
         CheckpointError
             If the model is an exported file.
         ConfigError
-            If an answer of the model depends on all steps of a sequence: see `Stream`.
+            If an answer of the model depends on all steps of a sequence: if it is bidirectional, or
+            has normalization `sequence` or `both`, or readout `flatten`.
         """
-        return Stream(self.classifier, self.manifest)
+        return Stream(RunningModel(self.classifier, self.manifest))
 
     def evaluate(self, sequences: Sequences) -> Metrics:
         """Return the metrics on labeled `sequences`.

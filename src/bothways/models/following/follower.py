@@ -11,6 +11,7 @@ from bothways.data.record import Array
 from bothways.errors import ConfigError, DataError
 from bothways.models.answers import LabeledSegment, Prediction, Span
 from bothways.models.following.records import Record
+from bothways.models.manifest import Manifest
 from bothways.models.streaming import Stream
 
 MOST_SEQUENCES = 10_000
@@ -55,6 +56,16 @@ class Follower:
     def __len__(self) -> int:
         """Return the number of open sequences."""
         return len(self._open)
+
+    @property
+    def manifest(self) -> Manifest:
+        """The content of the model's `config.json`."""
+        return self._stream.manifest
+
+    @property
+    def state_bytes(self) -> int:
+        """Memory of the states of the open sequences."""
+        return self._stream.state_bytes
 
     def answers(
         self, records: Iterable[Record], report: Callable[[str], None]

@@ -4,6 +4,7 @@ The states of a trained model and their files belong here. Records of several se
 belong to `bothways.models.following`.
 """
 
+from bothways.models.streaming.running_model import RunningModel
 from bothways.models.streaming.stream import Stream
 
-__all__ = ["Stream"]
+__all__ = ["RunningModel", "Stream"]

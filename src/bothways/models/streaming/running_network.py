@@ -182,12 +182,3 @@ class RunningNetwork:
             features[rows, step] = answer
             assign(carried, rows, own)
         return features
-
-
-def initial_states(networks: list[RunningNetwork]) -> Carried:
-    """Return what several networks carry before the first step, without a batch axis."""
-    return {
-        name: row
-        for n, network in enumerate(networks)
-        for name, row in named(f"{n}", network.initial).items()
-    }

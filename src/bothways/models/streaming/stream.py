@@ -1,32 +1,19 @@
 """Answers of a trained model while the steps of its sequences still come."""
 
-import copy
 from collections.abc import Iterable, Iterator, Mapping
-from functools import cached_property
-from itertools import pairwise
 from pathlib import Path
 from typing import Any, Self, TypeAlias
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from bothways.errors import DataError
-from bothways.kernels.lengths import Lengths
 from bothways.models.manifest import Manifest
-from bothways.models.streaming.carried import StateTable, named, of_prefix
-from bothways.models.streaming.chunks import ChunkReader
-from bothways.models.streaming.running_network import RunningNetwork, initial_states
+from bothways.models.streaming.carried import StateTable
+from bothways.models.streaming.running_model import Floats, RunningModel
 from bothways.models.streaming.saved_states import load_states, save_states
-from bothways.models.streaming.streamable import check_streamable
-from bothways.nn.classifier import TorchClassifier
-from bothways.nn.ensemble import average_logits
-from bothways.storage.tensors import checksum
 
-Floats: TypeAlias = np.ndarray[Any, np.dtype[np.float64]]
 Key: TypeAlias = str | int
-
-_COUNT = "steps"
 
 
 class Stream:
@@ -36,24 +23,14 @@ class Stream:
 
     Parameters
     ----------
-    classifier : SequenceClassifier or Ensemble
-        Copied to the CPU, in eval mode.
-    manifest : Manifest
+    model : RunningModel
+        Of one or more streams.
 
     Attributes
     ----------
-    manifest : Manifest
-        Of the model.
     bytes_per_sequence : int
-        Size of the state of an open sequence, which does not depend on its length. The states are
-        in tables that double in size, so that there is room for up to twice as many sequences as
-        were open at the same time.
-
-    Raises
-    ------
-    ConfigError
-        If an answer of the model depends on all steps of a sequence: if it is bidirectional, or has
-        normalization `sequence` or `both`, or readout `flatten`.
+        Size of the state of an open sequence, which does not depend on its length. The tables of
+        the states have room for at most twice as many sequences as were open at the same time.
 
     Notes
     -----
@@ -77,16 +54,9 @@ class Stream:
     ((0, 2), ['right'])
     """
 
-    def __init__(self, classifier: TorchClassifier, manifest: Manifest) -> None:
-        check_streamable(manifest.model)
-        self._classifier = copy.deepcopy(classifier).cpu().eval().requires_grad_(False)
-        self.manifest = manifest
-        self._networks = [RunningNetwork(network) for network in self._classifier.networks]
-        self._reader = ChunkReader(manifest)
-        self._initial = initial_states(self._networks) | {
-            _COUNT: torch.zeros((), dtype=torch.int64)
-        }
-        self._table = StateTable(self._initial)
+    def __init__(self, model: RunningModel) -> None:
+        self._model = model
+        self._table = StateTable(model.initial)
         self._rows: dict[Key, int] = {}
         self.bytes_per_sequence = self._table.row_bytes
 
@@ -101,6 +71,16 @@ class Stream:
     def __iter__(self) -> Iterator[Key]:
         """Return the keys of the open sequences, in the order in which they were opened."""
         return iter(self._rows)
+
+    @property
+    def state_bytes(self) -> int:
+        """Size of the tables of all states, with the rows that are free."""
+        return self._table.capacity * self._table.row_bytes
+
+    @property
+    def manifest(self) -> Manifest:
+        """The content of the model's `config.json`."""
+        return self._model.manifest
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -133,12 +113,14 @@ class Stream:
         keys = list(steps)
         if not keys:
             return {}
-        chunks = self._reader.read(list(steps.values()))
+        chunks = self._model.reader.read(list(steps.values()))
         rows = torch.tensor(self._opened(keys))
         found: dict[Key, list[Floats]] = {key: [] for key in keys}
         with torch.inference_mode():
-            for chosen, inputs, lengths in self._reader.pieces(chunks):
-                answers = self._run(rows[chosen], inputs, lengths)
+            for chosen, inputs, lengths in self._model.reader.pieces(chunks):
+                carried = self._table.read(rows[chosen])
+                answers = self._model.run(inputs, lengths, carried)
+                self._table.write(rows[chosen], carried)
                 for place, own in zip(chosen.tolist(), answers, strict=True):
                     found[keys[place]].append(own)
         return {
@@ -195,12 +177,7 @@ class Stream:
             return {}
         rows = torch.tensor([self._rows[key] for key in keys])
         with torch.inference_mode():
-            carried = self._table.read(rows)
-            found = [
-                network.finish(carried[_COUNT], of_prefix(f"{n}", carried))
-                for n, network in enumerate(self._networks)
-            ]
-            answers = self._answers([logits for logits, _ in found], found[0][1])
+            answers = self._model.finish(self._table.read(rows))
         for key in keys:
             self._table.close(self._rows.pop(key))
         return dict(zip(keys, answers, strict=True))
@@ -216,7 +193,7 @@ class Stream:
             If the file cannot be written.
         """
         rows = torch.tensor(list(self._rows.values()), dtype=torch.int64)
-        save_states(Path(path), self._model_sha256, list(self._rows), self._table.read(rows))
+        save_states(Path(path), self._model.sha256, list(self._rows), self._table.read(rows))
 
     def load(self, path: str | Path) -> Self:
         """Replace all open sequences by those in a file of `save`, and return this stream.
@@ -226,17 +203,11 @@ class Stream:
         CheckpointError
             If the file is missing or damaged, or of another model. The stream is not changed.
         """
-        keys, carried = load_states(Path(path), self._model_sha256, self._initial)
-        self._table, self._rows = StateTable(self._initial), {}
+        keys, carried = load_states(Path(path), self._model.sha256, self._model.initial)
+        self._table, self._rows = StateTable(self._model.initial), {}
         rows = self._opened(keys)
         self._table.write(torch.tensor(rows, dtype=torch.int64), carried)
         return self
-
-    @cached_property
-    def _model_sha256(self) -> str:
-        return checksum(
-            self._classifier.state_dict(), {"config": self.manifest.to_bytes().decode()}
-        )
 
     def _opened(self, keys: list[Any]) -> list[int]:
         """Return the rows of sequences, which are opened if they are not."""
@@ -249,24 +220,3 @@ class Stream:
                 )
         self._rows |= {key: self._table.open() for key in new}
         return [self._rows[key] for key in keys]
-
-    def _run(self, rows: Tensor, inputs: Tensor, lengths: Lengths) -> list[Floats]:
-        """Run the next steps of some rows; return the probabilities of each."""
-        carried = self._table.read(rows)
-        counts = carried[_COUNT]
-        found = []
-        for n, network in enumerate(self._networks):
-            own = of_prefix(f"{n}", carried)
-            logits, answers = network.run(inputs, lengths, counts, own)
-            carried |= named(f"{n}", own)
-            found.append(logits)
-        carried[_COUNT] = counts + lengths.values
-        self._table.write(rows, carried)
-        return self._answers(found, answers)
-
-    def _answers(self, logits: list[Tensor], counts: Tensor) -> list[Floats]:
-        """Return the probabilities of each row, from logits (answers, num_classes) per network."""
-        averaged = self._classifier.calibrated(average_logits(logits))
-        probabilities = averaged.double().softmax(dim=-1).numpy()
-        ends = counts.cumsum(0).tolist()
-        return [probabilities[start:end] for start, end in pairwise([0, *ends])]
