@@ -103,8 +103,13 @@ def _command(
 
 
 def _fail(message: str, exit_code: int) -> None:
-    print(f"bothways: {_printable(message)}", file=sys.stderr)
+    print_problem(message)
     raise typer.Exit(exit_code)
+
+
+def print_problem(message: str) -> None:
+    """Print a message in one line to standard error."""
+    print(f"bothways: {_printable(message)}", file=sys.stderr)
 
 
 def _printable(message: str) -> str:
@@ -147,6 +152,38 @@ def stop_on_signal() -> Iterator[Callable[[], bool]]:
         signal.signal(number, request)
     try:
         yield lambda: requested
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def until_signal(read: Callable[[], bytes]) -> Iterator[bytes]:
+    """Yield what `read` returns, until it returns nothing or Ctrl-C or SIGTERM comes.
+
+    A signal interrupts the wait for more. What was yielded is processed first.
+    """
+    requested = is_waiting = False
+
+    def request(*_: Any) -> None:
+        nonlocal requested
+        requested = True
+        if is_waiting:
+            raise KeyboardInterrupt
+
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    for number in before:
+        signal.signal(number, request)
+    try:
+        while not requested:
+            try:
+                is_waiting = True
+                content = b"" if requested else read()
+                is_waiting = False
+            except KeyboardInterrupt:
+                return
+            if not content:
+                return
+            yield content
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

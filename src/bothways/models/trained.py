@@ -19,6 +19,7 @@ from bothways.models.hub import is_address, load_from_hub
 from bothways.models.inputs import checked_sequences
 from bothways.models.manifest import CONFIG_FILE, Manifest
 from bothways.models.onnx_model import SUFFIX, load_onnx
+from bothways.models.streaming import RunningModel, Stream
 from bothways.nn.classifier import TorchClassifier
 from bothways.nn.device import choose_device
 from bothways.storage.atomic import sha256, write_atomically
@@ -137,6 +138,19 @@ class TrainedModel(ABC):
     @abstractmethod
     def predict(self, sequences: Any) -> Any:
         """Return the most probable class. Raises the errors of `predict_proba`."""
+
+    def stream(self) -> Stream:
+        """Return a `Stream`, which answers while the steps of sequences still come.
+
+        Raises
+        ------
+        CheckpointError
+            If the model is an exported file.
+        ConfigError
+            If an answer of the model depends on all steps of a sequence: if it is bidirectional, or
+            has normalization `sequence` or `both`, or readout `flatten`.
+        """
+        return Stream(RunningModel(self.classifier, self.manifest))
 
     def evaluate(self, sequences: Sequences) -> Metrics:
         """Return the metrics on labeled `sequences`.

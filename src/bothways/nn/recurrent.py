@@ -1,5 +1,6 @@
 """The base class of the recurrent layers: weights and validation around the kernels."""
 
+from dataclasses import replace
 from typing import Any, TypeVar, cast
 
 import torch
@@ -10,7 +11,7 @@ from bothways.errors import ShapeError, counted
 from bothways.kernels.backends import Choice, choose_backend
 from bothways.kernels.cells import CELLS, Cell
 from bothways.kernels.draws import DEFAULT_DRAWS, Draws
-from bothways.kernels.interface import DirectionWeights, Kernel, Stack, States
+from bothways.kernels.interface import DirectionWeights, Kernel, Prepared, Stack, States
 from bothways.kernels.lengths import Lengths
 from bothways.kernels.torch_internals import is_traced
 
@@ -148,6 +149,16 @@ class RecurrentLayers(torch.nn.RNNBase):
         kernel, arguments = self._prepared(input, hx, lengths)
         last = kernel.last_outputs(*arguments)
         return last[0] if input.dim() == 2 else last
+
+    def prepared(self) -> Prepared:
+        """Return a function that runs these layers in many short calls, without gradients.
+
+        It takes inputs (time, batch, input_size), lengths (batch,) or None, and initial states, and
+        returns outputs and final states, all as in `outputs`, without validation. The weights are
+        those of now, and there is no dropout.
+        """
+        weights = self._current_weights()
+        return self._choose(weights).prepared(replace(self._stack(weights), dropout=0.0))
 
     def _prepared(
         self, input: Tensor, hx: States | None, lengths: Any

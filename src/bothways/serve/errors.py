@@ -49,12 +49,13 @@ def busy(what: str) -> RequestError:
 
 def error_response(status: int, message: str, headers: Mapping[str, str] | None = None) -> Response:
     """Return a response with the one form that all errors have."""
-    return Response(
-        to_json({"error": {"status": status, "message": message}}),
-        status,
-        dict(headers or {}),
-        "application/json",
-    )
+    content = error_content(status, message)
+    return Response(content, status, dict(headers or {}), "application/json")
+
+
+def error_content(status: int, message: str) -> bytes:
+    """Return the one form of all errors, as JSON."""
+    return to_json({"error": {"status": status, "message": message}})
 
 
 def internal_error(error: BaseException) -> Response:

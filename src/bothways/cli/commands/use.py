@@ -9,7 +9,9 @@ import typer
 
 from bothways.cli.app import AsJson, Device, Model, Threads, command, use_threads
 from bothways.cli.completion import choices
-from bothways.errors import counted
+from bothways.errors import ConfigError, counted
+
+_FOLLOW = "Follow a stream"
 
 
 @command(
@@ -64,6 +66,7 @@ def evaluate(
   bothways predict runs/0001 new.npz --out predictions.csv
   bothways predict runs/0001 new.csv --format jsonl
   bothways predict runs/0001 three.png seven.jpg
+  tail -f sensor.jsonl | bothways predict runs/0001 - --follow
 """,
 )
 def predict(
@@ -72,7 +75,8 @@ def predict(
         list[str],
         typer.Argument(
             metavar="FILE",
-            help="Data in any format of train, without labels too; PNG and JPEG pictures.",
+            help="Data in any format of train, without labels too; PNG and JPEG pictures; "
+            "with --follow, -.",
         ),
     ],
     out: Annotated[
@@ -92,6 +96,32 @@ def predict(
         bool, typer.Option("--aggregate", help="Predict recordings, as means of their windows.")
     ] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace --out.")] = False,
+    follow: Annotated[
+        bool,
+        typer.Option(
+            "--follow",
+            help="Answer time steps as they come on standard input, as JSON lines.",
+            rich_help_panel=_FOLLOW,
+        ),
+    ] = False,
+    segments: Annotated[
+        bool,
+        typer.Option(
+            "--segments",
+            help="Answer with segments of equal labels, when they end.",
+            rich_help_panel=_FOLLOW,
+        ),
+    ] = False,
+    max_sequences: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            min=1,
+            help="Open sequences at the same time.",
+            show_default="10,000",
+            rich_help_panel=_FOLLOW,
+        ),
+    ] = None,
     device: Device = "auto",
     threads: Threads = None,
 ) -> None:
@@ -99,6 +129,7 @@ def predict(
 
     CSV has one row for each sequence or, if time steps are labeled, for each segment of equal
     labels. JSON lines also contain the label of each step. Files may be larger than memory.
+    With --follow, steps are read from standard input and answered as they come.
     """
     from tqdm import tqdm
 
@@ -107,6 +138,20 @@ def predict(
     from bothways.models.trained import load
 
     use_threads(threads)
+    if follow:
+        _check_alone(sources, out, format, aggregate, device)
+        from bothways.cli.follow import follow as run
+
+        run(load(model), segments=segments, most_sequences=max_sequences)
+        return
+    if segments or max_sequences is not None or "-" in sources:
+        given = (
+            "--segments" if segments else "FILE -" if max_sequences is None else "--max-sequences"
+        )
+        raise ConfigError(
+            f"{given} was given without --follow; expected both. Run: bothways predict MODEL - "
+            "--follow"
+        )
     to_stdout = str(out) == "-"
     chosen = format_of(None if to_stdout else out, format)
     trained = load(model).to(device)
@@ -126,3 +171,26 @@ def predict(
         with prediction_file(out, force) as file:
             count = write_answers(answers, file, chosen)
         print(f"{counted(count, 'prediction')} in {out}", file=sys.stderr)
+
+
+def _check_alone(
+    sources: list[str], out: Path, format: str | None, aggregate: bool, device: str
+) -> None:
+    """Raise ConfigError if an argument contradicts --follow."""
+    if sources != ["-"]:
+        raise ConfigError(
+            f"FILE is {sources[0]} but --follow reads standard input; expected -. Run: "
+            "bothways predict MODEL - --follow"
+        )
+    contradictions = {
+        "--out": str(out) != "-",
+        "--format": format not in (None, "jsonl"),
+        "--aggregate": aggregate,
+        "--device": device not in ("auto", "cpu"),
+    }
+    for name, is_given in contradictions.items():
+        if is_given:
+            raise ConfigError(
+                f"{name} was given with --follow, which answers on the CPU, each step, in JSON "
+                f"lines on standard output; expected one of them. Omit {name}."
+            )
