@@ -36,7 +36,7 @@ class DataError(BothwaysError, ValueError):
 
 
 class CheckpointError(BothwaysError):
-    """A model folder, run folder or checkpoint is damaged, incomplete or of another program."""
+    """A model or run is damaged, incomplete, of another program, or being trained."""
 
 
 class DownloadError(BothwaysError):

@@ -117,6 +117,8 @@ def train(
     ------
     ConfigError, DataError, BackendError
         Before anything is trained.
+    CheckpointError
+        If the run at `out` is being trained.
     NonFiniteLossError, TrainingInterrupted
         During training; the last finite state is saved.
     OSError
@@ -161,15 +163,18 @@ def start(
     if request.training.tensorboard:
         check_tensorboard()
     folder = create_folder(None if out is None else Path(out), request, force)
+    lock = folder.lock()
     try:
         dataset = _dataset(request) if data is None else data
         plan = _plan(request, dataset, device)
         write_atomically(folder.path / CONFIG_FILE, plan.manifest.to_bytes())
     except BaseException:  # also Ctrl-C: nothing has been trained yet
+        lock.close()
         folder.restore_replaced()
         raise
-    folder.drop_replaced()
-    return _run(folder, plan, dataset, progress, should_stop)
+    with lock:
+        folder.drop_replaced()
+        return _run(folder, plan, dataset, progress, should_stop)
 
 
 def resume(
@@ -195,7 +200,8 @@ def resume(
     Raises
     ------
     CheckpointError
-        If the folder is not a run, or a file in it is damaged or was changed.
+        If the folder is not a run, another process is training it, or a file in it is damaged or
+        was changed.
     DataError
         If the data are missing or have changed.
 
@@ -207,25 +213,38 @@ def resume(
     """
     run_folder = RunFolder(Path(folder))
     request = run_folder.read_request()
-    if run_folder.metrics.exists():
-        return Run(run_folder.path, run_folder.read_metrics())
+    if not run_folder.metrics.exists():
+        with run_folder.lock():
+            if not run_folder.metrics.exists():  # another process may just have finished the run
+                return _continue(run_folder, request, data, progress, should_stop)
+    return Run(run_folder.path, run_folder.read_metrics())
+
+
+def _continue(
+    folder: RunFolder,
+    request: Request,
+    data: Dataset | None,
+    progress: Progress | None,
+    should_stop: Callable[[], bool],
+) -> Run:
+    """Continue an unfinished run; arguments and errors as in `resume`."""
     if data is None and request.source is None:
         raise DataError(
-            f"{folder} was trained on data passed from Python; expected the same data. "
+            f"{folder.path} was trained on data passed from Python; expected the same data. "
             "Call bothways.resume(folder, data)."
         )
     dataset = data if data is not None else _dataset(request)
     try:
         plan = _plan(request, dataset, training_device(request.training))
     except ConfigError as error:
-        raise CheckpointError(f"{run_folder.request} is damaged: {error}") from None
-    config = run_folder.path / CONFIG_FILE
+        raise CheckpointError(f"{folder.request} is damaged: {error}") from None
+    config = folder.path / CONFIG_FILE
     if config.exists():
-        before, _ = read_manifest(run_folder.path)
-        check_unchanged(before, plan.manifest, run_folder, request.source or "the data")
+        before, _ = read_manifest(folder.path)
+        check_unchanged(before, plan.manifest, folder, request.source or "the data")
     else:
         write_atomically(config, plan.manifest.to_bytes())
-    return _run(run_folder, plan, dataset, progress, should_stop)
+    return _run(folder, plan, dataset, progress, should_stop)
 
 
 def _dataset(request: Request) -> Dataset:
