@@ -35,12 +35,7 @@ class ParquetTable(Table):
                     f"{file} is not a Parquet file, or is damaged ({reason}). Write or copy it "
                     "again."
                 ) from None
-            names = self._files[-1].schema_arrow.names
-            if names != self._files[0].schema_arrow.names:
-                raise DataError(
-                    f"{file} has columns {', '.join(names)}; expected those of the first file, "
-                    f"{', '.join(self._files[0].schema_arrow.names)}."
-                )
+            _check_columns(file, self._files[-1].schema_arrow, self._files[0].schema_arrow)
         schema = self._files[0].schema_arrow
         self.names = schema.names
         self.types = {column.name: column.type for column in schema}
@@ -79,3 +74,19 @@ class ParquetTable(Table):
         groups = range(metadata.num_row_groups)
         size = sum(metadata.row_group(n).total_byte_size for n in groups)
         return max(8 * len(columns), int(size // max(1, metadata.num_rows)))
+
+
+def _check_columns(file: Path, schema: Any, first: Any) -> None:
+    """Raise DataError if a file has other columns than the first, or numbers in other columns."""
+    if schema.names != first.names:
+        raise DataError(
+            f"{file} has columns {', '.join(schema.names)}; expected those of the first file, "
+            f"{', '.join(first.names)}. Rename them."
+        )
+    for name, kind, expected in zip(schema.names, schema.types, first.types, strict=True):
+        for is_alike in (arrow.is_numeric, arrow.is_list_of_numbers):
+            if is_alike(kind) != is_alike(expected):
+                raise DataError(
+                    f"{file}: column {name!r} has type {kind}; expected {expected}, as in the "
+                    "first file. Convert it."
+                )
