@@ -86,8 +86,9 @@ def fuzz(seconds: float, seed: int, only: list[str]) -> dict[str, Any]:
 
 
 def _kept(file: Path) -> str | None:
-    content = file.read_bytes() if file.exists() else b""
-    return base64.b64encode(content).decode() if len(content) <= KEPT_BYTES else None
+    if not file.is_file() or file.stat().st_size > KEPT_BYTES:
+        return None
+    return base64.b64encode(file.read_bytes()).decode()
 
 
 def fuzz_all(

@@ -10,10 +10,11 @@ from typing import Any
 
 import torch
 
-from damage.judging import SECONDS
-
 MEMORY_BYTES = 4 << 30
 """Address space that a worker may add to that of its imports; more is a MemoryError."""
+
+PATIENCE_SECONDS = 600.0
+"""A worker that sends nothing for so long hangs; other programs may keep the processor from it."""
 
 
 @dataclass(frozen=True)
@@ -34,16 +35,14 @@ def watched(work: Work, *arguments: Any) -> Iterator[Any]:
     process = context.Process(target=_limited, args=(work, theirs, *arguments))
     process.start()
     theirs.close()
-    wait_seconds = 120.0  # imports, and the training of a model
     try:
-        while ours.poll(wait_seconds):
+        while ours.poll(PATIENCE_SECONDS):
             try:
                 yield ours.recv()
             except EOFError:
                 break
-            wait_seconds = 5 * SECONDS
         else:
-            yield Death(f"no answer within {wait_seconds:.0f} s")
+            yield Death(f"no answer within {PATIENCE_SECONDS:.0f} s")
             return
         process.join()
         if process.exitcode:

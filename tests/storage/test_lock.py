@@ -4,6 +4,7 @@ import errno
 import multiprocessing
 import os
 import signal
+import threading
 
 import pytest
 
@@ -22,8 +23,14 @@ def test_a_locked_file_can_be_read_but_not_locked_again(path):
     with open_locked(path):
         assert path.read_bytes() == b"content"
         with pytest.raises(BlockingIOError, match="file is locked"):
-            open_locked(path)
+            open_locked(path, patience_seconds=0)
     open_locked(path).close()
+
+
+def test_a_lock_that_ends_soon_is_awaited(path):
+    other = open_locked(path)
+    threading.Timer(0.1, other.close).start()
+    open_locked(path, patience_seconds=100).close()
 
 
 def test_the_lock_moves_with_the_file(path):
@@ -32,7 +39,7 @@ def test_the_lock_moves_with_the_file(path):
         path.write_bytes(b"another")
         open_locked(path).close()
         with pytest.raises(BlockingIOError):
-            open_locked(moved)
+            open_locked(moved, patience_seconds=0)
 
 
 @pytest.mark.parametrize("replaced", [False, True])
@@ -44,7 +51,7 @@ def test_a_file_that_moves_before_it_is_locked_is_refused(path, monkeypatch, rep
 
     monkeypatch.setattr(lock, "_lock", move_and_lock)
     with pytest.raises(BlockingIOError):
-        open_locked(path)
+        open_locked(path, patience_seconds=0)
 
 
 def test_a_killed_process_leaves_no_lock(path):
@@ -60,10 +67,10 @@ def test_a_killed_process_leaves_no_lock(path):
     process.start()
     assert is_locked.wait(60)
     with pytest.raises(BlockingIOError):
-        open_locked(path)
+        open_locked(path, patience_seconds=0)
     process.kill()
     process.join()
-    open_locked(path).close()
+    open_locked(path, patience_seconds=100).close()
 
 
 def test_a_file_system_without_locks_gives_a_warning(path, monkeypatch):

@@ -2,6 +2,7 @@
 
 import os
 import sys
+import time
 import warnings
 from pathlib import Path
 from typing import IO
@@ -10,8 +11,11 @@ _LOCKED_BYTE = 1 << 40
 """Windows denies others access to a locked byte; this one is past the end of all locked files."""
 
 
-def open_locked(path: Path) -> IO[bytes]:
-    """Open an existing file and lock it, without waiting.
+_RETRY_SECONDS = 0.02
+
+
+def open_locked(path: Path, patience_seconds: float = 2.0) -> IO[bytes]:
+    """Open an existing file and lock it.
 
     The operating system releases the lock when the file is closed, also if the process is killed.
     Others can still read the file: only this function respects the lock. A UserWarning is issued if
@@ -20,6 +24,9 @@ def open_locked(path: Path) -> IO[bytes]:
     Parameters
     ----------
     path : Path
+    patience_seconds : float
+        How long to wait for another lock to end. On a busy machine, that of a killed process ends a
+        little after the process.
 
     Raises
     ------
@@ -28,6 +35,17 @@ def open_locked(path: Path) -> IO[bytes]:
     OSError
         If the file cannot be opened for writing, which NFS needs for a lock.
     """
+    deadline = time.monotonic() + patience_seconds
+    while True:
+        try:
+            return _open_locked(path)
+        except BlockingIOError:
+            if time.monotonic() >= deadline:
+                raise
+        time.sleep(_RETRY_SECONDS)
+
+
+def _open_locked(path: Path) -> IO[bytes]:
     file = path.open("r+b")
     try:
         _lock(file.fileno())
@@ -40,7 +58,7 @@ def open_locked(path: Path) -> IO[bytes]:
         warnings.warn(
             f"{path} cannot be locked ({error.strerror}), because its file system has no locks; "
             "expected that no other process trains in this folder. Make sure of it.",
-            stacklevel=2,
+            stacklevel=4,
         )
     return file
 
