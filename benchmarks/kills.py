@@ -129,13 +129,13 @@ def measure(folder: Path, count: int, seed: int) -> dict[str, Any]:
     number = 0
     while sum(found["kills"] for found in kinds.values()) < count:
         name = list(KINDS)[number % len(KINDS)]
-        moments, difference = trials[name].run(random.Random(f"{seed} {number}"))
+        moments, differs = trials[name].run(random.Random(f"{seed} {number}"))
         found = kinds[name]
         found["runs"] += 1
         found["kills"] += len(moments)
         found["moments"].update(moments)
-        if difference:
-            differences.append({"run": number, "kind": name, "difference": difference})
+        if differs:
+            differences.append({"run": number, "kind": name, "difference": differs})
         number += 1
         if number % 20 == 0:
             print(number, {name: found["kills"] for name, found in kinds.items()}, flush=True)
@@ -198,7 +198,7 @@ class Trial:
             elif process.exitcode:
                 return moments, f"exit code {process.exitcode}: {self._log.read_text()[-500:]}"
         self._finish(self._folder)
-        return moments, _difference(self._folder, self._expected)
+        return moments, difference(self._folder, self._expected)
 
     def _start(self, folder: Path) -> Any:
         arguments = ["train", str(folder), "--resume"]
@@ -250,7 +250,7 @@ def run_command(arguments: list[str], log: Path) -> None:
     command()
 
 
-def _difference(folder: Path, expected: Path) -> str:
+def difference(folder: Path, expected: Path) -> str:
     """Return the first file that differs, or ""."""
     for name in ("model.safetensors", "config.json", "metrics.json", "README.md"):
         if (folder / name).read_bytes() != (expected / name).read_bytes():

@@ -524,3 +524,16 @@ def test_a_folder_of_parquet_files_is_one_table(tmp_path, csv):
     for mine, other in zip(records(folder), records(csv), strict=True):
         np.testing.assert_array_equal(mine.values, other.values)
     assert len(open_dataset(str(folder)).train) == 2
+
+
+@pytest.mark.parametrize("values", [["a", "b"], pd.to_timedelta([1, 2], unit="s"), [[1.0], [2.0]]])
+def test_another_type_in_one_file_of_a_folder_is_refused(tmp_path, csv, values):
+    frame = pd.read_csv(csv)
+    folder = tmp_path / "parts"
+    folder.mkdir()
+    frame.to_parquet(folder / "part-0.parquet")
+    frame[:2].assign(ax=values).to_parquet(folder / "part-1.parquet")
+    with pytest.raises(
+        DataError, match=r"part-1\.parquet: column 'ax' has type .*; expected (double|int64), as in"
+    ):
+        records(folder)
