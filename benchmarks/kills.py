@@ -26,7 +26,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from damage.page import ROBUSTNESS, write_marked
+from damage.page import RESUME, ROBUSTNESS, write_marked
 from machine import describe_machine
 
 from bothways.storage.tensors import load_tensors
@@ -37,8 +37,10 @@ FORKS = multiprocessing.get_context("forkserver")
 FORKS.set_forkserver_preload(
     [
         "torch._dynamo",  # imported by the first optimizer
+        "bothways.cli.main",
         "bothways.cli.print_data",
         "bothways.cli.print_metrics",
+        "bothways.kernels.compiled",
         "bothways.training.run",
     ]
 )
@@ -114,7 +116,9 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as folder:
             record = measure(Path(folder), arguments.count, arguments.seed)
         RECORD.write_text(json.dumps(record, indent=1) + "\n")
-    write_marked(ROBUSTNESS, "benchmarks/kills.py", table(json.loads(RECORD.read_text())))
+    record = json.loads(RECORD.read_text())
+    write_marked(RESUME, "benchmarks/kills.py", summary(record))
+    write_marked(ROBUSTNESS, "benchmarks/kills.py", table(record))
 
 
 def measure(folder: Path, count: int, seed: int) -> dict[str, Any]:
@@ -270,16 +274,25 @@ def _untimed(folder: Path) -> list[dict[str, Any]]:
     return [{key: line[key] for key in line if key not in timings} for line in lines]
 
 
-def table(record: dict[str, Any]) -> str:
-    """Return the Markdown table of the page."""
+def summary(record: dict[str, Any]) -> str:
+    """Return the figures in one sentence."""
     kinds: dict[str, dict[str, Any]] = record["kinds"]
-    names = sorted({name for found in kinds.values() for name in found["moments"]})
     kills = sum(found["kills"] for found in kinds.values())
     runs = sum(found["runs"] for found in kinds.values())
-    count = len(record["differences"])
+    different = len(record["differences"])
+    return (
+        f"{kills:,} kills at random moments, in {runs:,} trainings of {len(kinds)} kinds "
+        f"({', '.join(kinds)}). All were resumed; {runs - different:,} of {runs:,} ended with the "
+        "bytes of an uninterrupted training."
+    )
+
+
+def table(record: dict[str, Any]) -> str:
+    """Return the summary, and a Markdown table of what the processes did when they were killed."""
+    kinds: dict[str, dict[str, Any]] = record["kinds"]
+    names = sorted({name for found in kinds.values() for name in found["moments"]})
     lines = [
-        f"{kills:,} kills of {runs:,} trainings, all resumed: "
-        f"{count or 'no'} difference{'' if count == 1 else 's'}.",
+        summary(record),
         "",
         f"| kind | trainings | kills | {' | '.join(names)} |",
         "|---" * (3 + len(names)) + "|",

@@ -5,6 +5,7 @@ from pathlib import Path
 
 DOCS = Path(__file__).parents[2] / "docs"
 ROBUSTNESS = DOCS / "explanation" / "robustness.md"
+RESUME = DOCS / "explanation" / "resume.md"
 
 
 def write_marked(page: Path, name: str, text: str) -> None:
