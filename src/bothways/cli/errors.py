@@ -15,7 +15,7 @@ from typer.exceptions import TyperException
 
 from bothways.cli.help import CommandsInFull, GroupedHelp
 from bothways.cli.process import keep_freed_memory, prints_here, wait_briefly
-from bothways.errors import BothwaysError, nearest
+from bothways.errors import BothwaysError, nearest, printable
 
 P = ParamSpec("P")
 
@@ -109,12 +109,7 @@ def _fail(message: str, exit_code: int) -> None:
 
 def print_problem(message: str) -> None:
     """Print a message in one line to standard error."""
-    print(f"bothways: {_printable(message)}", file=sys.stderr)
-
-
-def _printable(message: str) -> str:
-    """Return a message without control characters, which a damaged file may contain."""
-    return "".join(sign if sign.isprintable() else "\N{REPLACEMENT CHARACTER}" for sign in message)
+    print(f"bothways: {printable(message)}", file=sys.stderr)
 
 
 @contextmanager
@@ -128,7 +123,7 @@ def _plain_warnings() -> Iterator[None]:
         what = category.__name__ if category.__name__ == "ScaleWarning" else str(message)
         if what not in shown:
             shown.add(what)
-            print(f"bothways: warning: {_printable(str(message))}", file=sys.stderr)
+            print(f"bothways: warning: {printable(str(message))}", file=sys.stderr)
 
     with warnings.catch_warnings():
         warnings.showwarning = show  # type: ignore[assignment]

@@ -8,7 +8,7 @@ from typing import Any
 from fastapi.responses import Response
 from pydantic_core import to_json
 
-from bothways.errors import BothwaysError
+from bothways.errors import BothwaysError, printable
 
 
 class RequestError(BothwaysError):
@@ -70,9 +70,7 @@ def internal_error(error: BaseException) -> Response:
 
 def print_line(message: str) -> None:
     """Print one line on standard error, without control characters."""
-    line = " ".join(message.split())
-    shown = "".join(sign if sign.isprintable() else "\N{REPLACEMENT CHARACTER}" for sign in line)
-    print(f"bothways: {shown}", file=sys.stderr, flush=True)
+    print(f"bothways: {printable(' '.join(message.split()))}", file=sys.stderr, flush=True)
 
 
 def error_schema() -> dict[str, Any]:
