@@ -19,7 +19,7 @@ from bothways.kernels.dropout import dropout
 from bothways.kernels.lengths import Lengths
 from bothways.kernels.torch_internals import has_hooks
 from bothways.nn.drop_in import GRU, LSTM, RNN
-from bothways.nn.lookahead import limited_outputs
+from bothways.nn.lookahead import Chunks, limited_outputs
 from bothways.nn.pooling import make_pooling
 from bothways.nn.preprocessing import CategoryEmbedding, FeatureEncoder
 from bothways.nn.recurrent import RecurrentLayers
@@ -200,7 +200,11 @@ class SequenceClassifier(TorchClassifier):
             p = self.layers.dropout if self.training else 0.0
             return dropout(steps, p, self.layers.draws)
 
-        return limited_outputs(self.layers, inputs, lengths, lookahead, dropped)
+        chunks, time = Chunks(lookahead), inputs.shape[1]
+        outputs, _ = limited_outputs(
+            self.layers, inputs, lengths.values, chunks, dropped, time=time
+        )
+        return outputs
 
     def _initial(self, inputs: Tensor) -> tuple[Tensor, ...] | None:
         if self.config.initial_state == "zeros" or not self.training:

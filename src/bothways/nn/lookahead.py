@@ -13,19 +13,15 @@ speech recognition": latency-controlled bidirectional LSTM, with `main_steps` N_
 `context_steps` N_r.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 from bothways.kernels.interface import States
-from bothways.kernels.lengths import Lengths
 from bothways.nn.recurrent import RecurrentLayers
-
-ForwardStates: TypeAlias = list[States | None]
-"""The states of the forward direction of each layer, each tensor (1, rows, hidden_size)."""
 
 
 @dataclass(frozen=True)
@@ -54,108 +50,155 @@ class Chunks:
 def limited_outputs(
     layers: RecurrentLayers,
     inputs: Tensor,
-    lengths: Lengths,
-    lookahead: int,
-    dropped: Callable[[Tensor], Tensor],
-) -> Tensor:
-    """Return the outputs of bidirectional layers that look ahead by at most `lookahead` steps.
-
-    Parameters
-    ----------
-    layers : RecurrentLayers
-    inputs : Tensor (batch, time, input_size)
-        The padding has no effect.
-    lengths : Lengths
-    lookahead : int
-    dropped : callable
-        Dropout between the layers: from a tensor (batch, steps, features) to one of this shape.
-
-    Returns
-    -------
-    Tensor (batch, time, output_size)
-        Zero in the padding.
-    """
-    chunks = Chunks(lookahead)
-    batch_size, time, _ = inputs.shape
-    rows, left = torch.arange(batch_size), lengths.values
-    states: ForwardStates = [None] * layers.num_layers
-    outputs = []
-    for start in range(0, time, chunks.main_steps):
-        main = min(chunks.main_steps, time - start)
-        found = inputs.new_zeros(batch_size, main, layers.output_size)
-        if len(rows):
-            steps = inputs[rows, start : start + main + chunks.context_steps]
-
-            def drop(steps: Tensor, rows: Tensor = rows) -> Tensor:
-                every = steps.new_zeros(batch_size, *steps.shape[1:]).index_copy(0, rows, steps)
-                return dropped(every)[rows]
-
-            part, states = chunk_outputs(layers, steps, left, main, states, drop)
-            found = found.index_copy(0, rows, part)
-        outputs.append(found)
-        left = left - main
-        if not bool((left > 0).all()):
-            states = [selected(state, left > 0) for state in states]
-            rows, left = rows[left > 0], left[left > 0]
-    return torch.cat(outputs, dim=1)
-
-
-def chunk_outputs(
-    layers: RecurrentLayers,
-    steps: Tensor,
     left: Tensor,
-    main: int,
-    states: ForwardStates,
+    chunks: Chunks,
     dropped: Callable[[Tensor], Tensor],
-) -> tuple[Tensor, ForwardStates]:
-    """Return the outputs of a chunk, and the states of the forward direction after it.
+    states: Sequence[States] | None = None,
+    *,
+    time: int,
+) -> tuple[Tensor, list[States]]:
+    """Return the outputs of bidirectional layers, and the states of their forward direction.
 
     Parameters
     ----------
     layers : RecurrentLayers
-    steps : Tensor (rows, main + context, input_size)
-        The chunk and its context.
-    left : int64 Tensor (rows,), at least 1
-        Steps of each row from the beginning of the chunk to the end of the sequence.
-    main : int
-        Steps of the chunk.
-    states : list
-        Those before the chunk.
+    inputs : Tensor (batch, steps, input_size)
+        Steps at or past `left` have no effect.
+    left : int64 Tensor (batch,), at least 1
+        Time steps from the beginning of `inputs` to the end of the sequence. `inputs` may end
+        earlier, behind the context of the last chunk.
+    chunks : Chunks
     dropped : callable
-        As in `limited_outputs`.
+        Dropout between layers: from a tensor with the axis of the batch first to one of its shape.
+    states : sequence of tuple of Tensor (1, batch, hidden_size), optional
+        For each layer, the state of the forward direction before `inputs`; default: zeros.
+    time : int
+        Steps to return, from the beginning.
 
     Returns
     -------
-    outputs : Tensor (rows, main, output_size)
-    states : list
+    outputs : Tensor (batch, time, output_size)
+        Zero at and past `left`.
+    states : list of tuple of Tensor (1, batch, hidden_size)
+        After these steps, or after the end of a sequence that ends earlier.
     """
-    lengths = left.clamp(max=steps.shape[1])
-    goes_on = left > main
-    after: ForwardStates = []
-    for layer, state in enumerate(states):
+    windows = _Windows(left, chunks, time)
+    steps = windows.steps(inputs)
+    after: list[States] = []
+    for layer in range(layers.num_layers):
         if layer:
-            steps = dropped(steps)
-        forward, state_after = layers.direction_outputs(
-            layer, 0, steps[:, :main], lengths.clamp(max=main), state
+            steps = windows.of_batch(dropped(windows.to_batch(steps)))
+        state = None if states is None else states[layer]
+        is_top = layer == layers.num_layers - 1
+        run = _forward if is_top else _forward_with_context
+        forward, state = run(layers, layer, steps, windows, state)
+        backward, _ = layers.direction_outputs(layer, 1, steps, windows.lengths)
+        after.append(state)
+        steps = torch.cat([forward, backward[:, : forward.shape[1]]], dim=-1)
+    return windows.to_batch(steps).flatten(1, 2)[:, :time], after
+
+
+class _Windows:
+    """The chunks of all rows of a batch, each with its context; those of the first chunk first.
+
+    Attributes
+    ----------
+    main : int
+        Steps of a chunk.
+    count : int
+        Chunks of the longest row.
+    left : int64 Tensor (batch,)
+    lengths : int64 Tensor (windows,)
+        Valid steps of the chunk and its context.
+    goes_on : bool Tensor (windows,)
+        Whether the sequence goes on behind the chunk.
+    row : int64 Tensor (windows,)
+    """
+
+    def __init__(self, left: Tensor, chunks: Chunks, time: int) -> None:
+        self.main, self.left = chunks.main_steps, left
+        self._width = self.main + chunks.context_steps
+        self._count_padded = -(-time // self.main)
+        starts = self.main * torch.arange(self._count_padded)
+        remaining = left - starts[:, None]
+        self._chunk, self.row = (remaining > 0).nonzero(as_tuple=True)
+        self.count = int(self._chunk[-1]) + 1
+        remaining = remaining[self._chunk, self.row]
+        self.lengths = remaining.clamp(max=self._width)
+        self.goes_on = remaining > self.main
+
+    def steps(self, inputs: Tensor) -> Tensor:
+        """Return the windows (windows, main + context, features) of inputs (batch, steps, …)."""
+        starts = self.main * self._chunk
+        missing = int(starts[-1]) + self._width - inputs.shape[1]
+        padded = pad(inputs, (0, 0, 0, missing)) if missing > 0 else inputs
+        return padded[self.row[:, None], starts[:, None] + torch.arange(self._width)]
+
+    def to_batch(self, steps: Tensor) -> Tensor:
+        """Arrange windows (windows, steps, features) as (batch, chunks, steps, features)."""
+        found = steps.new_zeros(len(self.left), self._count_padded, *steps.shape[1:])
+        return found.index_put((self.row, self._chunk), steps)
+
+    def of_batch(self, steps: Tensor) -> Tensor:
+        """Return what `to_batch` has arranged."""
+        return steps[self.row, self._chunk]
+
+    def of_chunk(self, chunk: int) -> slice:
+        """Return where the windows of a chunk are."""
+        first, end = torch.searchsorted(self._chunk, torch.tensor([chunk, chunk + 1])).tolist()
+        return slice(first, end)
+
+
+def _forward(
+    layers: RecurrentLayers, layer: int, steps: Tensor, windows: _Windows, state: States | None
+) -> tuple[Tensor, States]:
+    """Run the forward direction through all chunks at once: outputs (windows, main, size)."""
+    main = windows.to_batch(steps[:, : windows.main])
+    batch_size, count, time, features = main.shape
+    lengths = windows.left.clamp(max=count * time)
+    outputs, state = layers.direction_outputs(
+        layer, 0, main.view(batch_size, -1, features), lengths, state
+    )
+    return windows.of_batch(outputs.reshape(batch_size, count, time, -1)), state
+
+
+def _forward_with_context(
+    layers: RecurrentLayers, layer: int, steps: Tensor, windows: _Windows, state: States | None
+) -> tuple[Tensor, States]:
+    """Run the forward direction through each chunk, then its context: (windows, steps, size)."""
+    outputs, before_context = [], []
+    goes_on = windows.goes_on
+    last: States = ()
+    for chunk in range(windows.count):
+        own = windows.of_chunk(chunk)
+        found, state = layers.direction_outputs(
+            layer,
+            0,
+            steps[own, : windows.main],
+            windows.lengths[own].clamp(max=windows.main),
+            state,
         )
-        backward, _ = layers.direction_outputs(layer, 1, steps, lengths)
-        after.append(state_after)
-        if layer == layers.num_layers - 1:
-            break
-        ahead = forward.new_zeros(len(steps), steps.shape[1] - main, layers.hidden_size)
-        if bool(goes_on.any()) and ahead.shape[1]:
-            found, _ = layers.direction_outputs(
-                layer,
-                0,
-                steps[goes_on, main:],
-                lengths[goes_on] - main,
-                selected(state_after, goes_on),
-            )
-            ahead = ahead.index_copy(0, goes_on.nonzero()[:, 0], found)
-        steps = torch.cat([torch.cat([forward, ahead], dim=1), backward], dim=-1)
-    return torch.cat([forward, backward[:, :main]], dim=-1), after
+        outputs.append(found)
+        last = _with_rows(last, windows.row[own], state)
+        state = tuple(tensor[:, goes_on[own]] for tensor in state)
+        before_context.append(state)
+    main = torch.cat(outputs)
+    context = main.new_zeros(len(main), steps.shape[1] - windows.main, main.shape[2])
+    if context.shape[1] and bool(goes_on.any()):
+        states = tuple(torch.cat(parts, dim=1) for parts in zip(*before_context, strict=True))
+        found, _ = layers.direction_outputs(
+            layer,
+            0,
+            steps[goes_on, windows.main :],
+            windows.lengths[goes_on] - windows.main,
+            states,
+        )
+        context = context.index_put((goes_on,), found)
+    return torch.cat([main, context], dim=1), last
 
 
-def selected(state: States | None, rows: Tensor) -> States | None:
-    """Return the states of some rows."""
-    return None if state is None else tuple(tensor[:, rows] for tensor in state)
+def _with_rows(states: States, rows: Tensor, new: States) -> States:
+    """Return states with new values of some rows; the first ones are those of all rows."""
+    if not states:
+        return new
+    return tuple(state.index_copy(1, rows, own) for state, own in zip(states, new, strict=True))
