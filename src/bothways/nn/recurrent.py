@@ -12,7 +12,7 @@ from bothways.kernels.backends import Choice, choose_backend
 from bothways.kernels.cells import CELLS, Cell
 from bothways.kernels.draws import DEFAULT_DRAWS, Draws
 from bothways.kernels.interface import DirectionWeights, Kernel, Prepared, Stack, States
-from bothways.kernels.lengths import Lengths
+from bothways.kernels.lengths import Lengths, reverse_steps
 from bothways.kernels.torch_internals import is_traced
 
 Steps = TypeVar("Steps", Tensor, PackedSequence)
@@ -159,6 +159,46 @@ class RecurrentLayers(torch.nn.RNNBase):
         """
         weights = self._current_weights()
         return self._choose(weights).prepared(replace(self._stack(weights), dropout=0.0))
+
+    def direction_outputs(
+        self,
+        layer: int,
+        direction: int,
+        input: Tensor,
+        lengths: Tensor,
+        hx: States | None = None,
+    ) -> tuple[Tensor, States]:
+        """Run one direction of one layer.
+
+        Parameters
+        ----------
+        layer : int
+        direction : int
+            0 forward, 1 backward.
+        input : Tensor (batch, time, features)
+        lengths : int64 Tensor (batch,)
+        hx : tuple of Tensor (1, batch, size), optional
+            The state before the first step, or behind the last one; default: zeros.
+
+        Returns
+        -------
+        outputs : Tensor (batch, time, size)
+            Zero at and past `lengths`.
+        states : tuple of Tensor (1, batch, size)
+            After the last step of each row; of the backward direction, after step 0.
+        """
+        weights = self._current_weights()
+        stack = self._stack(weights)
+        alone = replace(stack, layers=((stack.layers[layer][direction],),), dropout=0.0)
+        steps = input.transpose(0, 1)
+        checked = Lengths.of(lengths, *input.shape[:2])
+        if direction:
+            steps = reverse_steps(steps, checked.values)
+        choice = self._choose([*weights, steps, *(hx or ())])
+        outputs, states = choice.kernel.outputs(alone, steps, checked.values_if_ragged, hx)
+        if direction:
+            outputs = reverse_steps(outputs, checked.values)
+        return outputs.transpose(0, 1), states
 
     def _prepared(
         self, input: Tensor, hx: States | None, lengths: Any

@@ -37,6 +37,10 @@ def evaluate(
             autocompletion=choices("train", "validation", "test", "all", "data"),
         ),
     ] = "all",
+    lookahead: Annotated[
+        str | None,
+        typer.Option(metavar="N,N,all", help="Compare limits of how many steps to look ahead."),
+    ] = None,
     as_json: AsJson = False,
     device: Device = "auto",
     threads: Threads = None,
@@ -45,19 +49,47 @@ def evaluate(
 
     Prints accuracy, metrics for each class, the confusion matrix and the calibration error.
     """
-    from bothways.cli.print_metrics import print_metrics
+    from bothways.cli.print_metrics import metrics_json, print_lookaheads, print_metrics
     from bothways.models.trained import load
-    from bothways.training.run_evaluation import evaluate_splits
+    from bothways.training.run_evaluation import evaluate_lookaheads, evaluate_splits
 
     use_threads(threads)
-    metrics = evaluate_splits(load(model).to(device), model, source, split)
+    trained = load(model).to(device)
+    if lookahead is not None:
+        limits = parse_lookaheads(lookahead)
+        compared = evaluate_lookaheads(trained, model, limits.values(), source, split)
+        by_name = {name: compared[limit] for name, limit in limits.items()}
+        if as_json:
+            values = {name: metrics_json(found) for name, found in by_name.items()}
+            print(json.dumps(values, indent=2))
+        else:
+            print_lookaheads(by_name)
+        return
+    metrics = evaluate_splits(trained, model, source, split)
     if as_json:
-        values = {name: found and found.to_json() for name, found in metrics.items()}
-        print(json.dumps(values, indent=2))
+        print(json.dumps(metrics_json(metrics), indent=2))
     else:
         for name, found in metrics.items():
             if found is not None:
                 print_metrics(name, found)
+
+
+def parse_lookaheads(text: str) -> dict[str, int | None]:
+    """Return the lookaheads in a text like "0,8,all", by name.
+
+    Raises
+    ------
+    ConfigError
+        If one is neither a number nor `all`.
+    """
+    names = text.split(",")
+    for name in names:
+        if name != "all" and not name.isdecimal():
+            raise ConfigError(
+                f"--lookahead has {name!r}; expected numbers of time steps, or all, separated by "
+                "commas, like 0,8,32,all. Correct it."
+            )
+    return {name: None if name == "all" else int(name) for name in names}
 
 
 @command(
