@@ -8,16 +8,20 @@ from sample_files import write_table
 
 from bothways import DataOptions, train
 
+FORWARD = {"bidirectional": False, "normalization": "robust"}
+
 
 @pytest.fixture(scope="session")
 def example_files(tmp_path_factory):
-    """Return a folder with two tables and a run of each; and a second run of the first."""
+    """Return a folder with two tables and two runs of each; and a third run of the first."""
     folder = tmp_path_factory.mktemp("examples")
     for name, labels in (("gestures", "recording"), ("activities", "step")):
         write_table(folder / f"{name}.csv", np.random.default_rng(0), labels)
     train_small(folder, "gestures", "gestures")
     train_small(folder, "gestures-lstm", "gestures", cell="lstm")
+    train_small(folder, "gestures-forward", "gestures", **FORWARD)
     train_small(folder, "activities", "activities", "step")
+    train_small(folder, "activities-forward", "activities", "step", **FORWARD)
     return folder
 
 

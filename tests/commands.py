@@ -116,20 +116,20 @@ def start_processes(count, *arguments, streams, **options):
     return processes
 
 
-def invoke(*arguments):
-    """Run a command in this process; unexpected errors are raised."""
-    return CliRunner().invoke(app, [str(a) for a in arguments], catch_exceptions=False)
+def invoke(*arguments, stdin=None):
+    """Run a command in this process, with a text as `stdin`; unexpected errors are raised."""
+    return CliRunner().invoke(app, [str(a) for a in arguments], input=stdin, catch_exceptions=False)
 
 
-def succeed(*arguments):
-    result = invoke(*arguments)
+def succeed(*arguments, stdin=None):
+    result = invoke(*arguments, stdin=stdin)
     assert result.exit_code == 0, result.stderr
     return result
 
 
-def refuse(*arguments):
+def refuse(*arguments, stdin=None):
     """Return the one-line error of a command."""
-    result = invoke(*arguments)
+    result = invoke(*arguments, stdin=stdin)
     lines = result.stderr.splitlines()
     assert result.exit_code == 2
     assert len(lines) == 1, result.stderr

@@ -4,7 +4,8 @@ Blocks are executed in their order, in one folder and one namespace:
 
 - ```python is executed.
 - ```console has commands behind a prompt, `$ `, each followed by what it prints. bothways runs in
-  this process, a server in one of its own, and a few other programs in a shell. If output is shown,
+  this process, a server in one of its own, and a few other programs in a shell; `tail -f` ends at
+  the end of its file, and bothways may read what another program prints. If output is shown,
   it is compared with the real one, except for numbers, spaces and the number of equal lines. A line
   `…` is any lines, and a line `^C` presses Ctrl-C. A training whose output is not shown writes no
   report, which would take longer than all else.
@@ -18,6 +19,7 @@ A comment `<!-- skip: next "reason" -->` before a block skips it.
 import itertools
 import json
 import re
+import shlex
 import shutil
 import subprocess
 import time
@@ -32,7 +34,8 @@ from short_training import interrupt
 from sybil.evaluators.python import PythonEvaluator
 from sybil.region import Lexeme
 
-PROGRAMS = ("cc", "curl", "openssl")
+PROGRAMS = ("cc", "curl", "openssl", "tail")
+PIPE = " | bothways "
 ADDRESS = "127.0.0.1:8000"
 
 
@@ -73,6 +76,10 @@ class Executor:
         return None
 
     def output_of(self, command):
+        if PIPE in command.text:
+            source, _, rest = command.text.partition(PIPE)
+            stdin = self.run_in_shell(source.split()[0], source.replace("tail -f", "tail -n +1"))
+            return self.bothways(shlex.split(rest, comments=True), stdin=stdin)
         program, *arguments = command.words
         if program != "bothways":
             return self.run_in_shell(program, command.text)
@@ -87,12 +94,12 @@ class Executor:
             arguments.insert(1, "--no-report")
         return self.bothways(arguments, is_interrupted="^C" in command.output)
 
-    def bothways(self, arguments, is_interrupted):
+    def bothways(self, arguments, *, is_interrupted=False, stdin=None):
         with self.monkeypatch.context() as patch, warnings.catch_warnings():
             warnings.simplefilter("default")  # the command prints them
             if is_interrupted:
                 interrupt(patch.setattr)
-            result = invoke(*arguments)
+            result = invoke(*arguments, stdin=stdin)
         assert result.exit_code == (130 if is_interrupted else 0), f"{arguments}: {result.output}"
         return result.output
 

@@ -1,5 +1,6 @@
 """The files that the documentation names: small, and made of random numbers."""
 
+import json
 import shutil
 from pathlib import Path
 
@@ -21,6 +22,7 @@ def write_samples(folder):
     write_table(folder / "recordings.csv", rng, "recording")
     write_table(folder / "steps.csv", rng, "step")
     write_table(folder / "new.csv", rng, None)
+    write_records(folder / "sensor.jsonl", rng)
     write_class_folders(folder / "gestures", rng)
     write_parts(folder / "sensors", folder / "recordings.csv")
     for part in ("TRAIN", "TEST"):
@@ -59,6 +61,16 @@ def write_parts(folder, table):
         path = folder / f"year={name}.parquet"
         path.parent.mkdir(parents=True, exist_ok=True)
         frame[number * 3 // 40 == n].to_parquet(path, index=False)
+
+
+def write_records(path, rng):
+    """Write the steps of two recordings, interleaved, with an object in each line."""
+    lines = []
+    for time in range(20):
+        for name in ("left", "right"):
+            ax, ay, az = rng.normal(time % 8 // 4, 1, 3).round(3).tolist()
+            lines.append(json.dumps({"recording": name, "t": time, "ax": ax, "ay": ay, "az": az}))
+    path.write_text("\n".join(lines) + "\n")
 
 
 def write_class_folders(folder, rng):

@@ -79,11 +79,10 @@ def labeled(examples: list[Example]) -> LabeledSequences:
     return sequences.with_step_labels([labels for _, labels in examples])
 
 
-def fitted(dataset: Dataset, *, bidirectional: bool, seed: int) -> TrainedModel:
+def fitted(dataset: Dataset, **settings: Any) -> TrainedModel:
     """Train a network and return the model."""
     with tempfile.TemporaryDirectory() as folder:
-        out = Path(folder) / "run"
-        return train(dataset, out=out, bidirectional=bidirectional, seed=seed, **SETTINGS).load()
+        return train(dataset, out=Path(folder) / "run", **SETTINGS, **settings).load()
 
 
 def draw(domain: Domain, example: Example, answers: dict[str, np.ndarray]) -> None:

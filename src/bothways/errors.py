@@ -7,9 +7,10 @@ from difflib import get_close_matches
 class BothwaysError(Exception):
     """Base class of all errors that bothways raises.
 
-    The message is one line: what is wrong, the value, what was expected, and the next step.
-    `exit_code` is the exit code of the command line. `is_reported` is set if another process, which
-    trains together with this one, reports the same error.
+    The message is one line: what is wrong, the value, what was expected, and the next step. What it
+    quotes of a damaged file is shortened, and has no control characters. `exit_code` is the exit
+    code of the command line. `is_reported` is set if another process, which trains together with
+    this one, reports the same error.
 
     Examples
     --------
@@ -23,6 +24,9 @@ class BothwaysError(Exception):
 
     exit_code = 2
     is_reported = False
+
+    def __init__(self, message: str) -> None:
+        super().__init__(shortened(printable(message)))
 
 
 class ConfigError(BothwaysError, ValueError):
@@ -38,7 +42,7 @@ class DataError(BothwaysError, ValueError):
 
 
 class CheckpointError(BothwaysError):
-    """A model folder, run folder or checkpoint is damaged, incomplete or of another program."""
+    """A model or run is damaged, incomplete, of another program, or being trained."""
 
 
 class DownloadError(BothwaysError):
@@ -75,6 +79,32 @@ class TrainingInterrupted(BothwaysError):  # noqa: N818 - an event, not a fault
 
 MOST_LISTED = 16
 """If there are more names than these, and some are similar, an error lists the similar ones."""
+
+
+_MESSAGE_CHARACTERS = 1000
+"""A longer message loses its middle; its end is the next step."""
+
+
+def printable(text: str) -> str:
+    r"""Return a text without line breaks and control characters, which a damaged file may contain.
+
+    >>> printable("up and\ndown")
+    'up and�down'
+    """
+    return "".join(sign if sign.isprintable() else "\N{REPLACEMENT CHARACTER}" for sign in text)
+
+
+def shortened(text: str, characters: int = _MESSAGE_CHARACTERS) -> str:
+    """Return a text with its beginning and its end, but not more than so many characters.
+
+    >>> shortened("from the first to the last letter", 21)
+    'from the  … st letter'
+    """
+    if len(text) <= characters:
+        return text
+    tail = (characters - 3) // 2
+    head = characters - 3 - tail
+    return f"{text[:head]} … {text[-tail:]}"
 
 
 def counted(count: int, noun: str) -> str:

@@ -80,8 +80,9 @@ def test_a_path_with_a_null_character_is_refused(tmp_path):
         b"[" * 200_000 + b"]" * 200_000,
         b'{"a":' * 200_000 + b"1" + b"}" * 200_000,
         b"[" + b"9" * 5000 + b"]",
+        rb'{"\ud800": 1}',
     ],
-    ids=["empty", "binary", "cut", "open", "lists", "objects", "number"],
+    ids=["empty", "binary", "cut", "open", "lists", "objects", "number", "surrogate"],
 )
 def test_damaged_json_is_refused(tmp_path, content):
     with pytest.raises(CheckpointError, match=r"x\.json is damaged: .* Restore it") as raised:

@@ -15,7 +15,7 @@ from typer.exceptions import TyperException
 
 from bothways.cli.help import CommandsInFull, GroupedHelp
 from bothways.cli.process import keep_freed_memory, prints_here, wait_briefly
-from bothways.errors import BothwaysError, nearest
+from bothways.errors import BothwaysError, nearest, printable
 
 P = ParamSpec("P")
 
@@ -103,13 +103,13 @@ def _command(
 
 
 def _fail(message: str, exit_code: int) -> None:
-    print(f"bothways: {_printable(message)}", file=sys.stderr)
+    print_problem(message)
     raise typer.Exit(exit_code)
 
 
-def _printable(message: str) -> str:
-    """Return a message without control characters, which a damaged file may contain."""
-    return "".join(sign if sign.isprintable() else "\N{REPLACEMENT CHARACTER}" for sign in message)
+def print_problem(message: str) -> None:
+    """Print a message in one line to standard error."""
+    print(f"bothways: {printable(message)}", file=sys.stderr)
 
 
 @contextmanager
@@ -123,7 +123,7 @@ def _plain_warnings() -> Iterator[None]:
         what = category.__name__ if category.__name__ == "ScaleWarning" else str(message)
         if what not in shown:
             shown.add(what)
-            print(f"bothways: warning: {_printable(str(message))}", file=sys.stderr)
+            print(f"bothways: warning: {printable(str(message))}", file=sys.stderr)
 
     with warnings.catch_warnings():
         warnings.showwarning = show  # type: ignore[assignment]
@@ -147,6 +147,38 @@ def stop_on_signal() -> Iterator[Callable[[], bool]]:
         signal.signal(number, request)
     try:
         yield lambda: requested
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def until_signal(read: Callable[[], bytes]) -> Iterator[bytes]:
+    """Yield what `read` returns, until it returns nothing or Ctrl-C or SIGTERM comes.
+
+    A signal interrupts the wait for more. What was yielded is processed first.
+    """
+    requested = is_waiting = False
+
+    def request(*_: Any) -> None:
+        nonlocal requested
+        requested = True
+        if is_waiting:
+            raise KeyboardInterrupt
+
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    for number in before:
+        signal.signal(number, request)
+    try:
+        while not requested:
+            try:
+                is_waiting = True
+                content = b"" if requested else read()
+                is_waiting = False
+            except KeyboardInterrupt:
+                return
+            if not content:
+                return
+            yield content
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

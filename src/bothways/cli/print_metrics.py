@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import astuple, replace
+from typing import Any
 
 from bothways.cli.tables import print_table
 from bothways.evaluation.evaluate import Calibration
@@ -142,3 +143,20 @@ def print_scaling(milliseconds: dict[str, float]) -> None:
         for division, time in milliseconds.items()
     ]
     print_table(["training step", "time", "speed ratio"], rows)
+
+
+def print_lookaheads(metrics: Mapping[str, Mapping[str, Metrics | None]]) -> None:
+    """Print a row for each lookahead and split."""
+    rows = [
+        [lookahead, split, f"{found.accuracy:.2%}", f"{found.log_loss:.4f}"]
+        + [f"{value:.3f}" for value in astuple(found.segments)]
+        for lookahead, splits in metrics.items()
+        for split, found in splits.items()
+        if found is not None and found.segments is not None
+    ]
+    print_table(["lookahead", "split", "accuracy", "log loss", *_SEGMENT_NAMES], rows)
+
+
+def metrics_json(metrics: Mapping[str, Metrics | None]) -> dict[str, Any]:
+    """Return the metrics of each split as JSON values."""
+    return {split: found and found.to_json() for split, found in metrics.items()}

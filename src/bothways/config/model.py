@@ -48,6 +48,10 @@ class Architecture(Settings):
         over all steps. attention: a mean over all steps with learned weights. step: the outputs at
         each step, if and only if each has a label. All but step can be combined: final+mean+max
         concatenates their features.
+    lookahead : int, optional
+        For labels of time steps and bidirectional layers: the label of a step depends on no step
+        that is more than this number of steps ahead; default: it depends on the whole sequence. See
+        `bothways.nn.lookahead`.
     initial_state : zeros or normal
         The state before the first step. normal: drawn from N(0, 1) for each batch in training;
         zeros otherwise.
@@ -102,6 +106,7 @@ class Architecture(Settings):
     bidirectional: bool = True
     dropout: Fraction = 0.0
     readout: str = "final"
+    lookahead: int | None = Field(default=None, ge=0)
     initial_state: Literal["zeros", "normal"] = "zeros"
     normalization: Normalization = "none"
     input_jitter: float = Field(default=0.0, ge=0)
@@ -124,6 +129,16 @@ class Architecture(Settings):
     def readouts(self) -> tuple[str, ...]:
         """The readouts whose features are concatenated."""
         return tuple(self.readout.split("+"))
+
+    @property
+    def stem_lookahead(self) -> int:
+        """Steps behind a step that the convolutions read."""
+        return 0 if self.stem_channels is None else self.stem_layers * (self.stem_kernel // 2)
+
+    @property
+    def layer_lookahead(self) -> int | None:
+        """Steps behind a step that the recurrent layers may read; None: all."""
+        return None if self.lookahead is None else self.lookahead - self.stem_lookahead
 
     @property
     def accepts_missing(self) -> bool:
@@ -191,6 +206,8 @@ class Architecture(Settings):
                 f"stem_kernel is {self.stem_kernel}; expected an odd number. Use "
                 f"{self.stem_kernel + 1}."
             )
+        if self.lookahead is not None:
+            self._check_lookahead(self.lookahead)
         if self.normalizes_sequences and self.readout == "step" and not self.bidirectional:
             raise ValueError(
                 f"normalization is {self.normalization!r}, which reads a whole sequence, but "
@@ -198,6 +215,30 @@ class Architecture(Settings):
                 "earlier steps only. Set normalization=robust, or bidirectional=true."
             )
         return self
+
+    def _check_lookahead(self, lookahead: int) -> None:
+        for name, value, expected in (
+            ("readout", self.readout, "step"),
+            ("bidirectional", self.bidirectional, True),
+            ("initial_state", self.initial_state, "zeros"),
+        ):
+            if value != expected:
+                raise ValueError(
+                    f"lookahead is {lookahead} but {name} is {value!r}; expected {expected!r}. "
+                    f"Omit lookahead, or set {name}={str(expected).lower()}."
+                )
+        if self.normalizes_sequences:
+            raise ValueError(
+                f"lookahead is {lookahead} but normalization is {self.normalization!r}, which "
+                "reads a whole sequence; expected none, dataset or robust. Set "
+                "normalization=robust."
+            )
+        if lookahead < self.stem_lookahead:
+            raise ValueError(
+                f"lookahead is {lookahead} but the convolutions of the stem read "
+                f"{counted(self.stem_lookahead, 'step')} ahead; expected at least that. Set "
+                "stem_channels=null or a larger lookahead."
+            )
 
 
 class ModelConfig(Architecture):

@@ -3,7 +3,7 @@
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from typing import cast
 
 import torch
@@ -12,7 +12,7 @@ from torch import Tensor
 from bothways.errors import BackendError, describe_unknown
 from bothways.kernels import reference, torch_backend
 from bothways.kernels.cells import Cell
-from bothways.kernels.interface import DirectionWeights, Kernel, Stack, States
+from bothways.kernels.interface import DirectionWeights, Kernel, Prepared, Stack, States
 from bothways.kernels.tensors import unreadable
 from bothways.kernels.torch_internals import is_forward_mode, is_traced, is_transformed
 
@@ -21,6 +21,7 @@ __all__ = [
     "Choice",
     "DirectionWeights",
     "Kernel",
+    "Prepared",
     "Stack",
     "States",
     "choose_backend",
@@ -57,6 +58,14 @@ class Choice:
         from bothways.kernels import compiled  # imported when needed: it takes half a second
 
         return cast(Kernel, compiled)
+
+    def prepared(self, stack: Stack) -> Prepared:
+        """Return what runs `stack`, without dropout and gradients, in many short calls."""
+        if self.name != "compiled":
+            return partial(self.kernel.outputs, stack)
+        from bothways.kernels.compiled.prepared import PreparedLayers  # as above
+
+        return PreparedLayers(stack)
 
 
 def choose_backend(

@@ -90,6 +90,9 @@ class Kernel(Protocol):
         """
 
 
+Prepared: TypeAlias = Callable[[Tensor, Tensor | None, States], tuple[Tensor, States]]
+"""`Kernel.outputs` of a stack: a function of inputs, lengths and initial states."""
+
 RunLayer: TypeAlias = Callable[
     [Cell, LayerWeights, Tensor, Tensor | None, States], tuple[Tensor, States]
 ]

@@ -125,6 +125,10 @@ class LabeledSegment:
     label: str
     probability: float
 
+    def facts(self) -> dict[str, Any]:
+        """Return all known values by name."""
+        return {**self.span.facts(), "label": self.label, "probability": self.probability}
+
 
 @dataclass(frozen=True)
 class Labeling(Answer):
@@ -168,8 +172,5 @@ class Labeling(Answer):
 
     def line(self) -> dict[str, Any]:
         """Return the labels of the time steps and the segments."""
-        segments = [
-            {**s.span.facts(), "label": s.label, "probability": s.probability}
-            for s in self.segments
-        ]
+        segments = [segment.facts() for segment in self.segments]
         return {"sequence": self.sequence, "labels": self.labels, "segments": segments}

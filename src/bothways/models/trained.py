@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from bothways.config import ModelConfig
 from bothways.data.sequences import Sequences, as_labeled
 from bothways.data.vocabulary import Vocabulary
 from bothways.errors import MOST_LISTED, BackendError, CheckpointError, DataError, counted, suggest
@@ -19,8 +20,10 @@ from bothways.models.hub import is_address, load_from_hub
 from bothways.models.inputs import checked_sequences
 from bothways.models.manifest import CONFIG_FILE, Manifest
 from bothways.models.onnx_model import SUFFIX, load_onnx
+from bothways.models.streaming import RunningModel, Stream
 from bothways.nn.classifier import TorchClassifier
 from bothways.nn.device import choose_device
+from bothways.nn.ensemble import make_classifier
 from bothways.storage.atomic import sha256, write_atomically
 
 Floats = np.ndarray[Any, np.dtype[np.float64]]
@@ -120,6 +123,28 @@ class TrainedModel(ABC):
         vocabulary = Vocabulary(vocabularies[feature], grows=False)
         return vocabulary.numbers(np.asarray(names)).astype(np.int64)
 
+    def with_lookahead(self, lookahead: int | None) -> Self:
+        """Return this model with another limit of how many steps ahead its layers look.
+
+        Parameters
+        ----------
+        lookahead : int, optional
+            In time steps, see `Architecture`; None: to the end of the sequence.
+
+        Raises
+        ------
+        ConfigError
+            If the model does not label time steps in both directions, or needs a larger lookahead.
+        CheckpointError
+            If the model is an exported file.
+        """
+        model = self.manifest.model.model_copy(update={"lookahead": lookahead})
+        config = ModelConfig(**model.model_dump())
+        network = make_classifier(config, backend=self.classifier.networks[0].layers.backend)
+        network.load_state_dict(self.classifier.state_dict())
+        network.to(next(self.classifier.parameters()).device)
+        return type(self)(network.eval(), self.manifest.model_copy(update={"model": config}))
+
     @abstractmethod
     def predict_logits(self, sequences: Any) -> Any:
         """Return logits in the shape of `predict_proba`, which raises the same errors."""
@@ -137,6 +162,19 @@ class TrainedModel(ABC):
     @abstractmethod
     def predict(self, sequences: Any) -> Any:
         """Return the most probable class. Raises the errors of `predict_proba`."""
+
+    def stream(self) -> Stream:
+        """Return a `Stream`, which answers while the steps of sequences still come.
+
+        Raises
+        ------
+        CheckpointError
+            If the model is an exported file.
+        ConfigError
+            If an answer of the model depends on all steps of a sequence: if it is bidirectional, or
+            has normalization `sequence` or `both`, or readout `flatten`.
+        """
+        return Stream(RunningModel(self.classifier, self.manifest))
 
     def evaluate(self, sequences: Sequences) -> Metrics:
         """Return the metrics on labeled `sequences`.

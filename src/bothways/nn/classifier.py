@@ -19,6 +19,7 @@ from bothways.kernels.dropout import dropout
 from bothways.kernels.lengths import Lengths
 from bothways.kernels.torch_internals import has_hooks
 from bothways.nn.drop_in import GRU, LSTM, RNN
+from bothways.nn.lookahead import Chunks, limited_outputs
 from bothways.nn.pooling import make_pooling
 from bothways.nn.preprocessing import CategoryEmbedding, FeatureEncoder
 from bothways.nn.recurrent import RecurrentLayers
@@ -181,6 +182,8 @@ class SequenceClassifier(TorchClassifier):
 
     def _pooled(self, inputs: Tensor, lengths: Lengths) -> Tensor:
         """Run the layers and the readout; all hooks are called."""
+        if self.config.layer_lookahead is not None:  # readout step, whose features are the outputs
+            return self._limited_outputs(inputs, lengths, self.config.layer_lookahead)
         initial = self._initial(inputs)
         watched = has_hooks(self.layers) or has_hooks(self.readout)
         if self.readout.reads_last_step_only and not watched:
@@ -191,6 +194,17 @@ class SequenceClassifier(TorchClassifier):
         h_n = final[0] if is_lstm else final
         features: Tensor = self.readout(outputs, h_n[-self.layers.num_directions :], lengths)
         return features
+
+    def _limited_outputs(self, inputs: Tensor, lengths: Lengths, lookahead: int) -> Tensor:
+        def dropped(steps: Tensor) -> Tensor:
+            p = self.layers.dropout if self.training else 0.0
+            return dropout(steps, p, self.layers.draws)
+
+        chunks, time = Chunks(lookahead), inputs.shape[1]
+        outputs, _ = limited_outputs(
+            self.layers, inputs, lengths.values, chunks, dropped, time=time
+        )
+        return outputs
 
     def _initial(self, inputs: Tensor) -> tuple[Tensor, ...] | None:
         if self.config.initial_state == "zeros" or not self.training:

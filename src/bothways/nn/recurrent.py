@@ -1,5 +1,6 @@
 """The base class of the recurrent layers: weights and validation around the kernels."""
 
+from dataclasses import replace
 from typing import Any, TypeVar, cast
 
 import torch
@@ -10,8 +11,8 @@ from bothways.errors import ShapeError, counted
 from bothways.kernels.backends import Choice, choose_backend
 from bothways.kernels.cells import CELLS, Cell
 from bothways.kernels.draws import DEFAULT_DRAWS, Draws
-from bothways.kernels.interface import DirectionWeights, Kernel, Stack, States
-from bothways.kernels.lengths import Lengths
+from bothways.kernels.interface import DirectionWeights, Kernel, Prepared, Stack, States
+from bothways.kernels.lengths import Lengths, reverse_steps
 from bothways.kernels.torch_internals import is_traced
 
 Steps = TypeVar("Steps", Tensor, PackedSequence)
@@ -148,6 +149,56 @@ class RecurrentLayers(torch.nn.RNNBase):
         kernel, arguments = self._prepared(input, hx, lengths)
         last = kernel.last_outputs(*arguments)
         return last[0] if input.dim() == 2 else last
+
+    def prepared(self) -> Prepared:
+        """Return a function that runs these layers in many short calls, without gradients.
+
+        It takes inputs (time, batch, input_size), lengths (batch,) or None, and initial states, and
+        returns outputs and final states, all as in `outputs`, without validation. The weights are
+        those of now, and there is no dropout.
+        """
+        weights = self._current_weights()
+        return self._choose(weights).prepared(replace(self._stack(weights), dropout=0.0))
+
+    def direction_outputs(
+        self,
+        layer: int,
+        direction: int,
+        input: Tensor,
+        lengths: Tensor,
+        hx: States | None = None,
+    ) -> tuple[Tensor, States]:
+        """Run one direction of one layer.
+
+        Parameters
+        ----------
+        layer : int
+        direction : int
+            0 forward, 1 backward.
+        input : Tensor (batch, time, features)
+        lengths : int64 Tensor (batch,)
+        hx : tuple of Tensor (1, batch, size), optional
+            The state before the first step, or behind the last one; default: zeros.
+
+        Returns
+        -------
+        outputs : Tensor (batch, time, size)
+            Zero at and past `lengths`.
+        states : tuple of Tensor (1, batch, size)
+            After the last step of each row; of the backward direction, after step 0.
+        """
+        weights = self._current_weights()
+        stack = self._stack(weights)
+        alone = replace(stack, layers=((stack.layers[layer][direction],),), dropout=0.0)
+        steps = input.transpose(0, 1)
+        checked = Lengths.of(lengths, *input.shape[:2])
+        if direction:
+            steps = reverse_steps(steps, checked.values)
+        choice = self._choose([*weights, steps, *(hx or ())])
+        outputs, states = choice.kernel.outputs(alone, steps, checked.values_if_ragged, hx)
+        if direction:
+            outputs = reverse_steps(outputs, checked.values)
+        return outputs.transpose(0, 1), states
 
     def _prepared(
         self, input: Tensor, hx: States | None, lengths: Any

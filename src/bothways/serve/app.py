@@ -1,6 +1,6 @@
 """The ASGI app: its routes, its token and its error responses."""
 
-from fastapi import APIRouter, FastAPI, Request, Response
+from fastapi import APIRouter, FastAPI, Request, Response, WebSocket
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
@@ -97,6 +97,19 @@ def _routes(app: FastAPI, service: PredictionService, examples: RunExamples | No
     @router.post("/playback", summary="Predict while reading", openapi_extra=play, responses=None)
     async def _playback(request: Request) -> Response:
         return await service.play(request)
+
+    @router.websocket("/stream")
+    async def _stream(socket: WebSocket) -> None:
+        await service.streams.answer(socket)
+
+    @router.get("/stream", include_in_schema=False)
+    async def _not_a_socket() -> Response:
+        return error_response(
+            426,
+            "this path answers WebSockets only, if the server has the package websockets or "
+            "wsproto; expected one. Use the scheme ws, or install websockets on the server.",
+            {"Upgrade": "websocket"},
+        )
 
     @router.get("/examples", include_in_schema=False)
     async def _examples(request: Request) -> JSONResponse:

@@ -49,7 +49,7 @@ class BoundedConnection(HttpToolsProtocol):
         super().__init__(*arguments, **options)
         self._headers_timer = _Timer(self.loop, self.client_seconds)
         self._reading_timer = _Timer(self.loop, self.client_seconds)
-        self._in_headers = False
+        self._in_headers = self._is_upgraded = False
         self._received_bytes = 0  # since the request began
         self._body_bytes = 0
 
@@ -68,6 +68,8 @@ class BoundedConnection(HttpToolsProtocol):
         """Close the connection if a request has too much that is not its body."""
         self._received_bytes += len(data)
         super().data_received(data)
+        if self._is_upgraded:
+            return
         if self._received_bytes > _HEADER_BYTES + _FRAMING * self._body_bytes:
             self.transport.abort()
         elif self._in_headers or self.cycle is None or self.cycle.response_complete:
@@ -75,6 +77,12 @@ class BoundedConnection(HttpToolsProtocol):
                 self._headers_timer.start(self.transport.abort)
         else:
             self._headers_timer.stop()
+
+    def handle_websocket_upgrade(self) -> None:
+        """Pass the connection on; another protocol reads it from now on."""
+        self._is_upgraded = True
+        self._headers_timer.stop()
+        super().handle_websocket_upgrade()
 
     def on_message_begin(self) -> None:
         """Count the bytes of the next request."""

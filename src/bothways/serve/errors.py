@@ -8,7 +8,7 @@ from typing import Any
 from fastapi.responses import Response
 from pydantic_core import to_json
 
-from bothways.errors import BothwaysError
+from bothways.errors import BothwaysError, printable
 
 
 class RequestError(BothwaysError):
@@ -49,12 +49,13 @@ def busy(what: str) -> RequestError:
 
 def error_response(status: int, message: str, headers: Mapping[str, str] | None = None) -> Response:
     """Return a response with the one form that all errors have."""
-    return Response(
-        to_json({"error": {"status": status, "message": message}}),
-        status,
-        dict(headers or {}),
-        "application/json",
-    )
+    content = error_content(status, message)
+    return Response(content, status, dict(headers or {}), "application/json")
+
+
+def error_content(status: int, message: str) -> bytes:
+    """Return the one form of all errors, as JSON."""
+    return to_json({"error": {"status": status, "message": message}})
 
 
 def internal_error(error: BaseException) -> Response:
@@ -69,9 +70,7 @@ def internal_error(error: BaseException) -> Response:
 
 def print_line(message: str) -> None:
     """Print one line on standard error, without control characters."""
-    line = " ".join(message.split())
-    shown = "".join(sign if sign.isprintable() else "\N{REPLACEMENT CHARACTER}" for sign in line)
-    print(f"bothways: {shown}", file=sys.stderr, flush=True)
+    print(f"bothways: {printable(' '.join(message.split()))}", file=sys.stderr, flush=True)
 
 
 def error_schema() -> dict[str, Any]:

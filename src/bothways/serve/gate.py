@@ -5,6 +5,8 @@ import time
 from collections.abc import Awaitable, Callable, Collection, MutableMapping
 from typing import Any
 
+from starlette.websockets import WebSocket
+
 from bothways.serve.access import Token, host_name
 from bothways.serve.errors import ClientGoneError, RequestError, internal_error
 from bothways.serve.metrics import ServerMetrics
@@ -71,6 +73,9 @@ class Gate:
         if scope["type"] == "lifespan":
             await self._app(scope, receive, send)
             return
+        if scope["type"] == "websocket":
+            await self._socket(scope, receive, send)
+            return
         if scope["type"] != "http":
             return
         response = _Outgoing(scope, receive, send)
@@ -90,6 +95,26 @@ class Gate:
         path = scope["path"] if scope["path"] in self._paths else "other"
         self._metrics.count_request(path, response.status, time.perf_counter() - begin)
 
+    async def _socket(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle a WebSocket; one that is not accepted gets the response of a request."""
+        begin, status = time.perf_counter(), 101
+
+        async def watched(message: Message) -> None:
+            nonlocal status
+            status = message.get("status", status)  # of a response instead
+            await send(message)
+
+        try:
+            self._check(scope)
+            _check_origin(dict(scope["headers"]))
+            await self._app(scope, receive, watched)
+        except RequestError as error:
+            await WebSocket(scope, receive, watched).send_denial_response(error.response())
+        except Exception as error:
+            status = internal_error(error).status_code
+        path = scope["path"] if scope["path"] in self._paths else "other"
+        self._metrics.count_request(path, status, time.perf_counter() - begin)
+
     def _check(self, scope: Scope) -> None:
         headers = dict(scope["headers"])
         if self._hosts is not None and host_name(headers.get(b"host", b"")) not in self._hosts:
@@ -107,6 +132,20 @@ class Gate:
                 "Ask who runs this server for its token.",
                 {"WWW-Authenticate": "Bearer"},
             )
+
+
+def _check_origin(headers: dict[bytes, bytes]) -> None:
+    """Raise RequestError if a browser connects for a page of another server.
+
+    Browsers let every page open WebSockets to any server; the header `Origin` names the page.
+    """
+    origin, host = headers.get(b"origin"), headers.get(b"host", b"")
+    if origin is not None and origin.partition(b"://")[2].lower() != host.lower():
+        raise RequestError(
+            403,
+            "the header Origin names a page of another server; expected one of this server, or no "
+            "Origin. Connect from a program.",
+        )
 
 
 class _Outgoing:

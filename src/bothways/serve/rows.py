@@ -20,19 +20,19 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from bothways.data.batching import batches_by_length
 from bothways.evaluation.evaluate import BATCH_SIZE, batch_steps
 from bothways.nn.classifier import TorchClassifier
 from bothways.nn.ensemble import average_logits
+from bothways.nn.rowwise import rowwise_linear
 
 Floats = np.ndarray[Any, np.dtype[np.float32]]
 Probabilities = np.ndarray[Any, np.dtype[np.float64]]
 Together = Literal["any", "equal lengths", "none"]
 
 _CALL_MULTIPLY_ADDS = 1 << 25  # for each batch of a network, as long as a short sequence takes
-_PRODUCTS = 1 << 20  # of the linear layer that are in memory at once
 
 
 class RowwiseModel:
@@ -100,7 +100,10 @@ class RowwiseModel:
             return logits
         missing = max(2, torch.get_num_threads()) - len(arrays)
         inputs, lengths = _padded(arrays + [arrays[0]] * missing)
-        found = [_linear(own.linear, own.features(inputs, lengths)) for own in classifier.networks]
+        found = [
+            rowwise_linear(own.features(inputs, lengths), own.linear.weight, own.linear.bias)
+            for own in classifier.networks
+        ]
         return classifier.calibrated(average_logits(found))
 
 
@@ -119,11 +122,3 @@ def _together(classifier: TorchClassifier) -> Together:
     if not compiled or config.stem_channels is not None or "attention" in config.readouts:
         return "none"
     return "equal lengths" if "mean" in config.readouts else "any"
-
-
-def _linear(layer: nn.Linear, features: Tensor) -> Tensor:
-    """Return the outputs of a linear layer (…, classes), as one sum for each of them."""
-    rows = features.reshape(-1, features.shape[-1])
-    some = max(1, _PRODUCTS // layer.weight.numel())
-    sums = [(part[:, None] * layer.weight).sum(dim=-1) for part in rows.split(some)]
-    return (torch.cat(sums) + layer.bias).view(*features.shape[:-1], -1)

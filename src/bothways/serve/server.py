@@ -89,7 +89,9 @@ def server_of(
         app,
         http=bounded_by(limits.client_seconds),
         loop="asyncio",
-        ws="none",
+        ws="auto",  # if the package websockets or wsproto is installed
+        ws_max_size=limits.body_bytes,
+        ws_per_message_deflate=False,  # a small message could become a large one
         lifespan="on",
         log_config=None,
         access_log=False,
@@ -132,6 +134,8 @@ class _OneLine(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         message = record.getMessage()
+        if message.startswith("ASGI callable returned without completing handshake"):
+            return  # what uvicorn says of each WebSocket that is refused
         if record.exc_info and record.exc_info[0] is not None:
             message += f": {record.exc_info[0].__name__}: {record.exc_info[1]}"
         print_line(message)

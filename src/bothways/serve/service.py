@@ -21,6 +21,7 @@ from bothways.serve.requests.forms import RequestForm
 from bothways.serve.requests.read import JSON, reader_of
 from bothways.serve.requests.receive import HeldMemory, Holding, Receive, read_body
 from bothways.serve.rows import Floats, RowwiseModel
+from bothways.serve.streaming import StreamService
 
 T = TypeVar("T")
 
@@ -48,6 +49,7 @@ class PredictionService:
         rowwise = RowwiseModel(model.classifier)
         steps = batch_steps(model.manifest.model)
         self.batcher = Batcher(rowwise, steps, self.metrics.count_batch)
+        self.streams = StreamService(model, limits, self._memory, self.metrics)
         self._model = model
         self._options = model.manifest.preprocessing.reading.for_use()
         self._converter = ThreadPoolExecutor(1, thread_name_prefix="bothways-convert")
@@ -62,6 +64,7 @@ class PredictionService:
             await self.batcher.stop()
             self._converter.shutdown()
             self._player.shutdown()
+            self.streams.stop()
 
     async def predict(self, request: Request) -> Response:
         """Return the answer to a request.

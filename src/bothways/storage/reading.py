@@ -66,7 +66,9 @@ def parse_json(content: bytes, path: Path) -> Any:
         If it is not JSON, or nested too deeply.
     """
     try:
-        return json.loads(content)
+        value = json.loads(content)
+        if b"\\u" in content:  # half of a surrogate pair is no text; nothing could save or print it
+            json.dumps(value, ensure_ascii=False).encode()
     except RecursionError:
         raise CheckpointError(
             f"{path} is damaged: it is nested too deeply. Restore it from a copy."
@@ -74,3 +76,4 @@ def parse_json(content: bytes, path: Path) -> Any:
     except ValueError as error:  # also a number with thousands of digits
         reason = str(error).split(";")[0]
         raise CheckpointError(f"{path} is damaged: {reason}. Restore it from a copy.") from None
+    return value

@@ -33,7 +33,7 @@ def save_tensors(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, 
         If the file cannot be written.
     """
     on_cpu = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    facts = {**facts, _CHECKSUM: _checksum(on_cpu, facts)}
+    facts = {**facts, _CHECKSUM: checksum(on_cpu, facts)}
     metadata = {_ENTRY: json.dumps(facts, sort_keys=True)}
     write_atomically(path, safetensors.torch.save(on_cpu, metadata))
 
@@ -73,7 +73,7 @@ def load_tensors(
         expected = facts.pop(_CHECKSUM)
     except (ValueError, KeyError, AttributeError, TypeError, RecursionError):
         expected, facts = None, {}
-    if set(metadata) != {_ENTRY} or expected != _checksum(tensors, facts):
+    if set(metadata) != {_ENTRY} or expected != checksum(tensors, facts):
         raise CheckpointError(
             f"{path} is damaged: its content differs from the SHA-256 in its header. "
             "Restore it from a copy."
@@ -81,7 +81,8 @@ def load_tensors(
     return tensors, facts
 
 
-def _checksum(tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> str:
+def checksum(tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> str:
+    """Return the SHA-256 of tensors on the CPU: names, types, shapes and bytes; and of facts."""
     digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode())
     for name in sorted(tensors):
         tensor = tensors[name]

@@ -6,6 +6,7 @@ its last file, exists.
 """
 
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -108,6 +109,8 @@ def train(
     ------
     ConfigError, DataError, BackendError
         Before anything is trained.
+    CheckpointError
+        If the run at `out` is being trained.
     NonFiniteLossError, TrainingInterrupted
         During training; the last finite state is saved.
     OSError
@@ -159,6 +162,7 @@ def start(
             if earlier is not None:
                 return _continue(earlier, data, progress, should_stop, processes)
         folder = processes.from_first(lambda: create_folder(place, request, force))
+        lock = _lock(folder, processes)
         try:
             dataset, plan = processes.together(
                 lambda: _dataset_and_plan(request, data, processes.device(device))
@@ -166,12 +170,26 @@ def start(
             if processes.is_first:
                 write_atomically(folder.path / CONFIG_FILE, plan.manifest.to_bytes())
         except BaseException:  # also Ctrl-C: nothing has been trained yet
+            lock.close()
             if processes.is_first:
                 folder.restore_replaced()
             raise
+        with lock:
+            if processes.is_first:
+                folder.drop_replaced()
+            return _run(folder, plan, dataset, progress, should_stop, processes)
+
+
+def _lock(folder: RunFolder, processes: Processes) -> ExitStack:
+    """Lock the folder of a run for all processes that train it together."""
+    lock = ExitStack()
+
+    def take() -> None:
         if processes.is_first:
-            folder.drop_replaced()
-        return _run(folder, plan, dataset, progress, should_stop, processes)
+            lock.enter_context(folder.lock())
+
+    processes.together(take)
+    return lock
 
 
 def resume(
@@ -197,7 +215,8 @@ def resume(
     Raises
     ------
     CheckpointError
-        If the folder is not a run, or a file in it is damaged or was changed.
+        If the folder is not a run, another process is training it, or a file in it is damaged or
+        was changed.
     DataError
         If the data are missing or have changed.
 
@@ -221,8 +240,23 @@ def _continue(
 ) -> Run:
     """Continue a run with these processes; see `resume`."""
     request, metrics = processes.from_first(lambda: _request_and_metrics(folder))
-    if metrics is not None:
-        return Run(folder.path, metrics)
+    if metrics is None:
+        with _lock(folder, processes):
+            # Another process may just have finished the run.
+            request, metrics = processes.from_first(lambda: _request_and_metrics(folder))
+            if metrics is None:
+                return _continue_locked(folder, request, data, progress, should_stop, processes)
+    return Run(folder.path, metrics)
+
+
+def _continue_locked(
+    folder: RunFolder,
+    request: Request,
+    data: Dataset | None,
+    progress: Progress | None,
+    should_stop: Callable[[], bool],
+    processes: Processes,
+) -> Run:
     if data is None and request.source is None:
         raise DataError(
             f"{folder.path} was trained on data passed from Python; expected the same data. "

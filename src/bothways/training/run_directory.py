@@ -1,14 +1,17 @@
 """The folder of a training run: its files, and how it is created."""
 
+import os
 import shutil
 import uuid
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from bothways.config import with_current_names
 from bothways.errors import CheckpointError, ConfigError
 from bothways.models.manifest import read_manifest
 from bothways.storage.atomic import json_bytes, write_atomically
+from bothways.storage.lock import open_locked
 from bothways.storage.reading import JSON_BYTES, parse_json, read_file
 from bothways.training.request import Request
 from bothways.training.run_metrics import RunMetrics
@@ -63,6 +66,26 @@ class RunFolder:
             return Request(**with_current_names(values))
         except (ValueError, TypeError, RecursionError) as error:
             raise CheckpointError(f"{self.request} is damaged: {error}") from None
+
+    def lock(self) -> IO[bytes]:
+        """Keep all others from training this run until the returned file is closed.
+
+        The lock ends with the process, however it ends. It moves with the folder.
+
+        Raises
+        ------
+        CheckpointError
+            If another process, or another thread of this one, is training the run.
+        OSError
+            If the folder cannot be written.
+        """
+        try:
+            return open_locked(self.request)
+        except BlockingIOError:
+            raise CheckpointError(
+                f"{self.path} is being trained by another process; expected one at a time. Wait "
+                "until it ends, or train into another folder."
+            ) from None
 
     def describe_status(self) -> str:
         """Return how far the run has come."""
@@ -122,6 +145,8 @@ def create_folder(out: Path | None, request: Request, force: bool) -> RunFolder:
     ------
     ConfigError
         If `out` exists and must not be replaced.
+    CheckpointError
+        If `out` is a run that is being trained.
     OSError
         If the folder cannot be made.
     """
@@ -140,7 +165,7 @@ def create_folder(out: Path | None, request: Request, force: bool) -> RunFolder:
             return RunFolder(_rename_to_number(new.path, parent))
         replaced = None
         if out.exists():
-            replaced = out.rename(parent / f".replaced-{unique}")
+            replaced = _set_aside(out, parent / f".replaced-{unique}")
         return RunFolder(new.path.rename(out), replaced)
     finally:
         shutil.rmtree(new.path, ignore_errors=True)
@@ -177,6 +202,23 @@ def _check_replaceable(out: Path, force: bool) -> None:
             f"out folder {out} is not a run of bothways, so it is never replaced. Choose another "
             "folder."
         )
+
+
+def _set_aside(out: Path, aside: Path) -> Path:
+    """Rename a folder that is to be replaced, and return its new path.
+
+    Raises
+    ------
+    CheckpointError
+        If it is a run that is being trained.
+    """
+    run = RunFolder(out)
+    if not run.request.exists():
+        return out.rename(aside)
+    with run.lock() as lock:
+        if os.name == "nt":
+            lock.close()  # a folder with an open file, such as this lock, cannot be renamed there
+        return out.rename(aside)
 
 
 def holds_run_or_model(folder: Path) -> bool:

@@ -1,5 +1,6 @@
 """Evaluation of a saved model on the splits of its own data, or on other data."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from bothways.data.dataset import Dataset
@@ -32,7 +33,42 @@ def labeled_splits(manifest: Manifest, dataset: Dataset) -> dict[str, LabeledSeq
 def evaluate_splits(
     model: TrainedModel, path: str | Path, source: str | None = None, split: str = "all"
 ) -> dict[str, Metrics | None]:
-    """Return the metrics of a model for each split of a dataset.
+    """Return the metrics of a model for each split of a dataset, None if a split does not exist.
+
+    Parameters and errors are those of `splits_to_evaluate`.
+    """
+    splits = splits_to_evaluate(model, path, source, split)
+    return {name: None if part is None else model.evaluate(part) for name, part in splits.items()}
+
+
+def evaluate_lookaheads(
+    model: TrainedModel,
+    path: str | Path,
+    lookaheads: Iterable[int | None],
+    source: str | None = None,
+    split: str = "all",
+) -> dict[int | None, dict[str, Metrics | None]]:
+    """Return what `evaluate_splits` returns for each lookahead; see `with_lookahead`.
+
+    Raises
+    ------
+    ConfigError
+        If the model does not accept a lookahead.
+    """
+    limited = {lookahead: model.with_lookahead(lookahead) for lookahead in lookaheads}
+    splits = splits_to_evaluate(model, path, source, split)
+    return {
+        lookahead: {
+            name: None if part is None else own.evaluate(part) for name, part in splits.items()
+        }
+        for lookahead, own in limited.items()
+    }
+
+
+def splits_to_evaluate(
+    model: TrainedModel, path: str | Path, source: str | None = None, split: str = "all"
+) -> dict[str, LabeledSequences | None]:
+    """Return the splits of a dataset.
 
     Parameters
     ----------
@@ -49,7 +85,7 @@ def evaluate_splits(
     Returns
     -------
     dict
-        The metrics by split, None if a split does not exist.
+        The sequences by split, None if a split does not exist.
 
     Raises
     ------
@@ -89,4 +125,4 @@ def evaluate_splits(
             rule = suggest(split, [*there, "all"], f"expected {', '.join(there)} or all")
             raise DataError(f"{source} has no split {split!r}; {rule}. Choose one.")
         splits = {split: splits[split]}
-    return {name: None if part is None else model.evaluate(part) for name, part in splits.items()}
+    return splits

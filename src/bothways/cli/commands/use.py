@@ -9,7 +9,9 @@ import typer
 
 from bothways.cli.app import AsJson, Device, Model, Threads, command, use_threads
 from bothways.cli.completion import choices
-from bothways.errors import counted
+from bothways.errors import ConfigError, counted
+
+_FOLLOW = "Follow a stream"
 
 
 @command(
@@ -35,6 +37,10 @@ def evaluate(
             autocompletion=choices("train", "validation", "test", "all", "data"),
         ),
     ] = "all",
+    lookahead: Annotated[
+        str | None,
+        typer.Option(metavar="N,N,all", help="Compare limits of how many steps to look ahead."),
+    ] = None,
     as_json: AsJson = False,
     device: Device = "auto",
     threads: Threads = None,
@@ -43,19 +49,47 @@ def evaluate(
 
     Prints accuracy, metrics for each class, the confusion matrix and the calibration error.
     """
-    from bothways.cli.print_metrics import print_metrics
+    from bothways.cli.print_metrics import metrics_json, print_lookaheads, print_metrics
     from bothways.models.trained import load
-    from bothways.training.run_evaluation import evaluate_splits
+    from bothways.training.run_evaluation import evaluate_lookaheads, evaluate_splits
 
     use_threads(threads)
-    metrics = evaluate_splits(load(model).to(device), model, source, split)
+    trained = load(model).to(device)
+    if lookahead is not None:
+        limits = parse_lookaheads(lookahead)
+        compared = evaluate_lookaheads(trained, model, limits.values(), source, split)
+        by_name = {name: compared[limit] for name, limit in limits.items()}
+        if as_json:
+            values = {name: metrics_json(found) for name, found in by_name.items()}
+            print(json.dumps(values, indent=2))
+        else:
+            print_lookaheads(by_name)
+        return
+    metrics = evaluate_splits(trained, model, source, split)
     if as_json:
-        values = {name: found and found.to_json() for name, found in metrics.items()}
-        print(json.dumps(values, indent=2))
+        print(json.dumps(metrics_json(metrics), indent=2))
     else:
         for name, found in metrics.items():
             if found is not None:
                 print_metrics(name, found)
+
+
+def parse_lookaheads(text: str) -> dict[str, int | None]:
+    """Return the lookaheads in a text like "0,8,all", by name.
+
+    Raises
+    ------
+    ConfigError
+        If one is neither a number nor `all`.
+    """
+    names = text.split(",")
+    for name in names:
+        if name != "all" and not name.isdecimal():
+            raise ConfigError(
+                f"--lookahead has {name!r}; expected numbers of time steps, or all, separated by "
+                "commas, like 0,8,32,all. Correct it."
+            )
+    return {name: None if name == "all" else int(name) for name in names}
 
 
 @command(
@@ -64,6 +98,7 @@ def evaluate(
   bothways predict runs/0001 new.npz --out predictions.csv
   bothways predict runs/0001 new.csv --format jsonl
   bothways predict runs/0001 three.png seven.jpg
+  tail -f sensor.jsonl | bothways predict runs/0001 - --follow
 """,
 )
 def predict(
@@ -72,7 +107,8 @@ def predict(
         list[str],
         typer.Argument(
             metavar="FILE",
-            help="Data in any format of train, without labels too; PNG and JPEG pictures.",
+            help="Data in any format of train, without labels too; PNG and JPEG pictures; "
+            "with --follow, -.",
         ),
     ],
     out: Annotated[
@@ -92,6 +128,32 @@ def predict(
         bool, typer.Option("--aggregate", help="Predict recordings, as means of their windows.")
     ] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace --out.")] = False,
+    follow: Annotated[
+        bool,
+        typer.Option(
+            "--follow",
+            help="Answer time steps as they come on standard input, as JSON lines.",
+            rich_help_panel=_FOLLOW,
+        ),
+    ] = False,
+    segments: Annotated[
+        bool,
+        typer.Option(
+            "--segments",
+            help="Answer with segments of equal labels, when they end.",
+            rich_help_panel=_FOLLOW,
+        ),
+    ] = False,
+    max_sequences: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            min=1,
+            help="Open sequences at the same time.",
+            show_default="10,000",
+            rich_help_panel=_FOLLOW,
+        ),
+    ] = None,
     device: Device = "auto",
     threads: Threads = None,
 ) -> None:
@@ -99,6 +161,7 @@ def predict(
 
     CSV has one row for each sequence or, if time steps are labeled, for each segment of equal
     labels. JSON lines also contain the label of each step. Files may be larger than memory.
+    With --follow, steps are read from standard input and answered as they come.
     """
     from tqdm import tqdm
 
@@ -107,6 +170,20 @@ def predict(
     from bothways.models.trained import load
 
     use_threads(threads)
+    if follow:
+        _check_alone(sources, out, format, aggregate, device)
+        from bothways.cli.follow import follow as run
+
+        run(load(model), segments=segments, most_sequences=max_sequences)
+        return
+    if segments or max_sequences is not None or "-" in sources:
+        given = (
+            "--segments" if segments else "FILE -" if max_sequences is None else "--max-sequences"
+        )
+        raise ConfigError(
+            f"{given} was given without --follow; expected both. Run: bothways predict MODEL - "
+            "--follow"
+        )
     to_stdout = str(out) == "-"
     chosen = format_of(None if to_stdout else out, format)
     trained = load(model).to(device)
@@ -126,3 +203,26 @@ def predict(
         with prediction_file(out, force) as file:
             count = write_answers(answers, file, chosen)
         print(f"{counted(count, 'prediction')} in {out}", file=sys.stderr)
+
+
+def _check_alone(
+    sources: list[str], out: Path, format: str | None, aggregate: bool, device: str
+) -> None:
+    """Raise ConfigError if an argument contradicts --follow."""
+    if sources != ["-"]:
+        raise ConfigError(
+            f"FILE is {sources[0]} but --follow reads standard input; expected -. Run: "
+            "bothways predict MODEL - --follow"
+        )
+    contradictions = {
+        "--out": str(out) != "-",
+        "--format": format not in (None, "jsonl"),
+        "--aggregate": aggregate,
+        "--device": device not in ("auto", "cpu"),
+    }
+    for name, is_given in contradictions.items():
+        if is_given:
+            raise ConfigError(
+                f"{name} was given with --follow, which answers on the CPU, each step, in JSON "
+                f"lines on standard output; expected one of them. Omit {name}."
+            )

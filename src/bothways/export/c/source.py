@@ -10,6 +10,7 @@ from bothways.errors import ExportError
 from bothways.export.c.names import c_comment, c_prefix, c_string
 from bothways.export.c.program import Program
 from bothways.export.c.weights import Constant, Weights, model_weights
+from bothways.export.refusals import refuse_lookahead
 from bothways.models.card import describe_architecture, describe_origin
 from bothways.models.manifest import Manifest
 from bothways.models.trained import TrainedModel
@@ -63,10 +64,11 @@ def c_source(model: TrainedModel, stem: str, weights: Weights) -> CSource:
     Raises
     ------
     ExportError
-        If the model is an ensemble, or a weight is not finite.
+        If the model is an ensemble, has a limited lookahead, or a weight is not finite.
     MissingDependencyError
         If jinja2 is not installed.
     """
+    refuse_lookahead(model.manifest.model)
     members = model.manifest.model.members
     if members > 1:
         raise ExportError(

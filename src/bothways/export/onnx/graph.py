@@ -12,6 +12,7 @@ from bothways.export.onnx.layers import add_layers
 from bothways.export.onnx.nodes import Nodes, Rows, require_onnx
 from bothways.export.onnx.preprocessing import add_encoder, add_stem
 from bothways.export.onnx.readouts import add_checked_lengths, add_readout
+from bothways.export.refusals import refuse_lookahead
 from bothways.models.card import describe_architecture, describe_origin
 from bothways.models.manifest import Manifest
 from bothways.models.onnx_model import INPUTS, MANIFEST_KEY, OUTPUTS
@@ -47,10 +48,11 @@ def onnx_model(classifier: TorchClassifier, manifest: Manifest) -> Any:
     Raises
     ------
     ExportError
-        If the weights do not fit in an ONNX file.
+        If the weights do not fit in an ONNX file, or the lookahead is limited.
     MissingDependencyError
         If onnx is not installed.
     """
+    refuse_lookahead(classifier.config)
     onnx = require_onnx()
     needed = weight_bytes(classifier.config)
     if needed > _LARGEST_BYTES:

@@ -50,7 +50,7 @@ def _run(
         has_initial=initial is not None,
     )
     operands = call.split(tensors)
-    _check(stack, tensors, operands.weights)
+    check_tensors(stack, tensors, operands.weights)
     masks = None
     if stack.dropout > 0 and len(stack.layers) > 1:
         features = stack.num_directions * stack.layers[0][0].weight_hh.shape[1]
@@ -61,7 +61,7 @@ def _run(
     return infer(call, masks, operands)
 
 
-def _check(stack: Stack, tensors: list[Tensor], weights: list[Tensor]) -> None:
+def check_tensors(stack: Stack, tensors: list[Tensor], weights: list[Tensor]) -> None:
     """Raise ShapeError if compiled code would read outside a tensor, as torch's operators do."""
     for tensor in tensors:
         if tensor.dtype != torch.float32 or not tensor.is_cpu:

@@ -1,7 +1,7 @@
 """The description of a call of the engine, apart from its tensors."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import torch
@@ -30,6 +30,8 @@ class Call:
         Whether only the outputs at the last steps are needed.
     has_initial : bool
         Whether initial states were passed.
+    packed : bool
+        Whether the weights have been packed before the call.
     """
 
     cell: Cell
@@ -39,6 +41,11 @@ class Call:
     lengths: Tensor | None
     last: bool
     has_initial: bool
+    packed: bool = False
+
+    def with_lengths(self, lengths: Tensor | None) -> "Call":
+        """Return the same call for rows of other lengths."""
+        return replace(self, lengths=lengths)
 
     def split(self, tensors: Sequence[Any]) -> "Operands":
         """Split the flat sequence that autograd passes into inputs, states and weights."""
@@ -65,6 +72,7 @@ class Call:
             last=self.last,
             initial=self.has_initial,
             d_inputs=d_inputs,
+            packed=self.packed,
             instructions=host_target().instruction_set,
         )
         return padded_plan(shape) if self.lengths is None else Plan(shape, self.lengths.numpy())

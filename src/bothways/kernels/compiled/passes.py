@@ -5,7 +5,6 @@ after the other.
 """
 
 import ctypes
-from dataclasses import replace
 from itertools import zip_longest
 
 import numpy as np
@@ -39,7 +38,40 @@ _SLICE_BYTES = 1 << 26
 _SLICE_ROWS = 16
 
 
-def infer(call: Call, masks: Tensor | None, operands: Operands) -> tuple[Tensor, ...]:
+class PackedWeights:
+    """The weights of a call in the form that the program reads, for further calls.
+
+    Parameters
+    ----------
+    call : Call
+        With `packed`.
+    inputs : Tensor (time, batch, input_size)
+        Of any time and batch size.
+    weights : list of Tensor
+        In torch's order.
+
+    Attributes
+    ----------
+    weights : list of Tensor
+        The weights as they were passed.
+    address : int
+        Of the records of the packed weights.
+    """
+
+    def __init__(self, call: Call, inputs: Tensor, weights: list[Tensor]) -> None:
+        self.weights = weights
+        plan = call.plan(inputs, weights, keep=False, d_inputs=False)
+        self._memory = Workspace(plan.forward_bytes)
+        job, self._records, _scans = plan.records(0, self._memory.address, backward=False)
+        contiguous = [weight.contiguous() for weight in weights]
+        _fill_weights(self._records, contiguous, first="weight_ih")
+        _Runner(job, plan)(PREPARE_FORWARD, 2 * PACKING_TASKS * plan.shape.num_scans)
+        self.address = int(self._records.ctypes.data)
+
+
+def infer(
+    call: Call, masks: Tensor | None, operands: Operands, packed: PackedWeights | None = None
+) -> tuple[Tensor, ...]:
     """Run the program without a graph, in slices of the batch if it needs much memory."""
     plan = call.plan(operands.inputs, operands.weights, keep=False, d_inputs=False)
     results = empty_results(call, plan.shape, operands.inputs)
@@ -47,7 +79,7 @@ def infer(call: Call, masks: Tensor | None, operands: Operands) -> tuple[Tensor,
     least = _SLICE_ROWS * plan.shape.threads
     slices = min(-(-plan.rows_bytes // _SLICE_BYTES), rows // least)
     if slices < 2:
-        run_forward(call, plan, 0, masks, operands, results)
+        run_forward(call, plan, 0, masks, operands, results, packed)
         return results
     size = -(-rows // slices)
     for start in range(0, rows, size):
@@ -56,13 +88,13 @@ def infer(call: Call, masks: Tensor | None, operands: Operands) -> tuple[Tensor,
         slice_inputs = operands.inputs[:, chosen]
         slice_initial = tuple(state[:, chosen] for state in operands.initial)
         slice_operands = Operands(slice_inputs, slice_initial, operands.weights)
-        slice_call = replace(call, lengths=lengths)
+        slice_call = call.with_lengths(lengths)
         slice_plan = slice_call.plan(slice_inputs, operands.weights, keep=False, d_inputs=False)
         outputs, *final = results
         slice_final = [state.new_empty(state[:, chosen].shape) for state in final]
         slice_results = (outputs[chosen] if call.last else outputs[:, chosen], *slice_final)
         slice_masks = None if masks is None else masks[:, :, chosen].contiguous()
-        run_forward(slice_call, slice_plan, 0, slice_masks, slice_operands, slice_results)
+        run_forward(slice_call, slice_plan, 0, slice_masks, slice_operands, slice_results, packed)
         for state, found in zip(final, slice_final, strict=True):
             state[:, chosen] = found
     return results
@@ -91,17 +123,21 @@ def run_forward(
     masks: Tensor | None,
     operands: Operands,
     results: tuple[Tensor, ...],
+    packed: PackedWeights | None = None,
 ) -> None:
     """Run the program forward and write `results`; the outputs may be any strided view."""
     shape = plan.shape
     inputs = operands.inputs
     inputs = inputs if inputs.stride(2) == 1 else inputs.contiguous()
-    weights = [weight.contiguous() for weight in operands.weights]
     initial = [state.contiguous() for state in operands.initial]
     result, *final = results
     scratch = Workspace(plan.forward_bytes)
     job, weight_records, _scans = plan.records(kept, scratch.address, backward=False)
-    _fill_weights(weight_records, weights, first="weight_ih")
+    if packed is None:
+        weights = [weight.contiguous() for weight in operands.weights]
+        _fill_weights(weight_records, weights, first="weight_ih")
+    else:
+        job.weights = packed.address
     _fill_steps(job, "inputs", inputs)
     _fill_steps(job, "outputs", result[None] if call.last else result)
     for name, state in zip(("initial_hidden", "initial_cell"), initial, strict=False):
@@ -116,7 +152,8 @@ def run_forward(
         ctypes.memset(job.stage_counters, 0, (1 + shape.shares) * COUNTER_STRIDE)
         run(COOPERATIVE_FORWARD, shape.shares)
     else:
-        run(PREPARE_FORWARD, 2 * PACKING_TASKS * shape.num_scans)
+        if packed is None:
+            run(PREPARE_FORWARD, 2 * PACKING_TASKS * shape.num_scans)
         run(FORWARD, len(plan.parts))
     counters.forward += 1
     counters.row_steps += job.row_steps

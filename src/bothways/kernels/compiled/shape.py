@@ -30,6 +30,8 @@ class Shape:
         Whether initial states were passed.
     d_inputs : bool
         Whether the gradient of the inputs may be needed.
+    packed : bool
+        Whether the weights have been packed before the call.
     instructions : InstructionSet
     """
 
@@ -45,6 +47,7 @@ class Shape:
     last: bool
     initial: bool
     d_inputs: bool
+    packed: bool
     instructions: InstructionSet
 
     @property
@@ -75,6 +78,8 @@ class Shape:
     @property
     def shares(self) -> int:
         """Number of threads that share each step; 0 if each thread runs different rows instead."""
+        if self.packed:  # threads that share a step read the weights as they are
+            return 0
         few = self.batch_size == 1 or (self.batch_size < self.threads and not self.keep)
         work = self.gates_size * self.hidden_size * self.batch_size
         if not few or work < _MIN_SHARE_WORK:

@@ -122,5 +122,6 @@ def describe_architecture(manifest: Manifest) -> str:
     return (
         f"{direction} {model.cell.upper()}{relu} {model.num_layers}x{model.hidden_size}, "
         f"readout {model.readout}"
+        + ("" if model.lookahead is None else f", lookahead {counted(model.lookahead, 'step')}")
         + (f", ensemble of {model.members} networks" if model.members > 1 else "")
     )

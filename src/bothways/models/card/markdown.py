@@ -4,6 +4,8 @@ import json
 import re
 from collections.abc import Sequence
 
+from bothways.errors import printable
+
 _LONGEST = 80
 _NAMES_SHOWN = 20
 _NOT_IN_YAML = re.compile("[\x7f-\xa0\u2028\u2029\ud800-\udfff\ufeff\ufffe\uffff]")
@@ -17,7 +19,7 @@ def code(name: str) -> str:
     >>> print(code("walk"), code("`<b>`"))
     `walk` `` `<b>` ``
     """
-    text = "".join(sign if sign.isprintable() else "\N{REPLACEMENT CHARACTER}" for sign in name)
+    text = printable(name)
     if len(text) > _LONGEST:
         text = f"{text[: _LONGEST - 1]}…"
     fence = "`" * (max(map(len, re.findall("`+", text)), default=0) + 1)

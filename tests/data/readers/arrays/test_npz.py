@@ -233,6 +233,34 @@ def test_the_line_that_saves_python_objects_anew_works(tmp_path, path):
     assert open_dataset(str(path)).train.lengths.tolist() == [2, 4, 1, 3]
 
 
+BOMB = np.zeros(3 << 20, np.int64)
+
+
+@pytest.mark.parametrize("name", ["labels", "lengths", "groups", "classes"])
+def test_small_files_with_huge_arrays_are_not_read(path, name):
+    arrays = {"inputs": INPUTS, "labels": NUMBERS, name: BOMB}
+    np.savez_compressed(path, **arrays)
+    with pytest.raises(
+        DataError, match=rf"\[{name}\] has shape \(3145728,\); expected [\d,]+ elem"
+    ):
+        open_dataset(str(path))
+
+
+def test_offsets_that_are_more_than_the_steps_are_not_read(path):
+    np.savez_compressed(path, values=INPUTS[0], offsets=BOMB, labels=NUMBERS)
+    with pytest.raises(DataError, match=r"\[offsets\] has shape \(3145728,\); expected 6 elements"):
+        open_dataset(str(path))
+
+
+@pytest.mark.parametrize("flat", [False, True])
+def test_more_features_than_anything_has_are_refused(path, flat):
+    wide = np.zeros((2, 2**20 + 1), np.uint8)
+    arrays = {"values": wide, "offsets": [0, 1, 2]} if flat else {"inputs": wide[:, None]}
+    np.savez_compressed(path, **arrays, labels=NUMBERS[:2])
+    with pytest.raises(DataError, match=r"1,048,577 features for each time step; expected at most"):
+        open_dataset(str(path))
+
+
 def test_open_dataset_by_path(path):
     np.savez(path, inputs=INPUTS, labels=NUMBERS)
     assert len(open_dataset(str(path)).train) == 4

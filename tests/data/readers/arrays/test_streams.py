@@ -205,6 +205,27 @@ def test_text_of_no_width_is_refused(path):
         read_npy(path)
 
 
+def test_a_truncated_number_is_refused(path):
+    path.write_bytes(npy_header(()) + bytes(3))
+    with pytest.raises(DataError, match="ends in row 0; expected 1 rows of 4 bytes"):
+        read_npy(path)
+
+
+@pytest.mark.parametrize("code", [0x110000, 0xD800, 0xFFFFFFFF])
+@pytest.mark.parametrize("order", "<>")
+def test_characters_that_do_not_exist_are_refused(path, code, order):
+    path.write_bytes(npy_header((1,), f"{order}U2") + struct.pack(f"{order}2I", ord("a"), code))
+    with pytest.raises(DataError, match="contains a character that does not exist; expected text"):
+        read_npy(path)
+
+
+def test_an_array_much_larger_than_expected_is_not_read(path):
+    path.write_bytes(npy_header((2**40,)))
+    expected = pytest.raises(DataError, match=r"shape \(1099511627776,\); expected 12 elements")
+    with open_npy(path) as stream, expected:
+        stream.whole(12)
+
+
 @pytest.mark.parametrize(("encode", "read"), [FORMATS["npy"], FORMATS["npz"]])
 def test_objects_are_never_unpickled(path, encode, read):
     path.write_bytes(encode(np.array([1, None])))

@@ -64,8 +64,8 @@ def _labels(path: Path) -> tuple[str, Array]:
             f"{path} has no labels next to it; expected {labels_path.name}. Name the two files as "
             "MNIST's are: …-images-idx3-ubyte and …-labels-idx1-ubyte."
         )
-    with open_idx(labels_path) as labels:
-        return str(labels_path), labels.whole()
+    with open_idx(path) as images, open_idx(labels_path) as labels:
+        return str(labels_path), labels.whole(images.shape[0])
 
 
 def _records(parts: dict[Path, ArrayPart]) -> Iterator[Record]:

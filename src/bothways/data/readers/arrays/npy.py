@@ -43,7 +43,7 @@ def read_npy(path: Path, options: DataOptions, *, labeled: bool = True) -> Sourc
         part = padded_part(stream, lengths, options, "train" if labeled else None)
         if labeled:
             found = stack.enter_context(open_npy(labels_path))
-            labels = found.whole()
+            labels = found.whole(part.most_labels)
             classes = class_names_of([(found.name, labels)], None, options) if labels.size else ()
             numbers = class_numbers(found.name, labels, classes, part, options.target)
             part = replace(part, labels=numbers, class_names=classes, target=options.target)

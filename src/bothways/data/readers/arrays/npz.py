@@ -139,7 +139,9 @@ def _with_labels(
     options: DataOptions,
 ) -> tuple[tuple[str, ...], dict[str, ArrayPart]]:
     """Return the class names, and the parts with labels and groups."""
-    labels = {prefix: streams[f"{prefix}labels"].whole() for prefix in parts}
+    labels = {
+        prefix: streams[f"{prefix}labels"].whole(part.most_labels) for prefix, part in parts.items()
+    }
     names = {prefix: streams[f"{prefix}labels"].name for prefix in parts}
     for prefix, array in labels.items():
         if is_whole(array) != is_whole(labels[""]):
@@ -149,7 +151,8 @@ def _with_labels(
             )
     classes = None
     if "classes" in streams:
-        classes = streams["classes"].name, streams["classes"].whole()
+        names_of_classes = streams["classes"]
+        classes = names_of_classes.name, names_of_classes.whole(options.max_classes)
     valid = [(names[p], array) for p, array in labels.items() if array.size]
     class_names = class_names_of(valid, classes, options) if valid or classes else ()
     found = {}
@@ -168,8 +171,8 @@ def _with_labels(
 def _groups(stream: ArrayStream | None, part: ArrayPart) -> Array | None:
     if stream is None:
         return None
-    groups = stream.whole()
     count = part.num_labels("sequence")
+    groups = stream.whole(count)
     if groups.shape != (count,) or not is_whole(groups):
         raise DataError(
             f"{stream.name} has shape {groups.shape} and dtype {groups.dtype}; expected integers, "

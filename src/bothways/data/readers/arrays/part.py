@@ -19,6 +19,9 @@ CHUNK_ROWS = 1024
 CHUNK_BYTES = 1 << 24
 """Limits of what is read together."""
 
+MAX_FEATURES = 1 << 20
+"""Each feature has a name in memory, whatever the file really contains."""
+
 
 @dataclass(frozen=True)
 class ArrayPart:
@@ -66,6 +69,13 @@ class ArrayPart:
         if self.lengths is not None:
             return int(self.lengths.max())
         return self.shape[2] if self.swapped else self.shape[1]
+
+    @property
+    def most_labels(self) -> int:
+        """Number of time steps, with padding: an array of labels is not larger."""
+        if self.offsets is not None:
+            return self.shape[0]
+        return self.shape[0] * self.shape[2 if self.swapped else 1]
 
     def num_labels(self, target: Target) -> int:
         """Return the number of sequences, or of the steps of flat arrays."""
@@ -149,10 +159,11 @@ def padded_part(
             f"{stream.name} has shape {shape}: it holds no sequence; expected no size of 0. Check "
             "the file."
         )
+    _check_features(stream.name, 1 if len(shape) == 2 else shape[1 if swapped else 2])
     if lengths is None:
         return ArrayPart(part, shape, swapped)
     time = shape[2] if swapped else shape[1]
-    values = lengths.whole()
+    values = lengths.whole(shape[0])
     if values.shape != shape[:1]:
         raise DataError(
             f"{lengths.name} has shape {values.shape}; expected {shape[:1]}: one for each row of "
@@ -163,6 +174,15 @@ def padded_part(
     except BothwaysError as error:
         raise DataError(f"{lengths.name}: {error}") from None
     return ArrayPart(part, shape, swapped, lengths=checked.numpy())
+
+
+def _check_features(name: str, count: int) -> None:
+    """Raise DataError if an array says that it has more features than anything has."""
+    if count > MAX_FEATURES:
+        raise DataError(
+            f"{name} says that it has {count:,} features for each time step; expected at most "
+            f"{MAX_FEATURES:,}. Check the order of its axes, or copy the file again."
+        )
 
 
 def flat_part(stream: ArrayStream, offsets: ArrayStream, part: Part | None) -> ArrayPart:
@@ -178,8 +198,9 @@ def flat_part(stream: ArrayStream, offsets: ArrayStream, part: Part | None) -> A
         raise DataError(
             f"{stream.name} has shape {shape}; expected (total_steps, features). Reshape it."
         )
+    _check_features(stream.name, shape[1])
     try:
-        edges = checked_offsets(offsets.whole(), shape[0])
+        edges = checked_offsets(offsets.whole(1 + shape[0]), shape[0])
     except BothwaysError as error:
         raise DataError(f"{offsets.name}: {error}") from None
     return ArrayPart(part, shape, offsets=edges.numpy())

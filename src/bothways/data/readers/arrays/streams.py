@@ -3,6 +3,7 @@
 import gzip
 import io
 import math
+import sys
 import tokenize
 import zipfile
 import zlib
@@ -18,6 +19,7 @@ from bothways.errors import DataError
 _TYPE_CODES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 MAX_ROW_BYTES = 1 << 30
 _BLOCK_BYTES = 1 << 26
+_MORE_ELEMENTS = 1 << 20  # than expected are read, so that an error can say more than the shape
 _DAMAGE = (
     OSError,
     EOFError,
@@ -98,12 +100,38 @@ class ArrayStream:
                 "file. It is damaged: copy it again."
             )
 
-    def whole(self) -> Array:
-        """Return the whole array."""
+    def whole(self, expected: int | None = None) -> Array:
+        """Return the whole array.
+
+        Parameters
+        ----------
+        expected : int, optional
+            The number of elements that is of use. An array that is much larger is not read, because
+            a small compressed file can contain more than fits in memory.
+
+        Raises
+        ------
+        DataError
+            As `pieces`; if the array is too large, or a text contains characters that do not exist.
+        """
+        if expected is not None and math.prod(self.shape) > expected + _MORE_ELEMENTS:
+            raise DataError(
+                f"{self.name} has shape {self.shape}; expected {expected:,} elements, for the "
+                "other arrays. Check that they belong together."
+            )
+        array = self._whole()
+        if self.dtype.kind == "U":
+            codes = array.ravel().view(np.dtype("u4").newbyteorder(self.dtype.byteorder))
+            if ((codes > sys.maxunicode) | ((codes >= 0xD800) & (codes <= 0xDFFF))).any():
+                raise DataError(
+                    f"{self.name} contains a character that does not exist; expected text. It is "
+                    "damaged: copy it again."
+                )
+        return array
+
+    def _whole(self) -> Array:
         if not self.shape:
-            return np.frombuffer(
-                _read(self._file, self.dtype.itemsize, self.name), self.dtype
-            ).reshape(())
+            return ArrayStream(self.name, self._file, (1,), self.dtype)._whole().reshape(())
         chunks = list(self.chunks(max(1, self.shape[0])))
         return chunks[0] if chunks else np.empty(self.shape, self.dtype)
 

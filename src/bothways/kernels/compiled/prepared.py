@@ -1,0 +1,51 @@
+"""Layers whose weights are packed once, for many short calls without a graph."""
+
+import torch
+from torch import Tensor
+
+from bothways.kernels.compiled.autograd import check_tensors
+from bothways.kernels.compiled.call import Call, Operands
+from bothways.kernels.compiled.passes import PackedWeights, infer
+from bothways.kernels.interface import Stack, States
+
+
+class PreparedLayers:
+    """Recurrent layers that are called again and again, for a few steps each time.
+
+    An ordinary call packs the weights, which takes longer than the arithmetic of a single step.
+
+    Parameters
+    ----------
+    stack : Stack
+        Without dropout. Later changes of its weights have no effect.
+
+    Notes
+    -----
+    The threads never share a step, so the bits of a row depend on its steps and states only: not on
+    the other rows, and not on the calls that its steps are divided into.
+    """
+
+    def __init__(self, stack: Stack) -> None:
+        weights = [weight.detach() for weight in stack.tensors]
+        self._call = Call(
+            cell=stack.cell,
+            num_layers=len(stack.layers),
+            num_directions=stack.num_directions,
+            has_bias=stack.layers[0][0].bias_ih is not None,
+            lengths=None,
+            last=False,
+            has_initial=True,
+            packed=True,
+        )
+        inputs = torch.zeros(1, 1, stack.layers[0][0].weight_ih.shape[1])
+        check_tensors(stack, [inputs, *weights], weights)
+        self._packed = PackedWeights(self._call, inputs, weights)
+
+    def __call__(
+        self, inputs: Tensor, lengths: Tensor | None, initial: States
+    ) -> tuple[Tensor, States]:
+        """Return outputs and states, as `Kernel.outputs`."""
+        call = self._call if lengths is None else self._call.with_lengths(lengths)
+        operands = Operands(inputs, initial, self._packed.weights)
+        outputs, *states = infer(call, None, operands, self._packed)
+        return outputs, tuple(states)

@@ -1,0 +1,222 @@
+"""Answers of a trained model while the steps of its sequences still come."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, Self, TypeAlias
+
+import numpy as np
+import torch
+
+from bothways.errors import DataError
+from bothways.models.manifest import Manifest
+from bothways.models.streaming.carried import StateTable
+from bothways.models.streaming.running_model import Floats, RunningModel
+from bothways.models.streaming.saved_states import load_states, save_states
+
+Key: TypeAlias = str | int
+
+
+class Stream:
+    """The open sequences of a model, which answers while their steps still come.
+
+    `TrainedModel.stream` opens it.
+
+    Parameters
+    ----------
+    model : RunningModel
+        Of one or more streams.
+
+    Attributes
+    ----------
+    bytes_per_sequence : int
+        Size of the state of an open sequence, which does not depend on its length. The tables of
+        the states have room for at most twice as many sequences as were open at the same time.
+
+    Notes
+    -----
+    The probabilities have the same bits for all chunks in which the steps of a sequence come, and
+    whatever other sequences are open, if the compiled engine runs the layers. They agree with
+    `TrainedModel.predict_proba` on the steps so far to the rounding errors of float32.
+
+    A stream must not be used by two threads at the same time.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from bothways import load
+    >>> stream = load("runs/gestures-forward").stream()
+    >>> answers = stream.push({"left": np.zeros((3, 3)), "right": np.ones((1, 3))})
+    >>> {key: probabilities.shape for key, probabilities in answers.items()}
+    {'left': (3, 2), 'right': (1, 2)}
+    >>> stream.push({"right": np.ones((2, 3))})["right"].shape
+    (2, 2)
+    >>> stream.close("left").shape, list(stream)
+    ((0, 2), ['right'])
+    """
+
+    def __init__(self, model: RunningModel) -> None:
+        self._model = model
+        self._table = StateTable(model.initial)
+        self._rows: dict[Key, int] = {}
+        self.bytes_per_sequence = self._table.row_bytes
+
+    def __len__(self) -> int:
+        """Return the number of open sequences."""
+        return len(self._rows)
+
+    def __contains__(self, key: object) -> bool:
+        """Return whether a sequence is open."""
+        return key in self._rows
+
+    def __iter__(self) -> Iterator[Key]:
+        """Return the keys of the open sequences, in the order in which they were opened."""
+        return iter(self._rows)
+
+    @property
+    def state_bytes(self) -> int:
+        """Size of the tables of all states, with the rows that are free."""
+        return self._table.capacity * self._table.row_bytes
+
+    @property
+    def manifest(self) -> Manifest:
+        """The content of the model's `config.json`."""
+        return self._model.manifest
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the classes, in the order of the probabilities."""
+        return self.manifest.classes
+
+    def push(self, steps: Mapping[Key, Any]) -> dict[Key, Floats]:
+        """Add the next steps of some sequences, all in one batch, and return the new answers.
+
+        Parameters
+        ----------
+        steps : dict
+            For each key, a str or int that names the sequence, a float array (time_i, input_size)
+            or a data frame, with at least one step. New keys open sequences.
+
+        Returns
+        -------
+        dict of float64 arrays (answers_i, num_classes)
+            Probabilities, by key. If the model labels sequences: after each of the steps. If it
+            labels time steps: of the steps whose label is now final, which are the steps themselves
+            or, if the model has a stem, those up to a fixed number of steps before. All answers of
+            a sequence end to end, with those of `close`, are those of `predict_proba`.
+
+        Raises
+        ------
+        DataError, ShapeError
+            As `TrainedModel.predict_proba`, and if a key is neither a str nor an int. The message
+            numbers the sequences of this call. The stream is not changed.
+        """
+        keys = list(steps)
+        if not keys:
+            return {}
+        chunks = self._model.reader.read(list(steps.values()))
+        rows = torch.tensor(self._opened(keys))
+        found: dict[Key, list[Floats]] = {key: [] for key in keys}
+        with torch.inference_mode():
+            for chosen, inputs, lengths in self._model.reader.pieces(chunks):
+                carried = self._table.read(rows[chosen])
+                answers = self._model.run(inputs, lengths, carried)
+                self._table.write(rows[chosen], carried)
+                for place, own in zip(chosen.tolist(), answers, strict=True):
+                    found[keys[place]].append(own)
+        return {
+            key: parts[0] if len(parts) == 1 else np.concatenate(parts)
+            for key, parts in found.items()
+        }
+
+    def close(self, key: Key) -> Floats:
+        """End a sequence, free its state, and return the answers that are pending.
+
+        Parameters
+        ----------
+        key : str or int
+
+        Returns
+        -------
+        float64 array (answers, num_classes)
+            Probabilities of the last steps, if the model labels time steps and has a stem;
+            otherwise, there are no pending answers.
+
+        Raises
+        ------
+        DataError
+            If there is no open sequence with this key.
+        """
+        return self.close_all([key])[key]
+
+    def close_all(self, keys: Iterable[Key] | None = None) -> dict[Key, Floats]:
+        """Close several sequences, all in one batch.
+
+        Parameters
+        ----------
+        keys : iterable of str or int, optional
+            Default: all open sequences.
+
+        Returns
+        -------
+        dict of float64 arrays (answers_i, num_classes)
+            See `close`.
+
+        Raises
+        ------
+        DataError
+            If there is no open sequence with one of these keys. None is closed.
+        """
+        keys = list(self._rows if keys is None else dict.fromkeys(keys))
+        for key in keys:
+            if key not in self._rows:
+                raise DataError(
+                    f"no sequence {key!r} is open; expected the key of one of the {len(self)} open "
+                    "sequences. Push its steps first."
+                )
+        if not keys:
+            return {}
+        rows = torch.tensor([self._rows[key] for key in keys])
+        with torch.inference_mode():
+            answers = self._model.finish(self._table.read(rows))
+        for key in keys:
+            self._table.close(self._rows.pop(key))
+        return dict(zip(keys, answers, strict=True))
+
+    def save(self, path: str | Path) -> None:
+        """Write the states of all open sequences to a safetensors file.
+
+        Equal states of equal keys give equal bytes.
+
+        Raises
+        ------
+        OSError
+            If the file cannot be written.
+        """
+        rows = torch.tensor(list(self._rows.values()), dtype=torch.int64)
+        save_states(Path(path), self._model.sha256, list(self._rows), self._table.read(rows))
+
+    def load(self, path: str | Path) -> Self:
+        """Replace all open sequences by those in a file of `save`, and return this stream.
+
+        Raises
+        ------
+        CheckpointError
+            If the file is missing or damaged, or of another model. The stream is not changed.
+        """
+        keys, carried = load_states(Path(path), self._model.sha256, self._model.initial)
+        self._table, self._rows = StateTable(self._model.initial), {}
+        rows = self._opened(keys)
+        self._table.write(torch.tensor(rows, dtype=torch.int64), carried)
+        return self
+
+    def _opened(self, keys: list[Any]) -> list[int]:
+        """Return the rows of sequences, which are opened if they are not."""
+        new = [key for key in keys if key not in self._rows]
+        for key in new:
+            if not isinstance(key, str | int):
+                raise DataError(
+                    f"a sequence has the key {key!r} of type {type(key).__name__}; expected str or "
+                    "int. Convert the key."
+                )
+        self._rows |= {key: self._table.open() for key in new}
+        return [self._rows[key] for key in keys]
