@@ -8,13 +8,15 @@ from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from safetensors.torch import load_file
 from sample_files import write_table
 
 from bothways import DataOptions, train
 from bothways.errors import ConfigError, DataError
-from bothways.on_ray import train_on_ray
+from bothways.models.scoring import plan_parts, score_part
+from bothways.on_ray import score_on_ray, train_on_ray
 from bothways.training.history import read_history
 
 pytestmark = [
@@ -103,3 +105,20 @@ def test_an_error_is_that_of_train(gestures):
 def test_counts_are_at_least_one(gestures, name):
     with pytest.raises(ConfigError, match=f"{name} is 0; expected at least 1"):
         train_on_ray(gestures, **{"workers": 2, name: 0})
+
+
+def test_predictions_are_those_of_one_process(gestures, tmp_path):
+    run = train(gestures, options=OPTIONS, out="run", **SMALL)
+    for n in range(3):
+        write_table(tmp_path / f"new-{n}.csv", np.random.default_rng(n), None)
+    here, there = tmp_path / "here", tmp_path / "there"
+    for out in (here, there):
+        out.mkdir()
+    for part in plan_parts(run.folder, ["new-*.csv"], here):
+        score_part(run.load(), part)
+    parts = plan_parts(run.folder, ["new-*.csv"], there)
+    assert sum(scored.info.sequences for scored in score_on_ray("run", parts, 2)) == 120
+    names = sorted(path.name for path in here.iterdir())
+    assert names == sorted(path.name for path in there.iterdir())
+    for name in names:
+        assert pd.read_parquet(here / name).equals(pd.read_parquet(there / name))

@@ -1,7 +1,8 @@
-"""Training on a Ray cluster: the same loop, in the processes of a Ray `TorchTrainer`."""
+"""Training and predictions on a Ray cluster: the same loops, in processes that Ray starts."""
 
 import shutil
 import uuid
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,8 @@ from bothways.data.dataset import Dataset
 from bothways.data.options import DataOptions
 from bothways.errors import BothwaysError, ConfigError, ProcessError
 from bothways.models.manifest import CONFIG_FILE
+from bothways.models.scoring import Part, Scored, score_part
+from bothways.models.trained import load
 from bothways.optional import require
 from bothways.training.loop.processes import TIMEOUT
 from bothways.training.request import make_request
@@ -111,6 +114,62 @@ def train_on_ray(
         else:  # nothing has been trained
             folder.restore_replaced()
     return Run(path, RunFolder(path).read_metrics())
+
+
+def score_on_ray(
+    model: str | Path,
+    parts: Sequence[Part],
+    workers: int,
+    *,
+    threads: int = 1,
+    aggregate: bool = False,
+) -> Iterator[Scored]:
+    """Score parts in actors of Ray Data, each with its own model; see `score_in_processes`.
+
+    The files, the model and the folder of the predictions must be on storage that all nodes share.
+
+    Raises
+    ------
+    ConfigError, DataError, OSError
+        Those of a part that fails.
+    ProcessError
+        If actors have died too often.
+    MissingDependencyError
+        If Ray is not installed.
+    """
+    if not parts:
+        return
+    ray_data = require("ray.data", extra="ray", purpose="predictions on Ray")
+    context = ray_data.DataContext.get_current()
+    context.enable_progress_bars = False
+    items = [{"part": part} for part in parts]
+    dataset = ray_data.from_items(items, override_num_blocks=len(parts))
+    scored = dataset.map_batches(
+        _Scorer,
+        fn_constructor_args=(str(Path(model).absolute()), threads, aggregate),
+        batch_size=1,
+        batch_format="numpy",
+        num_cpus=threads,
+        compute=ray_data.ActorPoolStrategy(size=min(workers, len(parts))),
+    )
+    try:
+        for row in scored.iter_rows():
+            yield row["scored"]
+    except Exception as error:
+        raise _without_layers(error) from None
+
+
+class _Scorer:
+    """Scores parts in a process of Ray."""
+
+    def __init__(self, model: str, threads: int, aggregate: bool) -> None:
+        torch.set_num_threads(threads)
+        self._model = load(model)
+        self._aggregate = aggregate
+
+    def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
+        scored = [score_part(self._model, p, aggregate=self._aggregate) for p in batch["part"]]
+        return {"scored": scored}
 
 
 def _train_here(config: dict[str, Any]) -> None:

@@ -12,6 +12,7 @@ from bothways.cli.completion import choices
 from bothways.errors import ConfigError, counted
 
 _FOLLOW = "Follow a stream"
+_MANY = "Many files"
 
 
 @command(
@@ -98,6 +99,7 @@ def parse_lookaheads(text: str) -> dict[str, int | None]:
   bothways predict runs/0001 new.npz --out predictions.csv
   bothways predict runs/0001 new.csv --format jsonl
   bothways predict runs/0001 three.png seven.jpg
+  bothways predict runs/0001 'in/*.parquet' --out out --workers 4
   tail -f sensor.jsonl | bothways predict runs/0001 - --follow
 """,
 )
@@ -154,6 +156,26 @@ def predict(
             rich_help_panel=_FOLLOW,
         ),
     ] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            min=1,
+            help="Processes that predict; --out is then a folder.",
+            show_default="1",
+            rich_help_panel=_MANY,
+        ),
+    ] = None,
+    engine: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="What runs the processes: local or ray.",
+            show_default="local",
+            autocompletion=choices("local", "ray"),
+            rich_help_panel=_MANY,
+        ),
+    ] = None,
     device: Device = "auto",
     threads: Threads = None,
 ) -> None:
@@ -161,7 +183,8 @@ def predict(
 
     CSV has one row for each sequence or, if time steps are labeled, for each segment of equal
     labels. JSON lines also contain the label of each step. Files may be larger than memory.
-    With --follow, steps are read from standard input and answered as they come.
+    With --follow, steps are read from standard input and answered as they come. With --workers,
+    each file gets a Parquet file of predictions in the folder --out; finished ones are kept.
     """
     from tqdm import tqdm
 
@@ -172,7 +195,7 @@ def predict(
     use_threads(threads)
     if follow:
         _check_alone(sources, out, format, aggregate, device)
-        from bothways.cli.follow import follow as run
+        from bothways.cli.predictions.follow import follow as run
 
         run(load(model), segments=segments, most_sequences=max_sequences)
         return
@@ -184,6 +207,20 @@ def predict(
             f"{given} was given without --follow; expected both. Run: bothways predict MODEL - "
             "--follow"
         )
+    if workers is not None or engine is not None or out.is_dir():
+        _check_parts(format, device, force)
+        from bothways.cli.predictions.score import score
+
+        score(
+            model,
+            sources,
+            out,
+            engine=engine or "local",
+            workers=workers or 1,
+            threads=threads or 1,
+            aggregate=aggregate,
+        )
+        return
     to_stdout = str(out) == "-"
     chosen = format_of(None if to_stdout else out, format)
     trained = load(model).to(device)
@@ -203,6 +240,21 @@ def predict(
         with prediction_file(out, force) as file:
             count = write_answers(answers, file, chosen)
         print(f"{counted(count, 'prediction')} in {out}", file=sys.stderr)
+
+
+def _check_parts(format: str | None, device: str, force: bool) -> None:
+    """Raise ConfigError if an argument contradicts --workers and --engine."""
+    contradictions = {
+        f"--format {format}": format is not None,
+        f"--device {device}": device not in ("auto", "cpu"),
+        "--force": force,
+    }
+    for name, is_given in contradictions.items():
+        if is_given:
+            raise ConfigError(
+                f"{name} was given, but --out is a folder of Parquet files, which are predicted on "
+                "CPUs and never replaced; expected a file as --out. Omit one of them."
+            )
 
 
 def _check_alone(

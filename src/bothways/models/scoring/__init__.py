@@ -5,7 +5,7 @@ so they can be scored in any order, and scoring can be interrupted: finished par
 """
 
 from bothways.models.scoring.parts import Part, plan_parts
-from bothways.models.scoring.score import Scored, check_borders, score_here, score_part
+from bothways.models.scoring.score import Scored, check_borders, score_part
 from bothways.models.scoring.workers import score_in_processes
 
 __all__ = [
@@ -13,7 +13,6 @@ __all__ = [
     "Scored",
     "check_borders",
     "plan_parts",
-    "score_here",
     "score_in_processes",
     "score_part",
 ]

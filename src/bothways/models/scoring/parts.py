@@ -56,7 +56,9 @@ class Part:
         return info
 
 
-def plan_parts(model: str | Path, sources: Iterable[str], out: Path) -> list[Part]:
+def plan_parts(
+    model: str | Path, sources: Iterable[str], out: Path, sequence: str | None = None
+) -> list[Part]:
     """Return the parts of all files, in their order.
 
     Parameters
@@ -67,6 +69,8 @@ def plan_parts(model: str | Path, sources: Iterable[str], out: Path) -> list[Par
         Files, or folders, globs and URIs of tables.
     out : Path
         The folder of the predictions.
+    sequence : str, optional
+        The column of the sequence, see `locate`.
 
     Raises
     ------
@@ -78,7 +82,7 @@ def plan_parts(model: str | Path, sources: Iterable[str], out: Path) -> list[Par
     fingerprint = model_fingerprint(model)
     parts: list[Part] = []
     for source in sources:
-        location = locate(source)
+        location = locate(source, sequence)
         check_readable(location)
         files = [location] if isinstance(location, Path) else _each(location)
         previous = None

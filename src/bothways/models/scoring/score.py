@@ -1,6 +1,6 @@
 """Score parts, one after the other."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from bothways.errors import DataError
@@ -41,22 +41,12 @@ def score_part(model: TrainedModel, part: Part, *, aggregate: bool = False) -> S
     return Scored(info, tuple(notes))
 
 
-def score_here(
-    model: TrainedModel, parts: Iterable[Part], *, aggregate: bool = False
-) -> Iterator[Scored]:
-    """Score parts in this process, and yield each when its file is complete."""
-    for part in parts:
-        yield score_part(model, part, aggregate=aggregate)
-
-
-def check_borders(
-    parts: Iterable[Part], info_of: Callable[..., PartInfo | None] = read_info
-) -> None:
+def check_borders(parts: Iterable[Part]) -> None:
     """Raise DataError if a sequence begins in one file of a table and goes on in the next one."""
     for part in parts:
         if part.follows is None:
             continue
-        before, after = info_of(part.follows), info_of(part.out)
+        before, after = read_info(part.follows), read_info(part.out)
         if before and after and before.sequences and before.last == after.first:
             raise DataError(
                 f"sequence {after.first!r} is in {before.source} and in {after.source}, which were "

@@ -40,9 +40,9 @@ def score_in_processes(
         If a process dies, for example because the memory is exhausted.
     """
     context = multiprocessing.get_context("spawn")
-    count = min(workers, len(parts))
+    count = max(1, min(workers, len(parts)))
     pool = ProcessPoolExecutor(
-        max(1, count), mp_context=context, initializer=_start, initargs=(str(model), threads)
+        count, mp_context=context, initializer=_start, initargs=(str(model), threads)
     )
     with pool:
         waiting = [pool.submit(_score, part, aggregate) for part in parts]
