@@ -219,7 +219,7 @@ def test_windows_have_recording_steps_and_times(tmp_path, timed):
     np.testing.assert_allclose(found, expected, atol=1e-5)
     if timed:
         assert lines[1]["start_time"] == "2026-01-31T09:30:02"
-        assert lines[1]["end_time"] == "2026-01-31T09:30:04"
+        assert lines[1]["last_time"] == "2026-01-31T09:30:04"
     else:
         assert lines[0]["start_time"] == ""
 
@@ -243,7 +243,7 @@ def test_files_with_and_without_times(tmp_path):
     assert write_answers(predict_files(windows_model(), paths, print), file, "csv") == 5
     rows = list(csv.DictReader(io.StringIO(file.getvalue())))
     assert [row["start_time"] for row in rows] == ["", "", "", "5.0", ""]
-    assert [row["end_time"] for row in rows] == ["", "", "", "7.0", ""]
+    assert [row["last_time"] for row in rows] == ["", "", "", "7.0", ""]
     assert [row["end"] for row in rows] == ["3"] * 5  # arrays are cut into windows too
     file = io.StringIO()
     write_answers(predict_files(windows_model(), paths, print), file, "jsonl")

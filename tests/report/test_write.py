@@ -122,7 +122,10 @@ def test_a_report_shows_everything_about_a_run(run):
     assert "guessed:" in text  # a note about the columns
     assert "temperature" in text
     steps = sum(epoch.step for epoch in read_epochs(run.folder / "history.jsonl"))
-    assert re.search(rf"\b{steps} steps in \d+ epochs?, batch size \d+( \(auto\))?, seed", text)
+    assert re.search(
+        rf"\b{steps} steps in \d+ epochs?, batches of \d+( \(auto\))?( \(requested: .*?\))?, seed",
+        text,
+    )
     assert "hidden size 8" in text
     assert "speed, turn" in text
 

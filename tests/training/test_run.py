@@ -17,7 +17,7 @@ from bothways.data.sequences import Sequences
 from bothways.data.splitting import hold_out
 from bothways.data.validation import value_range
 from bothways.errors import CheckpointError, ConfigError, DataError, TrainingInterrupted
-from bothways.models.manifest import read_manifest
+from bothways.models.manifest import Manifest, read_manifest
 from bothways.models.trained import load
 from bothways.storage.tensors import load_tensors
 from bothways.training import run as run_module
@@ -27,6 +27,7 @@ from bothways.training.run import resume, train
 from bothways.training.run_directory import RunFolder, create_folder
 from bothways.training.run_evaluation import evaluate_splits, labeled_splits
 from bothways.training.run_metrics import RunMetrics
+from bothways.training.run_state import check_unchanged
 
 SILENT = Mock(spec=Progress)
 SMALL = {
@@ -307,13 +308,20 @@ def test_the_steps_taken_and_the_batch_size_are_stated(tmp_path, data):
     lines = read_history(finished.folder / "history.jsonl")
     assert lines[0]["batch_size"] == 16
     card = (finished.folder / "README.md").read_text()
-    assert "- Length of this training: 4 steps in 1 epoch, batch size 16 (auto).\n" in card
+    taken = "4 steps in 1 epoch, batches of 16 (auto) (requested: 5 steps)"
+    assert f"- Training: {taken}; adam with" in card
+    assert RunFolder(finished.folder).describe_taken() == taken
 
 
 @pytest.mark.parametrize(
-    ("steps", "notes"), [(12, ["an epoch is 3 passes over 60 sequences"]), (4, [])]
+    ("steps", "notes"),
+    [
+        (12, ["an epoch is 3 passes over 60 sequences"]),
+        (4, []),
+        (5, ["steps=5 is rounded to whole epochs of 4 steps: training for 4 steps"]),
+    ],
 )
-def test_the_passes_of_an_epoch_are_stated_once(tmp_path, data, steps, notes):
+def test_the_length_of_a_training_is_noted_once(tmp_path, data, steps, notes):
     progress = Mock(spec=Progress)
     settings = SMALL | {"epochs": None, "steps": steps, "batch_size": 16}
     train(data, "birnn-128", out=tmp_path / "run", progress=progress, **settings)
@@ -458,6 +466,16 @@ def test_data_with_other_class_names_are_refused(source, data, stopped):
     write_npz(source, replace(data, classes=("z", "y", "x")))
     with pytest.raises(DataError, match="has changed since"):
         resume_run(stopped)
+
+
+def test_a_run_of_a_version_without_counts_of_splits_is_not_changed(data, stopped):
+    now, _ = read_manifest(stopped)
+    older = json.loads((stopped / "config.json").read_text())
+    del older["provenance"]["data"]["split_counts"]
+    check_unchanged(Manifest(**older), now, RunFolder(stopped), "data")
+    older["model"]["hidden_size"] += 1
+    with pytest.raises(CheckpointError, match="disagree: one was changed"):
+        check_unchanged(Manifest(**older), now, RunFolder(stopped), "data")
 
 
 def test_missing_data_are_named(source, stopped):

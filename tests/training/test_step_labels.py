@@ -219,7 +219,7 @@ def test_from_a_table_to_segments(tmp_path):
         spelt = [row["label"] for row in own for _ in range(int(row["start"]), int(row["end"]))]
         assert spelt == answer.labels
         assert all(int(row["start_time"]) == 10 * int(row["start"]) for row in own)
-        assert all(int(row["end_time"]) == 10 * (int(row["end"]) - 1) for row in own)
+        assert all(int(row["last_time"]) == 10 * (int(row["end"]) - 1) for row in own)
     file = io.StringIO()
     write_answers(answers, file, "jsonl")
     first = json.loads(file.getvalue().splitlines()[0])

@@ -43,13 +43,21 @@ def print_recipes(recipes: Iterable[Recipe]) -> None:
     print("to print the settings of one, run: bothways recipes NAME")
 
 
-def print_model(model: TrainedModel, status: str) -> None:
-    """Print the architecture, the origin and the backend of a model."""
+def print_model(model: TrainedModel, status: str, taken: str = "") -> None:
+    """Print the architecture, the origin and the backend of a model.
+
+    Parameters
+    ----------
+    model : TrainedModel
+    status : str
+    taken : str
+        From `describe_taken`, of a finished run.
+    """
     manifest, classifier = model.manifest, model.classifier
     parameters = sum(tensor.numel() for tensor in classifier.parameters())
     backend = classifier.networks[0].layers.backend_choice
     facts = {
-        **_facts(manifest),
+        **_facts(manifest, taken),
         "parameters": f"{parameters:,}",
         "backend": f"{backend}, {counted(torch.get_num_threads(), 'thread')}",
         "status": status,
@@ -62,7 +70,7 @@ def print_exported(manifest: Manifest) -> None:
     print_facts({**_facts(manifest), "backend": "onnxruntime"})
 
 
-def _facts(manifest: Manifest) -> dict[str, str]:
+def _facts(manifest: Manifest, taken: str = "") -> dict[str, str]:
     """Return what a model is, what it reads, and where it comes from."""
     config, known = manifest.model, manifest.preprocessing.training_range
     training = manifest.provenance.training
@@ -80,7 +88,7 @@ def _facts(manifest: Manifest) -> dict[str, str]:
         "readout": describe_readout(manifest),
         "classes": f"{len(manifest.classes)}: {', '.join(manifest.classes)}",
         "from": describe_origin(manifest),
-        **({} if training is None else {"training": describe_training(training)}),
+        **({} if training is None else {"training": describe_training(training, taken)}),
     }
 
 

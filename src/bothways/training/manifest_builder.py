@@ -82,6 +82,7 @@ def manifest_for(
                 name=dataset.name,
                 train_count=len(dataset.train),
                 test_count=0 if dataset.test is None else len(dataset.test),
+                split_counts=_counts(training_part, validation, dataset.test),
                 train_sha256=dataset.train.fingerprint(),
                 test_sha256=None if dataset.test is None else dataset.test.fingerprint(),
             ),
@@ -89,6 +90,13 @@ def manifest_for(
             versions=versions(),
         ),
     )
+
+
+def _counts(
+    train: LabeledSequences, validation: LabeledSequences | None, test: LabeledSequences | None
+) -> dict[str, int]:
+    splits = {"train": train, "validation": validation, "test": test}
+    return {name: len(part) for name, part in splits.items() if part is not None}
 
 
 def _check_classes(dataset: Dataset, recipe: Recipe, training_part: LabeledSequences) -> None:

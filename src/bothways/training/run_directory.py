@@ -7,9 +7,11 @@ from pathlib import Path
 
 from bothways.config import with_current_names
 from bothways.errors import CheckpointError, ConfigError
+from bothways.models.card import describe_taken
 from bothways.models.manifest import read_manifest
 from bothways.storage.atomic import json_bytes, write_atomically
 from bothways.storage.reading import JSON_BYTES, parse_json, read_file
+from bothways.training.history import read_length
 from bothways.training.request import Request
 from bothways.training.run_metrics import RunMetrics
 
@@ -73,6 +75,18 @@ class RunFolder:
         splits = self.read_metrics().splits
         accuracies = (f"{split} {metrics.accuracy:.2%}" for split, metrics in splits.items())
         return f"finished; accuracy: {', '.join(accuracies)}"
+
+    def describe_taken(self) -> str:
+        """Return the length of the training, empty if it is not known or not finished.
+
+        Raises
+        ------
+        CheckpointError
+            If the history is damaged.
+        """
+        if not (self.request.exists() and self.metrics.exists() and self.history.exists()):
+            return ""
+        return describe_taken(self.read_request().training, *read_length(self.history))
 
     def read_metrics(self) -> RunMetrics:
         """Return the metrics.

@@ -225,7 +225,7 @@ def test_ignored_columns_are_reported_with_an_example(tmp_path):
     assert source.features == ("x", "on")
     assert source.notes[1] == (
         "ignored non-numeric columns: word, price ('3 V') (add --categorical word,price to use "
-        "them)"
+        "them as features, or --group for a column of groups, such as persons)"
     )
 
 

@@ -43,7 +43,11 @@ def limits(metrics=ALL, **settings):
         ),
         ({"readout": "flatten"}, "A sequence of more than 20 time steps raises an error."),
         ({"bidirectional": True}, "needs a whole sequence before it can answer."),
-        ({"readout": "last"}, "has processed only the last time step:"),
+        (
+            {"readout": "last"},
+            "top layer has made one step when the model answers: it has read the last time step",
+        ),
+        ({"readout": "last", "num_layers": 2}, "has made one step when the model answers."),
         ({"calibrate": False}, "The probabilities are not calibrated:"),
         ({"members": 5}, "An answer takes as long as 5 answers of one network:"),
     ],

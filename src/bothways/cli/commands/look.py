@@ -52,7 +52,8 @@ def inspect(
     if is_address(what):
         print_model(load(what), "a model on the hub")
     elif is_model_folder(path):
-        print_model(load(path), RunFolder(path).describe_status())
+        run = RunFolder(path)
+        print_model(load(path), run.describe_status(), run.describe_taken())
     elif path.suffix == ".onnx":
         print_exported(load(path).manifest)
     elif path.suffix in (".ckpt", ".pt", ".pth"):

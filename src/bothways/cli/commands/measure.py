@@ -94,7 +94,7 @@ def compare(
     """\
   bothways bench --warm
   bothways bench
-  bothways bench --cell gru --hidden 256 --time 100 --all-outputs
+  bothways bench --cell gru --hidden 256 --time 100
 """,
 )
 def bench(
@@ -115,10 +115,12 @@ def bench(
     forward: Annotated[
         bool, typer.Option("--forward", help="Forward direction only.", rich_help_panel=_SHAPE)
     ] = False,
-    all_outputs: Annotated[
+    last: Annotated[
         bool,
         typer.Option(
-            "--all-outputs", help="Compute all outputs, not the last.", rich_help_panel=_SHAPE
+            "--last",
+            help="Compute the last output only, as for readout last.",
+            rich_help_panel=_SHAPE,
         ),
     ] = False,
     warm: Annotated[
@@ -145,11 +147,11 @@ def bench(
         for mode, place in compile_all().items():
             print(f"{mode}: {place if place.exists() else 'compiled, but not saved on disk'}")
         return
-    shape = BenchShape(
-        cell, hidden, layers, batch, time, input_size, not forward, last=not all_outputs
-    )
-    milliseconds = compare(shape, threads or torch.get_num_threads(), rounds)
+    shape = BenchShape(cell, hidden, layers, batch, time, input_size, not forward, last)
+    threads = threads or torch.get_num_threads()
+    milliseconds = compare(shape, threads, rounds)
     if as_json:
         print(json.dumps(milliseconds, indent=2))
     else:
+        print(shape.describe(threads))
         print_comparison(milliseconds)

@@ -6,6 +6,7 @@ from bothways.errors import counted
 from bothways.evaluation.metrics import Metrics
 from bothways.models.card.descriptions import (
     describe_architecture,
+    describe_counts,
     describe_normalization,
     describe_training,
     summarize_readout,
@@ -151,16 +152,14 @@ def _training(manifest: Manifest, epoch: int | None, taken: str) -> Iterator[str
     data, training = provenance.data, provenance.training
     if data is not None:
         yield f"Name: {code(data.name)}."
-        test_count = f"{data.test_count:,}" if data.test_count else "none"
-        yield f"Sequences: {data.train_count:,} in the training data, {test_count} for the test."
+        test = counted(data.test_count, "test sequence") if data.test_count else "no test set"
+        yield f"Data: {describe_counts(data)}; {test}."
         for part, fingerprint in (("training", data.train_sha256), ("test", data.test_sha256)):
             if fingerprint is not None:
                 yield f"SHA-256 of the {part} data: {code(fingerprint)}."
     if training is not None:
         yield f"Recipe {code(provenance.recipe or 'unknown')}, seed {training.seed}."
-        yield f"Training: {describe_training(training)}."
-        if taken:
-            yield f"Length of this training: {taken}."
+        yield f"Training: {describe_training(training, taken)}."
         if training.validation_fraction:
             yield (
                 f"Validation split: {training.validation_fraction:g} of the training data, drawn "

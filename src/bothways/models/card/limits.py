@@ -85,8 +85,9 @@ def _of_network(manifest: Manifest) -> list[str]:
         )
     if model.bidirectional and model.readout == "last":
         limits.append(
-            "With readout last, the backward direction has processed only the last time step: the "
-            "model uses almost nothing of it."
+            "With readout last, the backward direction of the top layer has made one step when the "
+            "model answers"
+            + (": it has read the last time step only." if model.num_layers == 1 else ".")
         )
     if model.members > 1:
         limits.append(

@@ -6,6 +6,7 @@ from torch import Tensor
 from bothways.config import TrainConfig
 from bothways.data.batching import balanced_weights, shuffled_batches
 from bothways.data.sequences import LabeledSequences
+from bothways.errors import counted
 from bothways.training.loop.crops import count_crops, random_crops
 
 EPOCH_STEPS = 100
@@ -54,6 +55,19 @@ class Epochs:
     def total_steps(self) -> int:
         """Optimizer steps of the training, unless `patience` ends it earlier."""
         return self.global_step(self.num_epochs, 0)
+
+    @property
+    def length_note(self) -> str | None:
+        """A note if the training has another length than the `steps` of the settings."""
+        steps, total = self._config.steps, self.total_steps
+        if steps is None or self._config.epochs is not None or steps == total:
+            return None
+        of_pass = self.steps_per_epoch // self.passes
+        if steps < of_pass:
+            reason = f"less than one pass over the training set ({of_pass:,} batches)"
+        else:
+            reason = f"rounded to whole epochs of {counted(self.steps_per_epoch, 'step')}"
+        return f"steps={steps} is {reason}: training for {counted(total, 'step')}"
 
     def global_step(self, epoch: int, step: int) -> int:
         """Return the number of optimizer steps in `epoch` epochs and `step` steps."""

@@ -184,7 +184,7 @@ def ignored_columns(table: Table, names: list[str], counting: list[str]) -> list
         shown = ", ".join(f"{name}{examples.get(name, '')}" for name in others)
         notes.append(
             f"ignored non-numeric columns: {shown} (add --categorical {','.join(others)} to use "
-            "them)"
+            "them as features, or --group for a column of groups, such as persons)"
         )
     return notes
 
