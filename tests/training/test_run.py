@@ -744,6 +744,18 @@ def test_classes_in_another_order_are_matched_by_name(tmp_path, data):
     assert found["data"] == model.evaluate(data.test)
 
 
+def test_another_table_is_evaluated_without_the_column_of_groups(tmp_path):
+    pytest.importorskip("pyarrow")
+    rows = [f"s{n},{'xy'[n % 2]},{n // 2},{n % 2}.{t},p{n // 4}" for n in range(24) for t in (3, 1)]
+    lines = ["recording,label,u,v,person", *rows]
+    (tmp_path / "table.csv").write_text("\n".join(lines))
+    options = DataOptions(group="person", test_fraction=0.25)
+    finished = run(str(tmp_path / "table.csv"), tmp_path / "run", options=options)
+    (tmp_path / "other.csv").write_text("\n".join(line.rpartition(",")[0] for line in lines))
+    found = evaluate_splits(finished.load(), finished.folder, str(tmp_path / "other.csv"))
+    assert found["data"].count == 24
+
+
 def test_a_model_of_a_table_is_evaluated_on_arrays(tmp_path, data):
     pytest.importorskip("pyarrow")
     lines = ["who,class,u,v,w"]

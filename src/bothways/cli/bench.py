@@ -54,7 +54,8 @@ class BenchShape:
         return (
             f"{direction} {self.cell.upper()} {self.num_layers}x{self.hidden_size}, "
             f"batch {self.batch_size}, {counted(self.time, 'step')}, "
-            f"{'the last output only' if self.last else 'all outputs'}, {counted(threads, 'thread')}"
+            f"{'the last output only' if self.last else 'all outputs'}, "
+            f"{counted(threads, 'thread')}"
         )
 
 

@@ -67,7 +67,7 @@ def inspect(
     "report",
     """\
   bothways report runs/0001
-  bothways report runs/0001 runs/0002 --out comparison.html
+  bothways report runs/0001 runs/0002
 """,
 )
 def report(
@@ -77,7 +77,7 @@ def report(
         typer.Option(
             metavar="FILE",
             help="An HTML file.",
-            show_default="RUN/report.html or comparison.html",
+            show_default="RUN/report.html, or comparison-RUN-RUN.html",
         ),
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace --out.")] = False,
@@ -91,7 +91,7 @@ def report(
     if len(runs) == 1:
         print(f"report: {write_report(runs[0], out=out, force=force)}")
     else:
-        print(f"report: {write_comparison(runs, out or Path('comparison.html'), force=force)}")
+        print(f"report: {write_comparison(runs, out, force=force)}")
 
 
 @command(

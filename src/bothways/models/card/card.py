@@ -20,6 +20,8 @@ from bothways.models.manifest import Manifest
 _USE = """\
 ## How to use it
 
+In Python, where bothways is installed (with its extra `hub`, to load models from the hub):
+
 ```python
 from bothways import load
 
@@ -28,17 +30,18 @@ model.predict(sequences)  # {answer} of each of a list of float arrays (time, fe
 model.predict_proba(sequences)
 ```
 
+On the command line:
+
 ```
-pip install bothways               # or 'bothways[hub]' to load models from the hub
 bothways inspect path/of/this/folder
 bothways evaluate path/of/this/folder DATA
 bothways predict path/of/this/folder FILE
 ```
 
-Loading executes no code. To export the model to a file that runs without bothways:
+Loading executes no code. To export the model to a file that runs without bothways (ONNX files need
+the extra `export`):
 
 ```
-pip install 'bothways[export]'
 bothways export path/of/this/folder --to model.onnx
 bothways export path/of/this/folder --to model.c
 ```
