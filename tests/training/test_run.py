@@ -328,6 +328,38 @@ def test_the_length_of_a_training_is_noted_once(tmp_path, data, steps, notes):
     assert [call.args[0] for call in progress.note.call_args_list] == notes
 
 
+@pytest.mark.parametrize(
+    "data", [np.zeros((4, 3, 2)), torch.utils.data.TensorDataset(torch.zeros(3))]
+)
+def test_data_from_python_are_a_dataset(tmp_path, data):
+    kind = type(data).__name__
+    with pytest.raises(
+        DataError,
+        match=rf"data is a {kind}; expected a path, a Dataset or 'mnist'\. Build one with",
+    ):
+        train(data, out=tmp_path / "run")
+
+
+def test_a_path_names_data(tmp_path, source):
+    assert run(Path(source), tmp_path / "run").metrics.test.count == 21
+
+
+def test_a_run_is_not_data(stopped):
+    with pytest.raises(ConfigError, match=r"is a run; expected data\. To .*, add --resume \(in P"):
+        train(str(stopped))
+
+
+def test_named_features_are_not_images(tmp_path, data):
+    progress = Mock(spec=Progress)
+    named = replace(data, features=("ax", "pixel 1", "az"))
+    settings = SMALL | {"epochs": 1, "augment_rotation": 10}
+    train(named, "birnn-128", out=tmp_path / "run", progress=progress, **settings)
+    assert progress.note.call_args_list[-1].args[0] == (
+        "warning: augmentation for images (augment_rotation) is set, but the features of "
+        f"{data.name} have names (ax, az). Use recipe time-series."
+    )
+
+
 def test_a_validation_split_needs_a_class_of_two_sequences(tmp_path, data):
     single = replace(data, train=data.train.subset(torch.arange(3)))
     with pytest.raises(DataError, match=r"no class has two sequences, .* Set validation_fr"):
@@ -558,7 +590,9 @@ def test_an_invalid_request_is_named(stopped, content):
 
 
 def test_other_folders_cannot_be_resumed(tmp_path):
-    with pytest.raises(CheckpointError, match=r"request\.json cannot be read: No such .* Check th"):
+    with pytest.raises(
+        CheckpointError, match="is not a run; expected a folder that bothways train"
+    ):
         resume_run(tmp_path)
 
 

@@ -1,12 +1,14 @@
-"""Print what models, recipes and checkpoints are."""
+"""Print what models, recipes, settings and checkpoints are."""
 
 from collections.abc import Iterable, Mapping
 
 import torch
 from torch import Tensor
 
-from bothways.cli.tables import first_few, print_facts, print_table
-from bothways.errors import counted
+from bothways.cli.tables import first_few, print_facts, print_paragraph, print_table
+from bothways.config import describe_unknown_setting
+from bothways.config.described import described_settings, shown
+from bothways.errors import ConfigError, counted
 from bothways.models.card import (
     describe_architecture,
     describe_length,
@@ -17,7 +19,7 @@ from bothways.models.card import (
 )
 from bothways.models.manifest import Manifest
 from bothways.models.trained import TrainedModel
-from bothways.recipes import Recipe
+from bothways.recipes import Recipe, recipe_settings
 
 
 def print_recipes(recipes: Iterable[Recipe]) -> None:
@@ -41,6 +43,36 @@ def print_recipes(recipes: Iterable[Recipe]) -> None:
     print_table(columns, rows)
     print("train % and test %: accuracy that the author of the notebook printed; - if none.")
     print("to print the settings of one, run: bothways recipes NAME")
+
+
+def print_settings(name: str | None = None) -> None:
+    """Print what all settings mean, or one of them, with their defaults and those of recipes.
+
+    Raises
+    ------
+    ConfigError
+        If there is no setting of this name.
+    """
+    groups = described_settings()
+    known = [setting.name for settings in groups.values() for setting in settings]
+    if name is not None and name not in known:
+        raise ConfigError(describe_unknown_setting(name, known))
+    of_recipes = {recipe: recipe_settings(recipe) for recipe in ("default", "time-series")}
+    for title, settings in groups.items():
+        if name is None:
+            print(f"{title}\n")
+        for setting in settings:
+            if name in (None, setting.name):
+                facts = [setting.values, f"default: {setting.default}"]
+                facts += [
+                    f"recipe {recipe}: {shown(values[setting.name])}"
+                    for recipe, values in of_recipes.items()
+                    if setting.name in values
+                ]
+                print(setting.name)
+                print_paragraph("; ".join(facts), indent="  ")
+                print_paragraph(setting.meaning, indent="  ")
+                print()
 
 
 def print_model(model: TrainedModel, status: str, taken: str = "") -> None:

@@ -41,7 +41,7 @@ class Architecture(Settings):
     dropout : float
         Dropout probability, in training, of the outputs of all layers but the last, and of the
         features that enter the linear layer.
-    readout : last, final, flatten, mean, max, attention or step
+    readout : last, final, flatten, mean, max, attention, step, or several such as final+mean+max
         What of the outputs enters the linear layer. last: the outputs at the last step, where a
         backward direction of the top layer has made one step only. final: the last state of each
         direction. flatten: the outputs of all steps, for sequences of a fixed length. mean, max:
@@ -183,8 +183,9 @@ class Architecture(Settings):
             )
         if self.stem_channels is not None and self.readout == "step" and self.stem_stride > 1:
             raise ValueError(
-                f"stem_stride is {self.stem_stride} but each time step needs an output; expected "
-                "1. Set stem_stride=1."
+                f"readout is 'step', which needs an output for each time step, but stem_stride is "
+                f"{self.stem_stride}; expected 1. Omit readout if each sequence has one label, or "
+                "set stem_stride=1."
             )
         if self.stem_kernel % 2 == 0:
             raise ValueError(

@@ -12,7 +12,7 @@ from bothways.models.manifest import read_manifest
 from bothways.storage.atomic import json_bytes, write_atomically
 from bothways.storage.reading import JSON_BYTES, parse_json, read_file
 from bothways.training.history import read_length
-from bothways.training.request import Request
+from bothways.training.request import Request, request_file
 from bothways.training.run_metrics import RunMetrics
 
 RUNS = Path("runs")
@@ -35,7 +35,7 @@ class RunFolder:
     @property
     def request(self) -> Path:
         """The settings of the run."""
-        return self.path / "checkpoints" / "request.json"
+        return request_file(self.path)
 
     @property
     def checkpoint(self) -> Path:
@@ -60,6 +60,11 @@ class RunFolder:
         CheckpointError
             If this is not the folder of a run.
         """
+        if not self.request.exists():
+            raise CheckpointError(
+                f"{self.path} is not a run; expected a folder that bothways train has written. "
+                "Name it, for example: bothways train runs/0001 --resume"
+            )
         values = parse_json(read_file(self.request, JSON_BYTES), self.request)
         try:
             return Request(**with_current_names(values))

@@ -1,4 +1,4 @@
-"""Look at data, runs and models: inspect, report, recipes, convert."""
+"""Look at data, runs and models: inspect, report, recipes, settings, convert."""
 
 from pathlib import Path
 from typing import Annotated
@@ -6,7 +6,12 @@ from typing import Annotated
 import typer
 
 from bothways.cli.app import command
-from bothways.cli.completion import choices, complete_choice, complete_recipe
+from bothways.cli.completion import (
+    choices,
+    complete_choice,
+    complete_recipe,
+    complete_setting_name,
+)
 from bothways.cli.data_options import reads_data
 from bothways.data.options import SPLITS, DataOptions
 from bothways.errors import ConfigError
@@ -115,6 +120,30 @@ def recipes(
         print_recipes(all_recipes())
     else:
         print(recipe_text(name), end="")
+
+
+@command(
+    "settings",
+    """\
+  bothways settings
+  bothways settings learning_rate
+""",
+)
+def settings(
+    name: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="NAME", help="Print this one only.", autocompletion=complete_setting_name
+        ),
+    ] = None,
+) -> None:
+    """List the settings of train and compare: meaning, values and defaults.
+
+    --set NAME=VALUE changes a setting of the recipe.
+    """
+    from bothways.cli.print_models import print_settings
+
+    print_settings(name)
 
 
 @command(

@@ -132,6 +132,11 @@ def has_columns(path: Path) -> bool:
     return found.columns == "table" or (found.columns == "csv files" and has_headers(path))
 
 
+def reads_pictures(path: Path) -> bool:
+    """Return whether a file is a PNG or JPEG picture. Raises the errors of `find_format`."""
+    return find_format(path).read is read_image
+
+
 def for_new_data(path: Path, options: DataOptions) -> DataOptions:
     """Return the options of a model that have a meaning for the format of a file."""
     if has_columns(path):

@@ -195,6 +195,11 @@ def _check_features(
     for name in features:
         if name in free and features.count(name) == 1:
             continue
+        if options.offsets is not None and name not in table.names:  # only models have them
+            raise DataError(
+                f"{table.path} lacks the column {name}, a feature of the model; expected it among "
+                f"{', '.join(free)}. Rename or add the column."
+            )
         what = "is not a column" if name not in table.names else "has another role"
         what = "is named twice" if features.count(name) > 1 else what
         option = "--categorical" if name in options.categorical else "--features"
