@@ -128,8 +128,8 @@ def draw(domain: Domain, example: Example, answers: dict[str, np.ndarray]) -> No
 def table(results: dict[str, dict[str, dict[str, list[float]]]]) -> list[str]:
     """Return the table of the page."""
     lines = [
-        "| data | forward: all steps | forward: ambiguous steps | both ways: all steps "
-        "| both ways: ambiguous steps |",
+        "| data | forward: all steps | forward: ambiguous steps | bidirectional: all steps "
+        "| bidirectional: ambiguous steps |",
         "|---|---|---|---|---|",
     ]
     for name in (domain.name for domain in DOMAINS if domain.name in results):

@@ -103,7 +103,7 @@ def test_a_report_shows_everything_about_a_run(run):
     page = Page(path)
     assert path == run.folder / "report.html"
     assert page.headings == [
-        "Watch it read",
+        "Predictions after each step",
         "Training",
         "Metrics",
         "Classes",
@@ -179,10 +179,10 @@ def test_a_run_without_its_data_has_a_report_without_sequences(folder, tmp_path)
     )
     own = train(data, out=tmp_path / "run", **{**SETTINGS, "epochs": 1})
     with_data = Page(write_report(own.folder, data=own.data))
-    assert "Watch it read" in with_data.headings
+    assert "Predictions after each step" in with_data.headings
     with pytest.warns(UserWarning, match="shows no single sequences: .* passed from Python"):
         page = Page(write_report(own.folder))
-    assert "Watch it read" not in page.headings
+    assert "Predictions after each step" not in page.headings
     assert "passed from Python" in page.text
     assert "Validation split" in page.text
 
@@ -193,7 +193,7 @@ def test_changed_data_are_not_used(tmp_path):
     with pytest.warns(UserWarning, match="has changed since"):
         page = Page(write_report(own.folder))
     assert "has changed since" in page.text
-    assert "Watch it read" not in page.headings
+    assert "Predictions after each step" not in page.headings
 
 
 def test_runs_are_compared(run, folder):
@@ -269,11 +269,11 @@ def test_changed_test_data_are_not_used(tmp_path):
     write_table(tmp_path / "waves_TRAIN.csv", count=30)
     write_table(tmp_path / "waves_TEST.csv", count=12, prefix="t", seed=1)
     own = train(str(tmp_path / "waves_TRAIN.csv"), out=tmp_path / "run", **SETTINGS)
-    assert "Watch it read" in Page(write_report(own.folder)).headings
+    assert "Predictions after each step" in Page(write_report(own.folder)).headings
     write_table(tmp_path / "waves_TEST.csv", count=12, prefix="t", seed=2)
     with pytest.warns(UserWarning, match="shows no single sequences: .* has changed since"):
         page = Page(write_report(own.folder))
-    assert "Watch it read" not in page.headings
+    assert "Predictions after each step" not in page.headings
     assert "Reading the data gave no warnings" not in page.text
 
 

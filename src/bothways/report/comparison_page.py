@@ -156,7 +156,7 @@ def _paired_values(
         others = [other for m, other in enumerate(examined) if m != n]
         # A sequence is drawn with the wrong answer of another run; of this run it is known.
         wrong = others[0] if own.sequences.target == "sequence" else own
-        drawing = draw(record.model, wrong, rows, f"Sequences that only {name} answers right")
+        drawing = draw(record.model, wrong, rows, f"Sequences that only {name} predicts correctly")
         alone.append({"name": name, "count": f"{len(rows):,}", "drawing": drawing})
     return {
         "test_name": tests[0][2].test,

@@ -84,7 +84,7 @@ def _mistakes_note(examined: Examination) -> str:
         return f"{where}."
     wrong = int((~examined.correct).sum())
     return (
-        f"{wrong:,} of {len(examined.correct):,} answers are wrong. {where}; then the confidence."
+        f"{wrong:,} of {len(examined.correct):,} predictions are wrong. {where}; then the confidence."
     )
 
 
