@@ -37,8 +37,8 @@ CANDIDATES = [
         (
             (-0.008, -0.026, 0.010, 0.34),
             "No difference can be shown between the best baseline (MiniRocket) and the best "
-            "network (bidirectional GRU): the baseline is better by 0.80 points, 95 % interval -1.00 "
-            "to 2.60, p = 0.34.",
+            "network (bidirectional GRU): the baseline is better by 0.80 points, 95 % interval "
+            "-1.00 to 2.60, p = 0.34.",
         ),
         (
             (-0.5, None, None, None),

@@ -51,7 +51,9 @@ def test_a_recurrent_network_beats_baselines_where_order_matters():
     both, forward = comparison.candidates[:2]
     assert directions.first.accuracies == pytest.approx(both.accuracies)  # nothing is selected
     assert directions.second.accuracies == pytest.approx(forward.accuracies)
-    assert json.loads(json.dumps(asdict(comparison)))["candidates"][0]["name"] == "bidirectional GRU"
+    assert (
+        json.loads(json.dumps(asdict(comparison)))["candidates"][0]["name"] == "bidirectional GRU"
+    )
 
 
 def test_the_best_of_each_direction_are_compared():

@@ -118,7 +118,7 @@ def test_a_report_shows_everything_about_a_run(run):
     text = " ".join(page.text.split())
     test = run.metrics.test
     assert f"test accuracy {test.accuracy:.2%}" in text
-    assert f"Test split, {test.count:,} sequences" in text
+    assert f"Test set, {test.count:,} sequences" in text
     assert "guessed:" in text  # a note about the columns
     assert "temperature" in text
     steps = sum(epoch.step for epoch in read_epochs(run.folder / "history.jsonl"))
@@ -166,7 +166,7 @@ def test_labels_of_steps_are_reported(step_run):
     page = Page(write_report(step_run.folder))
     assert "Sequences with the most wrong steps" in page.headings
     assert "edit score" in page.text
-    assert f"Test split, {step_run.metrics.test.count:,} time steps" in page.text
+    assert f"Test set, {step_run.metrics.test.count:,} time steps" in page.text
     assert {one["target"] for one in playbacks_of(page)} == {"step"}
 
 
@@ -184,7 +184,7 @@ def test_a_run_without_its_data_has_a_report_without_sequences(folder, tmp_path)
         page = Page(write_report(own.folder))
     assert "Predictions after each step" not in page.headings
     assert "passed from Python" in page.text
-    assert "Validation split" in page.text
+    assert "Validation set" in page.text
 
 
 def test_changed_data_are_not_used(tmp_path):
@@ -228,7 +228,7 @@ def test_runs_on_different_test_data_are_not_tested(run, folder, tmp_path):
         str(source), options=DataOptions(test_fraction=0.3), out=tmp_path / "few", **SETTINGS
     )
     page = Page(write_comparison([run.folder, other.folder], folder / "d.html"))
-    assert "the runs have different test splits" in page.text
+    assert "the runs have different test sets" in page.text
 
 
 def test_runs_that_do_not_belong_together_are_refused(run, step_run, folder):

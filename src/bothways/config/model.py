@@ -42,18 +42,18 @@ class Architecture(Settings):
         Dropout probability, in training, of the outputs of all layers but the last, and of the
         features that enter the linear layer.
     readout : last, final, flatten, mean, max, attention, step, or several such as final+mean+max
-        What of the outputs enters the linear layer. last: the outputs at the last step, where a
-        backward direction of the top layer has made one step only. final: the last state of each
-        direction. flatten: the outputs of all steps, for sequences of a fixed length. mean, max:
-        over all steps. attention: a mean over all steps with learned weights. step: the outputs at
-        each step, if and only if each has a label. All but step can be combined: final+mean+max
-        concatenates their features.
+        The features that enter the linear layer. final: the last state of each direction. last:
+        the outputs at the last time step, where the backward direction of the top layer has made
+        one step. mean, max: the mean or the maximum of the outputs over all time steps. attention:
+        a mean with learned weights. flatten: the outputs of all time steps, concatenated. step: the
+        outputs at each time step, if and only if each has a label. All but step can be combined:
+        final+mean+max concatenates their features.
     initial_state : zeros or normal
         The state before the first step. normal: drawn from N(0, 1) for each batch in training;
         zeros otherwise.
     normalization : none, dataset, robust, sequence or both
         How numeric features are normalized: not at all; by the mean and the standard deviation of
-        the training part; by its median and interquartile range, with logarithmic tails; within
+        the training set; by its median and interquartile range, with logarithmic tails; within
         each sequence, with the level and the scale of the sequence as additional features; or as
         robust and sequence together. See `bothways.nn.normalization`.
     input_jitter : float
@@ -81,7 +81,7 @@ class Architecture(Settings):
     stem_layers : int
         Number of the convolutions.
     calibrate : bool
-        Divide the logits by a temperature that is fitted on the validation split after training.
+        Divide the logits by a temperature that is fitted on the validation set after training.
     members : int
         Number of networks of this architecture that are trained side by side, from different
         initial weights; the probabilities of the model are the means of theirs.
@@ -146,7 +146,7 @@ class Architecture(Settings):
 
     @property
     def center_name(self) -> Literal["mean", "median"]:
-        """The statistic of the training part that is the center of a numeric feature."""
+        """The statistic of the training set that is the center of a numeric feature."""
         return "mean" if self.views == ("value",) else "median"
 
     @field_validator("readout")

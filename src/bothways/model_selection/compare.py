@@ -1,7 +1,7 @@
 """Comparison of recurrent networks with simple baselines, and of directions.
 
 In each round, all candidates are trained on the same part of the training data and evaluated on the
-rest; each round has another seed and another split. The test part is not used. The best network and
+rest; each round has another seed and another split. The test set is not used. The best network and
 the best baseline are measured in rounds and on sequences that did not select them.
 """
 
@@ -104,7 +104,7 @@ def compare(
     Parameters
     ----------
     dataset : Dataset
-        Only its training part is used.
+        Only its training set is used.
     recipe : str
     vary : dict, optional
         The values to try for each setting, in all combinations; default: the recipe with both
@@ -233,7 +233,7 @@ def _split(plan: Plan) -> tuple[LabeledSequences, LabeledSequences]:
 
 
 def _scores(plan: Plan) -> Array:
-    """Train a network and return the probabilities of its last epoch on the held-out part."""
+    """Train a network and return the probabilities of its last epoch on the held-out set."""
     fitted = fit(replace(plan, validation=None))
     _, held_out = _split(plan)
     logits = compute_logits(fitted.classifier, held_out)

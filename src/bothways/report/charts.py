@@ -41,7 +41,7 @@ def loss_curve(
     steps : sequence of dict
         The lines "step" of the history: the loss of single batches.
     chosen : int, optional
-        The epoch that was selected on the validation split.
+        The epoch that was selected on the validation set.
     """
     with figure(4.1, 3.2) as drawn:
         axes = drawn.subplots()

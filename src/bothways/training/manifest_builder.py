@@ -34,7 +34,7 @@ def manifest_for(
     dataset : Dataset
     recipe : Recipe
     training_part : LabeledSequences
-        What the model is trained on: `dataset.train` without the validation split.
+        What the model is trained on: `dataset.train` without the validation set.
     validation : LabeledSequences, optional
     options : DataOptions
         How the dataset was read.
@@ -55,7 +55,7 @@ def manifest_for(
     _check_changes(dataset, recipe)
     if recipe.model.calibrate and validation is None:
         raise ConfigError(
-            "calibrate needs a validation split to fit the temperature on, never the test part; "
+            "calibrate needs a validation set to fit the temperature on, never the test set; "
             "expected validation_fraction > 0. Set validation_fraction=0.1, for example, or "
             "calibrate=false."
         )
@@ -103,7 +103,7 @@ def _check_classes(dataset: Dataset, recipe: Recipe, training_part: LabeledSeque
     counts = training_part.label_counts(len(dataset.classes)).tolist()
     if sum(count > 0 for count in counts) < 2:
         raise DataError(
-            f"{dataset.name}: the training part has one class; expected at least 2. Label more "
+            f"{dataset.name}: the training set has one class; expected at least 2. Label more "
             "sequences, or split differently."
         )
     weights = recipe.training.class_weights

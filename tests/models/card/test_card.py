@@ -89,8 +89,8 @@ def test_the_card_names_the_data_and_the_training():
         "- Data: 48,600 training, 5,400 validation sequences; 1,000 test sequences.",
         f"- SHA-256 of the training data: `{'ab' * 32}`.",
         "- Recipe `lstm-last`, seed 17.",
-        "- Validation split: 0.1 of the training data, drawn with this seed",
-        "- Epoch 7 was selected: it is the best on the validation split.",
+        "- Validation set: 0.1 of the training data, drawn with this seed",
+        "- Epoch 7 was selected: it is the best on the validation set.",
         "- Versions: `bothways 1.2.3`, `torch 4.5.6`.",
     ):
         assert fact in data

@@ -40,7 +40,7 @@ def inspect(
     options: DataOptions,  # see reads_data
     validation: Annotated[
         str | None,
-        typer.Option(metavar="FILE", help="The validation part.", rich_help_panel=SPLITS),
+        typer.Option(metavar="FILE", help="The validation set.", rich_help_panel=SPLITS),
     ] = None,
 ) -> None:
     """Describe data, a run or a model, and warn of problems in the data."""

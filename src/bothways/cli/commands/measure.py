@@ -57,7 +57,7 @@ def compare(
 ) -> None:
     """Compare recurrent networks with simple baselines.
 
-    DATA is as for train. Only its training part is used, in several splits.
+    DATA is as for train. Only its training set is used, in several splits.
     """
     from dataclasses import asdict
 

@@ -72,7 +72,7 @@ def model_card(
     metrics : dict of Metrics, optional
         By split.
     epoch : int, optional
-        The epoch that was selected on the validation split.
+        The epoch that was selected on the validation set.
     taken : str
         From `describe_taken`.
     """
@@ -144,7 +144,7 @@ def _model(manifest: Manifest) -> Iterator[str]:
             "different initial weights; the probabilities are the means of theirs."
         )
     if model.calibrate:
-        yield "- Probabilities are calibrated on the validation split (temperature scaling)."
+        yield "- Probabilities are calibrated on the validation set (temperature scaling)."
 
 
 def _training(manifest: Manifest, epoch: int | None, taken: str) -> Iterator[str]:
@@ -165,11 +165,11 @@ def _training(manifest: Manifest, epoch: int | None, taken: str) -> Iterator[str
         yield f"Training: {describe_training(training, taken)}."
         if training.validation_fraction:
             yield (
-                f"Validation split: {training.validation_fraction:g} of the training data, drawn "
-                "with this seed, unless the data have a validation part."
+                f"Validation set: {training.validation_fraction:g} of the training data, drawn "
+                "with this seed, unless the data have a validation set."
             )
     if epoch is not None:
-        yield f"Epoch {epoch} was selected: it is the best on the validation split."
+        yield f"Epoch {epoch} was selected: it is the best on the validation set."
     if provenance.threads is not None:
         yield f"CPU threads: {provenance.threads}."
     if provenance.versions:

@@ -23,14 +23,14 @@ class Epochs:
     Parameters
     ----------
     sequences : LabeledSequences
-        The training part.
+        The training set.
     config : TrainConfig
 
     Attributes
     ----------
     num_epochs : int
     passes : int
-        How often an epoch goes through the training part: once or, if the settings give the number
+        How often an epoch goes through the training set: once or, if the settings give the number
         of steps, as often as `EPOCH_STEPS` steps need.
     batch_size : int
     steps_per_epoch : int
@@ -79,7 +79,7 @@ class Epochs:
         Returns
         -------
         list of tuple
-            The sequences of a pass over the training part, and the indices of a batch of them.
+            The sequences of a pass over the training set, and the indices of a batch of them.
         """
         config = self._config
         generator = torch.Generator().manual_seed(config.seed * 1_000_003 + epoch)
@@ -93,7 +93,7 @@ class Epochs:
 
 
 def batch_size_for(count: int) -> int:
-    """Return the batch size `auto` for a training part of `count` sequences."""
+    """Return the batch size `auto` for a training set of `count` sequences."""
     return min(max(count // BATCHES, SMALLEST_BATCH), LARGEST_BATCH)
 
 
