@@ -3,6 +3,7 @@
 import sys
 from pathlib import Path
 
+from numpydoc.xref import DEFAULT_LINKS
 from sphinx.application import Sphinx
 
 import bothways
@@ -29,7 +30,7 @@ smartquotes = False  # they would change --option
 # `make docs` demands that every reference resolves, except to packages whose inventories would need
 # the network.
 nitpick_ignore_regex = [
-    (r"py:.*", r"(python:.*|torch|numpy|np|pathlib|collections|typing|pydantic|Path)\b.*")
+    (r"py:.*", r"(torch|numpy|np|pathlib|collections|typing|pydantic|Path)\b.*")
 ]
 
 myst_enable_extensions = ["colon_fence", "deflist", "fieldlist"]
@@ -50,9 +51,8 @@ numpydoc_xref_aliases = {
     "Limits": "bothways.serve.Limits",
     "Metrics": "bothways.evaluation.metrics.Metrics",
     "Run": "bothways.training.run.Run",
-    "bool": "python:bool",
-    "sequence": "python:sequence",
 }
+DEFAULT_LINKS.clear()  # those to Python's own documentation would need the network
 default_role = "code"
 
 copybutton_prompt_text = "$ "
