@@ -89,7 +89,7 @@ def report(
 ) -> None:
     """Write an HTML report of a run, or of several side by side.
 
-    The data of the run are read again, to show its answers for single sequences.
+    The data of the run are read again, to show predictions for single sequences.
     """
     from bothways.report import write_comparison, write_report
 
