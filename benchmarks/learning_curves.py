@@ -5,7 +5,7 @@
 Trains the recipe on 1, 3 and 10 times the training sequences of each family, with a development
 seed, and compares with the classifier that knows the generator on the same test sequences. If the
 share of its accuracy rises with the number of sequences, the network can learn the family, and the
-training part limits the result. Records are appended to records/learning_curves.jsonl, and all
+training set limits the result. Records are appended to records/learning_curves.jsonl, and all
 records are printed as a table.
 """
 
@@ -49,7 +49,7 @@ def read_records() -> list[dict[str, Any]]:
 def table(records: list[dict[str, Any]]) -> list[str]:
     """Return a line for each family: the shares of the best accuracy by training sequences."""
     lines = [
-        "| family | training sequences | accuracy % on the training part | test % | share, % |",
+        "| family | training sequences | accuracy % on the training set | test % | share, % |",
         "|---|---|---|---|---|",
     ]
     for record in sorted(

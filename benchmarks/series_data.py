@@ -1,6 +1,6 @@
-"""The development data of recipe `time-series`: training parts, and what a round evaluates on.
+"""The development data of recipe `time-series`: training sets, and what a round evaluates on.
 
-The test parts of the archive and the families' test seeds are not used here.
+The test sets of the archive and the families' test seeds are not used here.
 """
 
 import importlib.util
@@ -26,20 +26,20 @@ ARCHIVE = (
     "OSULeaf",
     "PickupGestureWiimoteZ",
 )
-"""The datasets of the archive whose training parts are used."""
+"""The datasets of the archive whose training sets are used."""
 
 FOLDS = 3
 
 
 def development_data(name: str, round_number: int) -> Dataset:
-    """Return a training part and, as the test part, what the round evaluates on.
+    """Return a training set and, as the test set, what the round evaluates on.
 
     Parameters
     ----------
     name : str
         A family, or one of `ARCHIVE`.
     round_number : int
-        From 0. A family has another draw in each round. Of the training part of an archive set, a
+        From 0. A family has another draw in each round. Of the training set of an archive set, a
         round holds out one of `FOLDS` folds; each `FOLDS` rounds divide it anew.
     """
     if name in FAMILIES:
@@ -65,7 +65,7 @@ def folds(labels: Array, seed: int) -> Array:
 
 
 def training_part(name: str) -> Dataset:
-    """Return the training part of a dataset of the archive, without its test part.
+    """Return the training set of a dataset of the archive, without its test set.
 
     The file is copied, because a file `_TEST.ts` beside a file `_TRAIN.ts` is read with it.
     """

@@ -4,7 +4,7 @@
 
     python benchmarks/series_results.py --data order --seed 900 --records /tmp/records
 
-The test data are the test parts of two datasets of the archive, with `TEST_SEEDS` of the training,
+The test data are the test sets of two datasets of the archive, with `TEST_SEEDS` of the training,
 and the families of generated sequences, with `TEST_SEEDS` of both the data and the training. The
 settings of the recipe are chosen by `series_search.py`, on other data.
 """
@@ -125,7 +125,7 @@ def _search_text() -> str:
     variants = {json.dumps(record["settings"], sort_keys=True) for record in found}
     return (
         f"Its settings were chosen by `benchmarks/series_search.py`: {len(variants)} "
-        f"configurations in {len(found):,} trainings, on held-out parts of the training sets of "
+        f"configurations in {len(found):,} trainings, on held-out sets of the training sets of "
         "seven datasets of the archive, and on draws of families of generated sequences "
         "(`benchmarks/families.py`) that are not used again."
     )

@@ -26,7 +26,7 @@ def example_files(tmp_path_factory):
 
 
 def train_small(folder, run, data, target="sequence", **settings):
-    """Train on a table in the folder, in a second; the test part is a quarter of the persons."""
+    """Train on a table in the folder, in a second; the test set is a quarter of the persons."""
     train(
         str(folder / f"{data}.csv"),
         options=DataOptions(group="person", test_fraction=0.25, target=target),

@@ -17,7 +17,11 @@ def make_manifest(*, classes=("walk", "run", "jump"), name="gestures.npz", **set
         provenance=Provenance(
             recipe="lstm-last",
             data=TrainingData(
-                name=name, train_count=54000, test_count=1000, train_sha256="ab" * 32
+                name=name,
+                train_count=54000,
+                test_count=1000,
+                split_counts={"train": 48600, "validation": 5400, "test": 1000},
+                train_sha256="ab" * 32,
             ),
             training=TrainConfig(seed=17, validation_fraction=0.1),
             threads=2,

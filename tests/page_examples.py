@@ -67,6 +67,8 @@ def console_commands(source):
         if continued:
             assert not line.startswith("$ "), f"{line!r} continues a line; expected no prompt"
             commands[-1].text += "\n" + line
+        elif line.startswith("# "):
+            continue  # a comment on the next command
         elif line.startswith("$ "):
             commands.append(Command(line.removeprefix("$ ")))
         else:

@@ -42,6 +42,7 @@ def write_table(path, rng, labels):
         What has a label. None: there is no label column.
     """
     header = "recording,t,ax,ay,az,person"
+    names = ("resting", "walking") if labels == "step" else ("circle", "wave")
     lines = [header if labels is None else f"{header},label"]
     for number in range(40):
         steps = rng.integers(8, 20)
@@ -49,7 +50,7 @@ def write_table(path, rng, labels):
         for time, kind in enumerate(kinds):
             ax, ay, az = rng.normal(kind, 1, 3)
             row = f"r{number},{time},{ax:.3f},{ay:.3f},{az:.3f},person {number // 4}"
-            lines.append(row if labels is None else f"{row},{('circle', 'wave')[kind]}")
+            lines.append(row if labels is None else f"{row},{names[kind]}")
     path.write_text("\n".join(lines) + "\n")
 
 

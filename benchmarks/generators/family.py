@@ -23,7 +23,7 @@ class Family(ABC):
         What a classifier must be able to do.
     classes : tuple of str
     train_count, test_count : int
-        Sequences of a training and of a test part.
+        Sequences of a training and of a test set.
     features : tuple of str
         Names of the features, or () for numeric features without names.
     vocabularies : dict
@@ -60,14 +60,14 @@ class Family(ABC):
         """
 
     def dataset(self, seed: int, count: int | None = None) -> Dataset:
-        """Return a training part and an independent test part.
+        """Return a training set and an independent test set.
 
         Parameters
         ----------
         seed : int
             Two seeds give independent datasets.
         count : int, optional
-            Sequences of the training part; default: `train_count`.
+            Sequences of the training set; default: `train_count`.
         """
         train, test = (
             self.draw(np.random.default_rng([seed, part, crc32(self.name.encode())]), size)

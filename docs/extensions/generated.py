@@ -4,20 +4,16 @@ The commands and their options come from the command line itself, the settings f
 and types, the recipes from their files, and the notebooks from `examples/`.
 """
 
-import tomllib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import typer
-from numpydoc.docscrape import NumpyDocString
-from pydantic_core import PydanticUndefined
 from sphinx.application import Sphinx
 
 from bothways.cli.main import app as command_line
-from bothways.config import Architecture, TrainConfig
-from bothways.config.augmentation import Augmentation
-from bothways.recipes import all_recipes, recipe_text
+from bothways.config.described import described_settings, shown
+from bothways.recipes import all_recipes, recipe_settings, recipe_text
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
@@ -70,28 +66,24 @@ def settings_page() -> Iterator[str]:
         "A recipe is made of these settings. `--set NAME=VALUE` changes one on the command line;",
         "in Python they are keyword arguments of {py:func}`bothways.train` and of the estimators.",
         "A value is JSON or plain text; `null` removes a value.",
+        "`bothways settings` prints the same.",
         "",
         "`bothways train` starts with a recipe, `default` for MNIST and `time-series` for files;",
         "the defaults below count only for settings that the recipe does not set.",
         "",
     )
-    chosen = {name: settings_of_recipe(name) for name in ("default", "time-series")}
-    for title, settings, fields in (
-        ("The network", Architecture, Architecture.model_fields),
-        ("The training", TrainConfig, TrainConfig.model_fields.keys() - Augmentation.model_fields),
-        ("Augmentation", Augmentation, Augmentation.model_fields),
-    ):
-        rows = []
-        for names, kind, text in parameters(settings):
-            for name in names:
-                if name in fields:
-                    values = [default_of(settings, name)]
-                    values += [shown(own.get(name)) for own in chosen.values()]
-                    rows.append((f"`{name}`", kind, *values, text))
+    of_recipes = {name: recipe_settings(name) for name in ("default", "time-series")}
+    for title, settings in described_settings().items():
         yield from (f"## {title}", "")
-        recipes = [f"recipe {name}" for name in chosen]
-        yield from table(("setting", "values", "default", *recipes, "meaning"), rows)
-        yield ""
+        for setting in settings:
+            facts = [setting.values, f"default `{setting.default}`"]
+            facts += [
+                f"recipe {name} `{shown(values[setting.name])}`"
+                for name, values in of_recipes.items()
+                if setting.name in values
+            ]
+            yield from (f"`{setting.name}`", f": {' · '.join(facts)}", "")
+            yield from (f"  {setting.meaning}", "")
 
 
 def recipes_page() -> Iterator[str]:
@@ -100,33 +92,6 @@ def recipes_page() -> Iterator[str]:
     for recipe in all_recipes():
         text = recipe_text(recipe.name)
         yield from (f"## {recipe.name}", "", "```toml", *text.splitlines(), "```", "")
-
-
-def settings_of_recipe(name: str) -> dict[str, Any]:
-    """Return the settings that a recipe sets."""
-    content = tomllib.loads(recipe_text(name))
-    return {**content["model"], **content["training"]}
-
-
-def parameters(settings: type) -> Iterator[tuple[list[str], str, str]]:
-    """Yield names, kind and description of the parameters in a docstring."""
-    assert settings.__doc__ is not None  # ruff demands docstrings
-    for names, kind, lines in NumpyDocString(settings.__doc__)["Parameters"]:
-        text = " ".join(line.strip() for line in lines)
-        yield [name.strip() for name in names.split(",")], kind.removesuffix(", optional"), text
-
-
-def default_of(settings: Any, name: str) -> str:
-    """Return the default value of a setting as `shown`."""
-    value = settings.model_fields[name].default
-    return shown(None if value is PydanticUndefined else value)
-
-
-def shown(value: Any) -> str:
-    """Return a value as it is written after `--set NAME=`, or a dash if there is none."""
-    if value is None:
-        return "-"
-    return f"`{str(value).lower() if isinstance(value, bool) else value}`"
 
 
 def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> Iterator[str]:

@@ -1,7 +1,7 @@
 """Train a forward and a bidirectional network on each domain, and draw what they answer.
 
-    python docs/gallery/make.py              # all domains; writes docs/gallery/*.png, results.md
-    python docs/gallery/make.py speech
+    python docs/gallery/make.py              # all domains; replaces docs/gallery/*.png, results.md
+    python docs/gallery/make.py speech --out figures
 
 Each network is a GRU with 32 units per direction that labels every time step, trained on 300
 sequences and tested on 100, with three seeds of data and training.
@@ -29,17 +29,20 @@ def main() -> None:
     """Measure, draw, and write the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("domains", nargs="*", default=[domain.name for domain in DOMAINS])
-    chosen = parser.parse_args().domains
-    record = HERE / "results.json"
+    parser.add_argument("--out", type=Path, default=HERE, help="a folder; default: docs/gallery")
+    arguments = parser.parse_args()
+    chosen, out = arguments.domains, arguments.out
+    out.mkdir(parents=True, exist_ok=True)
+    record = out / "results.json"
     results = json.loads(record.read_text()) if record.exists() else {}
     for domain in DOMAINS:
         if domain.name in chosen:
-            results[domain.name] = measure(domain)
+            results[domain.name] = measure(domain, out)
             record.write_text(json.dumps(results, indent=1) + "\n")
-    (HERE / "results.md").write_text("\n".join(table(results)) + "\n")
+    (out / "results.md").write_text("\n".join(table(results)) + "\n")
 
 
-def measure(domain: Domain) -> dict[str, dict[str, list[float]]]:
+def measure(domain: Domain, out: Path) -> dict[str, dict[str, list[float]]]:
     """Return the test accuracies of both networks for each seed; draw the first test sequence."""
     accuracies: dict[str, dict[str, list[float]]] = {}
     for seed in SEEDS:
@@ -69,7 +72,7 @@ def measure(domain: Domain) -> dict[str, dict[str, list[float]]]:
             result["all"].append(float(hits.mean()))
             result["ambiguous"].append(float(hits[unclear].mean()))
         if seed == 0:
-            draw(domain, test_part[0], {name: rows[0] for name, rows in answers.items()})
+            draw(domain, test_part[0], {name: rows[0] for name, rows in answers.items()}, out)
     return accuracies
 
 
@@ -85,8 +88,8 @@ def fitted(dataset: Dataset, **settings: Any) -> TrainedModel:
         return train(dataset, out=Path(folder) / "run", **SETTINGS, **settings).load()
 
 
-def draw(domain: Domain, example: Example, answers: dict[str, np.ndarray]) -> None:
-    """Draw a sequence, its labels, and the labels that both networks give."""
+def draw(domain: Domain, example: Example, answers: dict[str, np.ndarray], out: Path) -> None:
+    """Draw a sequence, its labels, and the labels that both networks give, to a file in `out`."""
     steps, truth = example
     figure, rows = plt.subplots(
         4, 1, figsize=(8, 3.6), height_ratios=(4, 1, 1, 1), layout="constrained"
@@ -120,15 +123,15 @@ def draw(domain: Domain, example: Example, answers: dict[str, np.ndarray]) -> No
     handles = [plt.Rectangle((0, 0), 1, 1, color=colors[n]) for n in range(len(domain.classes))]
     figure.legend(handles, domain.classes, loc="outside right", fontsize=8, frameon=False)
     rows[-1].set_xlabel("time step", fontsize=9)
-    figure.savefig(HERE / f"{domain.name}.png", dpi=110)
+    figure.savefig(out / f"{domain.name}.png", dpi=110)
     plt.close(figure)
 
 
 def table(results: dict[str, dict[str, dict[str, list[float]]]]) -> list[str]:
     """Return the table of the page."""
     lines = [
-        "| data | forward: all steps | forward: ambiguous steps | both ways: all steps "
-        "| both ways: ambiguous steps |",
+        "| data | forward: all steps | forward: ambiguous steps | bidirectional: all steps "
+        "| bidirectional: ambiguous steps |",
         "|---|---|---|---|---|",
     ]
     for name in (domain.name for domain in DOMAINS if domain.name in results):

@@ -38,11 +38,12 @@ def save(screenshot: bytes, name: str, width: int) -> None:
 
 
 def report_picture(browser: Any, run: str) -> None:
-    """Show the top of a report, with the playback of a 3."""
+    """Show the playback of a 3 in a report."""
     page = browser.new_page(viewport={"width": 1000, "height": 1200}, device_scale_factor=2)
     page.goto((Path(run) / "report.html").resolve().as_uri())
     page.locator(".playback-examples button").nth(3).click()
-    clip = {"x": 0, "y": 0, "width": 1000, "height": 860}
+    place = page.locator("section", has=page.locator("#playback-title")).bounding_box()
+    clip = {"x": 0, "y": place["y"] - 8, "width": 1000, "height": 680}
     save(page.screenshot(clip=clip), "report.png", 1400)
 
 

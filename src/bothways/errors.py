@@ -19,7 +19,7 @@ class BothwaysError(Exception):
     ...     bothways.train("gestures.csv", hidden_sise=32)
     ... except bothways.BothwaysError as error:
     ...     print(error)
-    setting 'hidden_sise' is unknown; did you mean 'hidden_size'? Expected one of hidden_size, ...
+    setting 'hidden_sise' is unknown; did you mean 'hidden_size'? To list all, run: ...
     """
 
     exit_code = 2

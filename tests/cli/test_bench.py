@@ -1,6 +1,7 @@
 """`bothways bench`: compile the engine, and compare its speed with torch.nn."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -40,14 +41,14 @@ def run_side(monkeypatch, shape, side):
 
 @pytest.mark.parametrize("cell", ["rnn", "gru", "lstm"])
 def test_bothways_is_timed_on_the_compiled_engine(monkeypatch, cell):
-    shape = BenchShape(**(vars(SHAPE) | {"cell": cell, "last": False}))
+    shape = BenchShape(**(vars(SHAPE) | {"cell": cell}))
     training, inference = run_side(monkeypatch, shape, "bothways.nn")
     assert training == (1, 1, ROW_STEPS)
     assert inference == (1, 0, ROW_STEPS)
 
 
 def test_the_last_output_takes_one_backward_step_of_the_top_layer(monkeypatch):
-    training, inference = run_side(monkeypatch, SHAPE, "bothways.nn")
+    training, inference = run_side(monkeypatch, replace(SHAPE, last=True), "bothways.nn")
     assert training == (1, 1, ROW_STEPS - 2 * (3 - 1))
     assert inference == (1, 0, ROW_STEPS - 2 * (3 - 1))
 
@@ -126,6 +127,21 @@ def test_the_command_prints_a_time_of_each_side():
     for side in times.values():
         assert set(side) == {"training", "inference"}
         assert all(isinstance(milliseconds, float) for milliseconds in side.values())
+
+
+def test_the_measured_shape_is_printed(monkeypatch):
+    times = {"training": 2.0, "inference": 1.0}
+    monkeypatch.setattr(bench, "compare", lambda *_: {"bothways.nn": times, "torch.nn": times})
+    printed = CliRunner().invoke(app, ["bench", "--threads", "1"]).stdout
+    assert printed.startswith(
+        "bidirectional LSTM 2x128, batch 64, 28 steps, all outputs, 1 thread\n"
+    )
+    options = ["--cell", "gru", "--forward", "--time", "1", "--last", "--threads", "2"]
+    assert (
+        CliRunner()
+        .invoke(app, ["bench", *options])
+        .stdout.startswith("forward GRU 2x128, batch 64, 1 step, the last output only, 2 threads\n")
+    )
 
 
 def test_warm_compiles_every_cell_and_prints_where(tmp_path):

@@ -12,11 +12,11 @@ from bothways.model_selection.compare import Candidate, Comparison
 from bothways.model_selection.paired import Difference
 from bothways.model_selection.selection import Selection
 
-GRU = Selection("GRU both ways", 2, [0.9, 0.92], 0.013)
+GRU = Selection("bidirectional GRU", 2, [0.9, 0.92], 0.013)
 ROCKET = Selection("MiniRocket", 3, [0.94, 0.95], 0.0)
-ALONE = Selection("GRU forward", 1, [0.9, 0.9], 0.0)
+ALONE = Selection("forward GRU", 1, [0.9, 0.9], 0.0)
 CANDIDATES = [
-    Candidate("GRU both ways", True, [0.9, 0.92]),
+    Candidate("bidirectional GRU", True, [0.9, 0.92]),
     Candidate("MiniRocket", False, [0.94, 0.95]),
 ]
 
@@ -26,28 +26,28 @@ CANDIDATES = [
     [
         (
             (0.031, 0.010, 0.052, 0.0128),
-            "The best network (GRU both ways) is better than the best baseline (MiniRocket) by "
+            "The best network (bidirectional GRU) is better than the best baseline (MiniRocket) by "
             "3.10 points, 95 % interval 1.00 to 5.20, p = 0.013.",
         ),
         (
             (-0.031, -0.052, -0.010, 0.0128),
-            "The best baseline (MiniRocket) is better than the best network (GRU both ways) by "
+            "The best baseline (MiniRocket) is better than the best network (bidirectional GRU) by "
             "3.10 points, 95 % interval 1.00 to 5.20, p = 0.013.",
         ),
         (
             (-0.008, -0.026, 0.010, 0.34),
             "No difference can be shown between the best baseline (MiniRocket) and the best "
-            "network (GRU both ways): the baseline is better by 0.80 points, 95 % interval -1.00 "
-            "to 2.60, p = 0.34.",
+            "network (bidirectional GRU): the baseline is better by 0.80 points, 95 % interval "
+            "-1.00 to 2.60, p = 0.34.",
         ),
         (
             (-0.5, None, None, None),
-            "The best baseline (MiniRocket) is better than the best network (GRU both ways) by "
+            "The best baseline (MiniRocket) is better than the best network (bidirectional GRU) by "
             "50.00 points in every round; without any spread, no interval can be computed.",
         ),
         (
             (0.0, None, None, None),
-            "The best network (GRU both ways) and the best baseline (MiniRocket) are equally "
+            "The best network (bidirectional GRU) and the best baseline (MiniRocket) are equally "
             "accurate in every round.",
         ),
     ],
@@ -59,7 +59,7 @@ def test_who_wins(figures, expected):
 def test_a_single_candidate_is_not_the_best():
     found = Difference(GRU, ALONE, 0.01, None, None, None)
     text = describe_difference(found, "bidirectional network", "forward network")
-    assert "The best bidirectional network (GRU both ways) is better than the forward" in text
+    assert "The best bidirectional network (bidirectional GRU) is better than the forward" in text
 
 
 def printed(capsys, *arguments):
@@ -85,11 +85,11 @@ def test_nothing_is_advised_unless_a_baseline_wins(capsys, figures):
     lines = printed(capsys, CANDIDATES, Difference(GRU, ROCKET, *figures), directions, [])
     assert not any("for this data" in line for line in lines)
     assert not any(line.startswith(("bidirectional", "note")) for line in lines)
-    assert lines[2].startswith("The bidirectional network (GRU forward) and the forward network")
+    assert lines[2].startswith("The bidirectional network (forward GRU) and the forward network")
 
 
 def test_the_table_has_columns_for_recordings(capsys):
-    windows = [Candidate("LSTM forward", True, [0.8, 0.9], [0.95, 1.0])]
+    windows = [Candidate("forward LSTM", True, [0.8, 0.9], [0.95, 1.0])]
     lines = printed(capsys, windows, Difference(GRU, ROCKET, 0.0, None, None, None), None, [])
     title = next(n for n, line in enumerate(lines) if "candidate" in line)
     assert "of windows" in lines[title]
@@ -111,8 +111,8 @@ def test_the_command(waves, monkeypatch):
     fast = ["--rounds=2", "--set=epochs=1", "--set=hidden_size=4"]
     result = json.loads(succeed("compare", waves, *fast, "--json").stdout)
     assert [candidate["name"] for candidate in result["candidates"]] == [
-        "GRU both ways",
-        "GRU forward",
+        "bidirectional GRU",
+        "forward GRU",
         "majority class",
         "logistic regression on summaries",
     ]

@@ -18,6 +18,7 @@ from commands import invoke, refuse, run_command, succeed
 from PIL import Image
 from random_models import random_model
 
+from bothways.config import Architecture, TrainConfig
 from bothways.nn.classifier import SequenceClassifier
 from bothways.recipes import all_recipes
 from bothways.training.history import read_history
@@ -176,6 +177,22 @@ def test_one_recipe_is_printed_as_toml():
     )
 
 
+def test_settings_are_printed_with_their_meaning():
+    assert succeed("settings", "dropout").stdout == (
+        "dropout\n  float (0 ≤ dropout < 1); default: 0.0; recipe time-series: 0.2\n  Dropout "
+        "probability, in training, of the outputs of all layers but the last, and of the features "
+        "that enter the linear layer.\n\n"
+    )
+    printed = succeed("settings").stdout
+    for name in (*Architecture.model_fields, *TrainConfig.model_fields):
+        assert re.search(rf"^{name}\n  .+; default: .+\n  .+\n", printed, re.MULTILINE), name
+    assert "setting 'lr' is unknown; did you mean 'learning_rate'?" in refuse("settings", "lr")
+
+
+def test_an_option_is_no_setting_of_a_command_without_settings():
+    assert refuse("evaluate", "run", "--steps", "3").startswith("No such option: --steps")
+
+
 def test_each_recipe_is_one_line():
     lines = succeed("recipes").stdout.splitlines()
     for recipe in all_recipes():
@@ -193,7 +210,19 @@ def test_each_recipe_is_one_line():
         (["gestures.npz", "--recipe=birn-128"], "'birn-128' is unknown; did you mean 'birnn-128'"),
         (["gestures.npz", "--missing=mask?"], "missing is 'mask?'; did you mean 'mask'? Expected"),
         (["gestures.npz", "--device=cuda0"], "device is 'cuda0'; did you mean 'cuda'? Expected"),
-        (["gestures.npz", "--set=color=red"], "setting 'color' is unknown; expected one of"),
+        (
+            ["gestures.npz", "--set=color=red"],
+            "setting 'color' is unknown; to list all, run: bothways",
+        ),
+        (["gestures.npz", "--set=lr=0.1"], "'lr' is unknown; did you mean 'learning_rate'?"),
+        (["gestures.npz", "--steps", "50"], "steps is a setting; use --set steps=50"),
+        (["gestures.npz", "--lr=0.1"], "learning_rate is a setting; use --set learning_rate=0.1"),
+        (["gestures.npz", "--units"], "hidden_size is a setting; use --set hidden_size=VALUE"),
+        (
+            ["gestures.npz", "--set=readout=step"],
+            "readout is 'step' but gestures.npz has one label for each sequence; expected a label "
+            'for each time step. Use --target step (in Python: DataOptions(target="step")), or',
+        ),
         (["gestures.npz", "--set=num_classes=3"], "setting 'num_classes' is unknown; did you mean"),
         (["gestures.npz", "--set=epochs"], "setting 'epochs' has no value; expected name=value"),
         (["gestures.npz", "--set=epochs=0"], "epochs is 0; expected greater than or equal to 1"),
@@ -333,7 +362,10 @@ def test_resume_takes_no_other_settings(finished, settings):
 
 def test_resume_needs_a_run(folder):
     message = refuse("train", "gestures.npz", "--resume")
-    assert message.startswith("gestures.npz/checkpoints/request.json cannot be read")
+    assert message == (
+        "gestures.npz is not a run; expected a folder that bothways train has written. Name it, "
+        "for example: bothways train runs/0001 --resume"
+    )
 
 
 def test_evaluate_prints_the_notebooks_line_and_the_tables(finished):
@@ -464,8 +496,7 @@ def test_inspect_explains_the_last_step_of_a_bidirectional_model(notebook_checkp
     description = succeed("inspect", "model").stdout
     assert "bidirectional LSTM 1x4, readout last" in description
     assert (
-        "at the last step, the backward direction has processed only the last time step"
-        in description
+        "At the last step, the backward direction of the top layer has made one step" in description
     )
     assert "converted from model.ckpt" in description
     assert "a model without a training run" in description
@@ -476,7 +507,10 @@ def test_inspect_describes_a_run(finished):
     assert "bidirectional GRU 1x8, readout final" in description
     assert re.search("normalization +none: numeric features are used as they are", description)
     assert "the backward direction" not in description
-    assert re.search(r"from +recipe birnn-128, trained on gestures\.npz \(60 labeled", description)
+    assert re.search(
+        r"from +recipe birnn-128, trained on gestures\.npz \(\d+ training", description
+    )
+    assert re.search(r"training +\d+ steps? in \d+ epochs?, batches of", description)
 
 
 def test_inspect_describes_an_ensemble(folder):

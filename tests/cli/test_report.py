@@ -90,15 +90,20 @@ def test_a_report_that_fails_does_not_fail_the_run(source, tmp_path, monkeypatch
     assert (tmp_path / "runs/0001/metrics.json").exists()
 
 
-def test_runs_are_compared_in_a_new_file(source, tmp_path):
+def test_a_comparison_replaces_an_earlier_one_and_no_other_file(source, tmp_path):
     for seed in (0, 1):
         invoke("train", source, "--test=0.3", "--no-report", f"--seed={seed}", *SMALL)
-    result = invoke("report", "runs/0001", "runs/0002")
-    assert result.stdout == "report: comparison.html\n"
-    refused = invoke("report", "runs/0001", "runs/0002")
-    assert refused.exit_code == 2
-    assert "output file comparison.html exists" in refused.stderr
-    assert invoke("report", "runs/0001", "runs/0002", "--force").exit_code == 0
+    runs = ["runs/0001", "runs/0002"]
+    file = tmp_path / "comparison-0001-0002.html"
+    for _ in range(2):  # the second comparison replaces the first
+        result = invoke("report", *runs)
+        assert result.stdout == f"report: {file.name}\n"
+    file.write_text("<!doctype html><title>mine</title>")
+    for arguments in (runs, [*runs, "--out", file.name]):
+        refused = invoke("report", *arguments)
+        assert refused.exit_code == 2
+        assert f"output file {file.name} exists" in refused.stderr
+    assert invoke("report", *runs, "--force").exit_code == 0
 
 
 @pytest.mark.filterwarnings("default")  # the command prints warnings

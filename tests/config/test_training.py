@@ -19,7 +19,7 @@ def test_defaults_use_no_extras():
         ({"learning_rate": 0}, "learning_rate is 0; expected greater than 0"),
         ({"optimizer": "lion"}, "optimizer is 'lion'; expected 'adam', 'adamw' or 'sgd'"),
         ({"validation_fraction": 1}, "validation_fraction is 1"),
-        ({"patience": 2}, "patience is 2 but validation_fraction is 0.*never the test part"),
+        ({"patience": 2}, "patience is 2 but validation_fraction is 0.*never the test set"),
         ({"momentum": 0.9}, "momentum is 0.9 but optimizer is 'adam'"),
         ({"warmup_fraction": 0.3}, "warmup_fraction is 0.3 but schedule is 'constant'"),
         *(

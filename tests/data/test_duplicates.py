@@ -32,12 +32,12 @@ def test_duplicates_of_held_out_sequences_are_reported_or_dropped():
     data = dataset(arrays, [arrays[0], *noise(2, seed=1), arrays[2]])
     reported = report_duplicates(data)
     assert reported.notes == (
-        "2 test sequences are also in the training part: the test metrics will be optimistic",
+        "2 test sequences are also in the training set: the test metrics will be optimistic",
     )
     assert len(reported.train) == 4
     dropped = report_duplicates(replace(data, drop_copies=True))
     assert dropped.notes == (
-        "2 test sequences were also in the training part, from which they were dropped",
+        "2 test sequences were also in the training set, from which they were dropped",
     )
     assert [len(part) for part in dropped.parts.values()] == [2, 4]
     assert report_duplicates(dropped).notes == dropped.notes
@@ -45,11 +45,11 @@ def test_duplicates_of_held_out_sequences_are_reported_or_dropped():
 
 def test_one_duplicate_is_singular():
     assert duplicates_note("validation", 1, dropped=True) == (
-        "1 validation sequence was also in the training part, from which it was dropped"
+        "1 validation sequence was also in the training set, from which it was dropped"
     )
 
 
 def test_something_must_be_left_to_train_on():
     arrays = noise(4)
-    with pytest.raises(DataError, match="toy: all training sequences are also in a held-out part"):
+    with pytest.raises(DataError, match="toy: all training sequences are also in a held-out set"):
         report_duplicates(replace(dataset(arrays[:2], arrays), drop_copies=True))

@@ -139,7 +139,7 @@ def test_a_dataset_needs_no_test_part():
         (
             sequences([0, 1]),
             sequences([0, 1], input_size=4),
-            "the test sequences have 4 features per step; expected 3, as in the training part",
+            "the test sequences have 4 features per step; expected 3, as in the training set",
         ),
     ],
 )

@@ -96,7 +96,7 @@ def test_tokens_that_only_the_test_part_has_are_unknown(tmp_path):
 
 
 def test_reading_renumbers_shared_steps_once(tmp_path, monkeypatch):
-    """The test part that is held out of the training part shares its steps, in one new file."""
+    """The test set that is held out of the training set shares its steps, in one new file."""
     found = cases(40, rare="refund")
     path = write(tmp_path / "x.csv", found)
     calls = []

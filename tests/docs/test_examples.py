@@ -102,6 +102,6 @@ def test_unknown_programs_are_not_executed(tmp_path, monkeypatch):
 
 
 def test_a_command_has_lines_and_output():
-    first, second = console_commands("$ curl -d \\\n   x  # why\n{}\n$ make\n")
+    first, second = console_commands("$ curl -d \\\n   x  # why\n{}\n# then\n$ make\n")
     assert (first.words, first.output) == (["curl", "-d", "x"], ["{}"])
     assert (second.words, second.output) == (["make"], [])

@@ -112,11 +112,11 @@ def test_the_generated_pages(tmp_path):
                         assert_parses(shlex.join(command.words))
                         parsed += 1
     assert parsed > 20
-    rows = re.findall(
-        r"^\| `(\w+)` \|.*\| (.*) \|$", (docs / "reference/settings.md").read_text(), re.M
-    )
-    assert {name for name, _ in rows} == {*Architecture.model_fields, *TrainConfig.model_fields}
-    assert all(len(meaning.split()) > 2 for _, meaning in rows)
+    page = (docs / "reference/settings.md").read_text()
+    entries = re.findall(r"^`(\w+)`\n: (.*)\n\n  (.*)\n", page, re.M)
+    names = {name for name, _, _ in entries}
+    assert names == {*Architecture.model_fields, *TrainConfig.model_fields}
+    assert all("default `" in facts and len(meaning.split()) > 2 for _, facts, meaning in entries)
 
 
 def assert_parses(command):

@@ -83,7 +83,7 @@ def test_a_run_is_calibrated_on_the_validation_split(tmp_path):
 
 def test_calibration_needs_a_validation_split(tmp_path):
     dataset = Dataset("noisy", noisy(20), None, ("low", "high"))
-    with pytest.raises(ConfigError, match="calibrate needs a validation split"):
+    with pytest.raises(ConfigError, match="calibrate needs a validation set"):
         train(dataset, out=tmp_path / "run", calibrate=True)
     fitted = RecurrentClassifier(
         epochs=3, hidden_size=4, validation_fraction=0.3, settings={"calibrate": True}

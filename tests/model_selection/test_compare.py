@@ -34,8 +34,8 @@ def test_a_recurrent_network_beats_baselines_where_order_matters():
     )
     names = [candidate.name for candidate in comparison.candidates]
     assert names[:4] == [
-        "GRU both ways",
-        "GRU forward",
+        "bidirectional GRU",
+        "forward GRU",
         "majority class",
         "logistic regression on summaries",
     ]
@@ -46,22 +46,24 @@ def test_a_recurrent_network_beats_baselines_where_order_matters():
     assert answer.low <= answer.mean <= answer.high
     assert answer.first.name in names[:2]
     assert answer.second.name in names[2:]
-    directions = comparison.both_ways_against_forward
-    assert (directions.first.name, directions.second.name) == ("GRU both ways", "GRU forward")
+    directions = comparison.bidirectional_against_forward
+    assert (directions.first.name, directions.second.name) == ("bidirectional GRU", "forward GRU")
     both, forward = comparison.candidates[:2]
     assert directions.first.accuracies == pytest.approx(both.accuracies)  # nothing is selected
     assert directions.second.accuracies == pytest.approx(forward.accuracies)
-    assert json.loads(json.dumps(asdict(comparison)))["candidates"][0]["name"] == "GRU both ways"
+    assert (
+        json.loads(json.dumps(asdict(comparison)))["candidates"][0]["name"] == "bidirectional GRU"
+    )
 
 
 def test_the_best_of_each_direction_are_compared():
     vary = {"cell": ["gru", "rnn"], "bidirectional": [True, False]}
-    directions = compare(bumps(24), vary=vary, rounds=2, **TINY).both_ways_against_forward
-    for best, reads in ((directions.first, "both ways"), (directions.second, "forward")):
+    directions = compare(bumps(24), vary=vary, rounds=2, **TINY).bidirectional_against_forward
+    for best, reads in ((directions.first, "bidirectional"), (directions.second, "forward")):
         assert best.candidates == 2
-        assert best.name in (f"GRU {reads}", f"RNN {reads}")
+        assert best.name in (f"{reads} GRU", f"{reads} RNN")
     one_way = compare(bumps(24), vary={"cell": ["gru"]}, rounds=2, **TINY)
-    assert one_way.both_ways_against_forward is None
+    assert one_way.bidirectional_against_forward is None
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from bothways.data.options import DataOptions
 from bothways.errors import BothwaysError, ConfigError, DataError
 from bothways.models.answers import Prediction
 from bothways.models.manifest import Manifest, Preprocessing
-from bothways.models.pieces import PIECE_SEQUENCES
+from bothways.models.pieces import PIECE_SEQUENCES, read_pieces
 from bothways.models.predict_files import predict_files
 from bothways.models.prediction_file import format_of, prediction_file, write_answers
 from bothways.models.trained import TrainedClassifier
@@ -219,7 +219,7 @@ def test_windows_have_recording_steps_and_times(tmp_path, timed):
     np.testing.assert_allclose(found, expected, atol=1e-5)
     if timed:
         assert lines[1]["start_time"] == "2026-01-31T09:30:02"
-        assert lines[1]["end_time"] == "2026-01-31T09:30:04"
+        assert lines[1]["last_time"] == "2026-01-31T09:30:04"
     else:
         assert lines[0]["start_time"] == ""
 
@@ -243,7 +243,7 @@ def test_files_with_and_without_times(tmp_path):
     assert write_answers(predict_files(windows_model(), paths, print), file, "csv") == 5
     rows = list(csv.DictReader(io.StringIO(file.getvalue())))
     assert [row["start_time"] for row in rows] == ["", "", "", "5.0", ""]
-    assert [row["end_time"] for row in rows] == ["", "", "", "7.0", ""]
+    assert [row["last_time"] for row in rows] == ["", "", "", "7.0", ""]
     assert [row["end"] for row in rows] == ["3"] * 5  # arrays are cut into windows too
     file = io.StringIO()
     write_answers(predict_files(windows_model(), paths, print), file, "jsonl")
@@ -298,3 +298,12 @@ def test_each_note_is_reported_once(tmp_path):
     assert len(answers) == 22
     assert len(notes) == len(set(notes)) >= 1
     assert any("sorted" in note for note in notes)
+
+
+def test_a_picture_is_no_sequence_of_a_model_of_other_features(tmp_path):
+    Image.fromarray(np.eye(90, dtype=np.uint8) * 255).save(tmp_path / "three.png")
+    with pytest.raises(
+        DataError,
+        match=r"28 features per time step, because it is a picture; expected 3, .* Pass seq",
+    ):
+        read_pieces(tmp_path / "three.png", 3)

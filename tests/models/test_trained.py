@@ -1,11 +1,12 @@
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from random_models import random_model
 
 from bothways.data.options import DataOptions
 from bothways.data.sequences import Sequences
-from bothways.errors import BackendError
+from bothways.errors import BackendError, DataError
 from bothways.evaluation.evaluate import compute_logits
 from bothways.export.onnx.file import export_onnx
 from bothways.models.inputs import UnknownTokensWarning
@@ -98,3 +99,18 @@ def test_unknown_categories_give_a_warning_with_or_without_names(preprocessing, 
     model = random_model(categories=(0, 4, 0), preprocessing=preprocessing)
     with pytest.warns(UnknownTokensWarning, match=message):
         model.predict(sequences_of_unknown_tokens())
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (np.zeros((4, 3)), r"array of shape \(4, 3\); .*, pass a list: predict\(\[array\]\)\."),
+        (
+            pd.DataFrame({"a": [0.0, 1.0]}),
+            r"are one data frame; .* two-level index \(sequence, time",
+        ),
+    ],
+)
+def test_one_sequence_is_passed_in_a_list(data, message):
+    with pytest.raises(DataError, match=message):
+        random_model().predict(data)

@@ -103,7 +103,7 @@ def test_a_report_shows_everything_about_a_run(run):
     page = Page(path)
     assert path == run.folder / "report.html"
     assert page.headings == [
-        "Watch it read",
+        "Predictions after each step",
         "Training",
         "Metrics",
         "Classes",
@@ -118,11 +118,14 @@ def test_a_report_shows_everything_about_a_run(run):
     text = " ".join(page.text.split())
     test = run.metrics.test
     assert f"test accuracy {test.accuracy:.2%}" in text
-    assert f"Test split, {test.count:,} sequences" in text
+    assert f"Test set, {test.count:,} sequences" in text
     assert "guessed:" in text  # a note about the columns
     assert "temperature" in text
     steps = sum(epoch.step for epoch in read_epochs(run.folder / "history.jsonl"))
-    assert re.search(rf"\b{steps} steps in \d+ epochs?, batch size \d+( \(auto\))?, seed", text)
+    assert re.search(
+        rf"\b{steps} steps in \d+ epochs?, batches of \d+( \(auto\))?( \(requested: .*?\))?, seed",
+        text,
+    )
     assert "hidden size 8" in text
     assert "speed, turn" in text
 
@@ -163,7 +166,7 @@ def test_labels_of_steps_are_reported(step_run):
     page = Page(write_report(step_run.folder))
     assert "Sequences with the most wrong steps" in page.headings
     assert "edit score" in page.text
-    assert f"Test split, {step_run.metrics.test.count:,} time steps" in page.text
+    assert f"Test set, {step_run.metrics.test.count:,} time steps" in page.text
     assert {one["target"] for one in playbacks_of(page)} == {"step"}
 
 
@@ -176,12 +179,12 @@ def test_a_run_without_its_data_has_a_report_without_sequences(folder, tmp_path)
     )
     own = train(data, out=tmp_path / "run", **{**SETTINGS, "epochs": 1})
     with_data = Page(write_report(own.folder, data=own.data))
-    assert "Watch it read" in with_data.headings
+    assert "Predictions after each step" in with_data.headings
     with pytest.warns(UserWarning, match="shows no single sequences: .* passed from Python"):
         page = Page(write_report(own.folder))
-    assert "Watch it read" not in page.headings
+    assert "Predictions after each step" not in page.headings
     assert "passed from Python" in page.text
-    assert "Validation split" in page.text
+    assert "Validation set" in page.text
 
 
 def test_changed_data_are_not_used(tmp_path):
@@ -190,7 +193,7 @@ def test_changed_data_are_not_used(tmp_path):
     with pytest.warns(UserWarning, match="has changed since"):
         page = Page(write_report(own.folder))
     assert "has changed since" in page.text
-    assert "Watch it read" not in page.headings
+    assert "Predictions after each step" not in page.headings
 
 
 def test_runs_are_compared(run, folder):
@@ -225,7 +228,7 @@ def test_runs_on_different_test_data_are_not_tested(run, folder, tmp_path):
         str(source), options=DataOptions(test_fraction=0.3), out=tmp_path / "few", **SETTINGS
     )
     page = Page(write_comparison([run.folder, other.folder], folder / "d.html"))
-    assert "the runs have different test splits" in page.text
+    assert "the runs have different test sets" in page.text
 
 
 def test_runs_that_do_not_belong_together_are_refused(run, step_run, folder):
@@ -266,11 +269,11 @@ def test_changed_test_data_are_not_used(tmp_path):
     write_table(tmp_path / "waves_TRAIN.csv", count=30)
     write_table(tmp_path / "waves_TEST.csv", count=12, prefix="t", seed=1)
     own = train(str(tmp_path / "waves_TRAIN.csv"), out=tmp_path / "run", **SETTINGS)
-    assert "Watch it read" in Page(write_report(own.folder)).headings
+    assert "Predictions after each step" in Page(write_report(own.folder)).headings
     write_table(tmp_path / "waves_TEST.csv", count=12, prefix="t", seed=2)
     with pytest.warns(UserWarning, match="shows no single sequences: .* has changed since"):
         page = Page(write_report(own.folder))
-    assert "Watch it read" not in page.headings
+    assert "Predictions after each step" not in page.headings
     assert "Reading the data gave no warnings" not in page.text
 
 

@@ -17,7 +17,7 @@ from bothways.data.sequences import Sequences
 from bothways.data.splitting import hold_out
 from bothways.data.validation import value_range
 from bothways.errors import CheckpointError, ConfigError, DataError, TrainingInterrupted
-from bothways.models.manifest import read_manifest
+from bothways.models.manifest import Manifest, read_manifest
 from bothways.models.trained import load
 from bothways.storage.tensors import load_tensors
 from bothways.training import run as run_module
@@ -27,6 +27,7 @@ from bothways.training.run import resume, train
 from bothways.training.run_directory import RunFolder, create_folder
 from bothways.training.run_evaluation import evaluate_splits, labeled_splits
 from bothways.training.run_metrics import RunMetrics
+from bothways.training.run_state import check_unchanged
 
 SILENT = Mock(spec=Progress)
 SMALL = {
@@ -307,17 +308,56 @@ def test_the_steps_taken_and_the_batch_size_are_stated(tmp_path, data):
     lines = read_history(finished.folder / "history.jsonl")
     assert lines[0]["batch_size"] == 16
     card = (finished.folder / "README.md").read_text()
-    assert "- Length of this training: 4 steps in 1 epoch, batch size 16 (auto).\n" in card
+    taken = "4 steps in 1 epoch, batches of 16 (auto) (requested: 5 steps)"
+    assert f"- Training: {taken}; adam with" in card
+    assert RunFolder(finished.folder).describe_taken() == taken
 
 
 @pytest.mark.parametrize(
-    ("steps", "notes"), [(12, ["an epoch is 3 passes over 60 sequences"]), (4, [])]
+    ("steps", "notes"),
+    [
+        (12, ["an epoch is 3 passes over 60 sequences"]),
+        (4, []),
+        (5, ["steps=5 is rounded to whole epochs of 4 steps: training for 4 steps"]),
+    ],
 )
-def test_the_passes_of_an_epoch_are_stated_once(tmp_path, data, steps, notes):
+def test_the_length_of_a_training_is_noted_once(tmp_path, data, steps, notes):
     progress = Mock(spec=Progress)
     settings = SMALL | {"epochs": None, "steps": steps, "batch_size": 16}
     train(data, "birnn-128", out=tmp_path / "run", progress=progress, **settings)
     assert [call.args[0] for call in progress.note.call_args_list] == notes
+
+
+@pytest.mark.parametrize(
+    "data", [np.zeros((4, 3, 2)), torch.utils.data.TensorDataset(torch.zeros(3))]
+)
+def test_data_from_python_are_a_dataset(tmp_path, data):
+    kind = type(data).__name__
+    with pytest.raises(
+        DataError,
+        match=rf"data is a {kind}; expected a path, a Dataset or 'mnist'\. Build one with",
+    ):
+        train(data, out=tmp_path / "run")
+
+
+def test_a_path_names_data(tmp_path, source):
+    assert run(Path(source), tmp_path / "run").metrics.test.count == 21
+
+
+def test_a_run_is_not_data(stopped):
+    with pytest.raises(ConfigError, match=r"is a run; expected data\. To .*, add --resume \(in P"):
+        train(str(stopped))
+
+
+def test_named_features_are_not_images(tmp_path, data):
+    progress = Mock(spec=Progress)
+    named = replace(data, features=("ax", "pixel 1", "az"))
+    settings = SMALL | {"epochs": 1, "augment_rotation": 10}
+    train(named, "birnn-128", out=tmp_path / "run", progress=progress, **settings)
+    assert progress.note.call_args_list[-1].args[0] == (
+        "warning: augmentation for images (augment_rotation) is set, but the features of "
+        f"{data.name} have names (ax, az). Use recipe time-series."
+    )
 
 
 def test_a_validation_split_needs_a_class_of_two_sequences(tmp_path, data):
@@ -460,6 +500,16 @@ def test_data_with_other_class_names_are_refused(source, data, stopped):
         resume_run(stopped)
 
 
+def test_a_run_of_a_version_without_counts_of_splits_is_not_changed(data, stopped):
+    now, _ = read_manifest(stopped)
+    older = json.loads((stopped / "config.json").read_text())
+    del older["provenance"]["data"]["split_counts"]
+    check_unchanged(Manifest(**older), now, RunFolder(stopped), "data")
+    older["model"]["hidden_size"] += 1
+    with pytest.raises(CheckpointError, match="disagree: one was changed"):
+        check_unchanged(Manifest(**older), now, RunFolder(stopped), "data")
+
+
 def test_missing_data_are_named(source, stopped):
     Path(source).unlink()
     with pytest.raises(DataError, match=r"data '.*data\.npz' is not found"):
@@ -540,7 +590,9 @@ def test_an_invalid_request_is_named(stopped, content):
 
 
 def test_other_folders_cannot_be_resumed(tmp_path):
-    with pytest.raises(CheckpointError, match=r"request\.json cannot be read: No such .* Check th"):
+    with pytest.raises(
+        CheckpointError, match="is not a run; expected a folder that bothways train"
+    ):
         resume_run(tmp_path)
 
 
@@ -724,6 +776,18 @@ def test_classes_in_another_order_are_matched_by_name(tmp_path, data):
     other = replace(data, train=swapped, test=None, classes=data.classes[::-1])
     found = evaluate_splits(model, tmp_path / "run", write_npz(tmp_path / "other.npz", other))
     assert found["data"] == model.evaluate(data.test)
+
+
+def test_another_table_is_evaluated_without_the_column_of_groups(tmp_path):
+    pytest.importorskip("pyarrow")
+    rows = [f"s{n},{'xy'[n % 2]},{n // 2},{n % 2}.{t},p{n // 4}" for n in range(24) for t in (3, 1)]
+    lines = ["recording,label,u,v,person", *rows]
+    (tmp_path / "table.csv").write_text("\n".join(lines))
+    options = DataOptions(group="person", test_fraction=0.25)
+    finished = run(str(tmp_path / "table.csv"), tmp_path / "run", options=options)
+    (tmp_path / "other.csv").write_text("\n".join(line.rpartition(",")[0] for line in lines))
+    found = evaluate_splits(finished.load(), finished.folder, str(tmp_path / "other.csv"))
+    assert found["data"].count == 24
 
 
 def test_a_model_of_a_table_is_evaluated_on_arrays(tmp_path, data):

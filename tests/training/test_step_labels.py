@@ -219,7 +219,7 @@ def test_from_a_table_to_segments(tmp_path):
         spelt = [row["label"] for row in own for _ in range(int(row["start"]), int(row["end"]))]
         assert spelt == answer.labels
         assert all(int(row["start_time"]) == 10 * int(row["start"]) for row in own)
-        assert all(int(row["end_time"]) == 10 * (int(row["end"]) - 1) for row in own)
+        assert all(int(row["last_time"]) == 10 * (int(row["end"]) - 1) for row in own)
     file = io.StringIO()
     write_answers(answers, file, "jsonl")
     first = json.loads(file.getvalue().splitlines()[0])
@@ -284,7 +284,10 @@ def test_settings_that_contradict_step_labels_are_refused(tmp_path):
     path = write_table(tmp_path / "x.csv", recordings())
     with pytest.raises(ConfigError, match=r"readout is 'mean' but .* has a label for each"):
         run(path, tmp_path / "run", readout="mean")
-    with pytest.raises(ConfigError, match="stem_stride is 2 but each time step needs an output"):
+    with pytest.raises(
+        ConfigError,
+        match=r"an output for each time step, but stem_stride is 2; .* Omit readout if each",
+    ):
         run(path, tmp_path / "run", stem_channels=4, stem_stride=2)
     with pytest.raises(
         ConfigError,

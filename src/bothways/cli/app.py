@@ -56,7 +56,7 @@ Settings = Annotated[
     typer.Option(
         "--set",
         metavar="NAME=VALUE",
-        help="Change a setting of the recipe; repeatable.",
+        help="Change a setting; see: bothways settings.",
         autocompletion=complete_setting,
         rich_help_panel=MODEL,
     ),

@@ -15,7 +15,7 @@ from statistics import median
 import torch
 
 from bothways import nn
-from bothways.errors import ConfigError, describe_unknown
+from bothways.errors import ConfigError, counted, describe_unknown
 from bothways.kernels.cells import GRU, LSTM, RNN_RELU, RNN_TANH
 from bothways.kernels.compiled.cache import cached_file, entry_address
 from bothways.kernels.compiled.instruction_sets import host_target
@@ -46,7 +46,17 @@ class BenchShape:
     time: int = 28
     input_size: int = 28
     bidirectional: bool = True
-    last: bool = True
+    last: bool = False
+
+    def describe(self, threads: int) -> str:
+        """Return the shape in words, with the number of threads."""
+        direction = "bidirectional" if self.bidirectional else "forward"
+        return (
+            f"{direction} {self.cell.upper()} {self.num_layers}x{self.hidden_size}, "
+            f"batch {self.batch_size}, {counted(self.time, 'step')}, "
+            f"{'the last output only' if self.last else 'all outputs'}, "
+            f"{counted(threads, 'thread')}"
+        )
 
 
 def warm() -> dict[str, Path]:

@@ -52,6 +52,11 @@ def complete_setting(incomplete: str) -> list[str]:
     return [one for one in offered if one.startswith(incomplete) and one != incomplete]
 
 
+def complete_setting_name(incomplete: str) -> list[str]:
+    """Return the settings that begin with a text."""
+    return [name for name in _settings() if name.startswith(incomplete)]
+
+
 def _settings() -> Mapping[str, Any]:
     from bothways.config import Architecture, TrainConfig
 

@@ -19,12 +19,16 @@ from bothways.errors import BothwaysError, nearest, printable
 
 P = ParamSpec("P")
 
+_ARGUMENTS = "bothways.arguments"
+"""Key of the arguments of the command line in the context of a command."""
+
 
 class OneLineErrors(CommandsInFull):
     """Commands whose usage errors are one line, with the nearest name if one is unknown."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Parse the options before the command."""
+        ctx.meta[_ARGUMENTS] = list(args)
         with _usage_errors():
             return super().parse_args(ctx, args)
 
@@ -41,8 +45,26 @@ def _usage_errors() -> Iterator[None]:
     except TyperException as error:
         context = getattr(error, "ctx", None)
         command = "bothways" if context is None else context.command_path
-        message = _with_nearest(error.format_message().replace("Value error, ", ""))
-        _fail(f"{message} See: {command} --help", error.exit_code)
+        message = error.format_message().replace("Value error, ", "")
+        _fail(
+            _of_setting(message, context) or f"{_with_nearest(message)} See: {command} --help",
+            error.exit_code,
+        )
+
+
+def _of_setting(message: str, context: Any) -> str | None:
+    """Return a message if an unknown option is the name of a setting that --set changes."""
+    found = re.match(r"No such option: (--[\w-]+)", message)
+    if found is None or "settings" not in {one.name for one in context.command.params}:
+        return None
+    from bothways.config import Architecture, TrainConfig, known_name
+
+    name = known_name(found[1])
+    if name not in {**Architecture.model_fields, **TrainConfig.model_fields}:
+        return None
+    words = [part for word in context.meta[_ARGUMENTS] for part in word.split("=")]
+    (value,) = words[words.index(found[1]) + 1 :][:1] or ["VALUE"]
+    return f"{name} is a setting; use --set {name}={value}"
 
 
 def _with_nearest(message: str) -> str:

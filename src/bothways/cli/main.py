@@ -15,6 +15,7 @@ _ORDER = (
     "compare",
     "convert",
     "recipes",
+    "settings",
     "bench",
 )
 

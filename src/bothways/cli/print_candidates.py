@@ -9,7 +9,7 @@ from bothways.model_selection.selection import Selection
 def print_candidates(comparison: Comparison) -> None:
     """Print who wins, the accuracies of all candidates, and how the best were measured."""
     against_baseline = comparison.recurrent_against_baseline
-    directions = comparison.both_ways_against_forward
+    directions = comparison.bidirectional_against_forward
     advice = ""
     if against_baseline.significant and against_baseline.mean < 0:
         advice = f" Use {against_baseline.second.name} for this data."

@@ -27,7 +27,7 @@ def print_dataset(dataset: Dataset) -> None:
         summary = inspection.parts.get(part)
         facts[part] = "none" if summary is None else counted(summary.count, "sequence")
     if dataset.train.groups is not None:
-        facts["groups"] = f"{len(dataset.train.groups.unique()):,} in the training part"
+        facts["groups"] = f"{len(dataset.train.groups.unique()):,} in the training set"
     if dataset.train.is_ragged:
         generator = torch.Generator().manual_seed(0)
         lengths = dataset.train.lengths

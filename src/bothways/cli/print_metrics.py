@@ -47,7 +47,7 @@ def print_run(epochs: Sequence[EpochDone], metrics: RunMetrics) -> None:
         rows.append(row)
     print_table(columns, rows)
     if metrics.epoch is not None:
-        print(f"selected epoch {metrics.epoch}, the best on the validation split")
+        print(f"selected epoch {metrics.epoch}, the best on the validation set")
     if metrics.calibration is not None:
         print(_describe_calibration(metrics.calibration))
     print_accuracies(metrics.splits)

@@ -1,12 +1,14 @@
-"""Print what models, recipes and checkpoints are."""
+"""Print what models, recipes, settings and checkpoints are."""
 
 from collections.abc import Iterable, Mapping
 
 import torch
 from torch import Tensor
 
-from bothways.cli.tables import first_few, print_facts, print_table
-from bothways.errors import counted
+from bothways.cli.tables import first_few, print_facts, print_paragraph, print_table
+from bothways.config import describe_unknown_setting
+from bothways.config.described import described_settings, shown
+from bothways.errors import ConfigError, counted
 from bothways.models.card import (
     describe_architecture,
     describe_length,
@@ -17,7 +19,7 @@ from bothways.models.card import (
 )
 from bothways.models.manifest import Manifest
 from bothways.models.trained import TrainedModel
-from bothways.recipes import Recipe
+from bothways.recipes import Recipe, recipe_settings
 
 
 def print_recipes(recipes: Iterable[Recipe]) -> None:
@@ -43,13 +45,51 @@ def print_recipes(recipes: Iterable[Recipe]) -> None:
     print("to print the settings of one, run: bothways recipes NAME")
 
 
-def print_model(model: TrainedModel, status: str) -> None:
-    """Print the architecture, the origin and the backend of a model."""
+def print_settings(name: str | None = None) -> None:
+    """Print what all settings mean, or one of them, with their defaults and those of recipes.
+
+    Raises
+    ------
+    ConfigError
+        If there is no setting of this name.
+    """
+    groups = described_settings()
+    known = [setting.name for settings in groups.values() for setting in settings]
+    if name is not None and name not in known:
+        raise ConfigError(describe_unknown_setting(name, known))
+    of_recipes = {recipe: recipe_settings(recipe) for recipe in ("default", "time-series")}
+    for title, settings in groups.items():
+        if name is None:
+            print(f"{title}\n")
+        for setting in settings:
+            if name in (None, setting.name):
+                facts = [setting.values, f"default: {setting.default}"]
+                facts += [
+                    f"recipe {recipe}: {shown(values[setting.name])}"
+                    for recipe, values in of_recipes.items()
+                    if setting.name in values
+                ]
+                print(setting.name)
+                print_paragraph("; ".join(facts), indent="  ")
+                print_paragraph(setting.meaning, indent="  ")
+                print()
+
+
+def print_model(model: TrainedModel, status: str, taken: str = "") -> None:
+    """Print the architecture, the origin and the backend of a model.
+
+    Parameters
+    ----------
+    model : TrainedModel
+    status : str
+    taken : str
+        From `describe_taken`, of a finished run.
+    """
     manifest, classifier = model.manifest, model.classifier
     parameters = sum(tensor.numel() for tensor in classifier.parameters())
     backend = classifier.networks[0].layers.backend_choice
     facts = {
-        **_facts(manifest),
+        **_facts(manifest, taken),
         "parameters": f"{parameters:,}",
         "backend": f"{backend}, {counted(torch.get_num_threads(), 'thread')}",
         "status": status,
@@ -62,7 +102,7 @@ def print_exported(manifest: Manifest) -> None:
     print_facts({**_facts(manifest), "backend": "onnxruntime"})
 
 
-def _facts(manifest: Manifest) -> dict[str, str]:
+def _facts(manifest: Manifest, taken: str = "") -> dict[str, str]:
     """Return what a model is, what it reads, and where it comes from."""
     config, known = manifest.model, manifest.preprocessing.training_range
     training = manifest.provenance.training
@@ -80,7 +120,7 @@ def _facts(manifest: Manifest) -> dict[str, str]:
         "readout": describe_readout(manifest),
         "classes": f"{len(manifest.classes)}: {', '.join(manifest.classes)}",
         "from": describe_origin(manifest),
-        **({} if training is None else {"training": describe_training(training)}),
+        **({} if training is None else {"training": describe_training(training, taken)}),
     }
 
 

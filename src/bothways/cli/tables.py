@@ -27,10 +27,14 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], title: st
     Console(highlight=False, width=width).print(table)
 
 
-def print_paragraph(text: str) -> None:
-    """Print a text; on a terminal, in lines of whole words."""
-    width = shutil.get_terminal_size().columns
-    print(textwrap.fill(text, width, break_on_hyphens=False) if sys.stdout.isatty() else text)
+def print_paragraph(text: str, indent: str = "") -> None:
+    """Print a text; on a terminal, in lines of whole words that begin with `indent`."""
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else len(indent + text) + 1
+    print(
+        textwrap.fill(
+            text, width, break_on_hyphens=False, initial_indent=indent, subsequent_indent=indent
+        )
+    )
 
 
 def print_facts(facts: dict[str, str]) -> None:

@@ -2,7 +2,12 @@
 
 from bothways.config.augmentation import Augmentation
 from bothways.config.model import READOUTS, Architecture, ModelConfig, Normalization, Target
-from bothways.config.renamed import normalization_of, with_current_names
+from bothways.config.renamed import (
+    describe_unknown_setting,
+    known_name,
+    normalization_of,
+    with_current_names,
+)
 from bothways.config.settings import Settings
 from bothways.config.training import TrainConfig
 
@@ -15,6 +20,8 @@ __all__ = [
     "Settings",
     "Target",
     "TrainConfig",
+    "describe_unknown_setting",
+    "known_name",
     "normalization_of",
     "with_current_names",
 ]

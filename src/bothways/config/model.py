@@ -41,13 +41,13 @@ class Architecture(Settings):
     dropout : float
         Dropout probability, in training, of the outputs of all layers but the last, and of the
         features that enter the linear layer.
-    readout : last, final, flatten, mean, max, attention or step
-        What of the outputs enters the linear layer. last: the outputs at the last step, where a
-        backward direction of the top layer has made one step only. final: the last state of each
-        direction. flatten: the outputs of all steps, for sequences of a fixed length. mean, max:
-        over all steps. attention: a mean over all steps with learned weights. step: the outputs at
-        each step, if and only if each has a label. All but step can be combined: final+mean+max
-        concatenates their features.
+    readout : last, final, flatten, mean, max, attention, step, or several such as final+mean+max
+        The features that enter the linear layer. final: the last state of each direction. last:
+        the outputs at the last time step, where the backward direction of the top layer has made
+        one step. mean, max: the mean or the maximum of the outputs over all time steps. attention:
+        a mean with learned weights. flatten: the outputs of all time steps, concatenated. step: the
+        outputs at each time step, if and only if each has a label. All but step can be combined:
+        final+mean+max concatenates their features.
     lookahead : int, optional
         For labels of time steps and bidirectional layers: the label of a step depends on no step
         that is more than this number of steps ahead; default: it depends on the whole sequence. See
@@ -57,7 +57,7 @@ class Architecture(Settings):
         zeros otherwise.
     normalization : none, dataset, robust, sequence or both
         How numeric features are normalized: not at all; by the mean and the standard deviation of
-        the training part; by its median and interquartile range, with logarithmic tails; within
+        the training set; by its median and interquartile range, with logarithmic tails; within
         each sequence, with the level and the scale of the sequence as additional features; or as
         robust and sequence together. See `bothways.nn.normalization`.
     input_jitter : float
@@ -85,7 +85,7 @@ class Architecture(Settings):
     stem_layers : int
         Number of the convolutions.
     calibrate : bool
-        Divide the logits by a temperature that is fitted on the validation split after training.
+        Divide the logits by a temperature that is fitted on the validation set after training.
     members : int
         Number of networks of this architecture that are trained side by side, from different
         initial weights; the probabilities of the model are the means of theirs.
@@ -161,7 +161,7 @@ class Architecture(Settings):
 
     @property
     def center_name(self) -> Literal["mean", "median"]:
-        """The statistic of the training part that is the center of a numeric feature."""
+        """The statistic of the training set that is the center of a numeric feature."""
         return "mean" if self.views == ("value",) else "median"
 
     @field_validator("readout")
@@ -198,8 +198,9 @@ class Architecture(Settings):
             )
         if self.stem_channels is not None and self.readout == "step" and self.stem_stride > 1:
             raise ValueError(
-                f"stem_stride is {self.stem_stride} but each time step needs an output; expected "
-                "1. Set stem_stride=1."
+                f"readout is 'step', which needs an output for each time step, but stem_stride is "
+                f"{self.stem_stride}; expected 1. Omit readout if each sequence has one label, or "
+                "set stem_stride=1."
             )
         if self.stem_kernel % 2 == 0:
             raise ValueError(

@@ -16,14 +16,14 @@ class TrainConfig(Augmentation):
     Parameters
     ----------
     epochs : int, optional
-        Passes over the training part; default: 10, unless `steps` is set. An epoch of the history
+        Passes over the training set; default: 10, unless `steps` is set. An epoch of the history
         is one pass or, if `steps` is set, often several.
     steps : int, optional
         Number of optimizer steps, rounded to whole epochs of the history, at least one. Such an
-        epoch then consists of as many passes over the training part as about 100 steps need. With
+        epoch then consists of as many passes over the training set as about 100 steps need. With
         `epochs` and `steps`, the training has the larger of both lengths.
     batch_size : int or auto
-        Sequences of an optimizer step. auto: a 64th of the sequences of the training part, or of
+        Sequences of an optimizer step. auto: a 64th of the sequences of the training set, or of
         their parts with `crop_steps`, from 16 to 128.
     crop_steps : int, optional
         If time steps have labels: each pass cuts the sequences at random into parts of at most this
@@ -56,12 +56,13 @@ class TrainConfig(Augmentation):
     average_decay : float, optional
         Evaluate and keep an exponential moving average of the weights with this decay per step.
     validation_fraction : float
-        Fraction of the training part that is held out to choose the epoch, stratified by class.
+        Fraction of the training set that is held out to choose the epoch, stratified by class.
     patience : int, optional
-        Stop after this many epochs of the history without a better validation accuracy or, if it is
-        equal, a lower loss. If `steps` is set, such an epoch is often several passes.
+        Early stopping: stop after this many epochs of the history without a better validation
+        accuracy or, if it is equal, a lower loss. If `steps` is set, such an epoch is often several
+        passes.
     seed : int
-        Seed of the initial weights, the shuffling, dropout and the validation split.
+        Seed of the initial weights, the shuffling, dropout and the validation set.
     device : auto, cpu, cuda or mps
         Where the model is trained; auto: on CUDA, MPS or the CPU, the first that is available.
     precision : float32 or bfloat16
@@ -123,7 +124,7 @@ class TrainConfig(Augmentation):
         if self.patience is not None and not self.validation_fraction:
             raise ValueError(
                 f"patience is {self.patience} but validation_fraction is 0; expected a validation "
-                "split that decides, never the test part. Set validation_fraction=0.1, for example."
+                "split that decides, never the test set. Set validation_fraction=0.1, for example."
             )
         if self.momentum is not None and self.optimizer != "sgd":
             raise ValueError(

@@ -28,7 +28,7 @@ class Dataset:
     classes : tuple of str
         The name of each class number.
     validation : LabeledSequences, optional
-        Used to select the model; default: `hold_out` takes a fraction of the training part.
+        Used to select the model; default: `hold_out` takes a fraction of the training set.
     features : tuple of str
         The names of the features, or () if they have none.
     vocabularies : dict
@@ -38,9 +38,9 @@ class Dataset:
         What was subtracted from each feature in float64 before it was rounded to float32, or ()
         for nothing. See `bothways.data.offsets`.
     drop_copies : bool
-        Whether training sequences that are also in a held-out part are dropped.
+        Whether training sequences that are also in a held-out set are dropped.
     in_time_order : bool
-        Whether the training part is sorted by time; its latest sequences are then held out.
+        Whether the training set is sorted by time; its latest sequences are then held out.
     notes : tuple of str
         Guesses about the file, for the user to check.
     warnings : tuple of str
@@ -112,7 +112,7 @@ class Dataset:
                 raise DataError(
                     f"{self.name}: the {part} sequences have "
                     f"{counted(sequences.input_size, 'feature')} per step; expected "
-                    f"{self.train.input_size}, as in the training part. Check the columns, or the "
+                    f"{self.train.input_size}, as in the training set. Check the columns, or the "
                     "order of the axes."
                 )
 
@@ -165,7 +165,7 @@ def check_values(dataset: Dataset, *, missing: bool = False) -> None:
 
 
 def with_trained_vocabularies(dataset: Dataset) -> Dataset:
-    """Return the dataset with the categories of its training part only.
+    """Return the dataset with the categories of its training set only.
 
     Categories that occur only in other parts become unknown, as they will be to the model. The
     remaining ones are numbered in alphabetical order, so that their numbers do not depend on the

@@ -1,4 +1,4 @@
-"""Find sequences that are both in the training part and in a held-out part."""
+"""Find sequences that are both in the training set and in a held-out set."""
 
 import hashlib
 from dataclasses import replace
@@ -25,17 +25,17 @@ def is_duplicate(sequences: Sequences, others: Sequences) -> list[bool]:
 
 
 def duplicates_note(part: str, count: int, *, dropped: bool) -> str:
-    """Return a note about sequences of a held-out part that are also in the training part.
+    """Return a note about sequences of a held-out set that are also in the training set.
 
     >>> duplicates_note("test", 1, dropped=False)
-    '1 test sequence is also in the training part: the test metrics will be optimistic'
+    '1 test sequence is also in the training set: the test metrics will be optimistic'
     """
     what = counted(count, f"{part} sequence")
     if dropped:
         were, they = ("was", "it was") if count == 1 else ("were", "they were")
-        return f"{what} {were} also in the training part, from which {they} dropped"
+        return f"{what} {were} also in the training set, from which {they} dropped"
     are = "is" if count == 1 else "are"
-    return f"{what} {are} also in the training part: the {part} metrics will be optimistic"
+    return f"{what} {are} also in the training set: the {part} metrics will be optimistic"
 
 
 def report_duplicates(dataset: Dataset) -> Dataset:
@@ -81,7 +81,7 @@ def without_duplicates(
     kept = [n for n, duplicate in enumerate(is_duplicate(training, held_out)) if not duplicate]
     if not kept:
         raise DataError(
-            f"{name}: all training sequences are also in a held-out part; expected some that are "
+            f"{name}: all training sequences are also in a held-out set; expected some that are "
             "not. Omit --drop-copies, or split the data in another way."
         )
     return training.subset(torch.tensor(kept))

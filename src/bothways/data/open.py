@@ -128,7 +128,7 @@ def _open_built_in(name: str, options: DataOptions) -> Dataset:
     if options.by_time:
         raise DataError(f"{name} has no times; expected them for --by-time. Omit --by-time.")
     if options.window or options.test or options.validation:
-        raise DataError(f"{name} has a test part; expected no --window and no files. Omit them.")
+        raise DataError(f"{name} has a test set; expected no --window and no files. Omit them.")
     return with_test_part(_BUILT_IN[name](), options.test_fraction, options.split_seed)
 
 
@@ -139,7 +139,7 @@ def _swapped_axes(dataset: Dataset) -> tuple[str, ...]:
 
 
 def _test_file(location: Location, options: DataOptions) -> str | None:
-    """Return the file of the test part: the option, or X_TEST.ts of X_TRAIN.ts in archives."""
+    """Return the file of the test set: the option, or X_TEST.ts of X_TRAIN.ts in archives."""
     if options.test is not None or not isinstance(location, Path):
         return options.test
     if not location.stem.endswith("_TRAIN"):

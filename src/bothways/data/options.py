@@ -70,7 +70,7 @@ class DataOptions(Settings):
     categorical : tuple of str
         Features whose values are categories.
     vocabularies : dict
-        The categories of each categorical feature; default: those of the training part.
+        The categories of each categorical feature; default: those of the training set.
     target : sequence or step
         What has a label.
     ignore : str, optional
@@ -82,9 +82,9 @@ class DataOptions(Settings):
     by_time : bool
         Hold out the latest sequences instead of random ones.
     split_seed : int
-        Seed of the test split; that of the validation split is `seed`.
+        Seed of the test set; that of the validation set is `seed`.
     drop_copies : bool
-        Drop training sequences that are also in the validation or test part.
+        Drop training sequences that are also in the validation or test set.
     window, stride : int, optional
         Cut recordings into windows of `window` steps, one every `stride` steps.
     axes : ntc or nct

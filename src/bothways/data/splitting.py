@@ -14,14 +14,14 @@ from bothways.errors import DataError
 def hold_out(
     dataset: Dataset, fraction: float, seed: int
 ) -> tuple[LabeledSequences, LabeledSequences | None]:
-    """Return the training part and the validation part of a dataset.
+    """Return the training set and the validation set of a dataset.
 
     Parameters
     ----------
     dataset : Dataset
-        If it has a validation part, that part is returned.
+        If it has a validation set, that part is returned.
     fraction : float
-        Otherwise, the fraction of the training part that is held out; 0 for none.
+        Otherwise, the fraction of the training set that is held out; 0 for none.
     seed : int
         Seed of the split.
 
@@ -51,26 +51,26 @@ def hold_out(
 
 
 def with_test_part(dataset: Dataset, fraction: float, seed: int) -> Dataset:
-    """Return the dataset with a test part held out of its training part.
+    """Return the dataset with a test set held out of its training set.
 
     Parameters
     ----------
     dataset : Dataset
     fraction : float
-        The fraction of the training part that is held out; 0 returns the dataset unchanged.
+        The fraction of the training set that is held out; 0 returns the dataset unchanged.
     seed : int
         Seed of the split.
 
     Raises
     ------
     DataError
-        If the dataset already has a test part, or nothing can be held out.
+        If the dataset already has a test set, or nothing can be held out.
     """
     if not fraction:
         return dataset
     if dataset.test is not None:
         raise DataError(
-            f"{dataset.name} already has a test part; expected none with --test {fraction:g}. "
+            f"{dataset.name} already has a test set; expected none with --test {fraction:g}. "
             "Omit --test."
         )
     rest, held_out = _held_out_rows(dataset, fraction, seed)

@@ -18,7 +18,7 @@ _SHOWN = 3  # names that a warning lists
 
 @dataclass(frozen=True)
 class FeatureSummary:
-    """A feature of the training part.
+    """A feature of the training set.
 
     Parameters
     ----------

@@ -137,7 +137,7 @@ def _run(
 
 @dataclass(frozen=True)
 class Calibration:
-    """A temperature and its effect on the validation split.
+    """A temperature and its effect on the validation set.
 
     Parameters
     ----------
@@ -158,7 +158,7 @@ class Calibration:
 
 
 def calibrate(model: TorchClassifier, validation: LabeledSequences) -> Calibration:
-    """Fit the model's temperature on the validation split, in place."""
+    """Fit the model's temperature on the validation set, in place."""
     model.temperature.fill_(1.0)
     logits, labels = compute_logits(model, validation), validation.flat_labels()
     logits, labels = logits[labels != IGNORED], labels[labels != IGNORED]

@@ -19,8 +19,8 @@ def random_sequences(
 ) -> list[Array]:
     """Return sequences with values like those in training.
 
-    Numeric features have the mean and twice the deviation of the training part or, if the model
-    does not normalize, are uniform in the range of the training part. If the normalization is made
+    Numeric features have the mean and twice the deviation of the training set or, if the model
+    does not normalize, are uniform in the range of the training set. If the normalization is made
     for it, they have another level and scale in each sequence, over several decades, and some are
     constant. If the model accepts missing values, a fifth of the values is NaN. Categorical
     features include unknown categories.

@@ -10,7 +10,7 @@ from bothways.training.run_directory import RunFolder
 
 
 def open_held_out(model: TrainedModel, folder: Path) -> tuple[str, LabeledSequences] | None:
-    """Return the test part of a run's data, or else the validation part, with its name.
+    """Return the test set of a run's data, or else the validation set, with its name.
 
     None if there is no such part, the data cannot be read, or they have changed.
     """

@@ -1,7 +1,7 @@
 """Comparison of recurrent networks with simple baselines, and of directions.
 
 In each round, all candidates are trained on the same part of the training data and evaluated on the
-rest; each round has another seed and another split. The test part is not used. The best network and
+rest; each round has another seed and another split. The test set is not used. The best network and
 the best baseline are measured in rounds and on sequences that did not select them.
 """
 
@@ -78,7 +78,7 @@ class Comparison:
     candidates : list of Candidate
     recurrent_against_baseline : Difference
         Of the best network and the best baseline.
-    both_ways_against_forward : Difference, optional
+    bidirectional_against_forward : Difference, optional
         Of the best bidirectional network and the best forward network, if there are both.
     notes : list of str
         Baselines that are not available, and what to install.
@@ -86,7 +86,7 @@ class Comparison:
 
     candidates: list[Candidate]
     recurrent_against_baseline: Difference
-    both_ways_against_forward: Difference | None
+    bidirectional_against_forward: Difference | None
     notes: list[str]
 
 
@@ -104,7 +104,7 @@ def compare(
     Parameters
     ----------
     dataset : Dataset
-        Only its training part is used.
+        Only its training set is used.
     recipe : str
     vary : dict, optional
         The values to try for each setting, in all combinations; default: the recipe with both
@@ -130,7 +130,7 @@ def compare(
     >>> dataset = open_dataset("gestures.csv")
     >>> found = compare(dataset, vary={"cell": ["gru", "lstm"]}, rounds=2, steps=10, hidden_size=8)
     >>> [candidate.name for candidate in found.candidates if candidate.is_recurrent]
-    ['GRU both ways', 'LSTM both ways']
+    ['bidirectional GRU', 'bidirectional LSTM']
     """
     require("sklearn", extra="sklearn", purpose="baselines")
     from bothways.model_selection.baselines import baselines_for, one_hot
@@ -210,12 +210,12 @@ def _variants(base: Recipe, vary: Mapping[str, Sequence[Any]]) -> dict[str, Reci
 
 
 def _name(variant: Recipe, chosen: Mapping[str, Any]) -> str:
-    """Return the cell, the directions and the other varied settings."""
+    """Return the direction, the cell and the other varied settings."""
     model = variant.model
-    reads = "both ways" if model.bidirectional else "forward"
+    direction = "bidirectional" if model.bidirectional else "forward"
     shown = {k: v for k, v in chosen.items() if k not in ("cell", "bidirectional")}
     more = "".join(f", {name} {value}" for name, value in shown.items())
-    return f"{model.cell.upper()} {reads}{more}"
+    return f"{direction} {model.cell.upper()}{more}"
 
 
 def _plans(dataset: Dataset, variants: Mapping[str, Recipe], seed: int) -> dict[str, Plan]:
@@ -233,7 +233,7 @@ def _split(plan: Plan) -> tuple[LabeledSequences, LabeledSequences]:
 
 
 def _scores(plan: Plan) -> Array:
-    """Train a network and return the probabilities of its last epoch on the held-out part."""
+    """Train a network and return the probabilities of its last epoch on the held-out set."""
     fitted = fit(replace(plan, validation=None))
     _, held_out = _split(plan)
     logits = compute_logits(fitted.classifier, held_out)

@@ -49,7 +49,7 @@ def paired_difference(first: Selection, second: Selection, ratio: float) -> Diff
         With accuracies of the same rounds, at least two.
     ratio : float
         Number of evaluated sequences divided by the number of training sequences. The correction
-        accounts for the overlap of the training parts.
+        accounts for the overlap of the training sets.
 
     References
     ----------

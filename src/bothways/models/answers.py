@@ -10,7 +10,7 @@ import numpy as np
 from bothways.data.record import Array
 from bothways.evaluation.segments import segments_of
 
-_TIMES = ("start_time", "end_time")
+_TIMES = ("start_time", "last_time")
 
 
 @dataclass(frozen=True)

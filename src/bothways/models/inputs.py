@@ -4,7 +4,7 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-from bothways.data.frames import arrays_of_frames, has_frames
+from bothways.data.frames import arrays_of_frames, has_frames, is_frame
 from bothways.data.offsets import reduced
 from bothways.data.sequences import Sequences
 from bothways.data.validation import value_range
@@ -70,6 +70,17 @@ def _as_sequences(data: Any, manifest: Manifest) -> Sequences:
     if has_frames(data):
         names = preprocessing.features or None
         data, names = arrays_of_frames(data, names, reading.vocabularies)
+    if is_frame(data):
+        raise DataError(
+            "the sequences are one data frame; expected a list of frames, or a pandas frame with a "
+            "two-level index (sequence, time). For one sequence, pass a list: predict([frame])."
+        )
+    if getattr(data, "ndim", 3) == 2:
+        raise DataError(
+            f"the sequences are an array of shape {tuple(data.shape)}; expected (count, time, "
+            "features), or a list of arrays (time, features). For one sequence, pass a list: "
+            "predict([array])."
+        )
     if hasattr(data, "ndim"):
         swapped = data.ndim == 3 and reading.axes == "nct"
         data = data.swapaxes(1, 2) if swapped else data

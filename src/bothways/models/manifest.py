@@ -50,7 +50,9 @@ class TrainingData(Settings):
     ----------
     name : str
     train_count, test_count : int
-        Sequences.
+        Sequences as they were read, before a validation set is held out of the first.
+    split_counts : dict of int
+        Sequences of each split of the training; empty in models of older versions.
     train_sha256, test_sha256 : str, optional
         Fingerprints, see `Sequences.fingerprint`.
     """
@@ -58,6 +60,7 @@ class TrainingData(Settings):
     name: str
     train_count: int
     test_count: int = 0
+    split_counts: dict[str, int] = Field(default_factory=dict)
     train_sha256: str | None = None
     test_sha256: str | None = None
 

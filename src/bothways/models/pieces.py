@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from bothways.data.building.checking import checked_records
 from bothways.data.options import DataOptions
 from bothways.data.readers.locations import Location
-from bothways.data.readers.registry import for_new_data, has_columns, open_source
+from bothways.data.readers.registry import for_new_data, has_columns, open_source, reads_pictures
 from bothways.data.record import Record
 from bothways.data.sequences import Sequences
 from bothways.errors import DataError, counted
@@ -82,6 +82,11 @@ def read_pieces(
     count = len(source.features)
     if count != input_size:
         what, advice = " per time step", "Check the axes: (count, time, features)."
+        if reads_pictures(location):
+            what, advice = (
+                " per time step, because it is a picture",
+                "Pass sequences, not pictures.",
+            )
         if source.has_columns:
             what, advice = f", {', '.join(source.features)}", "Use the columns of training."
         raise DataError(

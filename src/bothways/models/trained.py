@@ -247,7 +247,7 @@ class TrainedLabeler(TrainedModel):
     >>> import numpy as np
     >>> model = load("runs/activities")
     >>> model.predict([np.zeros((3, 3))])
-    [array(['circle', 'circle', 'circle'], dtype='<U6')]
+    [array(['resting', 'resting', 'resting'], dtype='<U7')]
     """
 
     def predict_logits(self, sequences: Any) -> list[Tensor]:

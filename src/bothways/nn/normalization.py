@@ -1,6 +1,6 @@
-"""Normalization of numeric features by the training part and by each sequence.
+"""Normalization of numeric features by the training set and by each sequence.
 
-Shapes: values (batch, time, features); the median and the scale of the training part (features,).
+Shapes: values (batch, time, features); the median and the scale of the training set (features,).
 
 References
 ----------

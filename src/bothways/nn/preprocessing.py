@@ -1,6 +1,6 @@
 """Preprocessing inside the model: imputation, normalization, jitter and embeddings.
 
-The statistics are computed on the training part only and stored with the weights, so that training,
+The statistics are computed on the training set only and stored with the weights, so that training,
 evaluation and prediction use the same ones.
 """
 
@@ -29,7 +29,7 @@ class FeatureEncoder(nn.Module):
     Attributes
     ----------
     mean or median, scale : float32 Tensor (number of numeric features,)
-        Statistics of the training part, ignoring missing values: the mean and the standard
+        Statistics of the training set, ignoring missing values: the mean and the standard
         deviation or, if `config.center_name` is median, the median and the scale of
         `robust_statistics`. The scale of a constant feature is 1. With normalization none, the
         scales are 1, and the means are used only to impute.
@@ -65,7 +65,7 @@ class FeatureEncoder(nn.Module):
 
     @property
     def center(self) -> Tensor:
-        """The mean or the median of each numeric feature in the training part."""
+        """The mean or the median of each numeric feature in the training set."""
         return self.get_buffer(self.center_name)
 
     @property
@@ -73,7 +73,7 @@ class FeatureEncoder(nn.Module):
         return {int(n): cast(CategoryEmbedding, layer) for n, layer in self.tokens.items()}
 
     def fit(self, chunks: Chunks) -> None:
-        """Compute the statistics and the known categories from the training part.
+        """Compute the statistics and the known categories from the training set.
 
         Parameters
         ----------
@@ -132,7 +132,7 @@ class FeatureEncoder(nn.Module):
         return torch.cat(encoded, dim=-1) if len(encoded) > 1 else numeric
 
     def _normalized(self, numeric: Tensor, absent: Tensor | None, lengths: Lengths) -> Tensor:
-        """Impute and normalize values (batch, time, features) by the training part."""
+        """Impute and normalize values (batch, time, features) by the training set."""
         if absent is not None:
             filling = torch.zeros_like(self.center) if self.missing == "zero" else self.center
             numeric = torch.where(absent, filling, numeric)
@@ -150,7 +150,7 @@ class FeatureEncoder(nn.Module):
         """Return all views of values (batch, time, features), side by side.
 
         A missing value is imputed by the mean of its own sequence, which is the median of the
-        training part if the sequence has no value; with `missing` zero, by 0, which counts in the
+        training set if the sequence has no value; with `missing` zero, by 0, which counts in the
         statistics of the sequence.
         """
         if absent is not None and self.missing == "zero":
@@ -195,7 +195,7 @@ class CategoryEmbedding(nn.Module):
     Attributes
     ----------
     known : bool Tensor (count + 1,)
-        Which categories occur in the training part; the others are unknown.
+        Which categories occur in the training set; the others are unknown.
     """
 
     known: Tensor

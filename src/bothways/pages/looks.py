@@ -1,13 +1,10 @@
 """Whether sequences are drawn as pictures or as lines."""
 
-import re
-
-from bothways.data.readers.images import SIZE
+from bothways.data.readers.images import PIXEL_NAME, SIZE
 from bothways.models.manifest import Manifest
 
 _LEAST_SIDE = 8
 _MOST_SIDE = 128
-_PIXEL = re.compile(r"pixel[ _]?\d+")
 
 
 def looks_like_picture(manifest: Manifest, time: int) -> bool:
@@ -28,7 +25,7 @@ def looks_like_picture(manifest: Manifest, time: int) -> bool:
         model.target == "sequence"
         and all(_LEAST_SIDE <= side <= _MOST_SIDE for side in (time, model.input_size))
         and not any(model.categories)
-        and all(_PIXEL.fullmatch(name) for name in preprocessing.features)
+        and all(PIXEL_NAME.fullmatch(name) for name in preprocessing.features)
         and (low, high) == (0, 1)
     )
 

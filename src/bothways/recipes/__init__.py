@@ -8,7 +8,13 @@ from importlib.resources import files
 from importlib.resources.abc import Traversable
 from typing import Any
 
-from bothways.config import Architecture, Target, TrainConfig, normalization_of
+from bothways.config import (
+    Architecture,
+    Target,
+    TrainConfig,
+    describe_unknown_setting,
+    normalization_of,
+)
 from bothways.errors import ConfigError, describe_unknown
 
 
@@ -70,7 +76,7 @@ class Recipe:
                     f"another setting. Set normalization={normalization_of(value)}."
                 )
             if name not in known:
-                raise ConfigError(describe_unknown("setting", name, known))
+                raise ConfigError(describe_unknown_setting(name, known))
         chosen = {k: v for k, v in settings.items() if k in Architecture.model_fields}
         others = {k: v for k, v in settings.items() if k in TrainConfig.model_fields}
         if others.get("steps") or others.get("epochs"):  # a new length replaces the old one
@@ -98,6 +104,23 @@ def load_recipe(name: str) -> Recipe:
     content = tomllib.loads(recipe_text(name))
     model, training = Architecture(**content.pop("model")), TrainConfig(**content.pop("training"))
     return Recipe(name=name, model=model, training=training, **content)
+
+
+def recipe_settings(name: str) -> dict[str, Any]:
+    """Return the settings that a recipe sets, by name; all others have their defaults.
+
+    Raises
+    ------
+    ConfigError
+        If it does not exist.
+
+    Examples
+    --------
+    >>> recipe_settings("birnn-128")["hidden_size"]
+    128
+    """
+    content = tomllib.loads(recipe_text(name))
+    return {**content["model"], **content["training"]}
 
 
 def recipe_text(name: str) -> str:

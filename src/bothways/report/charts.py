@@ -41,7 +41,7 @@ def loss_curve(
     steps : sequence of dict
         The lines "step" of the history: the loss of single batches.
     chosen : int, optional
-        The epoch that was selected on the validation split.
+        The epoch that was selected on the validation set.
     """
     with figure(4.1, 3.2) as drawn:
         axes = drawn.subplots()
@@ -173,7 +173,7 @@ def confusion_matrix(matrix: Sequence[Sequence[int]], classes: Sequence[str]) ->
 
 
 def reliability(examined: Examination) -> str:
-    """Draw the accuracy of answers by their confidence, and the number of answers."""
+    """Draw the accuracy of predictions by their confidence."""
     known = examined.known
     confidence, correct = examined.confidence[known], examined.correct[known]
     edges = np.linspace(0, 1, ECE_BINS + 1)
@@ -198,27 +198,27 @@ def reliability(examined: Examination) -> str:
             ylim=(0, 1.02),
         )
         axes.legend(loc="best")
-        return to_svg(drawn, "Accuracy of the answers by confidence")
+        return to_svg(drawn, "Accuracy of the predictions by confidence")
 
 
 def confidence_histogram(examined: Examination) -> str:
-    """Draw how many right and wrong answers have which confidence."""
+    """Draw how many correct and wrong predictions have which confidence."""
     known = examined.known
     confidence, correct = examined.confidence[known], examined.correct[known]
     edges = np.linspace(1 / examined.probabilities.shape[1], 1, 26)
     with figure(4.1, 3.4) as drawn:
         axes = drawn.subplots()
-        for answers, color, label in ((correct, GOOD, "right"), (~correct, BAD, "wrong")):
+        for answers, color, label in ((correct, GOOD, "correct"), (~correct, BAD, "wrong")):
             axes.hist(confidence[answers], edges, histtype="stepfilled", color=color, alpha=0.3)
             axes.hist(confidence[answers], edges, histtype="step", color=color, label=label)
-        axes.set(title="Confidence", xlabel="probability of the answer", ylabel="answers")
+        axes.set(title="Confidence", xlabel="probability of the prediction", ylabel="predictions")
         if axes.get_ylim()[1] > _LOG_ANSWERS:
             axes.set_yscale("log")
             axes.set_ylim(bottom=0.8)
             axes.yaxis.set_minor_formatter(lambda value, _: "")
         axes.yaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
         axes.legend(loc="best")
-        return to_svg(drawn, "Histogram of the confidence of right and wrong answers")
+        return to_svg(drawn, "Histogram of the confidence of correct and wrong predictions")
 
 
 def accuracy_by_length(examined: Examination) -> str:

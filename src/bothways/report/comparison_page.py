@@ -69,10 +69,10 @@ def _origin(record: RunRecord) -> str:
 
 
 def _examine_together(records: Sequence[RunRecord]) -> tuple[list[Examination], str]:
-    """Run all models on their common test split, or return why that is impossible."""
+    """Run all models on their common test set, or return why that is impossible."""
     splits = [record.main_split for record in records]
     if set(splits) != {"test"}:
-        return [], "at least one of the runs has no test split"
+        return [], "at least one of the runs has no test set"
     parts = []
     for record in records:
         if record.data is None:
@@ -82,7 +82,7 @@ def _examine_together(records: Sequence[RunRecord]) -> tuple[list[Examination], 
             )
         parts.append(record.data.splits["test"])
     if len({part.fingerprint() for part in parts}) > 1:
-        return [], "the runs have different test splits"
+        return [], "the runs have different test sets"
     if len({record.model.classes for record in records}) > 1:
         return [], "the runs have different classes"
     return [
@@ -156,7 +156,7 @@ def _paired_values(
         others = [other for m, other in enumerate(examined) if m != n]
         # A sequence is drawn with the wrong answer of another run; of this run it is known.
         wrong = others[0] if own.sequences.target == "sequence" else own
-        drawing = draw(record.model, wrong, rows, f"Sequences that only {name} answers right")
+        drawing = draw(record.model, wrong, rows, f"Sequences that only {name} predicts correctly")
         alone.append({"name": name, "count": f"{len(rows):,}", "drawing": drawing})
     return {
         "test_name": tests[0][2].test,

@@ -45,7 +45,7 @@ def run_values(record: RunRecord) -> dict[str, Any]:
         "loss_curve": charts.loss_curve(record.epochs, record.steps, metrics.epoch),
         "accuracy_curve": charts.accuracy_curve(record.epochs, metrics.epoch),
         "training_note": _training_note(record),
-        "main_title": f"{record.main_split.capitalize()} split, {main.count:,} "
+        "main_title": f"{record.main_split.capitalize()} set, {main.count:,} "
         f"{'time steps' if of_steps else 'sequences'}",
         **_splits(metrics.splits),
         **_classes(main, record.model.classes),
@@ -79,12 +79,13 @@ def _examined_values(record: RunRecord, examined: Examination) -> dict[str, Any]
 
 
 def _mistakes_note(examined: Examination) -> str:
-    where = f"The number after # is the position in the {examined.split} split, from 0"
+    where = f"The number after # is the position in the {examined.split} set, from 0"
     if examined.sequences.target == "step":
         return f"{where}."
     wrong = int((~examined.correct).sum())
     return (
-        f"{wrong:,} of {len(examined.correct):,} answers are wrong. {where}; then the confidence."
+        f"{wrong:,} of {len(examined.correct):,} predictions are wrong. {where}; then the "
+        "confidence."
     )
 
 
@@ -108,9 +109,9 @@ def _training_note(record: RunRecord) -> str:
     taken = describe_taken(record.request.training, steps, len(record.epochs), batch_size)
     note = f"{taken}, seed {record.metrics.seed}."
     if record.metrics.epoch is None:
-        return f"{note} Without a validation split, the last epoch is used."
+        return f"{note} Without a validation set, the last epoch is used."
     return (
-        f"{note} Epoch {record.metrics.epoch} was selected: it is the best on the validation split."
+        f"{note} Epoch {record.metrics.epoch} was selected: it is the best on the validation set."
     )
 
 
@@ -185,7 +186,7 @@ def _calibration(record: RunRecord) -> str:
     if found is None:
         return ""
     return (
-        f"Calibrated on the validation split with temperature {found.temperature:.3f}: log loss "
+        f"Calibrated on the validation set with temperature {found.temperature:.3f}: log loss "
         f"{found.log_loss_before:.4f} before and {found.log_loss_after:.4f} after, "
         f"calibration error {found.error_before:.4f} before and {found.error_after:.4f} after."
     )

@@ -20,6 +20,12 @@ from bothways.training.run_data import RunData
 
 REPORT_FILE = "report.html"
 
+_MARK = '<meta name="generator" content="bothways'
+"""Near the start of each report; see `templates/page.html`."""
+
+_LONGEST_NAME = 100
+"""Characters of the names of runs in the name of a file: file systems allow about 255 bytes."""
+
 _PACKAGES = ("jinja2", "matplotlib")
 
 
@@ -72,7 +78,7 @@ def write_report(
 
 
 def write_comparison(
-    folders: Sequence[str | Path], out: str | Path, *, force: bool = False
+    folders: Sequence[str | Path], out: str | Path | None = None, *, force: bool = False
 ) -> Path:
     """Write a report of several finished runs side by side, and return its path.
 
@@ -80,7 +86,9 @@ def write_comparison(
     ----------
     folders : sequence of path
         Two runs or more.
-    out : path
+    out : path, optional
+        Default: a file in the current folder with the names of the runs, such as
+        `comparison-0001-0002.html`; an earlier comparison there is replaced.
     force : bool
         Replace an existing file at `out`.
 
@@ -101,9 +109,21 @@ def write_comparison(
         raise ConfigError(
             f"{counted(len(folders), 'run')} to compare; expected at least 2. Name another one."
         )
-    _check(Path(out), force=force, packages=(*_PACKAGES, "scipy.stats"))
+    path = _comparison_file(folders) if out is None else Path(out)
+    is_replaced = out is None and _is_report(path)
+    _check(path, force=force or is_replaced, packages=(*_PACKAGES, "scipy.stats"))
     records = [read_record(Path(folder)) for folder in folders]
-    return _write("comparison.html", comparison_values(records), Path(out))
+    return _write("comparison.html", comparison_values(records), path)
+
+
+def _comparison_file(folders: Sequence[str | Path]) -> Path:
+    names = "-".join(Path(folder).resolve().name for folder in folders)
+    return Path(f"comparison-{names[:_LONGEST_NAME]}.html")
+
+
+def _is_report(path: Path) -> bool:
+    """Return whether a file is a report that bothways has written."""
+    return path.is_file() and _MARK in path.read_bytes()[:1000].decode(errors="replace")
 
 
 def _check(path: Path, *, force: bool, packages: Sequence[str]) -> None:

@@ -33,7 +33,7 @@ class RecurrentClassifier(ClassifierMixin, RecurrentEstimator):  # type: ignore[
     class_weight : "balanced" or dict, optional
         Weights of the classes in the loss.
     random_state : int, RandomState or None
-        Seed of the initial weights, the shuffling, dropout and the validation split.
+        Seed of the initial weights, the shuffling, dropout and the validation set.
     axes : "ntc" or "nct"
         The axes of 3-D arrays: (sequences, time steps, features), or, as in sktime and aeon,
         (sequences, features, time steps).

@@ -77,7 +77,7 @@ class Fitted:
     epochs : int
         Epochs trained.
     best : Best, optional
-        The selected epoch, if there is a validation split.
+        The selected epoch, if there is a validation set.
     calibration : Calibration, optional
     """
 
@@ -95,7 +95,7 @@ def prepare(
     device: torch.device | None = None,
     threads: int | None = None,
 ) -> Plan:
-    """Validate the data and the settings, and hold out the validation split.
+    """Validate the data and the settings, and hold out the validation set.
 
     Parameters
     ----------

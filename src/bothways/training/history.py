@@ -92,6 +92,20 @@ def read_epochs(path: Path) -> list[EpochDone]:
         raise CheckpointError(f"{path} is damaged: {error}. Restore it from a copy.") from None
 
 
+def read_length(path: Path) -> tuple[int, int, int | None]:
+    """Return the optimizer steps, the epochs and, if it is known, the batch size of a history.
+
+    Raises
+    ------
+    CheckpointError
+        If a line is damaged.
+    """
+    epochs = read_epochs(path)
+    starts = [line for line in read_history(path) if line.get("kind") == "start"]
+    batch_size = starts[-1].get("batch_size") if starts else None
+    return sum(epoch.step for epoch in epochs), len(epochs), batch_size
+
+
 def epochs_of(lines: Iterable[Mapping[str, Any]]) -> list[EpochDone]:
     """Return the epochs among the lines of a history.
 

@@ -34,7 +34,7 @@ def manifest_for(
     dataset : Dataset
     recipe : Recipe
     training_part : LabeledSequences
-        What the model is trained on: `dataset.train` without the validation split.
+        What the model is trained on: `dataset.train` without the validation set.
     validation : LabeledSequences, optional
     options : DataOptions
         How the dataset was read.
@@ -55,7 +55,7 @@ def manifest_for(
     _check_changes(dataset, recipe)
     if recipe.model.calibrate and validation is None:
         raise ConfigError(
-            "calibrate needs a validation split to fit the temperature on, never the test part; "
+            "calibrate needs a validation set to fit the temperature on, never the test set; "
             "expected validation_fraction > 0. Set validation_fraction=0.1, for example, or "
             "calibrate=false."
         )
@@ -82,6 +82,7 @@ def manifest_for(
                 name=dataset.name,
                 train_count=len(dataset.train),
                 test_count=0 if dataset.test is None else len(dataset.test),
+                split_counts=_counts(training_part, validation, dataset.test),
                 train_sha256=dataset.train.fingerprint(),
                 test_sha256=None if dataset.test is None else dataset.test.fingerprint(),
             ),
@@ -91,11 +92,18 @@ def manifest_for(
     )
 
 
+def _counts(
+    train: LabeledSequences, validation: LabeledSequences | None, test: LabeledSequences | None
+) -> dict[str, int]:
+    splits = {"train": train, "validation": validation, "test": test}
+    return {name: len(part) for name, part in splits.items() if part is not None}
+
+
 def _check_classes(dataset: Dataset, recipe: Recipe, training_part: LabeledSequences) -> None:
     counts = training_part.label_counts(len(dataset.classes)).tolist()
     if sum(count > 0 for count in counts) < 2:
         raise DataError(
-            f"{dataset.name}: the training part has one class; expected at least 2. Label more "
+            f"{dataset.name}: the training set has one class; expected at least 2. Label more "
             "sequences, or split differently."
         )
     weights = recipe.training.class_weights

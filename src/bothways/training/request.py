@@ -1,6 +1,7 @@
 """The request of a run: all that is needed to start it, and to start it again."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -10,7 +11,7 @@ from bothways.config import Architecture, Settings, TrainConfig
 from bothways.data.dataset import Dataset
 from bothways.data.open import find_source, is_built_in
 from bothways.data.options import DataOptions
-from bothways.errors import ConfigError
+from bothways.errors import ConfigError, DataError
 from bothways.recipes import load_recipe
 
 
@@ -45,7 +46,7 @@ class Request(Settings):
 
 
 def make_request(
-    data: str | Dataset,
+    data: str | Path | Dataset,
     recipe: str | None,
     options: DataOptions | None,
     settings: Mapping[str, Any],
@@ -61,12 +62,23 @@ def make_request(
     report : bool
         Whether the command line writes a report, also when it resumes the run.
     """
+    if isinstance(data, Path):
+        data = str(data)
+    _check_data(data)
     if isinstance(data, Dataset) and options is not None:
         raise ConfigError("options were passed with a dataset; expected a path. Omit the options.")
     if recipe is None:
         recipe = "default" if isinstance(data, str) and is_built_in(data) else "time-series"
     options = options or DataOptions()
     target = data.target if isinstance(data, Dataset) else options.target
+    if settings.get("readout") == "step" and target == "sequence":
+        advice = "Omit readout."
+        if isinstance(data, str):
+            advice = 'Use --target step (in Python: DataOptions(target="step")), or omit readout.'
+        raise ConfigError(
+            f"readout is 'step' but {data if isinstance(data, str) else data.name} has one label "
+            f"for each sequence; expected a label for each time step. {advice}"
+        )
     chosen = load_recipe(recipe).for_target(target).with_settings(settings)
     return Request(
         source=find_source(data) if isinstance(data, str) else None,
@@ -77,6 +89,26 @@ def make_request(
         threads=torch.get_num_threads(),
         report=report,
     )
+
+
+def _check_data(data: Any) -> None:
+    """Raise an error if data are neither a dataset nor the path of one."""
+    if not isinstance(data, str | Dataset):
+        raise DataError(
+            f"data is a {type(data).__name__}; expected a path, a Dataset or 'mnist'. Build one "
+            "with Dataset(name, Sequences.from_arrays(arrays, labels), None, classes), or use "
+            "bothways.RecurrentClassifier."
+        )
+    if isinstance(data, str) and not is_built_in(data) and request_file(Path(data)).exists():
+        raise ConfigError(
+            f"{data} is a run; expected data. To continue the run, add --resume (in Python: "
+            f"bothways.resume({data!r}))."
+        )
+
+
+def request_file(folder: Path) -> Path:
+    """Return the path of the request of a run in its folder."""
+    return folder / "checkpoints" / "request.json"
 
 
 def _with_absolute_paths(options: DataOptions) -> DataOptions:

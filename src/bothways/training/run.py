@@ -70,7 +70,7 @@ class Run:
 
 
 def train(
-    data: str | Dataset,
+    data: str | Path | Dataset,
     recipe: str | None = None,
     *,
     options: DataOptions | None = None,
@@ -84,7 +84,7 @@ def train(
 
     Parameters
     ----------
-    data : str or Dataset
+    data : str, path or Dataset
         "mnist", the path of a file or folder, or a dataset.
     recipe : str, optional
         A name that `bothways recipes` lists; default: default for "mnist", time-series otherwise.

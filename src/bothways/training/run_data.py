@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from bothways.data.dataset import Dataset
 from bothways.data.duplicates import duplicates_note, is_duplicate
 from bothways.data.open import open_dataset
+from bothways.data.readers.images import PIXEL_NAME
 from bothways.data.sequences import LabeledSequences
 from bothways.data.splitting import hold_out
 from bothways.data.summary import suspicious_features
@@ -52,6 +53,8 @@ def run_data(
     """Return the data of a run from its dataset, and the parts of it that it trains on."""
     splits = {"train": train, "validation": validation, "test": dataset.test}
     warnings = [*dataset.warnings, *suspicious_features(dataset)]
+    if provenance.training is not None and provenance.training.image_changes:
+        warnings += _image_warnings(dataset, provenance)
     notes = [*dataset.notes, *(f"warning: {warning}" for warning in warnings)]
     if validation is not None and dataset.validation is None:
         shared = sum(is_duplicate(validation, train))
@@ -60,6 +63,18 @@ def run_data(
     return RunData(
         {name: part for name, part in splits.items() if part is not None}, tuple(notes), provenance
     )
+
+
+def _image_warnings(dataset: Dataset, provenance: Provenance) -> list[str]:
+    """Return a warning if sequences are augmented as images, but their features have names."""
+    names = [name for name in dataset.features if not PIXEL_NAME.fullmatch(name)]
+    if not names or provenance.training is None:
+        return []
+    changes = ", ".join(provenance.training.image_changes)
+    return [
+        f"augmentation for images ({changes}) is set, but the features of {dataset.name} have "
+        f"names ({', '.join(names[:3])}{', …' if len(names) > 3 else ''}). Use recipe time-series."
+    ]
 
 
 def read_run_data(folder: RunFolder, manifest: Manifest) -> RunData:

@@ -9,11 +9,13 @@ from typing import IO
 
 from bothways.config import with_current_names
 from bothways.errors import CheckpointError, ConfigError
+from bothways.models.card import describe_taken
 from bothways.models.manifest import read_manifest
 from bothways.storage.atomic import json_bytes, write_atomically
 from bothways.storage.lock import open_locked
 from bothways.storage.reading import JSON_BYTES, parse_json, read_file
-from bothways.training.request import Request
+from bothways.training.history import read_length
+from bothways.training.request import Request, request_file
 from bothways.training.run_metrics import RunMetrics
 
 RUNS = Path("runs")
@@ -36,7 +38,7 @@ class RunFolder:
     @property
     def request(self) -> Path:
         """The settings of the run."""
-        return self.path / "checkpoints" / "request.json"
+        return request_file(self.path)
 
     @property
     def checkpoint(self) -> Path:
@@ -61,6 +63,11 @@ class RunFolder:
         CheckpointError
             If this is not the folder of a run.
         """
+        if not self.request.exists():
+            raise CheckpointError(
+                f"{self.path} is not a run; expected a folder that bothways train has written. "
+                "Name it, for example: bothways train runs/0001 --resume"
+            )
         values = parse_json(read_file(self.request, JSON_BYTES), self.request)
         try:
             return Request(**with_current_names(values))
@@ -96,6 +103,18 @@ class RunFolder:
         splits = self.read_metrics().splits
         accuracies = (f"{split} {metrics.accuracy:.2%}" for split, metrics in splits.items())
         return f"finished; accuracy: {', '.join(accuracies)}"
+
+    def describe_taken(self) -> str:
+        """Return the length of the training, empty if it is not known or not finished.
+
+        Raises
+        ------
+        CheckpointError
+            If the history is damaged.
+        """
+        if not (self.request.exists() and self.metrics.exists() and self.history.exists()):
+            return ""
+        return describe_taken(self.read_request().training, *read_length(self.history))
 
     def read_metrics(self) -> RunMetrics:
         """Return the metrics.

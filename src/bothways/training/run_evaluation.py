@@ -107,7 +107,8 @@ def splits_to_evaluate(
     if dataset is None or not is_trained_on(model.manifest, dataset):  # or it has changed since
         source = str(source)
         reading = options_for(source, model.manifest.preprocessing.reading.for_use())
-        dataset = open_dataset(source, reading, model.classes)
+        ungrouped = reading.model_copy(update={"group": None})  # nothing is split
+        dataset = open_dataset(source, ungrouped, model.classes)
     if dataset.classes != model.classes:
         raise DataError(
             f"{source} has classes {', '.join(dataset.classes)}; expected those of the model, "

@@ -22,7 +22,7 @@ class RunMetrics:
     seed : int
         Seed of the training.
     epoch : int, optional
-        The epoch that was selected on the validation split.
+        The epoch that was selected on the validation set.
     calibration : Calibration, optional
     """
 

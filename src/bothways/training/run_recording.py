@@ -78,6 +78,8 @@ def record(
     if plan.epochs.passes > 1:
         count = counted(len(plan.train), "sequence")
         progress.note(f"an epoch is {plan.epochs.passes} passes over {count}")
+    if plan.epochs.length_note:
+        progress.note(plan.epochs.length_note)
     state = processes.from_first(lambda: read_state(folder, manifest, config_sha256))
     history_size = 0 if state is None else state[1]["history_size"]
     try:

@@ -26,7 +26,7 @@ def check_unchanged(before: Manifest, now: Manifest, folder: RunFolder, source: 
             f"{source} has changed since {folder.path} was started: its {changed[0]} differs. "
             "Restore the data, or start a new run."
         )
-    same_versions = current.model_copy(update={"versions": then.versions})
+    same_versions = current.model_copy(update={"versions": then.versions, "data": then.data})
     if before != now.model_copy(update={"provenance": same_versions}):
         raise CheckpointError(
             f"{folder.request} and {folder.path / CONFIG_FILE} disagree: one was changed after "

@@ -140,8 +140,8 @@ def test_a_class_that_training_does_not_know_is_named(tmp_path):
     [
         ({"sequence": "id"}, "mnist has no columns, so --sequence id has no meaning"),
         ({"by_time": True}, "mnist has no times"),
-        ({"window": 3}, "mnist has a test part; expected no --window"),
-        ({"validation": "x.csv"}, "mnist has a test part"),
+        ({"window": 3}, "mnist has a test set; expected no --window"),
+        ({"validation": "x.csv"}, "mnist has a test set"),
     ],
 )
 def test_options_of_tables_are_refused_for_arrays(option, message):
@@ -225,5 +225,5 @@ def test_copies_in_the_validation_split_are_dropped_from_training(tmp_path):
     assert len(clean[0]) < len(whole[0])
     others = [record | {"sequence": f"other{n}"} for n, record in enumerate(records)]
     both = write(tmp_path / "y.jsonl", others)
-    with pytest.raises(DataError, match="all training sequences are also in a held-out part"):
+    with pytest.raises(DataError, match="all training sequences are also in a held-out set"):
         open_dataset(path, DataOptions(test=both, drop_copies=True))

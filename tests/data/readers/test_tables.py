@@ -225,7 +225,7 @@ def test_ignored_columns_are_reported_with_an_example(tmp_path):
     assert source.features == ("x", "on")
     assert source.notes[1] == (
         "ignored non-numeric columns: word, price ('3 V') (add --categorical word,price to use "
-        "them)"
+        "them as features, or --group for a column of groups, such as persons)"
     )
 
 
@@ -254,8 +254,14 @@ def test_prediction_needs_no_label_and_the_columns_of_training(csv, tmp_path):
     (piece,) = read_pieces(unlabeled, 2, reading).pieces
     assert [r.name for r in piece.records] == ["z"]
     np.testing.assert_array_equal(piece.sequences.steps, [[1, 10], [2, 20]])
+    bad = write(tmp_path / "bad.csv", ["id,t,ax", "z,0,1"])
     with pytest.raises(DataError, match="feature 'ay' is not a column"):
-        read_pieces(write(tmp_path / "bad.csv", ["id,t,ax", "z,0,1"]), 2, reading)
+        read_pieces(bad, 2, reading)
+    with pytest.raises(
+        DataError,
+        match=r"lacks the column ay, a feature of the model; expected it among ax. Rename or add",
+    ):
+        read_pieces(bad, 2, reading.model_copy(update={"offsets": ()}))
 
 
 @pytest.mark.parametrize(

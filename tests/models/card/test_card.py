@@ -73,7 +73,7 @@ def test_the_card_names_inputs_and_outputs():
         (
             {"steps": 1000, "epochs": 5, "batch_size": "auto", "schedule": "one_cycle"},
             "1,000 steps or 5 epochs, whichever is longer, with batches sized by the training "
-            "part; adam with learning rate 0.001 (one_cycle)",
+            "set; adam with learning rate 0.001 (one_cycle)",
         ),
     ],
 )
@@ -86,19 +86,19 @@ def test_the_card_names_the_data_and_the_training():
     data = section(card, "Training data")
     for fact in (
         "- Name: `gestures.npz`.",
-        "- Sequences: 54,000 in the training data, 1,000 for the test.",
+        "- Data: 48,600 training, 5,400 validation sequences; 1,000 test sequences.",
         f"- SHA-256 of the training data: `{'ab' * 32}`.",
         "- Recipe `lstm-last`, seed 17.",
-        "- Validation split: 0.1 of the training data, drawn with this seed",
-        "- Epoch 7 was selected: it is the best on the validation split.",
+        "- Validation set: 0.1 of the training data, drawn with this seed",
+        "- Epoch 7 was selected: it is the best on the validation set.",
         "- Versions: `bothways 1.2.3`, `torch 4.5.6`.",
     ):
         assert fact in data
     assert "SHA-256 of the test data" not in data
-    assert "Length of this training" not in data
+    assert "- Training: 10 epochs, with batches of 64; adam with" in data
     taken = describe_taken(TrainConfig(batch_size="auto"), 198, 2, 16)
     data = section(model_card(make_manifest(), taken=taken), "Training data")
-    assert "- Length of this training: 198 steps in 2 epochs, batch size 16 (auto).\n" in data
+    assert f"- Training: {taken}; adam with" in data
 
 
 def test_unknown_and_converted_origins_are_named():
@@ -121,8 +121,8 @@ def test_the_card_describes_the_readout(readout):
     assert ("at most 20 time steps" in card) == ("flatten" in readout)
     assert ("labeler of time steps" in card) == (readout == "step")
     assert ("the classes of the time steps of each" in card) == (readout == "step")
-    assert ("has processed only the last time step" in card) == (readout == "last")
-    assert ("has processed only the last" in describe_readout(manifest)) == (readout == "last")
+    assert ("it has read the last time step only" in card) == (readout == "last")
+    assert ("has made one step. Readout" in describe_readout(manifest)) == (readout == "last")
 
 
 @pytest.mark.parametrize(

@@ -4,10 +4,11 @@ from manifests import make_manifest
 from bothways.config import TrainConfig
 from bothways.models.card.descriptions import (
     describe_architecture,
+    describe_counts,
     describe_origin,
     describe_taken,
 )
-from bothways.models.manifest import ConvertedFrom, Provenance
+from bothways.models.manifest import ConvertedFrom, Provenance, TrainingData
 
 
 @pytest.mark.parametrize(
@@ -29,7 +30,8 @@ def test_architectures(settings, words):
 def test_origins():
     manifest = make_manifest()
     assert describe_origin(manifest) == (
-        "recipe lstm-last, trained on gestures.npz (54,000 labeled sequences), seed 17, 2 threads"
+        "recipe lstm-last, trained on gestures.npz (48,600 training, 5,400 validation sequences), "
+        "seed 17, 2 threads"
     )
     one = manifest.provenance.model_copy(update={"threads": 1})
     assert describe_origin(manifest.model_copy(update={"provenance": one})).endswith(", 1 thread")
@@ -40,7 +42,38 @@ def test_origins():
     assert describe_origin(unknown) == "origin unknown"
 
 
+@pytest.mark.parametrize(
+    ("counts", "words"),
+    [
+        ({"train": 1}, "1 training sequence"),
+        ({"train": 9, "validation": 1, "test": 5}, "9 training, 1 validation sequence"),
+        ({}, "10 sequences for training and validation"),  # models of older versions
+    ],
+)
+def test_counts_of_the_training_data(counts, words):
+    data = TrainingData(name="gestures", train_count=10, split_counts=counts)
+    assert describe_counts(data) == words
+
+
+@pytest.mark.parametrize(
+    ("settings", "taken", "words"),
+    [
+        ({"epochs": 2}, (20, 2), "20 steps in 2 epochs, batches of 64"),
+        ({"steps": 20}, (20, 2), "20 steps in 2 epochs, batches of 64"),
+        ({"steps": 5}, (10, 1), "10 steps in 1 epoch, batches of 64 (requested: 5 steps)"),
+        (
+            {"steps": 5, "epochs": 3},
+            (30, 3),
+            "30 steps in 3 epochs, batches of 64 (requested: 5 steps or 3 epochs, whichever is "
+            "longer)",
+        ),
+    ],
+)
+def test_another_length_than_the_requested_one_is_stated(settings, taken, words):
+    assert describe_taken(TrainConfig(**settings), *taken) == words
+
+
 def test_the_batch_size_of_older_runs_with_auto_is_unknown():
-    auto = TrainConfig(batch_size="auto")
+    auto = TrainConfig(batch_size="auto", epochs=1)
     assert describe_taken(auto, 1, 1) == "1 step in 1 epoch"
-    assert describe_taken(TrainConfig(batch_size=8), 20, 3) == "20 steps in 3 epochs, batch size 8"
+    assert describe_taken(auto, 4, 1, 16) == "4 steps in 1 epoch, batches of 16 (auto)"

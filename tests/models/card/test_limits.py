@@ -43,7 +43,11 @@ def limits(metrics=ALL, **settings):
         ),
         ({"readout": "flatten"}, "A sequence of more than 20 time steps raises an error."),
         ({"bidirectional": True}, "needs a whole sequence before it can answer."),
-        ({"readout": "last"}, "has processed only the last time step:"),
+        (
+            {"readout": "last"},
+            "top layer has made one step when the model answers: it has read the last time step",
+        ),
+        ({"readout": "last", "num_layers": 2}, "has made one step when the model answers."),
         ({"calibrate": False}, "The probabilities are not calibrated:"),
         ({"members": 5}, "An answer takes as long as 5 answers of one network:"),
     ],
@@ -75,7 +79,7 @@ def test_limits_that_a_model_does_not_have(settings, words):
     [
         ((), "The accuracy of the model is unknown."),
         (("train",), "There is no held-out data"),
-        (("train", "validation"), "There is no test split."),
+        (("train", "validation"), "There is no test set."),
     ],
 )
 def test_missing_splits_are_named(splits, words):
@@ -85,7 +89,7 @@ def test_missing_splits_are_named(splits, words):
 
 def test_small_held_out_splits_are_named():
     small = {"train": make_metrics(), "test": make_metrics(count=199)}
-    assert "The test split has 199 sequences only, so its metrics are uncertain." in limits(small)
+    assert "The test set has 199 sequences only, so its metrics are uncertain." in limits(small)
     assert "uncertain" not in limits({**small, "test": make_metrics(count=200)})
 
 
@@ -101,8 +105,8 @@ def test_classes_with_few_examples_and_low_recall_are_named():
     found = describe_limits(make_manifest(), metrics)[-3:]
     assert found == [
         "Classes with fewer than 20 training sequences: `walk`.",
-        "Classes that do not occur in the test split, so that it says nothing about them: `jump`.",
-        "Classes of which less than 50% are recognized in the test split: `run`.",
+        "Classes that do not occur in the test set, so that it says nothing about them: `jump`.",
+        "Classes of which less than 50% are recognized in the test set: `run`.",
     ]
     assert not any(
         "training sequences" in text

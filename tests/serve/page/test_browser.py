@@ -114,7 +114,7 @@ def test_the_playback_follows_the_cursor(digits_port, open_page):
     assert output.inner_text() == "1 of 28 rows read"
     slider.press("ArrowRight")
     assert output.inner_text() == "2 of 28 rows read"
-    assert "2 of 28 rows read; forward " in slider.get_attribute("aria-valuetext")
+    assert "2 of 28 rows read; first: " in slider.get_attribute("aria-valuetext")
     page.click("#playback >> text=Play")
     page.wait_for_selector("#playback output:has-text('28 of 28 rows read')")
     assert page.locator("#playback table tr.best, #playback td.best").count() > 0

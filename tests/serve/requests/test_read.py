@@ -57,6 +57,10 @@ def test_categories_are_given_by_name():
     np.testing.assert_array_equal(found, [[1, 2, 2], [1, 0, np.nan], [1, 0, 2]])
     with pytest.raises(RequestError, match=r"\[0\]\[1\] is 2; expected a valid string"):
         read({"sequence": [[1, 2, 3]]}, NAMED)
+    rule = "expected 3, the features x, event, y. Correct it"
+    for step in ([1, "open"], [1, "open", 2, 3]):
+        with pytest.raises(RequestError, match=rf"sequence\[1\] has {len(step)} values; {rule}"):
+            read({"sequence": [steps[0], step]}, NAMED)
 
 
 STEP = [0, 0, 0]
@@ -78,15 +82,16 @@ REFUSED = [
     ({"sequence": [STEP], "sequences": [[STEP]]}, "the body has sequence and sequences"),
     ({"inputs": 1}, "the body has a key 'inputs'; expected 'sequence' or 'sequences' only"),
     ({"sequence": None}, "sequence is null; expected a valid array"),
-    ({"sequence": []}, "sequence has 0 items; expected at least 1"),
-    ({"sequences": [[STEP], []]}, r"sequences\[1\] has 0 items; expected at least 1"),
-    ({"sequence": [[0, 0]]}, r"sequence\[0\] has 2 items; expected at least 3"),
-    ({"sequence": [[0, 0, 0, 0]]}, r"sequence\[0\] has 4 items; expected at most 3"),
+    ({"sequence": []}, "sequence has 0 time steps; expected at least 1. Add"),
+    ({"sequences": [[STEP], []]}, r"sequences\[1\] has 0 time steps; expected at least"),
+    ({"sequence": [[0, 0]]}, r"sequence\[0\] has 2 values; expected 3, the features"),
+    ({"sequence": [[0, 0, 0, 0]]}, r"sequence\[0\] has 4 values; expected 3, the features"),
+    ({"sequences": [[STEP], [STEP, [0]]]}, r"sequences\[1\]\[1\] has 1 value; expected 3, the"),
     ({"sequence": [[0, 0, "1"]]}, r"sequence\[0\]\[2\] is \"1\"; expected a valid number"),
     ({"sequence": [[0, 0, True]]}, "is true; expected a valid number"),
     ({"sequence": [[0, 0, [0]]]}, r"is \[0\]; expected a valid number"),
-    ({"sequence": [STEP] * 11}, "sequence has 11 items; expected at most 10"),
-    ({"sequences": [[STEP]] * 5}, "sequences has 5 items; expected at most 4"),
+    ({"sequence": [STEP] * 11}, "sequence has 11 time steps; expected at most 10. Divide"),
+    ({"sequences": [[STEP]] * 5}, "sequences has 5 sequences; expected at most 4"),
 ]
 
 
@@ -181,7 +186,7 @@ def test_any_json_is_read_or_refused(value):
 
 def test_readout_flatten_limits_the_steps():
     form = RequestForm(make_model(readout="flatten", sequence_length=4).manifest, LIMITS)
-    with pytest.raises(RequestError, match="sequence has 5 items; expected at most 4"):
+    with pytest.raises(RequestError, match="sequence has 5 time steps; expected at most 4"):
         read({"sequence": [STEP] * 5}, form)
     with pytest.raises(RequestError, match=r"sequences\[0\] has 5 time steps; expected at most 4"):
         read_arrays(form, inputs=ones(1, 5, 3))

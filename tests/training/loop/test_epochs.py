@@ -53,6 +53,24 @@ def test_of_steps_and_epochs_the_longer_counts(sequences, expected):
 
 
 @pytest.mark.parametrize(
+    ("settings", "note"),
+    [
+        ({"epochs": 2}, None),
+        ({"steps": 6}, None),
+        ({"steps": 7}, "steps=7 is rounded to whole epochs of 6 steps: training for 6 steps"),
+        (
+            {"steps": 1},
+            "steps=1 is less than one pass over the training set (3 batches): training for 3 steps",
+        ),
+        ({"steps": 1, "epochs": 2}, None),  # the epochs are longer, as the settings say
+    ],
+)
+def test_another_length_than_the_steps_of_the_settings_is_noted(settings, note):
+    config = TrainConfig(batch_size=16, **settings)
+    assert Epochs(make_sequences(40), config).length_note == note
+
+
+@pytest.mark.parametrize(
     ("sequences", "size"), [(3, 16), (1087, 16), (1088, 17), (5000, 78), (60_000, 128)]
 )
 def test_batch_size_auto_grows_with_the_training_part(sequences, size):

@@ -1,4 +1,4 @@
-"""Look at data, runs and models: inspect, report, recipes, convert."""
+"""Look at data, runs and models: inspect, report, recipes, settings, convert."""
 
 from pathlib import Path
 from typing import Annotated
@@ -6,7 +6,12 @@ from typing import Annotated
 import typer
 
 from bothways.cli.app import command
-from bothways.cli.completion import choices, complete_choice, complete_recipe
+from bothways.cli.completion import (
+    choices,
+    complete_choice,
+    complete_recipe,
+    complete_setting_name,
+)
 from bothways.cli.data_options import reads_data
 from bothways.data.options import SPLITS, DataOptions
 from bothways.errors import ConfigError
@@ -35,7 +40,7 @@ def inspect(
     options: DataOptions,  # see reads_data
     validation: Annotated[
         str | None,
-        typer.Option(metavar="FILE", help="The validation part.", rich_help_panel=SPLITS),
+        typer.Option(metavar="FILE", help="The validation set.", rich_help_panel=SPLITS),
     ] = None,
 ) -> None:
     """Describe data, a run or a model, and warn of problems in the data."""
@@ -52,7 +57,8 @@ def inspect(
     if is_address(what):
         print_model(load(what), "a model on the hub")
     elif is_model_folder(path):
-        print_model(load(path), RunFolder(path).describe_status())
+        run = RunFolder(path)
+        print_model(load(path), run.describe_status(), run.describe_taken())
     elif path.suffix == ".onnx":
         print_exported(load(path).manifest)
     elif path.suffix in (".ckpt", ".pt", ".pth"):
@@ -66,7 +72,7 @@ def inspect(
     "report",
     """\
   bothways report runs/0001
-  bothways report runs/0001 runs/0002 --out comparison.html
+  bothways report runs/0001 runs/0002
 """,
 )
 def report(
@@ -76,21 +82,21 @@ def report(
         typer.Option(
             metavar="FILE",
             help="An HTML file.",
-            show_default="RUN/report.html or comparison.html",
+            show_default="RUN/report.html, or comparison-RUN-RUN.html",
         ),
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace --out.")] = False,
 ) -> None:
     """Write an HTML report of a run, or of several side by side.
 
-    The data of the run are read again, to show its answers for single sequences.
+    The data of the run are read again, to show predictions for single sequences.
     """
     from bothways.report import write_comparison, write_report
 
     if len(runs) == 1:
         print(f"report: {write_report(runs[0], out=out, force=force)}")
     else:
-        print(f"report: {write_comparison(runs, out or Path('comparison.html'), force=force)}")
+        print(f"report: {write_comparison(runs, out, force=force)}")
 
 
 @command(
@@ -114,6 +120,30 @@ def recipes(
         print_recipes(all_recipes())
     else:
         print(recipe_text(name), end="")
+
+
+@command(
+    "settings",
+    """\
+  bothways settings
+  bothways settings learning_rate
+""",
+)
+def settings(
+    name: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="NAME", help="Print this one only.", autocompletion=complete_setting_name
+        ),
+    ] = None,
+) -> None:
+    """List the settings of train and compare: meaning, values and defaults.
+
+    --set NAME=VALUE changes a setting of the recipe.
+    """
+    from bothways.cli.print_models import print_settings
+
+    print_settings(name)
 
 
 @command(

@@ -57,7 +57,7 @@ def compare(
 ) -> None:
     """Compare recurrent networks with simple baselines.
 
-    DATA is as for train. Only its training part is used, in several splits.
+    DATA is as for train. Only its training set is used, in several splits.
     """
     from dataclasses import asdict
 
@@ -94,7 +94,7 @@ def compare(
     """\
   bothways bench --warm
   bothways bench
-  bothways bench --cell gru --hidden 256 --time 100 --all-outputs
+  bothways bench --cell gru --hidden 256 --time 100
   bothways bench --distributed
 """,
 )
@@ -116,10 +116,12 @@ def bench(
     forward: Annotated[
         bool, typer.Option("--forward", help="Forward direction only.", rich_help_panel=_SHAPE)
     ] = False,
-    all_outputs: Annotated[
+    last: Annotated[
         bool,
         typer.Option(
-            "--all-outputs", help="Compute all outputs, not the last.", rich_help_panel=_SHAPE
+            "--last",
+            help="Compute the last output only, as for readout last.",
+            rich_help_panel=_SHAPE,
         ),
     ] = False,
     warm: Annotated[
@@ -155,9 +157,7 @@ def bench(
         for mode, place in compile_all().items():
             print(f"{mode}: {place if place.exists() else 'compiled, but not saved on disk'}")
         return
-    shape = BenchShape(
-        cell, hidden, layers, batch, time, input_size, not forward, last=not all_outputs
-    )
+    shape = BenchShape(cell, hidden, layers, batch, time, input_size, not forward, last)
     if distributed:
         scaling = {str(n): value for n, value in measure_scaling(shape, rounds).items()}
         if as_json:
@@ -165,8 +165,10 @@ def bench(
         else:
             print_scaling(scaling)
         return
-    milliseconds = compare(shape, threads or torch.get_num_threads(), rounds)
+    threads = threads or torch.get_num_threads()
+    milliseconds = compare(shape, threads, rounds)
     if as_json:
         print(json.dumps(milliseconds, indent=2))
     else:
+        print(shape.describe(threads))
         print_comparison(milliseconds)

@@ -71,7 +71,7 @@ def train(
         bool,
         typer.Option(
             "--calibrate",
-            help="Calibrate probabilities on the validation part.",
+            help="Calibrate probabilities on the validation set.",
             rich_help_panel=MODEL,
         ),
     ] = False,

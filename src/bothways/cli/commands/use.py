@@ -121,7 +121,7 @@ def predict(
         str | None,
         typer.Option(
             metavar="csv|jsonl",
-            help="Format of the answers.",
+            help="Format of the predictions.",
             show_default="as --out ends",
             autocompletion=choices("csv", "jsonl"),
         ),

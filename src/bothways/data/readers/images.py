@@ -1,5 +1,6 @@
 """Images: rows of gray pixels as time steps, and single digits in the form of MNIST's."""
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -15,6 +16,8 @@ from bothways.optional import require
 SIZE = 28
 DIGIT_SIZE = 20  # MNIST: a digit fits 20x20, with its center of mass in the middle of 28x28
 INK = 0.2  # pixels above this, on a black background, belong to the digit
+PIXEL_NAME = re.compile(r"pixel[ _]?\d+")
+"""Names of features that are pixels of an image."""
 
 
 @dataclass(frozen=True)

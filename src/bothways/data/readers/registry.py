@@ -139,6 +139,11 @@ def has_columns(location: Location) -> bool:
     return found.columns == "csv files" and has_headers(location)
 
 
+def reads_pictures(location: Location) -> bool:
+    """Return whether a file is a PNG or JPEG picture. Raises the errors of `find_format`."""
+    return find_format(location).read is read_image
+
+
 def for_new_data(location: Location, options: DataOptions) -> DataOptions:
     """Return the options of a model that have a meaning for the format of a file."""
     if has_columns(location):

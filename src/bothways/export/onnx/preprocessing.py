@@ -37,7 +37,7 @@ def add_encoder(nodes: Nodes, encoder: FeatureEncoder, inputs: str, rows: Rows) 
 
 
 def _add_normalized(nodes: Nodes, encoder: FeatureEncoder, numeric: str, absent: str | None) -> str:
-    """Add the imputation and the normalization by the training part."""
+    """Add the imputation and the normalization by the training set."""
     center = nodes.constant(encoder.center, f"encoder.{encoder.center_name}")
     if absent is not None:
         filling = nodes.number(0.0) if encoder.missing == "zero" else center

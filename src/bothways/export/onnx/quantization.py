@@ -45,7 +45,7 @@ class Performance:
     milliseconds : float
         Median time for one sequence.
     accuracy : float, optional
-        On the held-out split, if there is one.
+        On the held-out set, if there is one.
     """
 
     size_bytes: int
@@ -82,7 +82,7 @@ class QuantizedExport:
     def facts(self) -> dict[str, str]:
         """Return what to print, by name."""
         before, after = self.before, self.after
-        accuracy = "not measured: the run has no test or validation part that can be read"
+        accuracy = "not measured: the run has no test or validation set that can be read"
         if before.accuracy is not None and after.accuracy is not None:
             accuracy = f"{before.accuracy:.2%} before, {after.accuracy:.2%} after, on {self.split}"
         return {

@@ -6,6 +6,7 @@ from bothways.errors import counted
 from bothways.evaluation.metrics import Metrics
 from bothways.models.card.descriptions import (
     describe_architecture,
+    describe_counts,
     describe_normalization,
     describe_training,
     summarize_readout,
@@ -19,6 +20,8 @@ from bothways.models.manifest import Manifest
 _USE = """\
 ## How to use it
 
+In Python, where bothways is installed (with its extra `hub`, to load models from the hub):
+
 ```python
 from bothways import load
 
@@ -27,17 +30,18 @@ model.predict(sequences)  # {answer} of each of a list of float arrays (time, fe
 model.predict_proba(sequences)
 ```
 
+On the command line:
+
 ```
-pip install bothways               # or 'bothways[hub]' to load models from the hub
 bothways inspect path/of/this/folder
 bothways evaluate path/of/this/folder DATA
 bothways predict path/of/this/folder FILE
 ```
 
-Loading executes no code. To export the model to a file that runs without bothways:
+Loading executes no code. To export the model to a file that runs without bothways (ONNX files need
+the extra `export`):
 
 ```
-pip install 'bothways[export]'
 bothways export path/of/this/folder --to model.onnx
 bothways export path/of/this/folder --to model.c
 ```
@@ -68,7 +72,7 @@ def model_card(
     metrics : dict of Metrics, optional
         By split.
     epoch : int, optional
-        The epoch that was selected on the validation split.
+        The epoch that was selected on the validation set.
     taken : str
         From `describe_taken`.
     """
@@ -140,7 +144,7 @@ def _model(manifest: Manifest) -> Iterator[str]:
             "different initial weights; the probabilities are the means of theirs."
         )
     if model.calibrate:
-        yield "- Probabilities are calibrated on the validation split (temperature scaling)."
+        yield "- Probabilities are calibrated on the validation set (temperature scaling)."
 
 
 def _training(manifest: Manifest, epoch: int | None, taken: str) -> Iterator[str]:
@@ -151,23 +155,21 @@ def _training(manifest: Manifest, epoch: int | None, taken: str) -> Iterator[str
     data, training = provenance.data, provenance.training
     if data is not None:
         yield f"Name: {code(data.name)}."
-        test_count = f"{data.test_count:,}" if data.test_count else "none"
-        yield f"Sequences: {data.train_count:,} in the training data, {test_count} for the test."
+        test = counted(data.test_count, "test sequence") if data.test_count else "no test set"
+        yield f"Data: {describe_counts(data)}; {test}."
         for part, fingerprint in (("training", data.train_sha256), ("test", data.test_sha256)):
             if fingerprint is not None:
                 yield f"SHA-256 of the {part} data: {code(fingerprint)}."
     if training is not None:
         yield f"Recipe {code(provenance.recipe or 'unknown')}, seed {training.seed}."
-        yield f"Training: {describe_training(training)}."
-        if taken:
-            yield f"Length of this training: {taken}."
+        yield f"Training: {describe_training(training, taken)}."
         if training.validation_fraction:
             yield (
-                f"Validation split: {training.validation_fraction:g} of the training data, drawn "
-                "with this seed, unless the data have a validation part."
+                f"Validation set: {training.validation_fraction:g} of the training data, drawn "
+                "with this seed, unless the data have a validation set."
             )
     if epoch is not None:
-        yield f"Epoch {epoch} was selected: it is the best on the validation split."
+        yield f"Epoch {epoch} was selected: it is the best on the validation set."
     if provenance.threads is not None:
         yield f"CPU threads: {provenance.threads}."
     if provenance.versions:

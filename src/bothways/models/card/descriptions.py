@@ -2,7 +2,7 @@
 
 from bothways.config import ModelConfig, TrainConfig
 from bothways.errors import counted
-from bothways.models.manifest import Manifest
+from bothways.models.manifest import Manifest, TrainingData
 from bothways.nn.pooling import POOLINGS
 
 _NORMALIZATIONS = {
@@ -28,11 +28,24 @@ def describe_origin(manifest: Manifest) -> str:
         return "origin unknown"
     origin = (
         f"recipe {provenance.recipe}, trained on {provenance.data.name} "
-        f"({counted(provenance.data.train_count, 'labeled sequence')}), seed "
-        f"{provenance.training.seed}"
+        f"({describe_counts(provenance.data)}), seed {provenance.training.seed}"
     )
     threads = provenance.threads
     return origin if threads is None else f"{origin}, {counted(threads, 'thread')}"
+
+
+def describe_counts(data: TrainingData) -> str:
+    """Return the numbers of training and validation sequences.
+
+    Older models only know the number of both together.
+    """
+    train = data.split_counts.get("train")
+    if train is None:
+        return f"{counted(data.train_count, 'sequence')} for training and validation"
+    validation = data.split_counts.get("validation")
+    if validation is None:
+        return counted(train, "training sequence")
+    return f"{train:,} training, {counted(validation, 'validation sequence')}"
 
 
 def describe_length(training: TrainConfig) -> str:
@@ -45,13 +58,18 @@ def describe_length(training: TrainConfig) -> str:
     return " or ".join(lengths)
 
 
-def describe_training(training: TrainConfig) -> str:
-    """Return how the model was trained: length, batches, optimizer and augmentation."""
+def describe_training(training: TrainConfig, taken: str = "") -> str:
+    """Return how the model was trained: length, batches, optimizer and augmentation.
+
+    Parameters
+    ----------
+    training : TrainConfig
+    taken : str
+        From `describe_taken`; default: the requested length.
+    """
     size = training.batch_size
-    batches = "batches sized by the training part" if size == "auto" else f"batches of {size}"
-    both = training.steps is not None and training.epochs is not None
-    longer = ", whichever is longer" if both else ""
-    facts = [f"{describe_length(training)}{longer}, with {batches}"]
+    batches = "batches sized by the training set" if size == "auto" else f"batches of {size}"
+    facts = [taken or f"{_describe_request(training)}, with {batches}"]
     if training.crop_steps is not None:
         facts.append(f"random parts of at most {counted(training.crop_steps, 'time step')}")
     facts.append(
@@ -69,7 +87,9 @@ def describe_training(training: TrainConfig) -> str:
 def describe_taken(
     training: TrainConfig, steps: int, epochs: int, batch_size: int | None = None
 ) -> str:
-    """Return the length that a training has had, and its batch size if it is known.
+    """Return the length of a finished training and its batch size.
+
+    The requested length follows if it is a different one.
 
     Parameters
     ----------
@@ -77,12 +97,21 @@ def describe_taken(
     steps, epochs : int
         Optimizer steps and epochs of the history.
     batch_size : int, optional
-        What `auto` has given.
+        The result of `auto`, which older runs did not save.
     """
-    length = f"{counted(steps, 'step')} in {counted(epochs, 'epoch')}"
+    done = counted(steps, "step"), counted(epochs, "epoch")
+    taken = " in ".join(done)
     if training.batch_size != "auto":
-        return f"{length}, batch size {training.batch_size}"
-    return length if batch_size is None else f"{length}, batch size {batch_size} (auto)"
+        taken += f", batches of {training.batch_size}"
+    elif batch_size is not None:
+        taken += f", batches of {batch_size} (auto)"
+    is_requested = describe_length(training) in done
+    return taken if is_requested else f"{taken} (requested: {_describe_request(training)})"
+
+
+def _describe_request(training: TrainConfig) -> str:
+    both = training.steps is not None and training.epochs is not None
+    return describe_length(training) + (", whichever is longer" if both else "")
 
 
 def summarize_readout(model: ModelConfig) -> str:
@@ -103,10 +132,10 @@ def describe_readout(manifest: Manifest) -> str:
     summary = summarize_readout(model)
     if "last" in model.readouts and model.bidirectional:
         summary += (
-            "; at the last step, the backward direction has processed only the last time step"
+            ". At the last step, the backward direction of the top layer has made one step. "
+            "Readout last is kept to reproduce the notebooks; final uses the final state of both "
+            "directions"
         )
-    if model.readout == "last" and model.bidirectional:
-        summary += ". Kept to reproduce the notebooks; readout final uses both directions fully"
     return summary
 
 

@@ -29,7 +29,7 @@ def card_head(title: str, manifest: Manifest, metrics: Mapping[str, Metrics]) ->
         The name of the model.
     manifest : Manifest
     metrics : dict of Metrics
-        By split. Those of held-out splits become the `model-index`.
+        By split. Those of held-out sets become the `model-index`.
     """
     model = manifest.model
     values: dict[str, Any] = {

@@ -85,8 +85,9 @@ def _of_network(manifest: Manifest) -> list[str]:
         )
     if model.bidirectional and model.readout == "last":
         limits.append(
-            "With readout last, the backward direction has processed only the last time step: the "
-            "model uses almost nothing of it."
+            "With readout last, the backward direction of the top layer has made one step when the "
+            "model answers"
+            + (": it has read the last time step only." if model.num_layers == 1 else ".")
         )
     if model.members > 1:
         limits.append(
@@ -113,7 +114,7 @@ def _of_answers(manifest: Manifest, metrics: Mapping[str, Metrics]) -> list[str]
         )
     elif split == "validation":
         limits.append(
-            "There is no test split. The validation split has chosen the epoch, so its metrics are "
+            "There is no test set. The validation set has chosen the epoch, so its metrics are "
             "too optimistic."
         )
     if "train" in metrics and manifest.model.target == "sequence":
@@ -127,7 +128,7 @@ def _of_answers(manifest: Manifest, metrics: Mapping[str, Metrics]) -> list[str]
         count = metrics[split].count
         if count < _FEW_HELD_OUT:
             limits.append(
-                f"The {split} split has {counted(count, manifest.model.target)} only, so its "
+                f"The {split} set has {counted(count, manifest.model.target)} only, so its "
                 "metrics are uncertain."
             )
         held_out = metrics[split].per_class
@@ -135,7 +136,7 @@ def _of_answers(manifest: Manifest, metrics: Mapping[str, Metrics]) -> list[str]
         low = [n for n, found in held_out.items() if found.count and found.recall < _LOW_RECALL]
         if absent:
             limits.append(
-                f"Classes that do not occur in the {split} split, so that it says nothing about "
+                f"Classes that do not occur in the {split} set, so that it says nothing about "
                 f"them: {code_list(absent)}."
             )
         if low:

@@ -1,4 +1,4 @@
-/* Playback: watch a model read a sequence from the start and from the end.
+/* Playback: the predictions of a model from the first and from the last steps of a sequence.
 
    bothwaysPlayback(element, examples) draws into an element and returns a player, whose method
    load(examples) replaces the examples. An example is an object, as bothways.pages.playback_json
@@ -84,7 +84,7 @@
       button.append(make("span", { class: isWrong ? "wrong" : "", title: text }, text));
       button.setAttribute(
         "aria-label",
-        isStep ? example.name : `${example.name}, answer ${example.answer}` + (isWrong ? `, truth ${example.truth}` : "")
+        isStep ? example.name : `${example.name}, prediction ${example.answer}` + (isWrong ? `, truth ${example.truth}` : "")
       );
       button.addEventListener("click", () => this.choose(n));
       return button;
@@ -115,8 +115,8 @@
       }
       const all = example.whole;
       maps.append(
-        this.map(isStep ? "Each step, from the steps up to it" : "Read forward: after the first steps", "first", example.forward, false),
-        this.map(isStep ? "Each step, from it and the steps after it" : "Read backward: after the last steps", "last", example.backward, true)
+        this.map(isStep ? "Each step, from the steps up to it" : `First t ${unitOf(example)}s`, "first", example.forward, false),
+        this.map(isStep ? "Each step, from it and the steps after it" : `Last t ${unitOf(example)}s`, "last", example.backward, true)
       );
       if (isStep) maps.append(this.map("Each step, from the whole sequence", "all", all, false));
       views.append(maps);
@@ -166,7 +166,7 @@
         svg.append(make("line", {
           x1: place, x2: place, y1: 0, y2: height, stroke: "var(--ink)", "stroke-width": 1.5,
           "stroke-dasharray": "3 3", "vector-effect": "non-scaling-stroke",
-        }, make("title", {}, "from here on, the answer no longer changes")));
+        }, make("title", {}, "from here on, the prediction no longer changes")));
       }
       const cursor = make("line", {
         y1: 0, y2: height, stroke: "var(--ink)", "stroke-width": 2.5, "vector-effect": "non-scaling-stroke",
@@ -209,9 +209,9 @@
     report(text, first, last) {
       const { best, classes, forward, backward } = this.example;
       const told = (place, values) => (place < 0 ? "another class" : `${classes[place]} ${percent(values[place])}`);
-      const answers = [told(best.forward[first], forward[first]), told(best.backward[last], backward[last])];
+      const predictions = [told(best.forward[first], forward[first]), told(best.backward[last], backward[last])];
       this.output.textContent = text;
-      this.slider.setAttribute("aria-valuetext", `${text}; forward ${answers[0]}, backward ${answers[1]}`);
+      this.slider.setAttribute("aria-valuetext", `${text}; first: ${predictions[0]}; last: ${predictions[1]}`);
     }
 
     toggle() {
@@ -248,8 +248,8 @@
     const { settled, steps, answer, truth } = example;
     const unit = `${unitOf(example)}s`;
     const verdict = truth === null ? "" : truth === answer ? ", which is right" : `; the true class is ${truth}`;
-    return `The answer is ${answer}${verdict}. Read forward, it does not change after the first ${settled[0]} ` +
-      `of ${steps} ${unit}; read backward, not after the last ${settled[1]} (dashed lines).`;
+    return `The prediction is ${answer}${verdict}. With the first ${settled[0]} of ${steps} ${unit} or more, it stays ` +
+      `the same, and with the last ${settled[1]} or more (dashed lines).`;
   }
 
   /* The picture that is read row by row. Bars at its sides show which rows have been read. */
@@ -358,7 +358,7 @@
       this.element = make("table", { class: "playback-table" },
         make("caption", { class: "visually-hidden" }, "Probabilities at the cursor"),
         make("thead", {}, make("tr", {}, make("th", { scope: "col" }, "class"),
-          header(isStep ? "up to it" : "forward", "first"), header(isStep ? "from it on" : "backward", "last"), header("whole", "all"))),
+          header(isStep ? "up to it" : "first t", "first"), header(isStep ? "from it on" : "last t", "last"), header("all", "all"))),
         make("tbody", {}, ...this.rows.map(({ row }) => row)));
     }
 
@@ -383,7 +383,7 @@
     }
   }
 
-  /* What each direction adds to the logits, for both ways of reading. */
+  /* What each direction adds to the logits, from the first and from the last steps. */
   class ContributionTable {
     constructor({ classes, truth, parts }) {
       this.scale = Math.max(...parts.forward.flat(2).map(Math.abs), ...parts.backward.flat(2).map(Math.abs), 1e-9);
@@ -397,7 +397,7 @@
         make("summary", {}, "What each direction of the network adds to the logits"),
         make("table", { class: "playback-table" },
           make("thead", {},
-            make("tr", {}, make("td"), group("first steps read"), group("last steps read")),
+            make("tr", {}, make("td"), group("first t steps"), group("last t steps")),
             make("tr", {}, make("th", { scope: "col" }, "class"), header("forward", "first"), header("backward", "last"), header("forward", "first"), header("backward", "last"))),
           make("tbody", {}, ...this.rows.map(({ row }) => row))));
     }

@@ -90,7 +90,7 @@ class RequestForm:
         return schema | {
             "title": "One sequence, or several",
             "description": f"A time step is a list of {len(self.features)} values: "
-            f"{_listed(self.features)}.",
+            f"{listed(self.features)}.",
             "oneOf": [{"required": ["sequence"]}, {"required": ["sequences"]}],
         }
 
@@ -104,5 +104,6 @@ class RequestForm:
         return {kind: sequence if kind == "sequence" else [sequence]}
 
 
-def _listed(names: tuple[str, ...]) -> str:
+def listed(names: tuple[str, ...]) -> str:
+    """Return names separated by commas, not all of many."""
     return ", ".join(names if len(names) <= 8 else (*names[:7], "…", names[-1]))

@@ -12,10 +12,10 @@ from bothways.data.offsets import subtract_offsets
 from bothways.data.options import DataOptions
 from bothways.data.readers.arrays.npz import read_npz
 from bothways.data.readers.images import read_digit
-from bothways.errors import DataError
+from bothways.errors import DataError, counted
 from bothways.serve.errors import RequestError
 from bothways.serve.requests.csv_text import csv_rows
-from bothways.serve.requests.forms import RequestForm
+from bothways.serve.requests.forms import RequestForm, listed
 from bothways.serve.requests.zip_files import UploadedFile, check_archive
 from bothways.serve.rows import Floats
 
@@ -78,7 +78,7 @@ def read_json(body: bytes, form: RequestForm) -> list[Floats]:
     try:
         content = form.body.model_validate_json(body)
     except ValidationError as error:
-        raise _unreadable(_one_line(error)) from None
+        raise _unreadable(_one_line(error, form)) from None
     given = content.model_fields_set
     if len(given) != 1:
         raise _unreadable(
@@ -202,12 +202,20 @@ def _too_large(what: str, count: int, limit: int) -> RequestError:
     )
 
 
-def _one_line(error: ValidationError) -> str:
+def _one_line(error: ValidationError, form: RequestForm) -> str:
     """Return the first problem of a body as one line."""
     first = error.errors(include_url=False, include_context=True)[0]
     kind, context = first["type"], first.get("ctx", {})
-    place = "".join(f"[{part}]" if isinstance(part, int) else str(part) for part in first["loc"])
-    place = place.partition("[function")[0][:100] or "the body"
+    if kind in ("too_long", "too_short", "missing"):
+        depth = 2 if first["loc"][0] == "sequence" else 3
+        step = first["loc"][:depth]  # of a tuple, loc continues with the missing value
+        if len(step) == depth:
+            place = _place(step)
+            return (
+                f"{place} has {counted(len(first['input']), 'value')}; expected "
+                f"{len(form.features)}, the features {listed(form.features)}. Correct it."
+            )
+    place = _place(first["loc"])
     if kind == "json_invalid":
         reason = str(context.get("error", first["msg"]))
         return f"the body is not JSON: {reason}; expected a JSON object. Correct the body."
@@ -216,10 +224,16 @@ def _one_line(error: ValidationError) -> str:
     if kind in ("too_long", "too_short"):
         bound = "max_length" if kind == "too_long" else "min_length"
         word = "at most" if kind == "too_long" else "at least"
-        return (
-            f"{place} has {context['actual_length']} items; expected {word} {context[bound]}. "
-            "Correct the number of items, or divide the request."
+        items = counted(
+            context["actual_length"], "sequence" if place == "sequences" else "time step"
         )
+        advice = "Divide it." if kind == "too_long" else "Add at least one."
+        return f"{place} has {items}; expected {word} {context[bound]}. {advice}"
     value = json.dumps(first["input"], default=str)[:60]
     rule = first["msg"].removeprefix("Input should be ").partition(", unable to")[0]
     return f"{place} is {value}; expected {rule}. Correct the value."
+
+
+def _place(loc: Sequence[int | str]) -> str:
+    place = "".join(f"[{part}]" if isinstance(part, int) else str(part) for part in loc)
+    return place.partition("[function")[0][:100] or "the body"

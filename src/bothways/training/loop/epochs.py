@@ -6,6 +6,7 @@ from torch import Tensor
 from bothways.config import TrainConfig
 from bothways.data.batching import balanced_weights, shuffled_batches
 from bothways.data.sequences import LabeledSequences
+from bothways.errors import counted
 from bothways.training.loop.crops import count_crops, random_crops
 
 EPOCH_STEPS = 100
@@ -22,14 +23,14 @@ class Epochs:
     Parameters
     ----------
     sequences : LabeledSequences
-        The training part.
+        The training set.
     config : TrainConfig
 
     Attributes
     ----------
     num_epochs : int
     passes : int
-        How often an epoch goes through the training part: once or, if the settings give the number
+        How often an epoch goes through the training set: once or, if the settings give the number
         of steps, as often as `EPOCH_STEPS` steps need.
     batch_size : int
     steps_per_epoch : int
@@ -55,6 +56,19 @@ class Epochs:
         """Optimizer steps of the training, unless `patience` ends it earlier."""
         return self.global_step(self.num_epochs, 0)
 
+    @property
+    def length_note(self) -> str | None:
+        """A note if the training has another length than the `steps` of the settings."""
+        steps, total = self._config.steps, self.total_steps
+        if steps is None or self._config.epochs is not None or steps == total:
+            return None
+        of_pass = self.steps_per_epoch // self.passes
+        if steps < of_pass:
+            reason = f"less than one pass over the training set ({of_pass:,} batches)"
+        else:
+            reason = f"rounded to whole epochs of {counted(self.steps_per_epoch, 'step')}"
+        return f"steps={steps} is {reason}: training for {counted(total, 'step')}"
+
     def global_step(self, epoch: int, step: int) -> int:
         """Return the number of optimizer steps in `epoch` epochs and `step` steps."""
         return epoch * self.steps_per_epoch + step
@@ -65,7 +79,7 @@ class Epochs:
         Returns
         -------
         list of tuple
-            The sequences of a pass over the training part, and the indices of a batch of them.
+            The sequences of a pass over the training set, and the indices of a batch of them.
         """
         config = self._config
         generator = torch.Generator().manual_seed(config.seed * 1_000_003 + epoch)
@@ -79,7 +93,7 @@ class Epochs:
 
 
 def batch_size_for(count: int) -> int:
-    """Return the batch size `auto` for a training part of `count` sequences."""
+    """Return the batch size `auto` for a training set of `count` sequences."""
     return min(max(count // BATCHES, SMALLEST_BATCH), LARGEST_BATCH)
 
 

@@ -18,7 +18,8 @@ def test_ignored_columns_are_named_with_what_to_do(tmp_path):
     notes = read_table(write(tmp_path / "x.csv", lines), DataOptions()).notes
     assert notes == [
         "guessed: sequence 'id'; label 'label'; features x",
-        "ignored non-numeric columns: word, dev (add --categorical word,dev to use them)",
+        "ignored non-numeric columns: word, dev (add --categorical word,dev to use them as "
+        "features, or --group for a column of groups, such as persons)",
     ]
 
 

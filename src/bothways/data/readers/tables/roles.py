@@ -186,7 +186,7 @@ def ignored_columns(table: Table, names: list[str], counting: list[str]) -> list
         shown = ", ".join(f"{name}{examples.get(name, '')}" for name in others)
         notes.append(
             f"ignored non-numeric columns: {shown} (add --categorical {','.join(others)} to use "
-            "them)"
+            "them as features, or --group for a column of groups, such as persons)"
         )
     return notes
 
@@ -213,6 +213,11 @@ def _check_features(
     for name in features:
         if name in free and features.count(name) == 1:
             continue
+        if options.offsets is not None and name not in table.names:  # only models have them
+            raise DataError(
+                f"{table.path} lacks the column {name}, a feature of the model; expected it among "
+                f"{', '.join(free)}. Rename or add the column."
+            )
         what = "is not a column" if name not in table.names else "has another role"
         what = "is named twice" if features.count(name) > 1 else what
         option = "--categorical" if name in options.categorical else "--features"

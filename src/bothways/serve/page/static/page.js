@@ -1,4 +1,4 @@
-/* The page of a served model: enter a sequence, and watch the model read it. */
+/* The page of a served model: enter a sequence, and see its predictions. */
 "use strict";
 
 (function () {
@@ -51,12 +51,12 @@
       return;
     }
     document.title = `${card.model}, bothways`;
-    find("title").textContent = card.reads_digits ? "Draw a digit, and watch a network read it" : "Watch a network read a sequence";
-    const what = card.target === "step" ? "labels each time step as" : "answers with";
+    find("title").textContent = card.reads_digits ? "Draw a digit, and see how it is classified" : "Classify a sequence";
+    const what = card.target === "step" ? "predicts for each time step" : "predicts";
     find("lead").textContent = `${card.model}; it ${what} one of ${card.classes.length} classes: ${listed(card.classes)}.`;
     find("playback-help").textContent = card.target === "step"
-      ? "The first map shows the answer for each time step from the steps up to it, the second from it and the steps after it, the third from all of them."
-      : (card.reads_digits ? "The picture is shown as the model sees it: 28 rows of 28 pixels, read row by row. " : "") + "The first map shows what the model answers after the first steps alone, the second what it answers after the last steps alone, for every number of steps.";
+      ? "The first map shows the prediction for each time step from the steps up to it, the second from it and the steps after it, the third from all of them."
+      : (card.reads_digits ? "The picture is shown as the model sees it: 28 rows of 28 pixels, read row by row. " : "") + "The first map shows the prediction from the first t steps alone, the second from the last t steps alone, for every t.";
     find("inputs").hidden = false;
     find("digit-input").hidden = !card.reads_digits;
     find("table-input").hidden = false;
@@ -75,7 +75,7 @@
       "The first line may contain these names, in any order.";
   }
 
-  /* Send a sequence and show the answer. */
+  /* Send a sequence and show the prediction. */
   async function read(body, type) {
     const number = ++newest;
     find("problem").textContent = "";
