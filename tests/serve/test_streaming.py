@@ -82,7 +82,7 @@ def test_segments():
         socket.send_text(lines(*(record("a", 1) for _ in range(3)), {"id": "a", "end": True}))
         segment = socket.receive_json()
     assert (segment["sequence"], segment["start"]) == ("a", 0)
-    assert {"label", "end", "probability", "start_time", "end_time"} <= set(segment)
+    assert {"label", "end", "probability", "start_time", "last_time"} <= set(segment)
 
 
 def test_bad_records_are_named_and_the_others_answered():
