@@ -9,10 +9,13 @@ def check_streamable(config: ModelConfig) -> None:
 
     The message names the setting, and what to train instead.
     """
-    if config.bidirectional:
+    if config.bidirectional and config.lookahead is None:
+        advice = "Train with --set bidirectional=false"
+        if config.target == "step":
+            advice += ", or limit how far it looks ahead with --set lookahead=32"
         raise ConfigError(
             "bidirectional is true, so that the model reads sequences from their end, too; "
-            "expected a model that reads forward only. Train with --set bidirectional=false."
+            f"expected a model that reads forward only. {advice}."
         )
     if config.normalizes_sequences:
         raise ConfigError(
