@@ -526,6 +526,20 @@ def test_a_folder_of_parquet_files_is_one_table(tmp_path, csv):
     assert len(open_dataset(str(folder)).train) == 2
 
 
+@pytest.mark.parametrize("first", ["int64", "float64", "int8"])
+def test_the_numbers_of_a_folder_may_have_different_types(tmp_path, csv, first):
+    frame = pd.read_csv(csv)
+    folder = tmp_path / "parts"
+    folder.mkdir()
+    shuffled = frame.sample(frac=1, random_state=0)  # sorting joins blocks of several files
+    halves = [shuffled[:3].assign(t=shuffled.t[:3].astype(first)), shuffled[3:]]
+    for n, half in enumerate(halves):
+        half.to_parquet(folder / f"part-{n}.parquet")
+    found = {record.name: record.values for record in records(folder)}
+    for expected in records(csv):
+        np.testing.assert_array_equal(found[expected.name], expected.values)
+
+
 @pytest.mark.parametrize("values", [["a", "b"], pd.to_timedelta([1, 2], unit="s"), [[1.0], [2.0]]])
 def test_another_type_in_one_file_of_a_folder_is_refused(tmp_path, csv, values):
     frame = pd.read_csv(csv)

@@ -36,9 +36,10 @@ class ParquetTable(Table):
                     "again."
                 ) from None
             _check_columns(file, self._files[-1].schema_arrow, self._files[0].schema_arrow)
-        schema = self._files[0].schema_arrow
-        self.names = schema.names
-        self.types = {column.name: column.type for column in schema}
+        schemas = [file.schema_arrow for file in self._files]
+        self.names = schemas[0].names
+        kinds = zip(*(schema.types for schema in schemas), strict=True)
+        self.types = dict(zip(self.names, map(_common_type, kinds), strict=True))
 
     def place(self, row: int) -> str:
         """Return the row's number: "row 12"."""
@@ -61,11 +62,20 @@ class ParquetTable(Table):
         try:
             for file in self._files:
                 rows = max(1, arrow.BLOCK_BYTES // self._row_bytes(file.metadata, columns))
-                yield from file.iter_batches(rows, columns=list(columns), use_threads=False)
+                for batch in file.iter_batches(rows, columns=list(columns), use_threads=False):
+                    yield self._with_common_types(batch)
             arrow.pyarrow().default_memory_pool().release_unused()
         except arrow.arrow_errors() as error:
             reason = " ".join(str(error).split())
             raise DataError(f"{self.path} is damaged ({reason}). Copy it again.") from None
+
+    def _with_common_types(self, batch: Any) -> Any:
+        """Return a batch whose columns have the types of the table, and not those of its file."""
+        kinds = [self.types[name] for name in batch.schema.names]
+        if kinds == batch.schema.types:
+            return batch
+        columns = [column.cast(kind, safe=False) for column, kind in zip(batch, kinds, strict=True)]
+        return arrow.pyarrow().RecordBatch.from_arrays(columns, batch.schema.names)
 
     def _row_bytes(self, metadata: Any, columns: Sequence[str]) -> int:
         """Return the approximate size of a row; that of lists is the average in the file."""
@@ -74,6 +84,13 @@ class ParquetTable(Table):
         groups = range(metadata.num_row_groups)
         size = sum(metadata.row_group(n).total_byte_size for n in groups)
         return max(8 * len(columns), int(size // max(1, metadata.num_rows)))
+
+
+def _common_type(kinds: Sequence[Any]) -> Any:
+    """Return the type of a column that has these types in the files of a folder."""
+    if all(kind == kinds[0] for kind in kinds) or not arrow.is_numeric(kinds[0]):
+        return kinds[0]
+    return arrow.pyarrow().float64()
 
 
 def _check_columns(file: Path, schema: Any, first: Any) -> None:
