@@ -74,8 +74,8 @@ def test_a_winning_baseline_is_what_the_output_begins_with(capsys):
     assert lines[0].endswith("p = 0.013. Use MiniRocket for this data.")
     assert lines[-1] == "note: install MiniRocket"
     tables = [line.split() for line in lines]
-    assert ["GRU", "both", "ways", "91.00%", "1.41%"] in tables
-    assert ["network", "GRU", "both", "ways", "92.30%", "91.00%", "+1.30%"] in tables
+    assert ["bidirectional", "GRU", "91.00%", "1.41%"] in tables
+    assert ["network", "bidirectional", "GRU", "92.30%", "91.00%", "+1.30%"] in tables
     assert ["baseline", "MiniRocket", "94.50%", "94.50%", "+0.00%"] in tables
 
 

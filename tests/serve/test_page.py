@@ -36,7 +36,7 @@ def test_the_answer_of_a_step_model():
 
 
 def test_the_error_of_the_page():
-    error = answer_of(make_model(), [[0, 1]])["error"]
+    error = answer_of(make_model(features=("ax", "ay", "az")), [[0, 1]])["error"]
     assert error["status"] == ERROR["error"]["status"]
     assert error["message"].startswith(ERROR["error"]["message"].removesuffix("…"))
 

@@ -142,6 +142,6 @@ def _of_answers(manifest: Manifest, metrics: Mapping[str, Metrics]) -> list[str]
         if low:
             limits.append(
                 f"Classes of which less than {_LOW_RECALL:.0%} are recognized in the {split} "
-                f"split: {code_list(low)}."
+                f"set: {code_list(low)}."
             )
     return limits
