@@ -248,7 +248,7 @@ def test_evaluate_matches_predict(model, arrays):
             ShapeError,
             "have 4 features per time step; expected 3, as in training",
         ),
-        (np.zeros((5, 3)), DataError, r"inputs has shape \(5, 3\); expected \(count, time, input"),
+        (np.zeros((5, 3)), DataError, r"an array of shape \(5, 3\); expected \(count, time, feat"),
         (np.zeros((1, 5, 3), np.uint8), DataError, "inputs has dtype uint8; expected floats"),
         (
             [np.zeros((5, 3), np.int64)],

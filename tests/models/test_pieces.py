@@ -140,7 +140,9 @@ def test_files_that_cannot_be_opened(tmp_path):
 
 def test_a_picture_needs_a_model_of_digits(path):
     Image.fromarray(np.eye(28, dtype=np.uint8) * 255).save(path, "PNG")
-    with pytest.raises(DataError, match="has 28 features per time step; expected 3"):
+    with pytest.raises(
+        DataError, match=r"because it is a picture; expected 3, as in training. Pass sequences"
+    ):
         list(read_pieces(path, 3).pieces)
 
 

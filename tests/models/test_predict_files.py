@@ -14,7 +14,7 @@ from bothways.data.options import DataOptions
 from bothways.errors import BothwaysError, ConfigError, DataError
 from bothways.models.answers import Prediction
 from bothways.models.manifest import Manifest, Preprocessing
-from bothways.models.pieces import PIECE_SEQUENCES, read_pieces
+from bothways.models.pieces import PIECE_SEQUENCES
 from bothways.models.predict_files import predict_files
 from bothways.models.prediction_file import format_of, prediction_file, write_answers
 from bothways.models.trained import TrainedClassifier
@@ -298,12 +298,3 @@ def test_each_note_is_reported_once(tmp_path):
     assert len(answers) == 22
     assert len(notes) == len(set(notes)) >= 1
     assert any("sorted" in note for note in notes)
-
-
-def test_a_picture_is_no_sequence_of_a_model_of_other_features(tmp_path):
-    Image.fromarray(np.eye(90, dtype=np.uint8) * 255).save(tmp_path / "three.png")
-    with pytest.raises(
-        DataError,
-        match=r"28 features per time step, because it is a picture; expected 3, .* Pass seq",
-    ):
-        read_pieces(tmp_path / "three.png", 3)
