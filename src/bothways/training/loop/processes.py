@@ -86,7 +86,7 @@ class Processes:
 
     def any(self, flag: bool) -> bool:
         """Return whether a flag is set in one of the processes."""
-        return (self.count > 1 and bool(self.total(torch.tensor(int(flag))))) or flag
+        return flag if self.count == 1 else bool(self.total(torch.tensor(int(flag))))
 
     def add_gradients(self, parameters: Iterable[Tensor], numbers: Tensor) -> Tensor:
         """Replace gradients by their sums over all processes, and return the sums of `numbers`.
