@@ -106,8 +106,7 @@ def _routes(app: FastAPI, service: PredictionService, examples: RunExamples | No
     async def _not_a_socket() -> Response:
         return error_response(
             426,
-            "this path answers WebSockets only, if the server has the package websockets or "
-            "wsproto; expected one. Use the scheme ws, or install websockets on the server.",
+            "this path answers WebSockets only; expected one. Use the scheme ws.",
             {"Upgrade": "websocket"},
         )
 

@@ -89,7 +89,7 @@ def server_of(
         app,
         http=bounded_by(limits.client_seconds),
         loop="asyncio",
-        ws="auto",  # if the package websockets or wsproto is installed
+        ws="websockets-sansio",
         ws_max_size=limits.body_bytes,
         ws_per_message_deflate=False,  # a small message could become a large one
         lifespan="on",
