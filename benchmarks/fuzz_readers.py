@@ -6,7 +6,8 @@
 
 The files and their mutations are those of `damaged_files.py`. hypothesis draws the random numbers,
 so it looks for the smallest damage that shows a fault. Each finding is recorded with the damaged
-file, in Base64. The seed of the first round is recorded; the others follow it.
+file, in Base64. The seed of the first round is recorded; the others follow it. A run is added to
+those of the record.
 """
 
 import argparse
@@ -29,6 +30,8 @@ from damage.samples import write_samples
 from damage.watching import Death, watched
 from machine import describe_machine
 
+from bothways.errors import counted
+
 RECORD = Path(__file__).parent / "records" / "fuzz.json"
 EXAMPLES = 50
 """Readings of one kind before the next has its turn."""
@@ -47,13 +50,18 @@ def main() -> None:
     parser.add_argument("--report", action="store_true", help="write the page only")
     arguments = parser.parse_args()
     if not arguments.report:
-        record = fuzz(arguments.seconds, arguments.seed, arguments.only)
-        RECORD.write_text(json.dumps(record, indent=1) + "\n")
-    write_marked(ROBUSTNESS, "benchmarks/fuzz_readers.py", line(json.loads(RECORD.read_text())))
+        run = fuzz(arguments.seconds, arguments.seed, arguments.only)
+        RECORD.write_text(json.dumps([*read_runs(), run], indent=1) + "\n")
+    write_marked(ROBUSTNESS, "benchmarks/fuzz_readers.py", line(read_runs()))
+
+
+def read_runs() -> list[dict[str, Any]]:
+    """Return the runs of the record."""
+    return list(json.loads(RECORD.read_text())) if RECORD.exists() else []
 
 
 def fuzz(seconds: float, seed: int, only: list[str]) -> dict[str, Any]:
-    """Fuzz for that long and return the record."""
+    """Fuzz for that long and return the record of the run."""
     started = time.perf_counter()
     executions: Counter[str] = Counter()
     findings: dict[str, dict[str, Any]] = {}
@@ -136,13 +144,17 @@ def _fuzz_kind(connection: Connection, examiner: Examiner, seed: int) -> str:
     return ""
 
 
-def line(record: dict[str, Any]) -> str:
+def line(runs: list[dict[str, Any]]) -> str:
     """Return the sentence of the page."""
-    executions: dict[str, int] = record["executions"]
-    count = len(record["findings"])
+    seconds = sum(run["seconds"] for run in runs)
+    executions = Counter[str]()
+    for run in runs:
+        executions.update(run["executions"])
+    findings = sum(len(run["findings"]) for run in runs)
     return (
-        f"{record['seconds'] / 3600:.1f} hours, {sum(executions.values()):,} readings of "
-        f"{len(executions)} kinds of files, {count} finding{'' if count == 1 else 's'}."
+        f"{seconds / 60:.0f} minutes on one core that other programs used as well, "
+        f"{sum(executions.values()):,} readings of {len(executions)} kinds of files, "
+        f"{counted(findings, 'finding')}."
     )
 
 

@@ -58,6 +58,17 @@ SETTINGS = {
     "log_every": 1,
     "checkpoint_every": 1,
 }
+MOMENTS = (
+    "before the folder",
+    "reading data",
+    "starting",
+    "training",
+    "writing a file",
+    "evaluating",
+    "after the metrics",
+)
+"""What a process does, in this order."""
+
 LATER, EARLIER = 1.05, 0.8
 """Factors of the longest time until a kill, after a process was killed and after one was too fast.
 
@@ -229,7 +240,7 @@ class Trial:
                 folder.rename(Path(away) / "run")
 
     def _moment(self, started: float) -> str:
-        """Return what a killed process did, from its files."""
+        """Return what a killed process did, from its files: one of `MOMENTS`."""
         if not self._folder.exists():
             return "before the folder"
         if not (self._folder / "config.json").exists():
@@ -292,15 +303,14 @@ def summary(record: dict[str, Any]) -> str:
 def table(record: dict[str, Any]) -> str:
     """Return the summary, and a Markdown table of what the processes did when they were killed."""
     kinds: dict[str, dict[str, Any]] = record["kinds"]
-    names = sorted({name for found in kinds.values() for name in found["moments"]})
     lines = [
         summary(record),
         "",
-        f"| kind | trainings | kills | {' | '.join(names)} |",
-        "|---" * (3 + len(names)) + "|",
+        f"| kind | trainings | kills | {' | '.join(MOMENTS)} |",
+        "|---" * (3 + len(MOMENTS)) + "|",
     ]
     for name, found in kinds.items():
-        cells = (str(found["moments"].get(moment, 0)) for moment in names)
+        cells = (str(found["moments"].get(moment, 0)) for moment in MOMENTS)
         lines.append(f"| {name} | {found['runs']} | {found['kills']} | {' | '.join(cells)} |")
     return "\n".join(lines)
 

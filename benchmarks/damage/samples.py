@@ -15,6 +15,7 @@ import numpy as np
 
 from bothways import DataOptions, load, open_dataset, resume, train
 from bothways.config import Target
+from bothways.data.readers.locations import locate
 from bothways.data.sequences import LabeledSequences
 from bothways.errors import TrainingInterrupted
 from bothways.export import export_onnx
@@ -96,7 +97,7 @@ def read_data(target: Target = "sequence", input_size: int = 2) -> tuple[Reading
 
     def without_labels(path: Path) -> str:
         digest = sha256()
-        for piece in read_pieces(path, input_size, missing=True).pieces:
+        for piece in read_pieces(locate(str(path)), input_size, missing=True).pieces:
             for record in piece.records:
                 digest.update(record.name.encode() + record.values.tobytes())
         return digest.hexdigest()
@@ -162,6 +163,12 @@ def _tables(folder: Path) -> Made:
     step = replace(csv, name="csv-step-labels", readings=read_data("step"))
     yield step, {"data.csv": text.getvalue()}
     yield replace(csv, name="csv-wide"), {"data.csv": ("\n".join(wide) + "\n").encode()}
+    files = {
+        "data/part=a/1.csv": text.getvalue(),
+        "data/part=b/2.csv": text.getvalue().replace(b'\n"r', b'\n"s'),
+    }
+    folder_of_csv = replace(csv, name="csv-folder", file="data/part=b/2.csv", target="data")
+    yield folder_of_csv, files
     packed = Sample(
         "csv.gz",
         "data.csv.gz",

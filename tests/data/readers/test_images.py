@@ -1,6 +1,8 @@
 """Pictures of digits look like MNIST's when they have been read."""
 
 import sys
+import tracemalloc
+from contextlib import suppress
 from importlib.resources import files
 
 import numpy as np
@@ -169,6 +171,30 @@ def test_a_flipped_bit_is_never_a_crash(tmp_path, digits):
         except DataError:
             errors += 1
     assert errors > len(content) / 2
+
+
+def test_a_hostile_size_of_a_part_takes_no_memory(tmp_path, digits):
+    path = tmp_path / "digit.png"
+    enlarged(digits[0]).save(path)
+    content = path.read_bytes()
+    at = content.index(b"IDAT")
+    path.write_bytes(content[: at - 4] + b"\x7f\xff\xff\xff" + content[at:])
+    tracemalloc.start()
+    with suppress(DataError):
+        read_digit(path)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 64 << 20
+
+
+def test_a_file_too_large_for_an_image_is_not_read(tmp_path):
+    path = tmp_path / "digit.png"
+    with path.open("wb") as file:
+        file.truncate(1 << 40)  # a sparse file
+    with pytest.raises(
+        DataError, match=r"digit\.png has 1,099,511,627,776 bytes; expected an image of at most"
+    ):
+        read_digit(path)
 
 
 def test_without_pillow_the_extra_is_named(tmp_path, monkeypatch):

@@ -1,5 +1,6 @@
 """Images: rows of gray pixels as time steps, and single digits in the form of MNIST's."""
 
+import io
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ from bothways.optional import require
 
 SIZE = 28
 DIGIT_SIZE = 20  # MNIST: a digit fits 20x20, with its center of mass in the middle of 28x28
+MAX_FILE_BYTES = 1 << 28
 INK = 0.2  # pixels above this, on a black background, belong to the digit
 PIXEL_NAME = re.compile(r"pixel[ _]?\d+")
 """Names of features that are pixels of an image."""
@@ -79,7 +81,7 @@ def read_rows(file: Path | BinaryIO, most_pixels: int | None = None) -> Array:
     from PIL import Image, ImageOps, UnidentifiedImageError
 
     try:
-        with Image.open(file, formats=("PNG", "JPEG")) as image:
+        with Image.open(_in_memory(file), formats=("PNG", "JPEG")) as image:
             if most_pixels is not None and image.width * image.height > most_pixels:
                 raise DataError(
                     f"{file} has {image.width}x{image.height} pixels; expected at most "
@@ -100,6 +102,19 @@ def read_rows(file: Path | BinaryIO, most_pixels: int | None = None) -> Array:
         ) from None
     levels = np.asarray(gray)
     return levels.astype(np.float32) / np.float32(np.iinfo(levels.dtype).max)
+
+
+def _in_memory(file: Path | BinaryIO) -> BinaryIO:
+    """Return the content of a file, so that Pillow never allocates what a header merely states."""
+    if not isinstance(file, Path):
+        return file
+    size = file.stat().st_size
+    if size > MAX_FILE_BYTES:
+        raise DataError(
+            f"{file} has {size:,} bytes; expected an image of at most {MAX_FILE_BYTES:,}. Scale it "
+            "down."
+        )
+    return io.BytesIO(file.read_bytes())
 
 
 def read_digit(file: Path | BinaryIO, most_pixels: int | None = None) -> Digit:

@@ -3,6 +3,7 @@
 import gzip
 import io
 import struct
+import tracemalloc
 import zipfile
 
 import numpy as np
@@ -197,6 +198,17 @@ def test_what_is_no_npy_file(path, content):
     path.write_bytes(content)
     with pytest.raises(DataError, match=r"is not a \.npy array .*Save it with numpy"):
         read_npy(path)
+
+
+def test_a_header_of_a_hostile_size_is_not_read(path):
+    path.write_bytes(b"\x93NUMPY\x02\x00" + struct.pack("<I", 2**32 - 1) + bytes(100_000))
+    limit = pytest.raises(DataError, match="expected 4294967295 bytes got 65536")
+    tracemalloc.start()
+    with limit:
+        read_npy(path)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 10 << 20
 
 
 def test_text_of_no_width_is_refused(path):

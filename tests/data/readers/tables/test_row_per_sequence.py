@@ -63,6 +63,12 @@ def test_columns_are_steps_in_the_order_of_their_numbers(file):
         np.testing.assert_array_equal(found[:, 0], expected)
 
 
+def test_a_name_of_thousands_of_digits_is_a_name(file):
+    frame = wide().assign(label=LABELS, **{"9" * 5000: 1.0})
+    source = read_table(write(frame, file), DataOptions())
+    assert source.features == ("t",)
+
+
 def test_two_sets_of_numbered_columns_are_two_features(file):
     frame = pd.concat([wide("x"), wide("y", values=-VALUES)], axis=1).assign(label=LABELS)
     source = read_table(write(frame, file), DataOptions())
@@ -170,6 +176,14 @@ def test_lists_that_do_not_fit_are_refused(tmp_path, change, message):
     path = write(lists().assign(**change), tmp_path / "x.parquet")
     with pytest.raises(DataError, match=message):
         values_of(read_table(path, DataOptions()))
+
+
+def test_lists_of_times_alone_are_refused(tmp_path):
+    frame = lists()[["label"]].assign(time=[[1, 2, 4], [1, 2, 3], [0, 9]])
+    with pytest.raises(
+        DataError, match=r"x\.parquet has columns label, time, none of them a usual"
+    ):
+        read_table(write(frame, tmp_path / "x.parquet"), DataOptions())
 
 
 @pytest.mark.parametrize("kind", ["wide", "lists"])

@@ -19,6 +19,7 @@ from bothways.errors import DataError
 _TYPE_CODES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 MAX_ROW_BYTES = 1 << 30
 _BLOCK_BYTES = 1 << 26
+_HEADER_BYTES = 1 << 16  # numpy refuses headers of more than 10,000 bytes, after it has read them
 _MORE_ELEMENTS = 1 << 20  # than expected are read, so that an error can say more than the shape
 _DAMAGE = (
     OSError,
@@ -212,10 +213,13 @@ def open_npz(path: NpzSource) -> Iterator[dict[str, ArrayStream]]:
 def _npy_stream(name: str, file: IO[bytes]) -> ArrayStream:
     try:
         version = np.lib.format.read_magic(file)  # type: ignore[no-untyped-call]
+        size = _read(file, 2 if version == (1, 0) else 4, name)
+        stated = min(int.from_bytes(size, "little"), _HEADER_BYTES)
+        header = io.BytesIO(size + _read(file, stated, name))
         if version == (1, 0):
-            shape, fortran, dtype = np.lib.format.read_array_header_1_0(file)  # type: ignore[no-untyped-call]
+            shape, fortran, dtype = np.lib.format.read_array_header_1_0(header)  # type: ignore[no-untyped-call]
         else:
-            shape, fortran, dtype = np.lib.format.read_array_header_2_0(file)  # type: ignore[no-untyped-call]
+            shape, fortran, dtype = np.lib.format.read_array_header_2_0(header)  # type: ignore[no-untyped-call]
     except _DAMAGE as error:
         reason = str(error).split("\n")[0]
         raise DataError(f"{name} is not a .npy array ({reason}). Save it with numpy.") from None

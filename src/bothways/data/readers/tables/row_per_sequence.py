@@ -15,7 +15,7 @@ from bothways.data.readers.tables.table import Table, first_rows
 from bothways.data.record import Array, Record, Source
 from bothways.errors import DataError, counted
 
-_NUMBERED = re.compile(r"(.*?)(\d+)", re.DOTALL)
+_NUMBERED = re.compile(r"(.*?)(\d{1,9})", re.DOTALL)
 _LEAST_STEPS = 10
 """Fewer numbered columns may be features of one time step."""
 
@@ -35,7 +35,8 @@ def sequence_layout(table: Table, options: DataOptions) -> Layout | None:
     if lists:
         time = options.time or usual_name("time", lists)
         features = wanted or tuple(name for name in lists if name != time)
-        return {name: (name,) for name in features} if set(features) <= set(lists) else None
+        is_lists = bool(features) and set(features) <= set(lists)
+        return {name: (name,) for name in features} if is_lists else None
     groups = _numbered_columns(table)
     if wanted is not None:
         named = set(wanted) <= set(groups) and not set(wanted) <= set(table.names)
