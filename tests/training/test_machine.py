@@ -31,7 +31,7 @@ def test_the_name_of_the_processor(monkeypatch, cpuinfo, expected):
 
 
 def test_a_start_names_device_backend_and_threads():
-    start = describe_start(torch.device("cpu"), "torch")
+    start = describe_start(torch.device("cpu"), "torch", 3)
     assert (start["device"], start["backend"]) == ("cpu", "torch")
-    assert start["threads"] == torch.get_num_threads()
+    assert (start["threads"], start["processes"]) == (torch.get_num_threads(), 3)
     assert start["torch"] == torch.__version__
