@@ -82,3 +82,10 @@ def test_globs_that_name_no_table(tmp_path, source, message):
     source = source if "[" in source or "npz" in source else f"none/{source}"
     with pytest.raises(DataError, match=message):
         open_dataset(f"{tmp_path}/{source}")
+
+
+def test_a_name_that_is_too_long_is_refused_in_one_line():
+    with pytest.raises(
+        DataError, match=r"data '9+.*' cannot be read: File name too long; expected an existing"
+    ):
+        open_dataset(f"{'9' * 5000}.csv")

@@ -82,13 +82,20 @@ def locate(source: str, sequence: str | None = None) -> Location:
     Raises
     ------
     DataError
-        If a glob or a URI names no files of a table, or a store cannot be read.
+        If a glob or a URI names no files of a table, or a path or a store cannot be read.
     """
     source = _without_file_scheme(source)
     if _SCHEME.match(source):
         return _in_store(source)
     path = Path(source)
-    if path.is_dir():
+    try:
+        is_folder = path.is_dir()
+    except OSError as error:  # a name that is too long, for example
+        raise DataError(
+            f"data {source!r} cannot be read: {error.strerror}; expected an existing path. Check "
+            "the path."
+        ) from None
+    if is_folder:
         return _in_folder(path, sequence)
     if _WILDCARD.search(source) and not path.exists():
         return _matched(source, map(_local, _in_glob(path)))

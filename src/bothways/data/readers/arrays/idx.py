@@ -38,7 +38,8 @@ def read_idx(path: Path, options: DataOptions, *, labeled: bool = True) -> Sourc
         if labeled and "train" in path.name and other.exists():
             files[other] = "test"
     labels = {file: _labels(file) for file in files} if labeled else {}
-    classes = class_names_of([(n, a) for n, a in labels.values()], None, options) if labels else ()
+    filled = [(name, array) for name, array in labels.values() if array.size]
+    classes = class_names_of(filled, None, options) if filled else ()
     parts = {}
     for file, name in files.items():
         with open_idx(file) as images:
