@@ -10,6 +10,7 @@ from bothways.data.open import open_dataset
 from bothways.data.options import DataOptions
 from bothways.data.validation import value_range
 from bothways.errors import BothwaysError, DataError
+from bothways.models.pieces import read_pieces
 
 INPUTS = np.arange(4 * 5 * 3, dtype=np.float32).reshape(4, 5, 3)
 NUMBERS = np.array([0, 2, 1, 2])
@@ -259,6 +260,17 @@ def test_more_features_than_anything_has_are_refused(path, flat):
     np.savez_compressed(path, **arrays, labels=NUMBERS[:2])
     with pytest.raises(DataError, match=r"1,048,577 features for each time step; expected at most"):
         open_dataset(str(path))
+
+
+def test_a_damaged_directory_does_not_hide_the_lengths(path):
+    np.savez(path, inputs=INPUTS, lengths=[5, 3, 2, 1])
+    content = bytearray(path.read_bytes())
+    content[content.index(b"PK\1\2") + 33] ^= 1  # the comment of the first entry: 256 bytes more
+    path.write_bytes(content)
+    with pytest.raises(
+        DataError, match=r"npz says that it has 2 members but its directory names 1; expected all"
+    ):
+        list(read_pieces(path, 3).pieces)
 
 
 def test_open_dataset_by_path(path):

@@ -3,6 +3,7 @@
 import gzip
 import io
 import math
+import os
 import sys
 import tokenize
 import zipfile
@@ -14,11 +15,13 @@ from typing import IO, Any
 
 import numpy as np
 
-from bothways.errors import DataError
+from bothways.errors import DataError, counted
 
 _TYPE_CODES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 MAX_ROW_BYTES = 1 << 30
 _BLOCK_BYTES = 1 << 26
+_LONGEST_ARCHIVE_END = (1 << 16) + 22  # of a zip archive, with a comment
+_COUNT_IN_ZIP64 = 0xFFFF  # stands elsewhere if there are so many members
 _HEADER_BYTES = 1 << 16  # numpy refuses headers of more than 10,000 bytes, after it has read them
 _MORE_ELEMENTS = 1 << 20  # than expected are read, so that an error can say more than the shape
 _DAMAGE = (
@@ -196,6 +199,7 @@ def open_npz(path: NpzSource) -> Iterator[dict[str, ArrayStream]]:
             f"{path} is not a .npz file, or is damaged ({error}); expected what np.savez writes."
         ) from None
     with archive, ExitStack() as members:
+        _check_members(archive, path)
         streams = {}
         for member in archive.namelist():
             name = member.removesuffix(".npy")
@@ -208,6 +212,25 @@ def open_npz(path: NpzSource) -> Iterator[dict[str, ArrayStream]]:
                     ) from None
                 streams[name] = _npy_stream(f"{path}[{name}]", file)
         yield streams
+
+
+def _check_members(archive: zipfile.ZipFile, path: NpzSource) -> None:
+    """Raise DataError if the directory of an archive is damaged so that members are missed.
+
+    The directory has no checksum. A changed length in an entry makes `zipfile` skip the following
+    entries, for example the lengths of padded rows, which would then be read with their padding.
+    """
+    file: Any = archive.fp
+    size = file.seek(0, os.SEEK_END)
+    file.seek(max(0, size - _LONGEST_ARCHIVE_END))
+    end = file.read()
+    at = end.rfind(b"PK\5\6")
+    stated, found = int.from_bytes(end[at + 10 : at + 12], "little"), len(archive.namelist())
+    if stated not in (found, _COUNT_IN_ZIP64):
+        raise DataError(
+            f"{path} says that it has {counted(stated, 'member')} but its directory names {found}; "
+            "expected all of them. It is damaged: copy it again."
+        )
 
 
 def _npy_stream(name: str, file: IO[bytes]) -> ArrayStream:
