@@ -62,3 +62,13 @@ def test_utf16_without_a_mark_is_named_with_the_conversion(tmp_path, encoding):
     name = encoding.replace("-", "").upper().replace("UTF16", "UTF-16")
     with pytest.raises(DataError, match=f"not in UTF-8; expected UTF-8.*iconv -f {name} -t UTF-8"):
         read_table(path, DataOptions())
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_two_byte_order_marks_are_refused(tmp_path, encoding):
+    lines = ["\ufeff" + ",".join(f"{n}" for n in range(12)), ",".join("1" * 12)]
+    path = write(tmp_path / "x.csv", lines, encoding)
+    with pytest.raises(
+        DataError, match=r"x\.csv begins with two byte-order marks; expected at most one\. Save"
+    ):
+        read_table(path, DataOptions())

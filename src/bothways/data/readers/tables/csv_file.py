@@ -42,6 +42,11 @@ class CsvFile:
             raise file.damage(error) from None
         if not self.header:
             raise DataError(f"{file.name} is empty; expected a header and rows. Check the path.")
+        if self.header.startswith("\ufeff"):  # pyarrow would take it for a part of the first name
+            raise DataError(
+                f"{file.name} begins with two byte-order marks; expected at most one. Save it "
+                "again as UTF-8."
+            )
         if "\0" in self.header:
             raise self._wrong_encoding(file.name)
 
