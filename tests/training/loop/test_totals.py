@@ -7,20 +7,21 @@ import torch
 
 from bothways.config import TrainConfig
 from bothways.errors import NonFiniteLossError
-from bothways.training.loop.totals import EpochTotals
+from bothways.training.loop.totals import BatchResults, EpochTotals
 
 CONFIG = TrainConfig()
 
 
 def add(totals, loss, hits=1, labeled=2, sequences=2):
-    totals.add(torch.tensor(loss), torch.tensor(hits), torch.tensor(labeled), sequences, 0.5)
+    results = BatchResults(torch.tensor(loss), torch.tensor(hits), torch.tensor(labeled))
+    totals.add(results, sequences, 0.5)
 
 
-def test_steps_count_when_they_are_read():
+def test_results_count_when_they_are_read():
     totals = EpochTotals()
     add(totals, 2.0)
     add(totals, 0.25, hits=3, labeled=6, sequences=3)
-    assert (totals.loss, totals.accuracy, totals.seen, totals.seconds) == (0, 0, 0, 1)
+    assert (totals.loss, totals.accuracy, totals.seen, totals.seconds) == (0, 0, 5, 1)
     assert math.isnan(totals.last_loss)
     totals.read(1, 2, CONFIG)
     assert (totals.loss, totals.correct, totals.labeled, totals.seen) == (2.25, 4, 8, 5)

@@ -3,6 +3,7 @@
 import math
 import time
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -11,14 +12,20 @@ from bothways.config import TrainConfig
 from bothways.training.loop.loss import not_finite
 
 
-@dataclass(frozen=True)
-class _PendingStep:
-    """Results of a step that have not been copied from the device."""
+class BatchResults(NamedTuple):
+    """Results of a batch, on the device of the model.
+
+    Parameters
+    ----------
+    loss : float32 Tensor ()
+        Mean over the labels, and over the networks of an ensemble.
+    hits, labeled : int64 Tensor ()
+        Labels that were predicted correctly, and all labels.
+    """
 
     loss: Tensor
     hits: Tensor
     labeled: Tensor
-    sequences: int
 
 
 @dataclass
@@ -32,9 +39,9 @@ class EpochTotals:
     correct, labeled : int
         Labels that were predicted correctly, and all labels.
     seen : int
-        Sequences.
+        Sequences of the steps, also of those that have not been read.
     seconds : float
-        Of the steps, also of those that have not been read.
+        Likewise.
     last_loss : float
         Of the last step that was read, also if that was in an earlier epoch.
     """
@@ -45,28 +52,17 @@ class EpochTotals:
     seen: int = 0
     seconds: float = 0.0
     last_loss: float = math.nan
-    _pending: list[_PendingStep] = field(default_factory=list, init=False, repr=False)
+    _pending: list[BatchResults] = field(default_factory=list, init=False, repr=False)
 
     @property
     def accuracy(self) -> float:
         """Fraction of the labels that were predicted correctly; 0 without labels."""
         return self.correct / max(1, self.labeled)
 
-    def add(
-        self, loss: Tensor, hits: Tensor, labeled: Tensor, sequences: int, seconds: float
-    ) -> None:
-        """Add a step without waiting for its results.
-
-        Parameters
-        ----------
-        loss : Tensor
-            Mean loss of the step.
-        hits, labeled : Tensor
-            Labels that were predicted correctly, and all labels.
-        sequences : int
-        seconds : float
-        """
-        self._pending.append(_PendingStep(loss, hits, labeled, sequences))
+    def add(self, results: BatchResults, sequences: int, seconds: float) -> None:
+        """Add a step of `sequences` without waiting for its results."""
+        self._pending.append(results)
+        self.seen += sequences
         self.seconds += seconds
 
     def read(self, epoch: int, step: int, config: TrainConfig) -> None:
@@ -94,12 +90,11 @@ class EpochTotals:
             self.loss += loss  # one by one: the sum does not depend on when it is read
         self.correct += int(torch.stack([pending.hits for pending in self._pending]).sum())
         self.labeled += int(torch.stack([pending.labeled for pending in self._pending]).sum())
-        self.seen += sum(pending.sequences for pending in self._pending)
         self.last_loss = losses[-1]
         self._pending.clear()
         self.seconds += time.perf_counter() - started
 
     def state(self) -> dict[str, float]:
-        """Return the totals that have been read, by their names, for a checkpoint."""
+        """Return the totals by their names, for a checkpoint; call `read` first."""
         names = ("loss", "correct", "labeled", "seen", "seconds")
         return {name: getattr(self, name) for name in names}

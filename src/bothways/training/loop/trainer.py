@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
 from typing import Any, cast
 
@@ -11,17 +10,15 @@ from torch import Tensor
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from bothways.config import ModelConfig, TrainConfig
-from bothways.data.batching import IGNORED, LabeledBatch, padding_waste
+from bothways.data.batching import LabeledBatch, padding_waste
 from bothways.data.sequences import LabeledSequences
 from bothways.evaluation.evaluate import accuracy_and_loss
-from bothways.kernels.draws import DEFAULT_DRAWS, Draws
-from bothways.nn.classifier import SequenceClassifier, TorchClassifier
-from bothways.nn.ensemble import average_logits
+from bothways.nn.classifier import TorchClassifier
 from bothways.nn.initialization import new_classifier
-from bothways.training.loop.augmentation import augment
 from bothways.training.loop.epochs import Epochs
 from bothways.training.loop.events import EpochDone, StepDone
-from bothways.training.loop.loss import class_weights, not_finite, summed_loss
+from bothways.training.loop.gradients import Gradients
+from bothways.training.loop.loss import class_weights, not_finite
 from bothways.training.loop.optimizers import Optimizer, learning_rate_at
 from bothways.training.loop.processes import ALONE, Processes
 from bothways.training.loop.totals import EpochTotals
@@ -78,7 +75,6 @@ class Training:
         if generator is None:
             generator = torch.Generator(self._device).manual_seed(config.seed)
         self._generator = generator
-        self._draws = Draws(generator)
         self._processes = processes
         self.model = model
         self.config = config
@@ -86,7 +82,7 @@ class Training:
         self.step = 0
         self.best: Best | None = None
         weights = class_weights(config, sequences, model.config.num_classes)
-        self._class_weights = None if weights is None else weights.to(self._device)
+        self._gradients = Gradients(model, config, weights, generator, processes)
         self._epochs = Epochs(sequences, config)
         self._validation = validation
         self._optimizer = Optimizer(config, model.parameters())
@@ -96,7 +92,6 @@ class Training:
             self._average = AveragedModel(model, multi_avg_fn=average)
         self._best_weights: dict[str, Tensor] = {}
         self._totals = EpochTotals()
-        self._gradient_norms: list[Tensor] = []
 
     @property
     def finished(self) -> bool:
@@ -127,14 +122,13 @@ class Training:
         NonFiniteLossError
             If a loss was NaN or infinite; raised when the losses are copied from the device.
         """
-        self.model.draw_from(self._draws)
-        try:
+        with self._gradients.own_draws():
             while not self.finished:
                 batches = self._epochs.batches(self.epoch)
                 self.model.train()
                 seen = sum(len(rows) for _, rows in batches[: self.step])
                 for sequences, rows in batches[self.step :]:
-                    self._take_step(self._own_part(sequences, rows), len(rows))
+                    self._take_step(self._gradients.own_part(sequences, rows), len(rows))
                     seen += len(rows)
                     self.step += 1
                     yield StepDone(
@@ -145,8 +139,6 @@ class Training:
                         self._epochs.sequences_per_epoch,
                     )
                 yield self._end_epoch(batches)
-        finally:
-            self.model.draw_from(DEFAULT_DRAWS)
 
     def loss(self) -> float:
         """Return the loss of the last step, and check all losses since the last call.
@@ -161,11 +153,8 @@ class Training:
 
     @property
     def gradient_norm(self) -> float | None:
-        """Norm of all gradients of the last step, before clipping; the mean over the networks.
-
-        None before the first step, and unless `gradient_clip` or `tensorboard` is set.
-        """
-        return torch.stack(self._gradient_norms).mean().item() if self._gradient_norms else None
+        """Norm of all gradients of the last step, before clipping; None if it is not computed."""
+        return self._gradients.norm
 
     @property
     def running_accuracy(self) -> float:
@@ -223,85 +212,18 @@ class Training:
         self._totals = EpochTotals(**facts["totals"])
         self.best = None if facts["best"] is None else Best(**facts["best"])
 
-    def _own_part(self, sequences: LabeledSequences, rows: Tensor) -> LabeledBatch:
-        """Return what this process computes of a batch, padded as the whole batch."""
-        if self._processes.count == 1:
-            return sequences.batch(rows)
-        lengths = sequences.lengths[rows]
-        own = self._processes.own_rows(lengths)
-        self._draws.rows, self._draws.batch_size = own, len(rows)
-        if len(own):
-            return sequences.batch(rows[own]).padded_to(int(lengths.max()))
-        self._draws.rows = torch.tensor([0])  # there are fewer rows than processes
-        return sequences.batch(rows[:1]).padded_to(int(lengths.max())).without_labels()
-
     def _take_step(self, batch: LabeledBatch, num_sequences: int) -> None:
         """Take an optimizer step with this process's part of a batch of `num_sequences`."""
         started = time.perf_counter()
-        config = self.config
-        batch = batch.to(self._device)
-        if config.active_augmentations:
-            batch = augment(batch, config, self.model.config, self._draws)
-        labeled = self._processes.total((batch.labels != IGNORED).sum())
         self._optimizer.zero_grad()
-        results = [self._backward(network, batch, labeled) for network in self.model.networks]
-        logits, losses = zip(*results, strict=True)
-        hits = (average_logits(logits).argmax(dim=-1) == batch.labels).sum()
-        loss, hits = self._add_gradients(torch.stack(losses).mean(), hits)
-        self._clip_gradients()
+        results = self._gradients.add(batch)
         self._optimizer.step(self._rate_of(self.global_step))
         if self._average is not None:
             self._average.update_parameters(self.model)
-        seconds = time.perf_counter() - started
-        self._totals.add(loss, hits, labeled, num_sequences, seconds)
-
-    def _add_gradients(self, loss: Tensor, hits: Tensor) -> tuple[Tensor, Tensor]:
-        """Add the gradients of all processes, and return the sums of their losses and hits."""
-        if self._processes.count == 1:
-            return loss, hits
-        numbers = torch.stack([loss, hits.to(loss.dtype)])
-        loss, hits = self._processes.add_gradients(self.model.parameters(), numbers)
-        return loss, hits.long()
-
-    def _backward(
-        self, network: SequenceClassifier, batch: LabeledBatch, labeled: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        """Compute the gradients of a network; return its logits and its loss.
-
-        Parameters
-        ----------
-        network : SequenceClassifier
-        batch : LabeledBatch
-        labeled : int64 Tensor ()
-            Labels of the whole batch.
-        """
-        with self._autocast():
-            logits = network(batch.inputs, batch.lengths).float()
-        summed = summed_loss(logits, batch, self._class_weights, self.config.label_smoothing)
-        loss = summed / labeled.clamp(min=1)  # crops may have no label
-        loss.backward()
-        return logits.detach(), loss.detach()
-
-    def _clip_gradients(self) -> None:
-        """Clip the gradients of each network if the settings say so, and keep their norms."""
-        self._gradient_norms.clear()
-        for network in self.model.networks:
-            if self.config.gradient_clip is not None:
-                limit = self.config.gradient_clip
-                norm = torch.nn.utils.clip_grad_norm_(network.parameters(), limit)
-                self._gradient_norms.append(norm)
-            elif self.config.tensorboard:
-                weights = network.parameters()
-                gradients = [weight.grad for weight in weights if weight.grad is not None]
-                self._gradient_norms.append(torch.nn.utils.get_total_norm(gradients))
+        self._totals.add(results, num_sequences, time.perf_counter() - started)
 
     def _rate_of(self, step: int) -> float:
         return learning_rate_at(self.config, step, self._epochs.total_steps)
-
-    def _autocast(self) -> AbstractContextManager[Any]:
-        if self.config.precision == "bfloat16":
-            return torch.autocast(self._device.type, torch.bfloat16)
-        return nullcontext()
 
     def _read_totals(self) -> None:
         self._totals.read(self.epoch + 1, self.step, self.config)

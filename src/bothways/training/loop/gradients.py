@@ -1,0 +1,139 @@
+"""The gradients of a batch, from its sequences to the weights."""
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from bothways.config import TrainConfig
+from bothways.data.batching import IGNORED, LabeledBatch
+from bothways.data.sequences import LabeledSequences
+from bothways.kernels.draws import DEFAULT_DRAWS, Draws
+from bothways.nn.classifier import SequenceClassifier, TorchClassifier
+from bothways.nn.ensemble import average_logits
+from bothways.training.loop.augmentation import augment
+from bothways.training.loop.loss import summed_loss
+from bothways.training.loop.processes import Processes
+from bothways.training.loop.totals import BatchResults
+
+
+class Gradients:
+    """Computes the gradients of a model for one batch after the other.
+
+    Parameters
+    ----------
+    model : TorchClassifier
+        The networks of an ensemble have their own losses and their own clipping.
+    config : TrainConfig
+    class_weights : Tensor (num_classes,), optional
+        Of the classes in the loss.
+    generator : torch.Generator
+        Of dropout, jitter, random initial states and augmentation; on the device of the model.
+    processes : Processes
+        Those that divide each batch among them.
+    """
+
+    def __init__(
+        self,
+        model: TorchClassifier,
+        config: TrainConfig,
+        class_weights: Tensor | None,
+        generator: torch.Generator,
+        processes: Processes,
+    ) -> None:
+        self._model = model
+        self._config = config
+        self._device = generator.device
+        self._class_weights = None if class_weights is None else class_weights.to(self._device)
+        self._draws = Draws(generator)
+        self._processes = processes
+        self._norms: list[Tensor] = []
+
+    @property
+    def norm(self) -> float | None:
+        """Norm of all gradients of the last batch, before clipping; the mean over the networks.
+
+        None before the first batch, and unless `gradient_clip` or `tensorboard` is set.
+        """
+        return torch.stack(self._norms).mean().item() if self._norms else None
+
+    @contextmanager
+    def own_draws(self) -> Iterator[None]:
+        """Within this context, the model draws its random numbers from the generator."""
+        self._model.draw_from(self._draws)
+        try:
+            yield
+        finally:
+            self._model.draw_from(DEFAULT_DRAWS)
+
+    def own_part(self, sequences: LabeledSequences, rows: Tensor) -> LabeledBatch:
+        """Return what this process computes of a batch, padded as the whole batch."""
+        if self._processes.count == 1:
+            return sequences.batch(rows)
+        lengths = sequences.lengths[rows]
+        own = self._processes.own_rows(lengths)
+        self._draws.rows, self._draws.batch_size = own, len(rows)
+        if len(own):
+            return sequences.batch(rows[own]).padded_to(int(lengths.max()))
+        self._draws.rows = torch.tensor([0])  # there are fewer rows than processes
+        return sequences.batch(rows[:1]).padded_to(int(lengths.max())).without_labels()
+
+    def add(self, batch: LabeledBatch) -> BatchResults:
+        """Add the gradients of a batch, of which `batch` is this process's part, to `grad`."""
+        batch = batch.to(self._device)
+        if self._config.active_augmentations:
+            batch = augment(batch, self._config, self._model.config, self._draws)
+        labeled = self._processes.total((batch.labels != IGNORED).sum())
+        results = [self._backward(network, batch, labeled) for network in self._model.networks]
+        logits, losses = zip(*results, strict=True)
+        hits = (average_logits(logits).argmax(dim=-1) == batch.labels).sum()
+        loss, hits = self._add_processes(torch.stack(losses).mean(), hits)
+        self._clip()
+        return BatchResults(loss, hits, labeled)
+
+    def _backward(
+        self, network: SequenceClassifier, batch: LabeledBatch, labeled: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Compute the gradients of a network; return its logits and its loss.
+
+        Parameters
+        ----------
+        network : SequenceClassifier
+        batch : LabeledBatch
+        labeled : int64 Tensor ()
+            Labels of the whole batch.
+        """
+        with self._autocast():
+            logits = network(batch.inputs, batch.lengths).float()
+        summed = summed_loss(logits, batch, self._class_weights, self._config.label_smoothing)
+        loss = summed / labeled.clamp(min=1)  # crops may have no label
+        loss.backward()
+        return logits.detach(), loss.detach()
+
+    def _add_processes(self, loss: Tensor, hits: Tensor) -> tuple[Tensor, Tensor]:
+        """Add the gradients of all processes, and return the sums of their losses and hits."""
+        if self._processes.count == 1:
+            return loss, hits
+        numbers = torch.stack([loss, hits.to(loss.dtype)])
+        loss, hits = self._processes.add_gradients(self._model.parameters(), numbers)
+        return loss, hits.long()
+
+    def _clip(self) -> None:
+        """Clip the gradients of each network if the settings say so, and keep their norms."""
+        self._norms.clear()
+        for network in self._model.networks:
+            if self._config.gradient_clip is not None:
+                limit = self._config.gradient_clip
+                norm = torch.nn.utils.clip_grad_norm_(network.parameters(), limit)
+                self._norms.append(norm)
+            elif self._config.tensorboard:
+                weights = network.parameters()
+                gradients = [weight.grad for weight in weights if weight.grad is not None]
+                self._norms.append(torch.nn.utils.get_total_norm(gradients))
+
+    def _autocast(self) -> AbstractContextManager[Any]:
+        if self._config.precision == "bfloat16":
+            return torch.autocast(self._device.type, torch.bfloat16)
+        return nullcontext()
