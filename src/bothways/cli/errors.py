@@ -164,14 +164,8 @@ def stop_on_signal() -> Iterator[Callable[[], bool]]:
         if prints_here():
             print("\nbothways: stopping …", file=sys.stderr)
 
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    for number in before:
-        signal.signal(number, request)
-    try:
+    with _on_signal(request):
         yield lambda: requested
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def until_signal(read: Callable[[], bytes]) -> Iterator[bytes]:
@@ -187,10 +181,7 @@ def until_signal(read: Callable[[], bytes]) -> Iterator[bytes]:
         if is_waiting:
             raise KeyboardInterrupt
 
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    for number in before:
-        signal.signal(number, request)
-    try:
+    with _on_signal(request):
         while not requested:
             try:
                 is_waiting = True
@@ -201,6 +192,16 @@ def until_signal(read: Callable[[], bytes]) -> Iterator[bytes]:
             if not content:
                 return
             yield content
+
+
+@contextmanager
+def _on_signal(handle: Callable[..., None]) -> Iterator[None]:
+    """Call `handle` at Ctrl-C and SIGTERM, until the context ends."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    for number in before:
+        signal.signal(number, handle)
+    try:
+        yield
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

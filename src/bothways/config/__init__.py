@@ -1,7 +1,8 @@
 """All settings of a model and of its training: validated, frozen, each default stated once."""
 
+from bothways.config.architecture import READOUTS, Architecture, Normalization, Target
 from bothways.config.augmentation import Augmentation
-from bothways.config.model import READOUTS, Architecture, ModelConfig, Normalization, Target
+from bothways.config.model import ModelConfig
 from bothways.config.renamed import (
     describe_unknown_setting,
     known_name,

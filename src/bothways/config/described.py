@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from bothways.config.architecture import Architecture
 from bothways.config.augmentation import Augmentation
-from bothways.config.model import Architecture
 from bothways.config.settings import Settings
 from bothways.config.training import TrainConfig
 

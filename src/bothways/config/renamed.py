@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Any
 
-from bothways.config.model import Normalization
+from bothways.config.architecture import Normalization
 from bothways.errors import suggest
 
 _USUAL_NAMES = {

@@ -6,16 +6,15 @@ from torch import Tensor
 from bothways.kernels.interface import States
 from bothways.kernels.lengths import Lengths, valid_steps
 from bothways.models.streaming.carried import Carried, assign, named, of_prefix, selected
-from bothways.models.streaming.running_stem import RunningStem
+from bothways.models.streaming.running_network import LAYERS, STEM, RunningNetwork
 from bothways.nn.classifier import SequenceClassifier
 from bothways.nn.lookahead import Chunks, limited_outputs
-from bothways.nn.rowwise import rowwise_linear
 
-_LAYERS, _STEM, _STEPS, _WAITING = "layers", "stem", "steps", "waiting"
+_STEPS, _WAITING = "steps", "waiting"
 
 
-class LookaheadNetwork:
-    """A labeler with a limited lookahead, with the methods of `RunningNetwork`.
+class LookaheadNetwork(RunningNetwork):
+    """A labeler with a limited lookahead.
 
     The steps of a chunk are labeled together, when all steps of its context have come. Until then,
     what the layers read of them is kept.
@@ -23,37 +22,25 @@ class LookaheadNetwork:
     Parameters
     ----------
     network : SequenceClassifier
-        In eval mode, on the CPU. Later changes of its weights must not happen.
-
-    Attributes
-    ----------
-    initial : dict of Tensor
-        What is carried before the first step, without a batch axis.
+        See `RunningNetwork`.
     """
 
     def __init__(self, network: SequenceClassifier) -> None:
-        layers, lookahead = network.layers, network.config.layer_lookahead
+        super().__init__(network)
+        lookahead = network.config.layer_lookahead
         assert lookahead is not None  # otherwise no step can be labeled before the end
-        self._network, self._chunks = network, Chunks(lookahead)
+        self._chunks = Chunks(lookahead)
         self._width = self._chunks.main_steps + self._chunks.context_steps
-        self._stem = None if network.stem is None else RunningStem(network.stem)
-        state = torch.zeros(layers.num_layers, layers.hidden_size)
-        self.initial = named(_LAYERS, dict.fromkeys(layers.cell.states, state))
-        self.initial[_STEPS] = torch.zeros(self._width - 1, layers.input_size)
+        self.initial[_STEPS] = torch.zeros(self._width - 1, network.layers.input_size)
         self.initial[_WAITING] = torch.zeros((), dtype=torch.int64)
-        if self._stem is not None:
-            self.initial |= named(_STEM, self._stem.initial)
 
-    def run(
+    def _run(
         self, inputs: Tensor, lengths: Lengths, counts: Tensor, carried: Carried
     ) -> tuple[Tensor, Tensor]:
-        """Return the logits of all labels that become final; see `RunningNetwork.run`."""
-        if self._network.encoder is not None:
-            inputs = self._network.encoder(inputs, lengths)
         new = lengths.values
         if self._stem is not None:
-            inputs, new, after = self._stem.final(inputs, new, counts, of_prefix(_STEM, carried))
-            carried |= named(_STEM, after)
+            inputs, new, after = self._stem.final(inputs, new, counts, of_prefix(STEM, carried))
+            carried |= named(STEM, after)
         steps, available = self._joined(inputs, new, carried)
         main = self._chunks.main_steps
         final = ((available - self._chunks.context_steps) // main).clamp(min=0) * main
@@ -67,20 +54,19 @@ class LookaheadNetwork:
             )
             assign(carried, rows, own)
         carried |= self._kept(steps, final, available - final)
-        return self._logits(features, final), final
+        return features, final
 
-    def finish(self, counts: Tensor, carried: Carried) -> tuple[Tensor, Tensor]:
-        """Return the logits of all steps that wait; see `RunningNetwork.finish`."""
+    def _finish(self, counts: Tensor, carried: Carried) -> tuple[Tensor, Tensor]:
         inputs, new = carried[_STEPS][:, :0], torch.zeros_like(counts)
         if self._stem is not None:
-            inputs, new = self._stem.tail(counts, of_prefix(_STEM, carried))
+            inputs, new = self._stem.tail(counts, of_prefix(STEM, carried))
         steps, left = self._joined(inputs, new, carried)
         features = steps.new_zeros(*steps.shape[:2], self._network.layers.output_size)
         rows = left.nonzero()[:, 0]
         if len(rows):
             own = selected(carried, rows)
             features[rows] = self._labeled(steps[rows], left[rows], steps.shape[1], own)
-        return self._logits(features, left), left
+        return features, left
 
     def _joined(self, new: Tensor, lengths: Tensor, carried: Carried) -> tuple[Tensor, Tensor]:
         """Return the waiting steps and the new ones, (batch, time, features), and their numbers."""
@@ -108,7 +94,7 @@ class LookaheadNetwork:
         """Return the outputs of `time` steps, and carry the states of the forward direction."""
         names = self._network.layers.cell.states
         states: list[States] = [
-            tuple(carried[f"{_LAYERS}.{name}"][None, :, layer] for name in names)
+            tuple(carried[f"{LAYERS}.{name}"][None, :, layer] for name in names)
             for layer in range(self._network.layers.num_layers)
         ]
         outputs, after = limited_outputs(
@@ -116,11 +102,5 @@ class LookaheadNetwork:
         )
         for place, name in enumerate(names):
             layers = [state[place][0] for state in after]
-            carried[f"{_LAYERS}.{name}"] = torch.stack(layers, dim=1)
+            carried[f"{LAYERS}.{name}"] = torch.stack(layers, dim=1)
         return outputs
-
-    def _logits(self, features: Tensor, lengths: Tensor) -> Tensor:
-        """Return logits (answers, num_classes) for features (batch, time, features_size)."""
-        linear = self._network.linear
-        valid = features[valid_steps(lengths, features.shape[1]).T]
-        return rowwise_linear(valid, linear.weight, linear.bias)

@@ -13,8 +13,8 @@ from bothways.kernels.lengths import Lengths
 from bothways.models.manifest import Manifest
 from bothways.models.streaming.carried import Carried, named, of_prefix
 from bothways.models.streaming.chunks import ChunkReader
+from bothways.models.streaming.forward_network import ForwardNetwork
 from bothways.models.streaming.lookahead_network import LookaheadNetwork
-from bothways.models.streaming.running_network import RunningNetwork
 from bothways.models.streaming.streamable import check_streamable
 from bothways.nn.classifier import TorchClassifier
 from bothways.nn.ensemble import average_logits
@@ -51,7 +51,7 @@ class RunningModel:
         self._classifier = copy.deepcopy(classifier).cpu().eval().requires_grad_(False)
         self.manifest = manifest
         self.reader = ChunkReader(manifest)
-        kind = RunningNetwork if manifest.model.lookahead is None else LookaheadNetwork
+        kind = ForwardNetwork if manifest.model.lookahead is None else LookaheadNetwork
         self._networks = [kind(network) for network in self._classifier.networks]
         self.initial: Carried = {_COUNT: torch.zeros((), dtype=torch.int64)}
         for n, network in enumerate(self._networks):

@@ -88,9 +88,8 @@ class RunningStem:
 
         Returns
         -------
-        outputs : Tensor (batch, most outputs, stem_channels)
-        lengths : int64 Tensor (batch,)
-            How many there are; maybe 0.
+        outputs, lengths : Tensor
+            As of `final`.
         """
         first = self._convolutions[0]
         inputs = carried["0"].new_zeros(len(counts), 0, first.input_size)

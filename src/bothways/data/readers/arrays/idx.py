@@ -5,12 +5,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from bothways.data.options import DataOptions
-from bothways.data.readers.arrays.part import (
-    ArrayPart,
-    class_names_of,
-    class_numbers,
-    padded_part,
-)
+from bothways.data.readers.arrays.labels import class_names_of, class_numbers
+from bothways.data.readers.arrays.part import ArrayPart, padded_part
 from bothways.data.readers.arrays.streams import Array, open_idx
 from bothways.data.record import Part, Record, Source
 from bothways.errors import DataError

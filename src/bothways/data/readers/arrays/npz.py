@@ -4,14 +4,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from bothways.data.options import DataOptions
-from bothways.data.readers.arrays.part import (
-    ArrayPart,
-    class_names_of,
-    class_numbers,
-    flat_part,
-    is_whole,
-    padded_part,
-)
+from bothways.data.readers.arrays.labels import class_names_of, class_numbers, is_whole
+from bothways.data.readers.arrays.part import ArrayPart, flat_part, padded_part
 from bothways.data.readers.arrays.streams import Array, ArrayStream, NpzSource, open_npz
 from bothways.data.record import Part, Record, Source
 from bothways.errors import DataError, suggest
