@@ -101,7 +101,9 @@ class Flatten(Pooling):
         missing = self.sequence_length - outputs.shape[1]
         if missing < 0 and not is_traced():
             check_flat_lengths(lengths.values, self.sequence_length)
-        return functional.pad(outputs, (0, 0, 0, missing)).flatten(1)
+        if missing != 0:
+            outputs = functional.pad(outputs, (0, 0, 0, missing))
+        return outputs.flatten(1)
 
     def moved(self, features: Tensor, steps: Tensor) -> Tensor:
         """Return the features of sequences that begin later, with zeros for the steps before.
