@@ -2,12 +2,14 @@
 
     python benchmarks/kills.py               # 1,000 kills, about half an hour
     python benchmarks/kills.py --count 40
+    python benchmarks/kills.py --count 250 --kind "two processes"    # measure this kind again
     python benchmarks/kills.py --report      # write the page from the record
 
 Each run is started by the command, killed with SIGKILL after a random time, resumed, perhaps killed
 again, and so on until it is finished. Then, its files are compared with those of a run that nothing
-interrupted. The kinds of runs take turns. The processes are forked from one that has imported
-torch, because that takes longer than the trainings.
+interrupted. The kinds of runs take turns. Of several processes that train together, a random one is
+killed; the others end by themselves, or are ended as torchrun would. The processes are forked from
+one that has imported torch, because that takes longer than the trainings.
 """
 
 import argparse
@@ -16,6 +18,7 @@ import multiprocessing
 import os
 import random
 import signal
+import socket
 import sys
 import tempfile
 import time
@@ -69,6 +72,9 @@ MOMENTS = (
 )
 """What a process does, in this order."""
 
+PATIENCE = 5.0
+"""Seconds after which the other processes of a killed one are ended."""
+
 LATER, EARLIER = 1.05, 0.8
 """Factors of the longest time until a kill, after a process was killed and after one was too fast.
 
@@ -90,6 +96,8 @@ class Kind:
         What has a label.
     options : tuple of str
         More options of the command.
+    processes : int
+        That train together, with the environment of torchrun.
     """
 
     count: int = 96
@@ -97,6 +105,7 @@ class Kind:
     ragged: bool = False
     target: str = "sequence"
     options: tuple[str, ...] = ()
+    processes: int = 1
 
     def write(self, path: Path) -> None:
         """Write the data: three features, of which the largest tells the class."""
@@ -117,6 +126,7 @@ KINDS = {
     "ragged": Kind(ragged=True),
     "larger than memory": Kind(steps=1200, ragged=True, options=("--memory=1",)),
     "step labels": Kind(ragged=True, target="step", options=("--target=step",)),
+    "two processes": Kind(ragged=True, processes=2),
 }
 
 
@@ -126,28 +136,32 @@ def main() -> None:
     )
     parser.add_argument("--count", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--kind", choices=list(KINDS), help="measure this kind only")
     parser.add_argument("--report", action="store_true", help="write the page only")
     arguments = parser.parse_args()
     if not arguments.report:
         with tempfile.TemporaryDirectory() as folder:
-            record = measure(Path(folder), arguments.count, arguments.seed)
+            record = measure(Path(folder), arguments.count, arguments.seed, arguments.kind)
+        if arguments.kind:
+            record = merged(json.loads(RECORD.read_text()), record)
         RECORD.write_text(json.dumps(record, indent=1) + "\n")
     record = json.loads(RECORD.read_text())
     write_marked(RESUME, "benchmarks/kills.py", summary(record))
     write_marked(ROBUSTNESS, "benchmarks/kills.py", table(record))
 
 
-def measure(folder: Path, count: int, seed: int) -> dict[str, Any]:
+def measure(folder: Path, count: int, seed: int, only: str | None) -> dict[str, Any]:
     """Kill that many times, or a few times more, and return the record."""
     started = time.perf_counter()
-    trials = {name: Trial(folder / name.replace(" ", "-"), kind) for name, kind in KINDS.items()}
+    names = [only] if only else list(KINDS)
+    trials = {name: Trial(folder / name.replace(" ", "-"), KINDS[name]) for name in names}
     kinds: dict[str, dict[str, Any]] = {
         name: {"runs": 0, "kills": 0, "moments": Counter()} for name in trials
     }
     differences = []
     number = 0
     while sum(found["kills"] for found in kinds.values()) < count:
-        name = list(KINDS)[number % len(KINDS)]
+        name = names[number % len(names)]
         moments, differs = trials[name].run(random.Random(f"{seed} {number}"))
         found = kinds[name]
         found["runs"] += 1
@@ -167,6 +181,16 @@ def measure(folder: Path, count: int, seed: int) -> dict[str, Any]:
     }
 
 
+def merged(record: dict[str, Any], newer: dict[str, Any]) -> dict[str, Any]:
+    """Return a record in which the kinds of a newer one are replaced."""
+    kept = [found for found in record["differences"] if found["kind"] not in newer["kinds"]]
+    return record | {
+        "seconds": record["seconds"] + newer["seconds"],
+        "kinds": record["kinds"] | newer["kinds"],
+        "differences": kept + newer["differences"],
+    }
+
+
 class Trial:
     """Trainings of one kind, and one that nothing interrupts.
 
@@ -181,6 +205,7 @@ class Trial:
         folder.mkdir()
         self._data, self._log = folder / "data.npz", folder / "log"
         self._expected, self._folder = folder / "expected", folder / "run"
+        self._processes = kind.processes
         self._options = [*kind.options, *(f"--set={name}={v}" for name, v in SETTINGS.items())]
         kind.write(self._data)
         self._finish(self._expected)  # imports what is not preloaded
@@ -203,35 +228,53 @@ class Trial:
         moments = []
         while not (self._folder / "metrics.json").exists():
             started = time.time()
-            process = self._start(self._folder)
-            process.join(chance.uniform(0, self._longest))
-            process.kill()
-            process.join()
-            if process.exitcode == -signal.SIGKILL:
+            processes = self._start(self._folder)
+            victim = chance.choice(processes)
+            victim.join(chance.uniform(0, self._longest))
+            victim.kill()
+            victim.join()
+            killed = victim.exitcode == -signal.SIGKILL
+            self._end([process for process in processes if process is not victim], killed)
+            if killed:
                 moments.append(self._moment(started))
                 self._longest *= LATER
-            elif process.exitcode:
-                return moments, f"exit code {process.exitcode}: {self._log.read_text()[-500:]}"
+            elif any(process.exitcode for process in processes):
+                codes = [process.exitcode for process in processes]
+                return moments, f"exit codes {codes}: {self._log.read_text()[-500:]}"
             else:
                 self._longest *= EARLIER
         self._finish(self._folder)
         return moments, difference(self._folder, self._expected)
 
-    def _start(self, folder: Path) -> Any:
+    def _start(self, folder: Path) -> list[Any]:
         arguments = ["train", str(folder), "--resume"]
         if not folder.exists():
             arguments = ["train", str(self._data), f"--out={folder}", "--threads=1"]
             arguments += ["--no-report", *self._options]
         self._log.write_text("")
-        process = FORKS.Process(target=run_command, args=(arguments, self._log))
-        process.start()
-        return process
+        environments: list[dict[str, str]] = [{}]
+        if self._processes > 1:
+            environments = torchrun_environments(self._processes)
+        processes = [
+            FORKS.Process(target=run_command, args=(arguments, self._log, environment))
+            for environment in environments
+        ]
+        for process in processes:
+            process.start()
+        return processes
 
     def _finish(self, folder: Path) -> None:
-        process = self._start(folder)
-        process.join()
-        if process.exitcode:
+        processes = self._start(folder)
+        self._end(processes, killed=False)
+        if any(process.exitcode for process in processes):
             raise RuntimeError(self._log.read_text())
+
+    def _end(self, processes: list[Any], killed: bool) -> None:
+        """Wait for the end of processes; if another one was killed, not longer than torchrun."""
+        for process in processes:
+            process.join(PATIENCE if killed else None)
+            process.kill()
+            process.join()
 
     def _remove(self, folder: Path) -> None:
         """Delete a run by moving it away, so that a part of it is never taken for a run."""
@@ -256,11 +299,21 @@ class Trial:
         return "training" if "Epoch" in log else "starting"
 
 
-def run_command(arguments: list[str], log: Path) -> None:
+def torchrun_environments(processes: int) -> list[dict[str, str]]:
+    """Return the variables that torchrun sets for each of its processes on one machine."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    common = {"WORLD_SIZE": str(processes), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+    return [common | {"RANK": str(n), "LOCAL_RANK": str(n)} for n in range(processes)]
+
+
+def run_command(arguments: list[str], log: Path, environment: dict[str, str]) -> None:
     """Run the command in this process, with its output in a file."""
-    descriptor = os.open(log, os.O_WRONLY | os.O_TRUNC)
+    descriptor = os.open(log, os.O_WRONLY | os.O_APPEND)
     for stream in (1, 2):
         os.dup2(descriptor, stream)
+    os.environ.update(environment)
     sys.argv = ["bothways", *arguments]
     from bothways.cli.main import main as command
 
