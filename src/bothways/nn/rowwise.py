@@ -25,5 +25,7 @@ def rowwise_linear(inputs: Tensor, weight: Tensor, bias: Tensor | None = None) -
     """
     rows = inputs.reshape(-1, inputs.shape[-1])
     some = max(1, _PRODUCTS // weight.numel())
-    sums = torch.cat([(part[:, None] * weight).sum(dim=-1) for part in rows.split(some)])
+    parts = [rows] if len(rows) <= some else rows.split(some)
+    found = [(part[:, None] * weight).sum(dim=-1) for part in parts]
+    sums = found[0] if len(found) == 1 else torch.cat(found)
     return (sums if bias is None else sums + bias).view(*inputs.shape[:-1], len(weight))

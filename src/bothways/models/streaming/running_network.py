@@ -96,5 +96,7 @@ class RunningNetwork(ABC):
 
     def _logits(self, features: Tensor, answers: Tensor) -> Tensor:
         linear = self._network.linear
-        valid = features[valid_steps(answers, features.shape[1]).T]
+        valid = features.flatten(0, 1)
+        if int(answers.sum()) < len(valid):
+            valid = features[valid_steps(answers, features.shape[1]).T]
         return rowwise_linear(valid, linear.weight, linear.bias)
