@@ -28,8 +28,11 @@ from training_record import training_record, write_records
 from bothways import SequenceClassifier
 from bothways.recipes import Recipe, all_recipes, load_recipe
 
-OWN = {"fast": 98.58, "default": 99.35, "best": 99.65}
+OWN = {"quick": 98.58, "fast": 99.0, "default": 99.35, "best": 99.65}
 """Our own recipes, and the mean test accuracy to reach, in percent."""
+
+SEARCHED_FOR = {"fast": ("quick", "fast"), "default": ("default",), "best": ("best",)}
+"""The groups of configurations in the search, and the recipes that were chosen from each."""
 
 DEFAULT_LOWEST = 99.25
 """The test accuracy that `default` is to reach with every seed."""
@@ -151,16 +154,17 @@ def _search_section() -> list[str]:
         "seed. The test digits had no part in it. The means of all configurations are printed by "
         "`python benchmarks/mnist_search.py --report`.",
         "",
-        "| recipe | configurations tried | trainings | held-out % of the best configuration |",
+        "| recipes | configurations tried | trainings | held-out % of the best configuration |",
         "|---|---|---|---|",
     ]
-    for name in OWN:
+    for name, recipes in SEARCHED_FOR.items():
         group = [record for record in found if record["variant"].split()[0] == name]
         by_variant: dict[str, list[float]] = {}
         for record in group:
             by_variant.setdefault(record["variant"], []).append(100 * record["accuracy"])
         best = max(map(mean, by_variant.values()))
-        lines.append(f"| `{name}` | {len(by_variant)} | {len(group)} | {best:.2f} |")
+        names = ", ".join(f"`{recipe}`" for recipe in recipes)
+        lines.append(f"| {names} | {len(by_variant)} | {len(group)} | {best:.2f} |")
     return [*lines, ""]
 
 

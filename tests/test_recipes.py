@@ -43,6 +43,7 @@ def test_recipes_are_in_the_order_of_the_notebooks():
         "best",
         "default",
         "fast",
+        "quick",
         "time-series",
         *PUBLISHED,
     ]

@@ -154,6 +154,7 @@ def test_recipes_are_listed_with_their_published_accuracies():
         "best",
         "default",
         "fast",
+        "quick",
         "time-series",
         "bilstm-last",
         "lstm-flatten",
