@@ -8,7 +8,8 @@ import torch
 from bothways import Dataset, Sequences
 from bothways.data.open import open_dataset
 from bothways.data.options import DataOptions
-from bothways.data.summary import inspect_dataset, length_histogram, suspicious_features
+from bothways.data.problems import suspicious_features
+from bothways.data.summary import inspect_dataset, length_histogram
 
 
 def dataset(arrays, labels, test=None, **more):

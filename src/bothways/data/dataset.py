@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from bothways.config import Target
+from bothways.data.record import numbered_features
 from bothways.data.sequences import LabeledSequences, as_labeled
 from bothways.data.validation import check_finite
 from bothways.data.vocabulary import UNKNOWN
@@ -120,6 +121,11 @@ class Dataset:
     def target(self) -> Target:
         """What has a label: each sequence or each step."""
         return self.train.target
+
+    @property
+    def feature_names(self) -> tuple[str, ...]:
+        """The names of the features, or their numbers if they have no names."""
+        return self.features or numbered_features(self.train.input_size)
 
     @property
     def categories(self) -> tuple[int, ...]:

@@ -4,15 +4,16 @@ from dataclasses import replace
 from pathlib import Path
 
 from bothways.data.building.collecting import collect
+from bothways.data.building.repeated_times import RepeatedTimes
 from bothways.data.builtin.mnist import mnist
 from bothways.data.dataset import Dataset
 from bothways.data.duplicates import report_duplicates
 from bothways.data.options import DataOptions
+from bothways.data.problems import axes_warning
 from bothways.data.readers.locations import Location, absolute, locate
 from bothways.data.readers.registry import KNOWN_FORMATS, for_new_data, open_source
 from bothways.data.record import Part, Source
 from bothways.data.splitting import with_test_part
-from bothways.data.summary import RepeatedTimes, axes_warning
 from bothways.errors import DataError, suggest
 
 _BUILT_IN = {"mnist": mnist}

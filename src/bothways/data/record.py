@@ -19,6 +19,15 @@ Part = Literal["train", "validation", "test"]
 PARTS: tuple[Part, ...] = ("train", "validation", "test")
 
 
+def numbered_features(count: int) -> tuple[str, ...]:
+    """Return names for features that have none in their file.
+
+    >>> numbered_features(2)
+    ('feature 0', 'feature 1')
+    """
+    return tuple(f"feature {n}" for n in range(count))
+
+
 @dataclass(slots=True)
 class Record:
     """One sequence.

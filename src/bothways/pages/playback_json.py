@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from bothways.data.record import numbered_features
 from bothways.data.sequences import Sequences
 from bothways.evaluation.playback import Playback, play
 from bothways.models.manifest import Manifest
@@ -84,7 +85,7 @@ def drawing_json(manifest: Manifest, steps: Array) -> dict[str, Any]:
         levels = (255 * np.clip(steps, 0, 1)).round().astype(int)
         return {"kind": "picture", "width": size, "height": time, "levels": levels.ravel().tolist()}
     numeric = manifest.model.numeric_features[:SHOWN_FEATURES]
-    names = manifest.preprocessing.features or [f"feature {n}" for n in range(size)]
+    names = manifest.preprocessing.features or numbered_features(size)
     at = np.unique(np.linspace(0, time - 1, min(time, SHOWN_POINTS)).round().astype(int))
     return {
         "kind": "lines",

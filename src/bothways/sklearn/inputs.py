@@ -9,8 +9,8 @@ from sklearn.utils.validation import validate_data
 
 from bothways.data.frames import arrays_of_frames, has_frames
 from bothways.data.offsets import find_offsets, subtract_offsets
+from bothways.data.problems import axes_warning
 from bothways.data.sequences import Sequences
-from bothways.data.summary import axes_warning
 from bothways.data.validation import check_magnitude, checked_arrays, checked_padded
 from bothways.errors import DataError, counted
 from bothways.sklearn.arrays import Array, as_numbers, check_sequences, is_table, num_axes

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from bothways.data.dataset import Dataset
 from bothways.data.duplicates import duplicates_note, is_duplicate
 from bothways.data.open import open_dataset
+from bothways.data.problems import suspicious_features
 from bothways.data.readers.images import PIXEL_NAME
 from bothways.data.sequences import LabeledSequences
 from bothways.data.splitting import hold_out
-from bothways.data.summary import suspicious_features
 from bothways.errors import DataError
 from bothways.models.manifest import Manifest, Provenance
 from bothways.training.run_directory import RunFolder

@@ -13,7 +13,7 @@ from bothways.data.readers.arrays.streams import Array, open_npy, to_floats
 from bothways.data.readers.compression import format_suffix
 from bothways.data.readers.images import read_rows
 from bothways.data.readers.step_csv import StepColumns, find_columns, has_header, read_steps_csv
-from bothways.data.record import Record, Source
+from bothways.data.record import Record, Source, numbered_features
 from bothways.errors import DataError
 
 
@@ -39,7 +39,7 @@ def read_folder(path: Path, options: DataOptions, *, labeled: bool = True) -> So
     columns = find_columns(tables, options) if tables else None
     first, _ = _steps(files[0], columns, options)
     has_columns = columns is not None and columns.has_names and _is_csv(files[0])
-    features = tuple(f"feature {n}" for n in range(first.shape[1]))
+    features = numbered_features(first.shape[1])
     return Source(
         columns.features if columns is not None and has_columns else features,
         _records(path, files, columns, options, labeled),

@@ -13,7 +13,7 @@ import numpy as np
 
 from bothways.data.options import DataOptions
 from bothways.data.readers.text import lines_of
-from bothways.data.record import PARTS, Array, Record, Source
+from bothways.data.record import PARTS, Array, Record, Source, numbered_features
 from bothways.errors import DataError, counted, suggest
 
 _VALUES = ("values", "inputs")
@@ -36,7 +36,7 @@ def read_json_lines(path: Path, options: DataOptions, *, labeled: bool = True) -
     first = next(records, None)
     if first is None:
         raise DataError(f"{path} is empty; expected an object in each line. Check the path.")
-    features = tuple(f"feature {n}" for n in range(first.values.shape[1]))
+    features = numbered_features(first.values.shape[1])
     return Source(features, chain([first], records))
 
 

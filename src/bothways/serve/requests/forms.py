@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, FailFast, Field, create_model
 
+from bothways.data.record import numbered_features
 from bothways.models.manifest import Manifest
 from bothways.pages.looks import reads_digits
 from bothways.serve.limits import Limits
@@ -38,9 +39,7 @@ class RequestForm:
     def __init__(self, manifest: Manifest, limits: Limits) -> None:
         model = manifest.model
         reading = manifest.preprocessing.reading
-        self.features = manifest.preprocessing.features or tuple(
-            f"feature {n}" for n in range(model.input_size)
-        )
+        self.features = manifest.preprocessing.features or numbered_features(model.input_size)
         self.vocabularies = {
             self.features.index(name): {token: n for n, token in enumerate(tokens, start=1)}
             for name, tokens in reading.vocabularies.items()

@@ -8,7 +8,7 @@ from bothways.data.options import DataOptions
 from bothways.data.readers.arrays.labels import class_names_of, class_numbers
 from bothways.data.readers.arrays.part import ArrayPart, padded_part
 from bothways.data.readers.arrays.streams import Array, open_idx
-from bothways.data.record import Part, Record, Source
+from bothways.data.record import Part, Record, Source, numbered_features
 from bothways.errors import DataError
 
 
@@ -50,7 +50,7 @@ def read_idx(path: Path, options: DataOptions, *, labeled: bool = True) -> Sourc
             numbers = class_numbers(named, array, classes, part, "sequence")
             part = replace(part, labels=numbers, class_names=classes)
         parts[file] = part
-    features = tuple(f"feature {n}" for n in range(parts[path].input_size))
+    features = numbered_features(parts[path].input_size)
     return Source(features, _records(parts), classes=classes or None)
 
 

@@ -9,7 +9,7 @@ from bothways.data.options import DataOptions
 from bothways.data.readers.arrays.labels import class_names_of, class_numbers
 from bothways.data.readers.arrays.part import ArrayPart, padded_part
 from bothways.data.readers.arrays.streams import open_npy
-from bothways.data.record import Record, Source
+from bothways.data.record import Record, Source, numbered_features
 from bothways.errors import DataError
 
 
@@ -43,7 +43,7 @@ def read_npy(path: Path, options: DataOptions, *, labeled: bool = True) -> Sourc
             classes = class_names_of([(found.name, labels)], None, options) if labels.size else ()
             numbers = class_numbers(found.name, labels, classes, part, options.target)
             part = replace(part, labels=numbers, class_names=classes, target=options.target)
-    features = tuple(f"feature {n}" for n in range(part.input_size))
+    features = numbered_features(part.input_size)
     return Source(features, _records(path, part), classes=classes)
 
 

@@ -7,7 +7,7 @@ from bothways.data.options import DataOptions
 from bothways.data.readers.arrays.labels import class_names_of, class_numbers, is_whole
 from bothways.data.readers.arrays.part import ArrayPart, flat_part, padded_part
 from bothways.data.readers.arrays.streams import Array, ArrayStream, NpzSource, open_npz
-from bothways.data.record import Part, Record, Source
+from bothways.data.record import Part, Record, Source, numbered_features
 from bothways.errors import DataError, suggest
 
 _OF_A_PART = ("inputs", "lengths", "values", "offsets", "labels", "groups")
@@ -47,7 +47,7 @@ def read_npz(path: NpzSource, options: DataOptions, *, labeled: bool = True) -> 
             classes, parts = _with_labels(path, streams, parts, options)
     first = next(iter(parts.values()))
     return Source(
-        features=tuple(f"feature {n}" for n in range(first.input_size)),
+        features=numbered_features(first.input_size),
         records=_records(path, parts),
         classes=classes,
     )
