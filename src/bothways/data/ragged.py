@@ -110,6 +110,9 @@ class RaggedSteps:
 
     def chunk_slices(self) -> Iterator[tuple[list[slice], Tensor]]:
         """Yield which steps make up a chunk, and the sequence that each of them belongs to."""
+        if len(self) == 1:
+            yield list(self.slices()), torch.zeros(self.longest, dtype=torch.int64)
+            return
         order = self.starts.argsort()
         ends = self.lengths[order].cumsum(0)
         for rows in order.split(torch.bincount((ends - 1) // self.chunk_steps).tolist()):

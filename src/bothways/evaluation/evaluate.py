@@ -132,7 +132,8 @@ def _run(
                 found = compute(batch.inputs.to(device), batch.lengths).float().cpu()
             yield indices, found
     finally:
-        model.train(was_training)
+        if was_training:
+            model.train()
 
 
 @dataclass(frozen=True)
