@@ -6,7 +6,8 @@ Each core predicts one part (file) after the other. A node fails at random; the 
 were predicting wait again, and the node is replaced. Some nodes are slow. Parts have the same
 number of sequences but take different times, because the lengths of sequences are skewed. The
 assumptions are the defaults of `Cluster` and `Work`; the speed of a core is the one that
-`benchmarks/scale.py` has measured.
+`benchmarks/scale.py` has measured. No part may take much longer than a node runs until it fails:
+the simulation would not end, as the work would not.
 """
 
 import heapq
@@ -21,9 +22,9 @@ from numpy.typing import NDArray
 from page_tables import fill
 from scale_page import PAGE, read_record, steps_per_second
 
-PART_SEQUENCES = (20_000, 100_000, 300_000, 1_000_000, 3_000_000)
+PART_SEQUENCES = (50_000, 100_000, 300_000, 1_000_000, 3_000_000)
 COMPARED_SEQUENCES = (100_000, 1_000_000)
-SEEDS = 20
+SEEDS = 10
 HOUR = 3600.0
 NEVER = float("inf")
 

@@ -11,13 +11,13 @@ HERE = Path(__file__).parent
 RECORD = HERE / "records" / "scale.json"
 PAGE = HERE.parent / "docs" / "scale.md"
 SIDES = {
-    "one": "`bothways predict`, 1 thread",
-    "workers": "`bothways predict --workers 2`",
-    "ray": "`bothways predict --engine ray --workers 2`",
+    "one": "`predict`, 1 thread",
+    "workers": "`predict --workers 2`",
+    "ray": "`predict --engine ray --workers 2`",
     "plain1": "pandas + torch, 1 thread",
     "plain2": "pandas + torch, 2 threads",
 }
-CLUSTER_SIDE, CLUSTER_CORES = "workers", 2
+CLUSTER_LAYERS = "bidirectional LSTM 2x64"
 TYPICAL_STEPS = 100
 NODE_CORES = 16
 
@@ -42,19 +42,18 @@ def layers_table(record: dict[str, Any]) -> str:
         "|---|---|---|---|---|---|",
     ]
     for shape in record["core"]["shapes"]:
-        rate = shape["sequences"] / median(shape["seconds"])
-        gflops = rate * shape["flops"] / 1e9
+        steps = _computed(shape)
+        gflops = steps / shape["steps"] * shape["flops"] / 1e9
         lines.append(
-            f"| {shape['layers']} | {shape['steps']:,} | {rate:,.0f} "
-            f"| {rate * shape['steps']:,.0f} | {gflops:.0f} | {100 * gflops / peak:.0f} % |"
+            f"| {shape['layers']} | {shape['steps']:,} | {steps / shape['steps']:,.0f} "
+            f"| {steps:,.0f} | {gflops:.0f} | {100 * gflops / peak:.0f} % |"
         )
     return "\n".join(lines)
 
 
 def limits_table(record: dict[str, Any]) -> str:
     """Return how the time divides between arithmetic and reading, and the bytes that it needs."""
-    reading = record["core"]["reading"]
-    read_rate = reading["steps"] / median(reading["seconds"])
+    read_rate = _read(record)
     step_bytes = record["input"]["size_bytes"] / record["input"]["steps"]
     part_ms = 1000 * median(record["core"]["part_seconds"])
     lines = [
@@ -65,15 +64,14 @@ def limits_table(record: dict[str, Any]) -> str:
         f"| Gbit/s, {NODE_CORES} cores |",
         "|---|---|---|---|---|---|",
     ]
-    for shape in record["core"]["shapes"]:
-        if shape["steps"] == TYPICAL_STEPS:
-            rate = shape["sequences"] * shape["steps"] / median(shape["seconds"])
-            both = 1 / (1 / rate + 1 / read_rate)
-            mbytes = both * step_bytes / 1e6
-            lines.append(
-                f"| {shape['layers']} | {rate:,.0f} | {both:,.0f} | {100 * both / read_rate:.0f} % "
-                f"| {mbytes:.1f} | {NODE_CORES * mbytes * 8 / 1000:.2f} |"
-            )
+    for shape in _typical_shapes(record):
+        both = _together(_computed(shape), read_rate)
+        mbytes = both * step_bytes / 1e6
+        lines.append(
+            f"| {shape['layers']} | {_computed(shape):,.0f} | {both:,.0f} "
+            f"| {100 * both / read_rate:.0f} % | {mbytes:.1f} "
+            f"| {NODE_CORES * mbytes * 8 / 1000:.2f} |"
+        )
     return "\n".join(lines)
 
 
@@ -102,9 +100,29 @@ def comparison_table(record: dict[str, Any]) -> str:
 
 
 def steps_per_second(record: dict[str, Any]) -> float:
-    """Return the time steps of one core in a second when all cores predict, with their start."""
-    seconds = median(one["seconds"] for one in record["samples"][CLUSTER_SIDE])
-    return float(record["input"]["steps"] / seconds / CLUSTER_CORES)
+    """Return the time steps that one core reads and computes in a second, with the model above."""
+    (shape,) = (shape for shape in _typical_shapes(record) if shape["layers"] == CLUSTER_LAYERS)
+    return _together(_computed(shape), _read(record))
+
+
+def _typical_shapes(record: dict[str, Any]) -> list[dict[str, Any]]:
+    return [shape for shape in record["core"]["shapes"] if shape["steps"] == TYPICAL_STEPS]
+
+
+def _computed(shape: dict[str, Any]) -> float:
+    """Return the time steps that are computed in a second."""
+    return float(shape["sequences"] * shape["steps"] / median(shape["seconds"]))
+
+
+def _read(record: dict[str, Any]) -> float:
+    """Return the time steps that are read in a second."""
+    reading = record["core"]["reading"]
+    return float(reading["steps"] / median(reading["seconds"]))
+
+
+def _together(one: float, other: float) -> float:
+    """Return the rate of two kinds of work that are done in turn."""
+    return 1 / (1 / one + 1 / other)
 
 
 def read_record() -> dict[str, Any]:
