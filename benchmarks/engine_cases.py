@@ -12,6 +12,15 @@ GATES = {"RNN": 1, "GRU": 3, "LSTM": 4}
 NUM_CLASSES = 10
 
 
+def step_flops(
+    kind: str, input_size: int, hidden_size: int, num_layers: int, num_directions: int
+) -> list[int]:
+    """Return the FLOPs of the matrix products of each layer for one time step of a sequence."""
+    sizes = [input_size] + [num_directions * hidden_size] * (num_layers - 1)
+    gates = num_directions * GATES[kind] * hidden_size
+    return [2 * gates * (size + hidden_size) for size in sizes]
+
+
 @dataclass(frozen=True)
 class Case:
     """One shape, and its target speedup over `torch.nn`.
@@ -130,15 +139,13 @@ class Case:
         A training step counts as three forward passes. With readout `last`, the backward direction
         of the top layer needs one step per row.
         """
-        hidden, row_steps = self.hidden_size, int(self.lengths.sum())
-        full = 0.0
-        for layer in range(self.num_layers):
-            size = self.num_directions * hidden if layer else self.input_size
-            of_a_step = 2 * GATES[self.kind] * hidden * (size + hidden)
-            full += self.num_directions * row_steps * of_a_step
+        row_steps = int(self.lengths.sum())
+        sizes = self.input_size, self.hidden_size, self.num_layers, self.num_directions
+        of_layers = step_flops(self.kind, *sizes)
+        full = float(row_steps * sum(of_layers))
         skipped = 0.0
         if self.bidirectional and self.readout == "last":
-            skipped = (row_steps - self.batch_size) * of_a_step
+            skipped = (row_steps - self.batch_size) * of_layers[-1] / self.num_directions
         passes = 1 if work in ("infer", "latency") else 3
         return passes * full, passes * (full - skipped)
 

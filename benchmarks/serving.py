@@ -31,6 +31,7 @@ from typing import Any
 import numpy as np
 import torch
 from machine import describe_machine
+from page_tables import fill
 from serving_plain import PlainModel
 
 from bothways import ModelConfig, SequenceClassifier, open_dataset
@@ -210,13 +211,6 @@ def table(record: dict[str, Any]) -> str:
 _COLUMNS = ("per_second", "p50", "p99")
 
 
-def write_page(record: dict[str, Any]) -> None:
-    before, _, rest = PAGE.read_text().partition("<!-- benchmarks/serving.py -->\n")
-    _, _, after = rest.partition("<!-- end -->")
-    marked = f"<!-- benchmarks/serving.py -->\n{table(record)}\n<!-- end -->"
-    PAGE.write_text(before + marked + after)
-
-
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--requests", type=int, default=100_000, help="to each side")
@@ -232,7 +226,7 @@ def main() -> None:
             print(table(record))
             return
         RECORD.write_text(json.dumps(record, indent=1) + "\n")
-    write_page(json.loads(RECORD.read_text()))
+    fill(PAGE, "benchmarks/serving.py", table(json.loads(RECORD.read_text())))
 
 
 if __name__ == "__main__":

@@ -25,6 +25,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from machine import describe_machine
+from page_tables import fill
 from torch import nn
 
 from bothways import ModelConfig, SequenceClassifier
@@ -35,7 +36,6 @@ from bothways.models.trained import trained_model
 HERE = Path(__file__).parent
 RECORD = HERE / "records" / "streaming.json"
 PAGE = HERE.parent / "docs" / "guides" / "stream.md"
-MARK, END = "<!-- benchmarks/streaming.py -->\n", "<!-- end -->"
 SIDES = ("bothways", "plain")
 ROUNDS = 5
 PUSHES = 2000
@@ -180,12 +180,6 @@ def table(record: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def write_page(record: dict[str, Any]) -> None:
-    before, _, rest = PAGE.read_text().partition(MARK)
-    _, _, after = rest.partition(END)
-    PAGE.write_text(f"{before}{MARK}{table(record)}\n{END}{after}")
-
-
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--pushes", type=int, default=PUSHES, help="of each case, in a round")
@@ -203,7 +197,7 @@ def main() -> None:
             print(table(record))
             return
         RECORD.write_text(json.dumps(record) + "\n")
-    write_page(json.loads(RECORD.read_text()))
+    fill(PAGE, "benchmarks/streaming.py", table(json.loads(RECORD.read_text())))
 
 
 if __name__ == "__main__":

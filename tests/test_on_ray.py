@@ -1,5 +1,6 @@
 """Training on a cluster of Ray, here two processes of this machine."""
 
+import logging
 import os
 import signal
 import threading
@@ -14,7 +15,7 @@ from safetensors.torch import load_file
 from sample_files import write_table
 
 from bothways import DataOptions, train
-from bothways.errors import ConfigError, DataError
+from bothways.errors import ConfigError, DataError, ProcessError
 from bothways.models.scoring import plan_parts, score_part
 from bothways.on_ray import score_on_ray, train_on_ray
 from bothways.training.history import read_history
@@ -107,7 +108,9 @@ def test_counts_are_at_least_one(gestures, name):
         train_on_ray(gestures, **{"workers": 2, name: 0})
 
 
-def test_predictions_are_those_of_one_process(gestures, tmp_path):
+def test_predictions_are_those_of_one_process(gestures, tmp_path, caplog):
+    arrow = logging.getLogger("ray.data._internal.tensor_extensions.arrow")
+    arrow.addHandler(caplog.handler)
     run = train(gestures, options=OPTIONS, out="run", **SMALL)
     for n in range(3):
         write_table(tmp_path / f"new-{n}.csv", np.random.default_rng(n), None)
@@ -118,7 +121,22 @@ def test_predictions_are_those_of_one_process(gestures, tmp_path):
         score_part(run.load(), part)
     parts = plan_parts(run.folder, ["new-*.csv"], there)
     assert sum(scored.info.sequences for scored in score_on_ray("run", parts, 2)) == 120
+    assert "Failed to convert" not in caplog.text
     names = sorted(path.name for path in here.iterdir())
     assert names == sorted(path.name for path in there.iterdir())
     for name in names:
         assert pd.read_parquet(here / name).equals(pd.read_parquet(there / name))
+
+
+def test_the_error_of_a_part_names_its_file(gestures, tmp_path):
+    train(gestures, options=OPTIONS, out="run", **SMALL)
+    table = pd.read_csv(gestures)
+    table.iloc[:, 1:2].to_csv("other.csv", index=False)
+    (out := tmp_path / "out").mkdir()
+    parts = plan_parts("run", ["gestures.csv", "other.csv"], out)
+    with pytest.raises(DataError, match=r"^other\.csv"):
+        list(score_on_ray("run", parts, 2))
+    with pytest.raises(
+        ProcessError, match=r"^predicting on Ray has failed.*predict the same files"
+    ):
+        list(score_on_ray("missing", parts, 2))

@@ -1,5 +1,7 @@
 """Training and predictions on a Ray cluster: the same loops, in processes that Ray starts."""
 
+import os
+import pickle
 import shutil
 import uuid
 from collections.abc import Iterator, Sequence
@@ -104,7 +106,8 @@ def train_on_ray(
     try:
         trainer.fit()
     except Exception as error:
-        raise _without_layers(error) from None
+        advice = "continue with bothways.resume(folder) or more max_failures"
+        raise _without_layers(error, "training", advice) from None
     finally:
         shutil.rmtree(
             storage, ignore_errors=True
@@ -142,11 +145,11 @@ def score_on_ray(
     ray_data = require("ray.data", extra="ray", purpose="predictions on Ray")
     context = ray_data.DataContext.get_current()
     context.enable_progress_bars = False
-    items = [{"part": part} for part in parts]
+    items = [{"part": pickle.dumps(part)} for part in parts]  # a column of bytes, which Arrow knows
     dataset = ray_data.from_items(items, override_num_blocks=len(parts))
     scored = dataset.map_batches(
         _Scorer,
-        fn_constructor_args=(str(Path(model).absolute()), threads, aggregate),
+        fn_constructor_args=(str(Path.cwd()), str(model), threads, aggregate),
         batch_size=1,
         batch_format="numpy",
         num_cpus=threads,
@@ -154,22 +157,35 @@ def score_on_ray(
     )
     try:
         for row in scored.iter_rows():
-            yield row["scored"]
+            found = pickle.loads(row["scored"])
+            if isinstance(found, Exception):
+                raise found
+            yield found
     except Exception as error:
-        raise _without_layers(error) from None
+        advice = "predict the same files again: finished parts are kept"
+        raise _without_layers(error, "predicting", advice) from None
 
 
 class _Scorer:
     """Scores parts in a process of Ray."""
 
-    def __init__(self, model: str, threads: int, aggregate: bool) -> None:
+    def __init__(self, folder: str, model: str, threads: int, aggregate: bool) -> None:
+        if Path(folder).is_dir():
+            os.chdir(folder)  # relative paths are those of the process that started this
         torch.set_num_threads(threads)
         self._model = load(model)
         self._aggregate = aggregate
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
-        scored = [score_part(self._model, p, aggregate=self._aggregate) for p in batch["part"]]
-        return {"scored": scored}
+        scored = [self._score(pickle.loads(part)) for part in batch["part"]]
+        return {"scored": [pickle.dumps(one) for one in scored]}
+
+    def _score(self, part: Part) -> Scored | BothwaysError | OSError:
+        """Return an error instead of raising it, because Ray Data would keep only its text."""
+        try:
+            return score_part(self._model, part, aggregate=self._aggregate)
+        except (BothwaysError, OSError) as error:
+            return error
 
 
 def _train_here(config: dict[str, Any]) -> None:
@@ -178,8 +194,11 @@ def _train_here(config: dict[str, Any]) -> None:
     resume(config["folder"], config["data"])
 
 
-def _without_layers(error: Exception) -> Exception:
-    """Return the error that a process has raised, without those that Ray puts around it."""
+def _without_layers(error: Exception, work: str, advice: str) -> Exception:
+    """Return the error that a process has raised, without those that Ray puts around it.
+
+    If Ray itself has failed, the error says in which work, and what to do.
+    """
     found: BaseException | None = error
     while found is not None:
         if isinstance(found, BothwaysError | OSError):
@@ -188,6 +207,6 @@ def _without_layers(error: Exception) -> Exception:
         found = next(iter(inner.values()), None) or found.__cause__ or getattr(found, "cause", None)
     reason = str(error).strip().partition("\n")[0]
     return ProcessError(
-        f"training on Ray has failed: {reason}; expected all processes to run. Look at Ray's log, "
-        "and continue with bothways.resume(folder) or more max_failures."
+        f"{work} on Ray has failed: {reason}; expected all processes to run. Look at Ray's log, "
+        f"and {advice}."
     )
