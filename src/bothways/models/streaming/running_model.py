@@ -95,5 +95,7 @@ class RunningModel:
         """Return the probabilities of each row, from logits (answers, num_classes) per network."""
         averaged = self._classifier.calibrated(average_logits(logits))
         probabilities = averaged.double().softmax(dim=-1).numpy()
+        if len(probabilities) == len(counts) and int(counts.max()) == 1:  # one step each
+            return list(probabilities[:, None])
         ends = counts.cumsum(0).tolist()
         return [probabilities[start:end] for start, end in pairwise([0, *ends])]

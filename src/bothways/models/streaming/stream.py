@@ -6,10 +6,12 @@ from typing import Any, Self, TypeAlias
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from bothways.errors import DataError
 from bothways.models.manifest import Manifest
 from bothways.models.streaming.carried import StateTable
+from bothways.models.streaming.chunks import int64_tensor
 from bothways.models.streaming.running_model import Floats, RunningModel
 from bothways.models.streaming.saved_states import load_states, save_states
 
@@ -114,19 +116,15 @@ class Stream:
         if not keys:
             return {}
         chunks = self._model.reader.read(list(steps.values()))
-        rows = torch.tensor(self._opened(keys))
-        found: dict[Key, list[Floats]] = {key: [] for key in keys}
+        rows = int64_tensor(self._opened(keys))
+        found = []
         with torch.inference_mode():
             for chosen, inputs, lengths in self._model.reader.pieces(chunks):
                 carried = self._table.read(rows[chosen])
                 answers = self._model.run(inputs, lengths, carried)
                 self._table.write(rows[chosen], carried)
-                for place, own in zip(chosen.tolist(), answers, strict=True):
-                    found[keys[place]].append(own)
-        return {
-            key: parts[0] if len(parts) == 1 else np.concatenate(parts)
-            for key, parts in found.items()
-        }
+                found.append((chosen, answers))
+        return dict(zip(keys, _joined(found), strict=True))
 
     def close(self, key: Key) -> Floats:
         """End a sequence, free its state, and return the answers that are pending.
@@ -175,7 +173,7 @@ class Stream:
                 )
         if not keys:
             return {}
-        rows = torch.tensor([self._rows[key] for key in keys])
+        rows = int64_tensor([self._rows[key] for key in keys])
         with torch.inference_mode():
             answers = self._model.finish(self._table.read(rows))
         for key in keys:
@@ -192,7 +190,7 @@ class Stream:
         OSError
             If the file cannot be written.
         """
-        rows = torch.tensor(list(self._rows.values()), dtype=torch.int64)
+        rows = int64_tensor(list(self._rows.values()))
         save_states(Path(path), self._model.sha256, list(self._rows), self._table.read(rows))
 
     def load(self, path: str | Path) -> Self:
@@ -205,8 +203,7 @@ class Stream:
         """
         keys, carried = load_states(Path(path), self._model.sha256, self._model.initial)
         self._table, self._rows = StateTable(self._model.initial), {}
-        rows = self._opened(keys)
-        self._table.write(torch.tensor(rows, dtype=torch.int64), carried)
+        self._table.write(int64_tensor(self._opened(keys)), carried)
         return self
 
     def _opened(self, keys: list[Any]) -> list[int]:
@@ -220,3 +217,15 @@ class Stream:
                 )
         self._rows |= {key: self._table.open() for key in new}
         return [self._rows[key] for key in keys]
+
+
+def _joined(pieces: list[tuple[Tensor, list[Floats]]]) -> list[Floats]:
+    """Return the answers of each row, from pieces of some rows; the first one has all rows."""
+    (_, first), *others = pieces
+    if not others:
+        return first
+    parts = [[answers] for answers in first]
+    for rows, found in others:
+        for row, answers in zip(rows.tolist(), found, strict=True):
+            parts[row].append(answers)
+    return [np.concatenate(answers) for answers in parts]
