@@ -62,9 +62,9 @@ def test_answers_do_not_depend_on_batches(settings, segments, seed):
     if segments and not settings:
         pytest.skip("no segments")
     model = random_model(bidirectional=False, **settings)
-    records, _ = interleaved(np.random.default_rng(seed))
+    records, sequences = interleaved(np.random.default_rng(seed))
     expected = follow(model, records, segments=segments)
-    assert len(expected) > 5
+    assert len(expected) >= len(sequences) >= 3
     for sizes in [(2,), (7, 1, 30), (1000,)]:
         assert follow(model, records, sizes, segments=segments) == expected
 
