@@ -11,7 +11,15 @@ from torch import Tensor
 from bothways.config import ModelConfig
 from bothways.data.sequences import Sequences, as_labeled
 from bothways.data.vocabulary import Vocabulary
-from bothways.errors import MOST_LISTED, BackendError, CheckpointError, ConfigError, DataError, counted, suggest
+from bothways.errors import (
+    MOST_LISTED,
+    BackendError,
+    CheckpointError,
+    ConfigError,
+    DataError,
+    counted,
+    suggest,
+)
 from bothways.evaluation.evaluate import Classifier, compute_logits, evaluate
 from bothways.evaluation.metrics import Metrics
 from bothways.models.card import describe_architecture, model_card

@@ -3,7 +3,6 @@
 from functools import cached_property
 from typing import Annotated, Any, Literal
 
-import numpy as np
 from pydantic import BaseModel, ConfigDict, FailFast, Field, create_model
 
 from bothways.data.offsets import LARGEST
