@@ -183,12 +183,12 @@ def stop_on_signal() -> Iterator[Callable[[], bool]]:
         if prints_here():
             print("\nbothways: stopping …", file=sys.stderr)
 
-    with _on_signal(request):
+    with on_signal(request):
         yield lambda: requested
 
 
 @contextmanager
-def _on_signal(handle: Callable[..., None]) -> Iterator[None]:
+def on_signal(handle: Callable[..., None]) -> Iterator[None]:
     """Call `handle` at Ctrl-C and SIGTERM, until the context ends."""
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     for number in before:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Self, TextIO
 
+from bothways.cli.errors import on_signal
 from bothways.errors import ConfigError
 
 _READ_BYTES = 1 << 16
@@ -45,15 +46,12 @@ class Streams:
         """Count the signals until the context ends, instead of what they do otherwise."""
         self._wake, woken = os.pipe()
         os.set_blocking(woken, False)  # as signal.set_wakeup_fd needs
-        numbers = (signal.SIGINT, signal.SIGTERM)
-        before = [signal.signal(number, _do_nothing) for number in numbers]
-        other = signal.set_wakeup_fd(woken)
+        before = signal.set_wakeup_fd(woken)
         try:
-            yield self
+            with on_signal(_do_nothing):
+                yield self
         finally:
-            signal.set_wakeup_fd(other)
-            for number, handler in zip(numbers, before, strict=True):
-                signal.signal(number, handler)
+            signal.set_wakeup_fd(before)
             os.close(self._wake)
             os.close(woken)
 

@@ -127,7 +127,8 @@ class Stream:
         keys = _checked_keys(steps)
         chunks = self._model.reader.read(list(steps.values()))
         new = [key for key in keys if key not in self._rows]
-        rows = int64_tensor(self._opened(keys))
+        self._open(new)
+        rows = int64_tensor([self._rows[key] for key in keys])
         try:
             answers, carried = self._run(chunks, self._table.read(rows))
         except BaseException:
@@ -212,13 +213,12 @@ class Stream:
         """
         keys, carried = load_states(Path(path), self._model.sha256, self._model.initial)
         self._table, self._rows = StateTable(self._model.initial), {}
-        self._table.write(int64_tensor(self._opened(keys)), carried)
+        self._open(keys)
+        self._table.write(int64_tensor(list(self._rows.values())), carried)
         return self
 
-    def _opened(self, keys: list[Key]) -> list[int]:
-        """Return the rows of sequences, which are opened if they are not."""
-        self._rows |= {key: self._table.open() for key in keys if key not in self._rows}
-        return [self._rows[key] for key in keys]
+    def _open(self, keys: list[Key]) -> None:
+        self._rows |= {key: self._table.open() for key in keys}
 
     def _free(self, keys: list[Key]) -> None:
         for key in keys:
@@ -240,8 +240,10 @@ class Stream:
         return _joined(found), carried
 
 
-def _checked_keys(keys: Iterable[Any]) -> list[Key]:
+def _checked_keys(keys: Mapping[Any, Any]) -> list[Key]:
     """Return the keys of sequences, numpy's integers as int."""
+    if set(map(type, keys)) <= {str, int}:  # the usual case, without delay
+        return list(keys)
     checked: list[Key] = []
     for key in keys:
         if isinstance(key, bool) or not isinstance(key, str | int | np.integer):
