@@ -79,7 +79,11 @@ class Executor:
         if PIPE in command.text:
             source, _, rest = command.text.partition(PIPE)
             stdin = self.run_in_shell(source.split()[0], source.replace("tail -f", "tail -n +1"))
-            return self.bothways(shlex.split(rest, comments=True), stdin=stdin)
+            Path("piped.txt").write_text(stdin)
+            arguments = shlex.split(rest, comments=True)
+            result = run_command(*arguments, before="sys.stdin = open('piped.txt')")
+            assert result.returncode == 0, result.stderr
+            return result.stdout
         program, *arguments = command.words
         if program != "bothways":
             return self.run_in_shell(program, command.text)
@@ -94,12 +98,12 @@ class Executor:
             arguments.insert(1, "--no-report")
         return self.bothways(arguments, is_interrupted="^C" in command.output)
 
-    def bothways(self, arguments, *, is_interrupted=False, stdin=None):
+    def bothways(self, arguments, *, is_interrupted=False):
         with self.monkeypatch.context() as patch, warnings.catch_warnings():
             warnings.simplefilter("default")  # the command prints them
             if is_interrupted:
                 interrupt(patch.setattr)
-            result = invoke(*arguments, stdin=stdin)
+            result = invoke(*arguments)
         assert result.exit_code == (130 if is_interrupted else 0), f"{arguments}: {result.output}"
         return result.output
 

@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 from commands import refuse, succeed
+from random_models import random_model
 from sample_files import write_table
 
 from bothways import DataOptions, load, train
@@ -52,8 +53,18 @@ def test_a_classifier_of_sequences_has_no_lookahead(tmp_path):
     write_table(tmp_path / "gestures.csv", np.random.default_rng(0), "recording")
     settings = {"hidden_size": 4, "steps": 2}
     run = train(str(tmp_path / "gestures.csv"), out=tmp_path / "run", **settings)
-    with pytest.raises(ConfigError, match=r"lookahead is 3 but readout is .*; expected 'step'"):
+    with pytest.raises(ConfigError, match="lookahead was given, but the model labels sequences"):
         run.load().with_lookahead(3)
+    assert refuse("evaluate", run.folder, "--lookahead", "0,all") == (
+        "lookahead was given, but the model labels sequences; expected a model that labels time "
+        "steps in both directions. Omit lookahead."
+    )
+
+
+def test_a_forward_labeler_has_no_lookahead():
+    model = random_model(bidirectional=False, readout="step")
+    with pytest.raises(ConfigError, match="lookahead was given, but the model reads forward only"):
+        model.with_lookahead(3)
 
 
 def test_limits_are_compared(run):

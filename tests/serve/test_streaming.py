@@ -73,11 +73,12 @@ def test_connections_have_their_own_sequences():
         assert other.receive_json()["step"] == 0
 
 
-def test_segments():
+@pytest.mark.parametrize("value", ["true", "1"])
+def test_segments(value):
     settings = {**FORWARD, "readout": "step"}
     with (
         client_of(settings=settings) as client,
-        client.websocket_connect("/stream?segments=true") as socket,
+        client.websocket_connect(f"/stream?segments={value}") as socket,
     ):
         socket.send_text(lines(*(record("a", 1) for _ in range(3)), {"id": "a", "end": True}))
         segment = socket.receive_json()
@@ -88,11 +89,11 @@ def test_segments():
 def test_bad_records_are_named_and_the_others_answered():
     with client_of() as client, client.websocket_connect("/stream") as socket:
         socket.send_text(lines(record("a", 1), {"id": "a"}) + "\n{oops")
+        assert socket.receive_json()["step"] == 0
         problems = [socket.receive_json()["error"] for _ in range(2)]
         assert [problem["status"] for problem in problems] == [422, 422]
         assert problems[0]["message"].startswith("line 2: x is missing; expected a number")
         assert problems[1]["message"].startswith("line 3 is not JSON")
-        assert socket.receive_json()["step"] == 0
         socket.send_text(lines(record("a", 2)))
         assert socket.receive_json()["step"] == 1
 
@@ -106,12 +107,13 @@ def closing(socket):
     return error["status"], error["message"], caught.value.code
 
 
-def test_a_table_without_the_columns_of_training_closes_the_connection():
+def test_lines_before_the_first_record_are_named():
     with client_of() as client, client.websocket_connect("/stream") as socket:
-        socket.send_text("id,x,y\na,1,2\n")
-        status, message, code = closing(socket)
-    assert (status, code) == (422, 1008)
-    assert message.startswith("the first line names the columns id, x, y, without 'z'")
+        socket.send_text("hello")
+        message = socket.receive_json()["error"]["message"]
+        assert message.startswith("line 1 is neither a JSON object nor a header with x, y, z and ")
+        socket.send_text(lines(record("a", 1)))
+        assert socket.receive_json()["step"] == 0
 
 
 def test_large_messages_close_the_connection():
@@ -140,9 +142,9 @@ def test_silent_connections_are_closed():
 def test_open_sequences_are_limited():
     with client_of(Limits(sequences=2)) as client, client.websocket_connect("/stream") as socket:
         socket.send_text(lines(*(record(name, 1) for name in "abc")))
+        assert [socket.receive_json()["sequence"] for _ in range(2)] == ["a", "b"]
         message = socket.receive_json()["error"]["message"]
         assert message.startswith("line 3 opens the sequence 'c', but 2 are open")
-        assert [socket.receive_json()["sequence"] for _ in range(2)] == ["a", "b"]
 
 
 def test_the_memory_of_states_is_limited():
@@ -163,7 +165,7 @@ def test_connections_are_requests_in_progress():
 
 
 def test_a_failure_reveals_nothing(monkeypatch, capsys):
-    def fail(self, records, report):
+    def fail(self, lines):
         raise ArithmeticError("secret\nof the server")
 
     monkeypatch.setattr("bothways.models.following.Follower.answers", fail)
@@ -182,6 +184,7 @@ def test_a_failure_reveals_nothing(monkeypatch, capsys):
     [
         ({}, "/stream", "bidirectional is true"),
         (FORWARD, "/stream?segments=true", "segments is set, but the model labels sequences"),
+        (FORWARD, "/stream?segments=yes", "segments is 'yes'; expected true or false"),
     ],
 )
 def test_models_that_do_not_stream(settings, path, message):
@@ -210,6 +213,14 @@ def test_pages_of_other_servers_cannot_connect():
         headers = {"host": "127.0.0.1:8000", "origin": "http://127.0.0.1:8000"}
         with client.websocket_connect("/stream", headers=headers):
             pass
+
+
+@pytest.mark.parametrize("path", ["/nope", "/", "/predict", "/stream/"])
+def test_other_paths_have_no_websocket(path):
+    with client_of() as client:
+        assert refused(client, 404, path) == (
+            "this path has no WebSocket; expected /stream. Check the path."
+        )
 
 
 def test_an_ordinary_request_is_told_what_is_missing():

@@ -50,6 +50,15 @@ def test_a_large_message_closes_the_connection():
     assert caught.value.rcvd.code == 1009  # too big
 
 
+def test_other_paths_are_refused():
+    with (
+        running(make_model(**FORWARD)) as port,
+        pytest.raises(InvalidStatus, match="404") as caught,
+    ):
+        connect(f"ws://127.0.0.1:{port}/nope")
+    assert json.loads(caught.value.response.body)["error"]["status"] == 404
+
+
 def test_the_token_is_needed():
     with running(make_model(**FORWARD), token=Token(SECRET.encode())) as port:
         url = f"ws://127.0.0.1:{port}/stream"

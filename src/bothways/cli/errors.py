@@ -8,6 +8,7 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, ParamSpec
 
 import typer
@@ -125,13 +126,31 @@ def _command(
 
 
 def _fail(message: str, exit_code: int) -> None:
-    print_problem(message)
+    print(problem_line(message), file=sys.stderr)
     raise typer.Exit(exit_code)
 
 
-def print_problem(message: str) -> None:
-    """Print a message in one line to standard error."""
-    print(f"bothways: {printable(message)}", file=sys.stderr)
+def problem_line(message: str) -> str:
+    """Return what standard error shows of a message: one line."""
+    return f"bothways: {printable(message)}"
+
+
+def require_streams() -> None:
+    """Exit if standard output is closed; replace a closed standard error by a null device.
+
+    Otherwise, a file that is opened later would get what is written to them.
+    """
+    if sys.stderr is None:
+        sys.stderr = Path(os.devnull).open("w")  # noqa: SIM115 - until the process ends
+    if sys.stdout is None:
+        print(
+            problem_line(
+                "standard output is closed; expected an open one. Redirect it, for example with "
+                "> /dev/null"
+            ),
+            file=sys.stderr,
+        )
+        sys.exit(2)
 
 
 @contextmanager
@@ -164,38 +183,12 @@ def stop_on_signal() -> Iterator[Callable[[], bool]]:
         if prints_here():
             print("\nbothways: stopping …", file=sys.stderr)
 
-    with _on_signal(request):
+    with on_signal(request):
         yield lambda: requested
 
 
-def until_signal(read: Callable[[], bytes]) -> Iterator[bytes]:
-    """Yield what `read` returns, until it returns nothing or Ctrl-C or SIGTERM comes.
-
-    A signal interrupts the wait for more. What was yielded is processed first.
-    """
-    requested = is_waiting = False
-
-    def request(*_: Any) -> None:
-        nonlocal requested
-        requested = True
-        if is_waiting:
-            raise KeyboardInterrupt
-
-    with _on_signal(request):
-        while not requested:
-            try:
-                is_waiting = True
-                content = b"" if requested else read()
-                is_waiting = False
-            except KeyboardInterrupt:
-                return
-            if not content:
-                return
-            yield content
-
-
 @contextmanager
-def _on_signal(handle: Callable[..., None]) -> Iterator[None]:
+def on_signal(handle: Callable[..., None]) -> Iterator[None]:
     """Call `handle` at Ctrl-C and SIGTERM, until the context ends."""
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     for number in before:

@@ -18,7 +18,10 @@ _MOST_ERROR = 1e-3
 _OWN_ERROR = 2.0**-48
 """Relative differences up to this are the rounding errors of float64."""
 
-_LARGEST, _EPSILON = float(np.finfo(np.float32).max), float(np.finfo(np.float32).eps)
+LARGEST = float(np.finfo(np.float32).max)
+"""The largest number that float32 can hold."""
+
+_EPSILON = float(np.finfo(np.float32).eps)
 
 
 def find_offsets(values: Array) -> tuple[float, ...]:
@@ -60,7 +63,7 @@ def _offset(column: Array) -> float:
 
 def _in_float32(column: Array) -> Array:
     """Return the values that float32 can hold; others are NaN or raise an error later."""
-    return column[np.abs(column) <= _LARGEST]
+    return column[np.abs(column) <= LARGEST]
 
 
 def unresolved_features(values: Array, offsets: tuple[float, ...]) -> list[int]:

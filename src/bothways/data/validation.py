@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bothways.data.offsets import unresolved_features
+from bothways.data.offsets import LARGEST, unresolved_features
 from bothways.errors import DataError, ShapeError, counted
 from bothways.kernels.lengths import checked_lengths
 
@@ -51,15 +51,14 @@ def checked_floats(array: Any, name: str) -> np.ndarray[Any, np.dtype[np.float32
 
 def check_magnitude(array: np.ndarray[Any, np.dtype[Any]], name: str) -> None:
     """Raise DataError if a number of a float array is too large for float32."""
-    largest = np.finfo(np.float32).max
-    if array.dtype.itemsize <= largest.dtype.itemsize:
+    if array.dtype.itemsize <= np.dtype(np.float32).itemsize:
         return
-    too_large = np.isfinite(array) & (np.abs(array) > largest)
+    too_large = np.isfinite(array) & (np.abs(array) > LARGEST)
     if too_large.any():
         place = np.argwhere(too_large)[0].tolist()
         raise DataError(
             f"{name}{place} is {array[tuple(place)]:g}, too large for float32; expected numbers up "
-            f"to {largest:.2g}. Scale the feature, or drop the sequence."
+            f"to {LARGEST:.2g}. Scale the feature, or drop the sequence."
         )
 
 

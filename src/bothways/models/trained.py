@@ -11,7 +11,15 @@ from torch import Tensor
 from bothways.config import ModelConfig
 from bothways.data.sequences import Sequences, as_labeled
 from bothways.data.vocabulary import Vocabulary
-from bothways.errors import MOST_LISTED, BackendError, CheckpointError, DataError, counted, suggest
+from bothways.errors import (
+    MOST_LISTED,
+    BackendError,
+    CheckpointError,
+    ConfigError,
+    DataError,
+    counted,
+    suggest,
+)
 from bothways.evaluation.evaluate import Classifier, compute_logits, evaluate
 from bothways.evaluation.metrics import Metrics
 from bothways.models.card import describe_architecture, model_card
@@ -138,7 +146,14 @@ class TrainedModel(ABC):
         CheckpointError
             If the model is an exported file.
         """
-        model = self.manifest.model.model_copy(update={"lookahead": lookahead})
+        own = self.manifest.model
+        if own.target != "step" or not own.bidirectional:
+            does = "reads forward only" if own.target == "step" else "labels sequences"
+            raise ConfigError(
+                f"lookahead was given, but the model {does}; expected a model that labels time "
+                "steps in both directions. Omit lookahead."
+            )
+        model = own.model_copy(update={"lookahead": lookahead})
         config = ModelConfig(**model.model_dump())
         network = make_classifier(config, backend=self.classifier.networks[0].layers.backend)
         network.load_state_dict(self.classifier.state_dict())

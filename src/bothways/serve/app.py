@@ -68,6 +68,11 @@ def create_app(
     routes, page = _routes(app, service, examples), page_routes()
     app.include_router(routes)
     app.include_router(page)
+
+    @app.websocket("/{path:path}")
+    async def _no_socket(socket: WebSocket) -> None:
+        raise RequestError(404, "this path has no WebSocket; expected /stream. Check the path.")
+
     if token is not None:
         _require_token(app)
     app.add_middleware(

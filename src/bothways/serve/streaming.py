@@ -3,14 +3,13 @@
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
-from typing import Any
 
 from fastapi import WebSocket
 from pydantic_core import to_json
 from starlette.websockets import WebSocketDisconnect
 
 from bothways.errors import ConfigError, DataError
-from bothways.models.following import Follower, RecordLines
+from bothways.models.following import Follower, Record, RecordLines, truth
 from bothways.models.streaming import RunningModel, Stream
 from bothways.models.trained import TrainedModel
 from bothways.serve.errors import RequestError, error_content, internal_error
@@ -18,7 +17,7 @@ from bothways.serve.limits import Limits
 from bothways.serve.metrics import ServerMetrics
 from bothways.serve.requests.receive import HeldMemory, Holding
 
-_IDLE, _INVALID, _TOO_LARGE, _FAILED, _BUSY = 1001, 1008, 1009, 1011, 1013
+_IDLE, _TOO_LARGE, _FAILED, _BUSY = 1001, 1009, 1011, 1013
 """Codes of RFC 6455, section 7.4.1, and of its registry, with which connections are closed."""
 
 
@@ -53,7 +52,7 @@ class StreamService:
         """Accept a connection, and answer its messages until it is closed."""
         try:
             with self._memory.admit() as holding:
-                segments = socket.query_params.get("segments", "false").lower() == "true"
+                segments = _wants_segments(socket.query_params.get("segments", "false"))
                 conversation = _Conversation(self._opened(segments), self._metrics)
                 await socket.accept()
                 await self._converse(socket, conversation, holding)
@@ -113,9 +112,6 @@ class StreamService:
             try:
                 found = await loop.run_in_executor(self._worker, conversation.answers, content)
                 holding.set(conversation.state_bytes)
-            except DataError as error:
-                await self._close(socket, _INVALID, 422, str(error))
-                return
             except RequestError as error:
                 await self._close(socket, _BUSY, error.status, str(error))
                 return
@@ -147,8 +143,7 @@ class _Conversation:
     def __init__(self, follower: Follower, metrics: ServerMetrics) -> None:
         self._follower = follower
         self._metrics = metrics
-        self._problems: list[str] = []
-        self._lines = RecordLines(follower.manifest, self._problems.append)
+        self._lines = RecordLines(follower.manifest)
 
     @property
     def state_bytes(self) -> int:
@@ -156,17 +151,26 @@ class _Conversation:
         return self._follower.state_bytes
 
     def answers(self, content: bytes) -> list[bytes]:
-        """Return the messages that answer the records in a message, one or more lines.
-
-        Raises
-        ------
-        DataError
-            See `RecordLines.records`.
-        """
-        records = self._lines.records(content + b"\n")
-        found: list[dict[str, Any]] = self._follower.answers(records, self._problems.append)
-        problems = [error_content(422, problem) for problem in self._problems]
-        self._problems.clear()
+        """Return the messages that answer the records in a message, one or more lines."""
+        lines = self._lines.records(content + b"\n")
+        found = self._follower.answers(lines)
+        records = [line for line in lines if isinstance(line, Record)]
         if records:
             self._metrics.count_batch(len({record.sequence for record in records}), len(records))
-        return [*problems, *map(to_json, found)]
+        return [
+            error_content(422, str(answer)) if isinstance(answer, DataError) else to_json(answer)
+            for answer in found
+        ]
+
+
+def _wants_segments(text: str) -> bool:
+    """Return the value of the parameter `segments`.
+
+    Raises
+    ------
+    RequestError
+        422 if it is neither true nor false.
+    """
+    if (found := truth(text)) is None:
+        raise RequestError(422, f"segments is {text[:40]!r}; expected true or false. Correct it.")
+    return found

@@ -1,5 +1,6 @@
 """Write files atomically."""
 
+import errno
 import hashlib
 import json
 import os
@@ -27,6 +28,8 @@ def replacing(path: Path, *, unique: bool = False) -> Iterator[IO[bytes]]:
     OSError
         If the file cannot be written (a full disk, for example); the old file is then intact.
     """
+    if path.is_dir():
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
     suffix = f".{os.getpid()}.tmp" if unique else ".tmp"
     temporary = path.with_name(f"{path.name}{suffix}")
     try:

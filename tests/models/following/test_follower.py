@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from random_models import random_model
 
-from bothways.errors import ConfigError
+from bothways.errors import ConfigError, DataError
 from bothways.models.answers import Labeling
 from bothways.models.following.follower import Follower
 from bothways.models.following.records import Record
@@ -20,8 +20,10 @@ def end(sequence, where="line 1"):
     return Record(where, sequence, None, ends=True)
 
 
-def never(message):
-    raise AssertionError(message)
+def divided(found):
+    """Return the answers, and the messages of the errors."""
+    answers = [one for one in found if not isinstance(one, DataError)]
+    return answers, [str(one) for one in found if isinstance(one, DataError)]
 
 
 def follow(model, records, sizes=(1,), **options):
@@ -30,7 +32,7 @@ def follow(model, records, sizes=(1,), **options):
     answers, place, turn = [], 0, 0
     while place < len(records):
         size = sizes[turn % len(sizes)]
-        answers += follower.answers(records[place : place + size], never)
+        answers += follower.answers(records[place : place + size])
         place, turn = place + size, turn + 1
     answers += follower.close()
     assert len(follower) == 0
@@ -110,17 +112,16 @@ def test_segments_are_those_of_predict(settings, seed):
 
 def test_a_label_comes_as_soon_as_it_is_final():
     follower = Follower(random_model(bidirectional=False, **STEPS).stream())
-    steps = [follower.answers([step("a", [n, 0, 0])], never) for n in range(7)]
+    steps = [follower.answers([step("a", [n, 0, 0])]) for n in range(7)]
     assert [[a["step"] for a in answers] for answers in steps] == [[], [], [], [], [0], [1], [2]]
-    assert [a["step"] for a in follower.answers([end("a")], never)] == [3, 4, 5, 6]
+    assert [a["step"] for a in follower.answers([end("a")])] == [3, 4, 5, 6]
 
 
 def test_records_out_of_order_are_refused():
     follower = Follower(random_model(bidirectional=False).stream())
-    messages = []
     records = [step("a", [0, 0, 0], time, f"line {n}") for n, time in enumerate([2, 2, 1, None, 3])]
     records.append(step("b", [0, 0, 0], 1))
-    answers = follower.answers(records, messages.append)
+    answers, messages = divided(follower.answers(records))
     assert messages == [
         "line 2: time 1 of the sequence 'a' does not follow 2; expected the steps in order. Drop "
         "it."
@@ -137,11 +138,12 @@ def test_records_out_of_order_are_refused():
 @pytest.mark.parametrize("size", [1, 100])
 def test_too_many_sequences_are_refused_with_one_message(size):
     follower = Follower(random_model(bidirectional=False).stream(), most_sequences=2)
-    messages, answers = [], []
+    answers = []
     records = [step(name, [0, 0, 0], where=f"line {n}") for n, name in enumerate("abcdca")]
     records += [end("b"), step("c", [0, 0, 0]), step("e", [0, 0, 0], where="line 8")]
     for place in range(0, len(records), size):
-        answers += follower.answers(records[place : place + size], messages.append)
+        answers += follower.answers(records[place : place + size])
+    answers, messages = divided(answers)
     assert [a["sequence"] for a in answers] == ["a", "b", "a", "c"]
     assert [message.split(",")[0] for message in messages] == [
         "line 2 opens the sequence 'c'",
@@ -156,12 +158,63 @@ def test_too_many_sequences_are_refused_with_one_message(size):
 
 def test_the_end_of_a_sequence_that_is_not_open():
     follower = Follower(random_model(bidirectional=False).stream())
-    messages = []
-    assert follower.answers([end("a", "line 3"), end("b")], messages.append) == []
+    answers, messages = divided(follower.answers([end("a", "line 3"), end("b")]))
+    assert answers == []
     assert messages[0] == (
         "line 3 ends the sequence 'a', which is not open; expected the name of an open one. Check "
         "it."
     )
+
+
+@pytest.mark.parametrize("size", [1, 100])
+def test_a_refused_step_still_ends_its_sequence(size):
+    follower = Follower(random_model(bidirectional=False).stream())
+    error = DataError("line 2: x is missing")
+    records = [
+        step("a", [0, 0, 0], 5),
+        Record("line 2", "a", None, ends=True, refused=error),
+        step("a", [0, 0, 0], 1),
+        step("a", [0, 0, 0], 0, "line 4", ends=True),
+        step("a", [0, 0, 0], 0),
+    ]
+    found = []
+    for place in range(0, len(records), size):
+        found += follower.answers(records[place : place + size])
+    assert [getattr(one, "args", one) for one in found][1] == error.args
+    answers, messages = divided(found)
+    assert [(a["step"], a["time"]) for a in answers] == [(0, 5), (0, 1), (0, 0)]
+    assert messages[1].startswith("line 4: time 0 of the sequence 'a' does not follow 1")
+
+
+def test_a_refused_step_that_ends_no_open_sequence_is_one_error():
+    follower = Follower(random_model(bidirectional=False).stream())
+    error = DataError("line 1: x is missing")
+    assert follower.answers([Record("line 1", "a", None, ends=True, refused=error)]) == [error]
+    assert len(follower) == 0
+
+
+@pytest.mark.parametrize("size", [1, 100])
+def test_the_ends_of_sequences_that_were_refused_are_no_errors(size):
+    follower = Follower(random_model(bidirectional=False).stream(), most_sequences=1)
+    records = [step(name, [0, 0, 0]) for name in "abc"]
+    records += [end("b"), end("a"), end("c"), end("c", "line 9")]
+    found = []
+    for place in range(0, len(records), size):
+        found += follower.answers(records[place : place + size])
+    _, messages = divided(found)
+    assert [message.split(",")[0] for message in messages] == [
+        "line 1 opens the sequence 'b'",
+        "line 9 ends the sequence 'c'",
+    ]
+
+
+def test_answers_and_errors_are_in_the_order_of_the_lines():
+    follower = Follower(random_model(bidirectional=False).stream())
+    error = DataError("line 2")
+    found = follower.answers([step("a", [0, 0, 0]), error, end("b"), step("a", [0, 0, 0])])
+    assert found[1] is error
+    assert isinstance(found[2], DataError)
+    assert [found[0]["step"], found[3]["step"]] == [0, 1]
 
 
 def test_segments_need_labels_of_steps():

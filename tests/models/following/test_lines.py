@@ -9,6 +9,7 @@ from bothways.data.options import DataOptions
 from bothways.errors import DataError
 from bothways.models.following import lines as module
 from bothways.models.following.lines import RecordLines
+from bothways.models.following.records import Record
 from bothways.models.manifest import Preprocessing
 
 
@@ -23,10 +24,12 @@ JSON = b'{"id": "a", "x": 1, "y": 2, "z": 3}\n'
 
 def read(*parts, model=MANIFEST):
     """Return the records of all parts, and the messages."""
-    messages = []
-    lines = RecordLines(model, messages.append)
-    records = [record for part in parts for record in lines.records(part)]
-    return [*records, *lines.last()], messages
+    lines = RecordLines(model)
+    found = [record for part in parts for record in lines.records(part)] + lines.last()
+    return (
+        [one for one in found if isinstance(one, Record)],
+        [str(one) for one in found if isinstance(one, DataError)],
+    )
 
 
 @given(cuts=st.lists(st.integers(0, 200), max_size=8))
@@ -101,25 +104,55 @@ def test_bad_rows_are_named_and_skipped(line, message):
 
 def test_a_line_without_end_takes_bounded_memory(monkeypatch):
     monkeypatch.setattr(module, "LINE_BYTES", 100)
-    messages = []
-    lines = RecordLines(MANIFEST, messages.append)
+    lines = RecordLines(MANIFEST)
     assert len(lines.records(JSON)) == 1
+    found = []
     for _ in range(50):
-        assert lines.records(b"x" * 30) == []
+        found += lines.records(b"x" * 30)
         assert len(lines._rest) <= 100
     assert [record.where for record in lines.records(b"\n" + JSON)] == ["line 3"]
-    assert messages == [
+    assert [str(error) for error in found] == [
         "line 2 is longer than 100 bytes; expected the record of one time step. Check the source."
     ]
 
 
-@pytest.mark.parametrize(
-    ("header", "message"),
-    [
-        (b"id,x,z\n", "the first line names the columns id, x, z, without 'y'"),
-        (b"hello\n", "hello"),
-    ],
-)
-def test_a_header_without_the_columns_of_training(header, message):
-    with pytest.raises(DataError, match=message):
-        read(header)
+NAMES = "sequence, sequence_id, series, series_id, session, session_id, recording, recording_id, id"
+NEEDED = f"a header with x, y, z and one of {NAMES}"
+
+
+@pytest.mark.parametrize("line", ["hello", "id,x,z", "x,y,z", 'a,"1', '0.3, "id": "a"}', "[1]"])
+@pytest.mark.parametrize("rest", [JSON, b"id,x,y,z\na,1,2,3\n"], ids=["json", "csv"])
+def test_lines_before_the_first_object_or_header_are_skipped(line, rest):
+    records, messages = read(line.encode() + b"\n" + rest)
+    assert [record.values for record in records] == [[1, 2, 3]]
+    (message,) = messages
+    assert message.startswith("line 1 is ")
+    if line != 'a,"1':
+        assert message == (
+            f"line 1 is neither a JSON object nor {NEEDED}, but {line!r}; expected one of both "
+            "before all rows. Fix it."
+        )
+
+
+def test_half_an_object_does_not_decide_about_the_format():
+    records, messages = read(b'{"id": "a", "x"\nid,x,y,z\na,1,2,3\n')
+    assert [record.where for record in records] == ["line 3"]
+    assert [message[:20] for message in messages] == ["line 1 is not JSON ("]
+
+
+def test_a_row_is_not_taken_for_a_header_that_cannot_be_read():
+    records, messages = read(b"id,x,y,z,\xff\na,1,2,3,4\n")
+    assert records == []
+    assert [message[:20] for message in messages] == [
+        "line 1 is not in UTF",
+        "line 2 is neither a ",
+    ]
+
+
+def test_the_column_of_the_sequences_is_named_if_it_is_known():
+    preprocessing = Preprocessing(
+        features=("x", "y", "z"), reading=DataOptions(sequence="who", offsets=())
+    )
+    model = random_model(bidirectional=False, preprocessing=preprocessing).manifest
+    _, (message,) = read(b"x,y,z\n", model=model)
+    assert "nor a header with x, y, z and 'who', but 'x,y,z'" in message

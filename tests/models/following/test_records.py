@@ -8,6 +8,8 @@ from bothways.errors import DataError
 from bothways.models.following.records import RecordReader
 from bothways.models.manifest import Preprocessing
 
+STEP = {"id": "a", "x": 1, "y": 2, "z": 3}
+
 
 def reader(features=("x", "y", "z"), reading=None, **settings):
     preprocessing = Preprocessing(features=features, reading=reading or DataOptions(offsets=()))
@@ -65,7 +67,10 @@ def test_missing_values_and_categories():
 @pytest.mark.parametrize(
     ("found", "message"),
     [
-        ({"x": 1}, "line 5 has no sequence; expected its name, a text or an integer, as 'seq"),
+        (
+            {"x": 1},
+            "line 5 has no sequence; .* an integer, as one of seq.*, recording, .*, id. Add it",
+        ),
         ({"id": None}, "line 5 has no sequence"),
         ({"id": True}, "line 5 has the sequence True; expected its name"),
         ({"id": [1]}, r"line 5 has the sequence \[1\]; expected its name"),
@@ -80,8 +85,8 @@ def test_missing_values_and_categories():
         ({"id": "a", "x": float("inf"), "y": 2, "z": 3}, "line 5: x is 'inf'; expected a number"),
         ({"id": "a", "values": [1, 2]}, "line 5 has 2 values; expected 3, the features"),
         ({"id": "a", "end": "maybe"}, "line 5: end is 'maybe'; expected true or false"),
-        ({"id": "a", "end": 1, "t": "soon"}, "line 5: time is 'soon'; expected a number, or a"),
-        ({"id": "a", "end": 1, "t": {}}, "line 5: time is '{}'; expected a number"),
+        ({**STEP, "t": "soon"}, "line 5: time is 'soon'; expected a number, or a"),
+        ({**STEP, "t": {}}, "line 5: time is '{}'; expected a number"),
     ],
 )
 def test_wrong_records(found, message):
@@ -96,9 +101,18 @@ def test_unnamed_features_need_a_list():
 
 
 @pytest.mark.parametrize(
-    ("columns", "message"),
-    [("x,y,z", "columns x, y, z, without 'sequence'"), ("id,x,z", "columns id, x, z, without 'y'")],
+    ("wrong", "message"),
+    [({"x": None}, "x is missing"), ({"x": "?"}, "x is '.'"), ({"t": "soon"}, "time is 'soon'")],
 )
-def test_columns_that_are_needed(columns, message):
-    with pytest.raises(DataError, match=message):
-        reader().check_columns(columns.split(","))
+def test_a_wrong_step_that_ends_its_sequence_still_ends_it(wrong, message):
+    record = reader().read({**STEP, **wrong, "end": True}, "line 5")
+    assert (record.sequence, record.values, record.ends) == ("a", None, True)
+    with pytest.raises(DataError, match=f"line 5: {message}"):
+        raise record.refused
+
+
+@pytest.mark.parametrize(
+    ("columns", "expected"), [("z,id,x,y", True), ("x,y,z", False), ("id,x,z", False)]
+)
+def test_columns_that_are_needed(columns, expected):
+    assert reader().has_needed(columns.split(",")) is expected

@@ -241,6 +241,56 @@ def test_keys():
     assert stream.close_all() == {}
 
 
+@pytest.mark.parametrize("key", [True, 1.0, None])
+def test_keys_that_only_look_like_texts_or_integers(key):
+    stream = forward_model().stream()
+    stream.push({1: np.zeros((1, 3))})
+    with pytest.raises(DataError, match=rf"the key {key} of type \w+; expected str or int"):
+        stream.push({key: np.zeros((1, 3))})
+
+
+def test_integers_of_numpy_are_keys(tmp_path):
+    stream = forward_model().stream()
+    assert list(stream.push({np.int64(3): np.zeros((1, 3))})) == [3]
+    stream.save(tmp_path / "states.safetensors")
+    assert list(forward_model().stream().load(tmp_path / "states.safetensors")) == [3]
+
+
+def test_steps_are_a_mapping():
+    with pytest.raises(DataError, match=r"steps is a list; expected a dict .* Pass {key: array}"):
+        forward_model().stream().push([("a", np.zeros((1, 3)))])
+
+
+@pytest.mark.parametrize("failing_piece", [0, 1])
+def test_a_failure_changes_nothing(monkeypatch, failing_piece):
+    model, steps = forward_model("mean"), np.random.default_rng(0).normal(size=(9, 3))
+    monkeypatch.setattr("bothways.models.streaming.chunks.batch_steps", lambda config: 6)
+    stream = model.stream()
+    stream.push({"a": steps[:2]})
+    run, pieces = stream._model.run, []
+
+    def fail(*arguments):
+        pieces.append(arguments)
+        if len(pieces) > failing_piece:
+            raise MemoryError
+        return run(*arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(stream._model, "run", fail)
+        with pytest.raises(MemoryError):
+            stream.push({"a": steps, "new": steps})
+    assert list(stream) == ["a"]
+    found = stream.push({"a": steps[2:], "new": steps})
+    np.testing.assert_array_equal(found["a"], whole(model, steps)[2:])
+    np.testing.assert_array_equal(found["new"], whole(model, steps))
+
+
+def test_states_are_not_saved_in_place_of_a_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(IsADirectoryError):
+        forward_model().stream().save(".")
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [

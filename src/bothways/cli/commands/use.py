@@ -194,7 +194,16 @@ def predict(
 
     use_threads(threads)
     if follow:
-        _check_alone(sources, out, format, aggregate, device)
+        contradictions = {
+            "--out": str(out) != "-",
+            "--format": format not in (None, "jsonl"),
+            "--aggregate": aggregate,
+            "--force": force,
+            "--workers": workers is not None,
+            "--engine": engine is not None,
+            "--device": device not in ("auto", "cpu"),
+        }
+        _check_alone(sources, contradictions)
         from bothways.cli.predictions.follow import follow as run
 
         run(load(model), segments=segments, most_sequences=max_sequences)
@@ -257,24 +266,23 @@ def _check_parts(format: str | None, device: str, force: bool) -> None:
             )
 
 
-def _check_alone(
-    sources: list[str], out: Path, format: str | None, aggregate: bool, device: str
-) -> None:
-    """Raise ConfigError if an argument contradicts --follow."""
+def _check_alone(sources: list[str], contradictions: dict[str, bool]) -> None:
+    """Raise ConfigError if an argument contradicts --follow.
+
+    Parameters
+    ----------
+    sources : list of str
+    contradictions : dict of bool
+        By option: whether it was given.
+    """
     if sources != ["-"]:
         raise ConfigError(
             f"FILE is {sources[0]} but --follow reads standard input; expected -. Run: "
             "bothways predict MODEL - --follow"
         )
-    contradictions = {
-        "--out": str(out) != "-",
-        "--format": format not in (None, "jsonl"),
-        "--aggregate": aggregate,
-        "--device": device not in ("auto", "cpu"),
-    }
     for name, is_given in contradictions.items():
         if is_given:
             raise ConfigError(
-                f"{name} was given with --follow, which answers on the CPU, each step, in JSON "
-                f"lines on standard output; expected one of them. Omit {name}."
+                f"{name} was given with --follow, which answers each step in one process, "
+                f"on the CPU, in JSON lines on standard output; expected one of them. Omit {name}."
             )

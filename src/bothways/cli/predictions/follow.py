@@ -2,16 +2,14 @@
 
 import json
 import sys
-from io import BufferedReader
-from typing import Any, cast
+from typing import Any
 
-from bothways.cli.errors import print_problem, until_signal
+from bothways.cli.errors import problem_line
+from bothways.cli.predictions.streams import Streams
 from bothways.cli.process import keep_objects
+from bothways.errors import DataError
 from bothways.models.following import MOST_SEQUENCES, Follower, RecordLines
 from bothways.models.trained import TrainedModel
-
-_READ_BYTES = 1 << 16
-"""What is answered in one batch at most: as much as a pipe holds."""
 
 
 def follow(model: TrainedModel, *, segments: bool, most_sequences: int | None) -> None:
@@ -22,23 +20,33 @@ def follow(model: TrainedModel, *, segments: bool, most_sequences: int | None) -
     Raises
     ------
     ConfigError
-        If the model needs whole sequences, or `segments` is set and it does not label time steps.
-    DataError
-        If the header of a table is not that of the training data.
+        If the model needs whole sequences, or `segments` is set and it does not label time steps,
+        or standard input is closed.
+    KeyboardInterrupt
+        If the answers are not read after a signal, see `Streams`.
     """
     most = MOST_SEQUENCES if most_sequences is None else most_sequences
     follower = Follower(model.stream(), segments=segments, most_sequences=most)
-    lines = RecordLines(model.manifest, print_problem)
+    lines = RecordLines(model.manifest)
     keep_objects()
-    source = cast(BufferedReader, sys.stdin.buffer)
-    for content in until_signal(lambda: source.read1(_READ_BYTES)):
-        _write(follower.answers(lines.records(content), print_problem))
-    _write(follower.answers(lines.last(), print_problem))
-    _write(follower.close())
+    with Streams().opened() as streams:
+        for content in streams.contents():
+            _write(streams, follower.answers(lines.records(content)))
+        _write(streams, follower.answers(lines.last()))
+        _write(streams, follower.close())
 
 
-def _write(answers: list[dict[str, Any]]) -> None:
-    if answers:
-        texts = (json.dumps(answer, ensure_ascii=False, allow_nan=False) for answer in answers)
-        sys.stdout.write("".join(f"{text}\n" for text in texts))
-        sys.stdout.flush()
+def _write(streams: Streams, answers: list[dict[str, Any] | DataError]) -> None:
+    """Write answers to standard output, and then errors to standard error."""
+    texts = [
+        json.dumps(answer, ensure_ascii=False, allow_nan=False)
+        for answer in answers
+        if not isinstance(answer, DataError)
+    ]
+    problems = [problem_line(str(answer)) for answer in answers if isinstance(answer, DataError)]
+    streams.write(sys.stdout, _encoded(texts))
+    streams.write(sys.stderr, _encoded(problems))
+
+
+def _encoded(lines: list[str]) -> bytes:
+    return "".join(f"{line}\n" for line in lines).encode()

@@ -6,5 +6,6 @@ states of the sequences belong to `bothways.models.streaming`.
 
 from bothways.models.following.follower import MOST_SEQUENCES, Follower
 from bothways.models.following.lines import RecordLines
+from bothways.models.following.records import Record, truth
 
-__all__ = ["MOST_SEQUENCES", "Follower", "RecordLines"]
+__all__ = ["MOST_SEQUENCES", "Follower", "Record", "RecordLines", "truth"]

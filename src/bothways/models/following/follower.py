@@ -1,21 +1,22 @@
 """Answers to records of several sequences, as they come."""
 
-from collections import deque
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from bothways.data.record import Array
 from bothways.errors import ConfigError, DataError
-from bothways.models.answers import LabeledSegment, Prediction, Span
+from bothways.models.following.open_sequence import OpenSequence
 from bothways.models.following.records import Record
 from bothways.models.manifest import Manifest
 from bothways.models.streaming import Stream
 
 MOST_SEQUENCES = 10_000
 """Default of the number of sequences that may be open at the same time."""
+
+_MOST_REFUSED = 1000  # bounds the memory of their names
 
 
 class Follower:
@@ -45,12 +46,13 @@ class Follower:
         if segments and stream.manifest.model.target != "step":
             raise ConfigError(
                 "segments is set, but the model labels sequences; expected a model that labels "
-                "time steps. Omit --segments."
+                "time steps. Do not set it."
             )
         self._stream = stream
         self._segments = segments
         self._most = most_sequences
-        self._open: dict[str, _Sequence] = {}
+        self._open: dict[str, OpenSequence] = {}
+        self._refused: set[str] = set()  # names of sequences that were not opened
         self._is_full = False
 
     def __len__(self) -> int:
@@ -67,80 +69,94 @@ class Follower:
         """Memory of the states of the open sequences."""
         return self._stream.state_bytes
 
-    def answers(
-        self, records: Iterable[Record], report: Callable[[str], None]
-    ) -> list[dict[str, Any]]:
-        """Return the answers that follow from some records, in their order.
+    def answers(self, lines: Iterable[Record | DataError]) -> list[dict[str, Any] | DataError]:
+        """Return the answers that follow from some lines, and what is wrong with lines, in order.
 
         Parameters
         ----------
-        records : iterable of Record
-        report : callable
-            Called with a message about each record that is refused: its time is before that of an
-            earlier step, or too many sequences are open. The latter is reported once, and again
-            after a sequence has ended.
+        lines : iterable of Record or DataError
+            Errors are returned in their place. They are also returned for records that are refused:
+            the time is before that of an earlier step, the end is that of no open sequence, or too
+            many sequences are open. The latter is returned once, and again after a sequence has
+            ended. A refused step that ends its sequence still does so.
         """
-        found: list[dict[str, Any]] = []
-        batch: list[Record] = []
+        found: list[dict[str, Any] | DataError] = []
+        batch: list[Record | DataError] = []
         ending: set[str] = set()
-        for record in records:
-            if record.sequence in ending:  # it ends, and another one has its name
+        for line in lines:
+            if isinstance(line, DataError):
+                batch.append(line)
+                continue
+            if line.sequence in ending:  # it ends, and another one has its name
                 found += self._answer(batch)
                 batch, ending = [], set()
-            try:
-                is_admitted = self._admit(record, len(self._open) - len(ending))
-            except DataError as error:
-                report(str(error))
-                continue
-            if is_admitted:
-                batch.append(record)
-                if record.ends:
-                    ending.add(record.sequence)
-                    self._is_full = False
+            batch += self._admitted(line, len(self._open) - len(ending))
+            if line.ends and line.sequence in self._open:
+                ending.add(line.sequence)
+                self._is_full = False
         return found + self._answer(batch)
 
-    def close(self) -> list[dict[str, Any]]:
+    def close(self) -> list[dict[str, Any] | DataError]:
         """End all open sequences, and return the answers that are pending."""
         return self._answer([Record("", name, None, ends=True) for name in self._open])
 
-    def _admit(self, record: Record, open_count: int) -> bool:
-        """Return whether a record is to be answered, and note its time.
+    def _admitted(self, record: Record, open_count: int) -> list[Record | DataError]:
+        """Return what is answered of a record, after what is wrong with it, and note its time.
 
         Parameters
         ----------
         record : Record
         open_count : int
             Number of open sequences, without those that end in the same batch.
-
-        Raises
-        ------
-        DataError
-            If it is refused.
         """
-        sequence = self._open.get(record.sequence)
-        if sequence is None:
+        name = record.sequence
+        if name not in self._open:
+            if record.refused is not None:
+                return [record.refused]
             if record.values is None:
-                raise DataError(
-                    f"{record.where} ends the sequence {record.sequence!r}, which is not open; "
-                    "expected the name of an open one. Check it."
-                )
+                return self._ended_unopened(record)
             if open_count >= self._most:
-                was_full, self._is_full = self._is_full, True
-                if was_full:
-                    return False
-                raise DataError(
-                    f"{record.where} opens the sequence {record.sequence!r}, but {self._most:,} "
-                    "are open; expected no more. End others, or allow more with --max-sequences; "
-                    "until then, new ones are refused."
-                )
-            sequence = self._open[record.sequence] = _Sequence(record.sequence)
-        if record.values is not None:
-            sequence.check_time(record)
-            sequence.times.append(record.time)
-        return True
+                return self._without_room(record)
+            self._refused.discard(name)
+            self._open[name] = OpenSequence(name)
+        try:
+            self._open[name].note(record)
+        except DataError as error:
+            return [error, replace(record, values=None)] if record.ends else [error]
+        return [record]
 
-    def _answer(self, records: list[Record]) -> list[dict[str, Any]]:
-        """Return the answers to admitted records; an end is the last of its sequence."""
+    def _ended_unopened(self, record: Record) -> list[Record | DataError]:
+        """Return the error for the end of a sequence that is not open, unless it was refused."""
+        if record.sequence in self._refused:
+            self._refused.remove(record.sequence)
+            return []
+        return [
+            DataError(
+                f"{record.where} ends the sequence {record.sequence!r}, which is not open; "
+                "expected the name of an open one. Check it."
+            )
+        ]
+
+    def _without_room(self, record: Record) -> list[Record | DataError]:
+        """Return the error for one sequence too many, if it is the first one."""
+        if record.ends:
+            self._refused.discard(record.sequence)
+        elif len(self._refused) < _MOST_REFUSED:
+            self._refused.add(record.sequence)
+        was_full, self._is_full = self._is_full, True
+        if was_full:
+            return []
+        return [
+            DataError(
+                f"{record.where} opens the sequence {record.sequence!r}, but {self._most:,} are "
+                "open; expected no more. End others, or allow more with --max-sequences; until "
+                "then, new ones are refused."
+            )
+        ]
+
+    def _answer(self, batch: list[Record | DataError]) -> list[dict[str, Any] | DataError]:
+        """Return the answers to admitted records, and the errors; an end is its sequence's last."""
+        records = [line for line in batch if isinstance(line, Record)]
         chunks: dict[str | int, list[list[float]]] = {}
         for record in records:
             if record.values is not None:
@@ -151,120 +167,25 @@ class Follower:
         # A step may be answered by a later record; the last records have an answer each.
         silent = {key: len(chunks[key]) - len(rows) for key, rows in probabilities.items()}
         rows = {key: iter(found) for key, found in probabilities.items()}
-        answers: list[dict[str, Any]] = []
-        for record in records:
-            sequence = self._open[record.sequence]
-            if record.values is not None:
-                silent[record.sequence] -= 1
-                if silent[record.sequence] < 0:
-                    answers += self._lines(sequence, next(rows[record.sequence]))
-            if record.ends:
-                for row in pending[record.sequence]:
+        answers: list[dict[str, Any] | DataError] = []
+        for line in batch:
+            if isinstance(line, DataError):
+                answers.append(line)
+                continue
+            sequence = self._open[line.sequence]
+            if line.values is not None:
+                silent[line.sequence] -= 1
+                if silent[line.sequence] < 0:
+                    answers += self._lines(sequence, next(rows[line.sequence]))
+            if line.ends:
+                for row in pending[line.sequence]:
                     answers += self._lines(sequence, row)
                 answers += sequence.ended_segment(sequence.answered)
-                del self._open[record.sequence]
+                del self._open[line.sequence]
         return answers
 
-    def _lines(self, sequence: "_Sequence", row: Array) -> list[dict[str, Any]]:
+    def _lines(self, sequence: OpenSequence, row: Array) -> list[dict[str, Any]]:
         """Return the answers for the next step of a sequence, with probabilities (num_classes,)."""
         if self._segments:
             return sequence.segment_before(row, self._stream.classes)
         return [sequence.prediction(row, self._stream.classes)]
-
-
-@dataclass
-class _Sequence:
-    """An open sequence.
-
-    Parameters
-    ----------
-    name : str
-    answered : int
-        Number of answered steps.
-    times : deque
-        The times of the steps that are not answered.
-    last : float or datetime, optional
-        The time of the last step.
-    segment : _OpenSegment, optional
-        Of the last answered steps.
-    """
-
-    name: str
-    answered: int = 0
-    times: deque[Any] = field(default_factory=deque)
-    last: Any = None
-    segment: "_OpenSegment | None" = None
-
-    def check_time(self, record: Record) -> None:
-        """Raise DataError if a record is earlier than the one before; otherwise, note its time."""
-        if record.order is None:
-            return
-        try:
-            is_earlier = self.last is not None and record.order < self.last
-        except TypeError:  # a number and a time stamp, or time stamps with and without a zone
-            is_earlier = True
-        if is_earlier:
-            raise DataError(
-                f"{record.where}: time {record.time} of the sequence {self.name!r} does not follow "
-                f"{self.last}; expected the steps in order. Drop it."
-            )
-        self.last = record.order
-
-    def prediction(self, row: Array, classes: tuple[str, ...]) -> dict[str, Any]:
-        """Return the answer for the next step."""
-        step, time = self._next()
-        found = Prediction.of(self.name, classes, row).line()
-        when = {} if time is None else {"time": time}
-        return {"sequence": found.pop("sequence"), "step": step, **when, **found}
-
-    def segment_before(self, row: Array, classes: tuple[str, ...]) -> list[dict[str, Any]]:
-        """Add the next step to the open segment, or return that one and begin the next."""
-        step, time = self._next()
-        label = int(row.argmax())
-        ended = []
-        if self.segment is None or self.segment.label != classes[label]:
-            ended = self.ended_segment(step)
-            self.segment = _OpenSegment(classes[label], step, time)
-        self.segment.last_time = time
-        self.segment.total += float(row[label])
-        return ended
-
-    def ended_segment(self, end: int) -> list[dict[str, Any]]:
-        """Return the open segment, if there is one, which ends before step `end`."""
-        segment, self.segment = self.segment, None
-        if segment is None:
-            return []
-        return [{"sequence": self.name, **segment.facts(end)}]
-
-    def _next(self) -> tuple[int, Any]:
-        """Return the number and the time of the next step."""
-        self.answered += 1
-        return self.answered - 1, self.times.popleft()
-
-
-@dataclass
-class _OpenSegment:
-    """A segment whose end is not known.
-
-    Parameters
-    ----------
-    label : str
-    start : int
-        Number of the first step.
-    first_time, last_time : str or float, optional
-    total : float
-        Sum of the probabilities of the label.
-    """
-
-    label: str
-    start: int
-    first_time: Any
-    last_time: Any = None
-    total: float = 0.0
-
-    def facts(self, end: int) -> dict[str, Any]:
-        """Return what `bothways predict` says of a segment that ends before step `end`."""
-        times = None if self.first_time is None else (self.first_time, self.last_time)
-        probability = self.total / (end - self.start)
-        segment = LabeledSegment(Span(self.start, end, times), self.label, probability)
-        return segment.facts()

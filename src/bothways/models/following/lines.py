@@ -19,73 +19,65 @@ _DELIMITERS = ",;\t"
 class RecordLines:
     """Divides text into lines as it comes, and reads each complete line as a record.
 
-    The first line that is not blank decides about the format: it is a JSON object, or the header of
-    a CSV table.
+    The first JSON object, or header of a CSV table with the columns of the model, decides about the
+    format. Other lines before it cannot be read.
 
     Parameters
     ----------
     manifest : Manifest
         Of the model.
-    report : callable
-        Called with a message about each line that cannot be read, which is skipped.
     """
 
-    def __init__(self, manifest: Manifest, report: Callable[[str], None]) -> None:
+    def __init__(self, manifest: Manifest) -> None:
         self._reader = RecordReader(manifest)
-        self._report = report
         self._rest = b""
         self._is_skipping = False  # the rest of a line that is too long
         self._number = 0
         self._read: Callable[[str, str], Record] | None = None
 
-    def records(self, content: bytes) -> list[Record]:
-        """Return the records of all lines that are complete now.
-
-        Raises
-        ------
-        DataError
-            If the first line is the header of a table without a column that the model needs.
-        """
+    def records(self, content: bytes) -> list[Record | DataError]:
+        """Return the record of each line that is complete now, or why it cannot be read."""
         *complete, rest = (self._rest + content).split(b"\n")
         found = [record for line in complete if (record := self._record(line)) is not None]
         if len(rest) > LINE_BYTES and not self._is_skipping:
             self._number += 1
-            self._report(_too_long(self._number))
+            found.append(_too_long(self._number))
             self._is_skipping = True
         self._rest = b"" if self._is_skipping else rest
         return found
 
-    def last(self) -> list[Record]:
+    def last(self) -> list[Record | DataError]:
         """Return the record of a last line that no line break ends, if there is one."""
         return self.records(b"\n") if self._rest else []
 
-    def _record(self, line: bytes) -> Record | None:
+    def _record(self, line: bytes) -> Record | DataError | None:
         if self._is_skipping:
             self._is_skipping = False
             return None
         self._number += 1
         where = f"line {self._number}"
         if len(line) > LINE_BYTES:
-            self._report(_too_long(self._number))
-            return None
+            return _too_long(self._number)
         try:
-            text = line.decode("utf-8-sig" if self._number == 1 else "utf-8")
+            text = line.decode("utf-8-sig" if self._number == 1 else "utf-8").rstrip("\r")
+            return self._read_text(text, where) if text.strip() else None
         except UnicodeDecodeError as error:
-            self._report(f"{where} is not in UTF-8 (byte {error.start}); expected UTF-8. Fix it.")
-            return None
-        text = text.rstrip("\r")
-        if not text.strip():
-            return None
-        if self._read is None:
-            self._read = self._read_json
-            if not text.lstrip().startswith("{"):
-                self._read = _CsvRows(text, self._reader).read
-                return None
-        try:
-            return self._read(text, where)
+            return DataError(
+                f"{where} is not in UTF-8 (byte {error.start}); expected UTF-8. Fix it."
+            )
         except DataError as error:
-            self._report(str(error))
-            return None
+            return error
+
+    def _read_text(self, text: str, where: str) -> Record | None:
+        """Return the record of a line, if it is not the header."""
+        if self._read is not None:
+            return self._read(text, where)
+        if text.lstrip().startswith("{"):
+            record = self._read_json(text, where)
+            self._read = self._read_json
+            return record
+        self._read = _CsvRows(text, self._reader, where).read
+        return None
 
     def _read_json(self, text: str, where: str) -> Record:
         try:
@@ -101,13 +93,23 @@ class RecordLines:
 
 
 class _CsvRows:
-    """The rows of a table, each in a line."""
+    """The rows of a table, each in a line.
 
-    def __init__(self, header: str, reader: RecordReader) -> None:
+    Raises
+    ------
+    DataError
+        If the header does not have the columns that the model needs.
+    """
+
+    def __init__(self, header: str, reader: RecordReader, where: str) -> None:
         self._delimiter = max(_DELIMITERS, key=header.count)
-        self._columns = [cell or "" for cell in self._cells(header, "line 1")]
+        self._columns = [cell or "" for cell in self._cells(header, where)]
         self._reader = reader
-        reader.check_columns(self._columns)
+        if not reader.has_needed(self._columns):
+            raise DataError(
+                f"{where} is neither a JSON object nor a header with {reader.needed}, but "
+                f"{header[:40]!r}; expected one of both before all rows. Fix it."
+            )
 
     def read(self, text: str, where: str) -> Record:
         """Return the record of a row."""
@@ -127,8 +129,8 @@ class _CsvRows:
         return [None if cell in MISSING else cell for cell in map(str.strip, cells)]
 
 
-def _too_long(number: int) -> str:
-    return (
+def _too_long(number: int) -> DataError:
+    return DataError(
         f"line {number} is longer than {LINE_BYTES:,} bytes; expected the record of one time step. "
         "Check the source."
     )

@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-import numpy as np
-
-from bothways.data.readers.tables.roles import usual_name
+from bothways.data.offsets import LARGEST
+from bothways.data.readers.tables.roles import usual_name, usual_names
 from bothways.data.vocabulary import UNKNOWN
 from bothways.errors import DataError
 from bothways.models.manifest import Manifest
@@ -17,7 +16,6 @@ VALUES, END = "values", "end"
 """Keys of all features in one list, and of what ends a sequence."""
 
 _NAME_LENGTH = 200  # bounds the memory of open sequences
-_LARGEST = float(np.finfo(np.float32).max)
 _MEANINGS = {"true": True, "1": True, "false": False, "0": False, "": False}
 
 
@@ -39,6 +37,8 @@ class Record:
         The time, for comparisons.
     ends : bool
         Whether the sequence ends after this.
+    refused : DataError, optional
+        What is wrong with the time step of a record that also ends its sequence; `values` is None.
     """
 
     where: str
@@ -47,6 +47,7 @@ class Record:
     time: Any = None
     order: Any = None
     ends: bool = False
+    refused: DataError | None = None
 
 
 class RecordReader:
@@ -70,18 +71,16 @@ class RecordReader:
         }
         self._roles: dict[tuple[str, ...], tuple[str | None, str | None]] = {}
 
-    def check_columns(self, columns: Iterable[str]) -> None:
-        """Raise DataError unless records with these keys can be read."""
-        columns = list(columns)
-        needed = self._features or (VALUES,)
-        absent = [name for name in needed if name not in columns]
-        if self._role_names(tuple(columns))[0] is None:
-            absent.insert(0, self._sequence_name)
-        if absent:
-            raise DataError(
-                f"the first line names the columns {', '.join(columns)}, without {absent[0]!r}; "
-                "expected the columns of training. Add it."
-            )
+    @property
+    def needed(self) -> str:
+        """The keys that every record has, for messages."""
+        return f"{', '.join(self._features or (VALUES,))} and {self._sequence_names}"
+
+    def has_needed(self, keys: Iterable[str]) -> bool:
+        """Return whether records with these keys can be read."""
+        keys = tuple(keys)
+        has_sequence = self._role_names(keys)[0] is not None
+        return has_sequence and set(self._features or (VALUES,)) <= set(keys)
 
     def read(self, found: Mapping[str, Any], where: str) -> Record:
         """Return the record of an object.
@@ -98,7 +97,7 @@ class RecordReader:
         Raises
         ------
         DataError
-            If something is missing or wrong.
+            If something is missing or wrong, unless the record ends its sequence, see `Record`.
         """
         sequence, time = self._role_names(tuple(found))
         name = None if sequence is None else found[sequence]
@@ -106,7 +105,7 @@ class RecordReader:
             what = "no sequence" if name in (None, "") else f"the sequence {name!r}"
             raise DataError(
                 f"{where} has {what}; expected its name, a text or an integer, as "
-                f"{self._sequence_name!r}. Add it."
+                f"{self._sequence_names}. Add it."
             )
         name = str(name)
         if len(name) > _NAME_LENGTH or not _is_text(name):
@@ -115,19 +114,31 @@ class RecordReader:
                 f"{_NAME_LENGTH} characters of Unicode. Rename it."
             )
         ends = END not in self._features and self._ends(found.get(END), where)
+        try:
+            values = self._own_values(found, where, may_be_absent=ends)
+            when = None if time is None else found[time]
+            return Record(where, name, values, *_time(when, where), ends)
+        except DataError as error:
+            if not ends:
+                raise
+            return Record(where, name, None, ends=True, refused=error)
+
+    @property
+    def _sequence_names(self) -> str:
+        given = self._given["sequence"]
+        return f"one of {', '.join(usual_names('sequence'))}" if given is None else repr(given)
+
+    def _own_values(
+        self, found: Mapping[str, Any], where: str, *, may_be_absent: bool
+    ) -> list[float] | None:
+        """Return the features of a time step, or None if there are none and this is allowed."""
         own = [found.get(key) for key in self._features] or None
         listed = found.get(VALUES) if VALUES not in self._features else None
         if listed is not None:
             own = listed if isinstance(listed, list) else [listed]
-        values = None
-        if not (ends and (own is None or all(cell in (None, "") for cell in own))):
-            values = self._values(own, where)
-        when = None if time is None else found[time]
-        return Record(where, name, values, *_time(when, where), ends)
-
-    @property
-    def _sequence_name(self) -> str:
-        return self._given["sequence"] or "sequence"
+        if may_be_absent and (own is None or all(cell in (None, "") for cell in own)):
+            return None
+        return self._values(own, where)
 
     def _role_names(self, keys: tuple[str, ...]) -> tuple[str | None, str | None]:
         """Return the keys of the sequence and the time."""
@@ -158,7 +169,7 @@ class RecordReader:
         if numbers is not None:
             return float(numbers.get("" if cell is None else str(cell), UNKNOWN))
         value = _number(cell)
-        if value is None or math.isinf(value) or abs(value) > _LARGEST:
+        if value is None or math.isinf(value) or abs(value) > LARGEST:
             raise DataError(f"{where}: {name} is {str(cell)[:40]!r}; expected a number. Fix it.")
         if math.isnan(value) and not self._missing:
             raise DataError(
@@ -169,12 +180,17 @@ class RecordReader:
 
     @staticmethod
     def _ends(cell: Any, where: str) -> bool:
-        found = _MEANINGS.get("" if cell is None else str(cell).lower())
+        found = truth("" if cell is None else str(cell))
         if found is None:
             raise DataError(
                 f"{where}: {END} is {str(cell)[:40]!r}; expected true or false. Fix it."
             )
         return found
+
+
+def truth(text: str) -> bool | None:
+    """Return what a text says: true or 1, false, 0 or nothing; None if it is another one."""
+    return _MEANINGS.get(text.lower())
 
 
 def _is_text(name: str) -> bool:

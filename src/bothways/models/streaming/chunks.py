@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bothways.data.offsets import subtract_offsets
+from bothways.data.offsets import LARGEST, subtract_offsets
 from bothways.data.sequences import Sequences
 from bothways.evaluation.evaluate import batch_steps
 from bothways.kernels.lengths import Lengths
@@ -15,7 +15,6 @@ from bothways.models.inputs import checked_sequences
 from bothways.models.manifest import Manifest
 
 _FLOATS = {np.dtype(np.float32), np.dtype(np.float64)}
-_LARGEST = float(np.finfo(np.float32).max)
 
 
 def int64_tensor(numbers: Sequence[int]) -> Tensor:
@@ -39,7 +38,7 @@ class ChunkReader:
         self._input_size = manifest.model.input_size
         self._offsets = manifest.preprocessing.reading.offsets or ()
         self._is_numeric = not any(manifest.model.categories)
-        self._low, self._high = manifest.preprocessing.training_range or (-_LARGEST, _LARGEST)
+        self._low, self._high = manifest.preprocessing.training_range or (-LARGEST, LARGEST)
 
     def read(self, arrays: Sequence[Any]) -> Sequences:
         """Return arrays (time_i, input_size), or frames, as sequences.

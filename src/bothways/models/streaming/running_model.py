@@ -22,7 +22,7 @@ from bothways.storage.tensors import checksum
 
 Floats: TypeAlias = np.ndarray[Any, np.dtype[np.float64]]
 
-_COUNT = "steps"
+_COUNT = "count"
 
 
 class RunningModel:

@@ -116,9 +116,8 @@ class _Convolution:
         assert layer.bias is not None
         self.input_size = layer.in_channels
         (self.kernel,), (self.stride,) = layer.kernel_size, layer.stride
-        self._weight = (
-            layer.weight.detach().transpose(1, 2).flatten(1)
-        )  # (channels, kernel * input_size)
+        # (channels, kernel * input_size)
+        self._weight = layer.weight.detach().transpose(1, 2).flatten(1)
         self._bias = layer.bias
 
     def final_counts(self, counts: Tensor) -> Tensor:

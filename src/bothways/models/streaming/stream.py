@@ -8,9 +8,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from bothways.data.sequences import Sequences
 from bothways.errors import DataError
 from bothways.models.manifest import Manifest
-from bothways.models.streaming.carried import StateTable
+from bothways.models.streaming.carried import Carried, StateTable, selected
 from bothways.models.streaming.chunks import int64_tensor
 from bothways.models.streaming.running_model import Floats, RunningModel
 from bothways.models.streaming.saved_states import load_states, save_states
@@ -94,7 +95,7 @@ class Stream:
 
         Parameters
         ----------
-        steps : dict
+        steps : mapping
             For each key, a str or int that names the sequence, a float array (time_i, input_size)
             or a data frame, with at least one step. New keys open sequences.
 
@@ -102,29 +103,39 @@ class Stream:
         -------
         dict of float64 arrays (answers_i, num_classes)
             Probabilities, by key. If the model labels sequences: after each of the steps. If it
-            labels time steps: of the steps whose label is now final, which are the steps themselves
-            or, if the model has a stem, those up to a fixed number of steps before. All answers of
-            a sequence end to end, with those of `close`, are those of `predict_proba`.
+            labels time steps: of the steps whose label is now final. These are the steps
+            themselves or, if the model has a lookahead or a stem, earlier ones. All answers of a
+            sequence end to end, with those of `close`, are those of `predict_proba`.
 
         Raises
         ------
         DataError, ShapeError
-            As `TrainedModel.predict_proba`, and if a key is neither a str nor an int. The message
-            numbers the sequences of this call. The stream is not changed.
+            As `TrainedModel.predict_proba`, and if `steps` is no mapping, or a key is neither a
+            str nor an int. The message numbers the sequences of this call.
+
+        Notes
+        -----
+        After an error of any kind, the stream is as it was before.
         """
-        keys = list(steps)
-        if not keys:
+        if not isinstance(steps, Mapping):
+            raise DataError(
+                f"steps is a {type(steps).__name__}; expected a dict with the next steps of each "
+                "sequence. Pass {key: array}."
+            )
+        if not steps:
             return {}
+        keys = _checked_keys(steps)
         chunks = self._model.reader.read(list(steps.values()))
-        rows = int64_tensor(self._opened(keys))
-        found = []
-        with torch.inference_mode():
-            for chosen, inputs, lengths in self._model.reader.pieces(chunks):
-                carried = self._table.read(rows[chosen])
-                answers = self._model.run(inputs, lengths, carried)
-                self._table.write(rows[chosen], carried)
-                found.append((chosen, answers))
-        return dict(zip(keys, _joined(found), strict=True))
+        new = [key for key in keys if key not in self._rows]
+        self._open(new)
+        rows = int64_tensor([self._rows[key] for key in keys])
+        try:
+            answers, carried = self._run(chunks, self._table.read(rows))
+        except BaseException:
+            self._free(new)
+            raise
+        self._table.write(rows, carried)
+        return dict(zip(keys, answers, strict=True))
 
     def close(self, key: Key) -> Floats:
         """End a sequence, free its state, and return the answers that are pending.
@@ -136,8 +147,8 @@ class Stream:
         Returns
         -------
         float64 array (answers, num_classes)
-            Probabilities of the last steps, if the model labels time steps and has a stem;
-            otherwise, there are no pending answers.
+            Probabilities of the last steps, if the model labels time steps and has a lookahead or
+            a stem; otherwise, there are no pending answers.
 
         Raises
         ------
@@ -176,8 +187,7 @@ class Stream:
         rows = int64_tensor([self._rows[key] for key in keys])
         with torch.inference_mode():
             answers = self._model.finish(self._table.read(rows))
-        for key in keys:
-            self._table.close(self._rows.pop(key))
+        self._free(keys)
         return dict(zip(keys, answers, strict=True))
 
     def save(self, path: str | Path) -> None:
@@ -203,20 +213,46 @@ class Stream:
         """
         keys, carried = load_states(Path(path), self._model.sha256, self._model.initial)
         self._table, self._rows = StateTable(self._model.initial), {}
-        self._table.write(int64_tensor(self._opened(keys)), carried)
+        self._open(keys)
+        self._table.write(int64_tensor(list(self._rows.values())), carried)
         return self
 
-    def _opened(self, keys: list[Any]) -> list[int]:
-        """Return the rows of sequences, which are opened if they are not."""
-        new = [key for key in keys if key not in self._rows]
-        for key in new:
-            if not isinstance(key, str | int):
-                raise DataError(
-                    f"a sequence has the key {key!r} of type {type(key).__name__}; expected str or "
-                    "int. Convert the key."
-                )
-        self._rows |= {key: self._table.open() for key in new}
-        return [self._rows[key] for key in keys]
+    def _open(self, keys: list[Key]) -> None:
+        self._rows |= {key: self._table.open() for key in keys}
+
+    def _free(self, keys: list[Key]) -> None:
+        for key in keys:
+            self._table.close(self._rows.pop(key))
+
+    def _run(self, chunks: Sequences, carried: Carried) -> tuple[list[Floats], Carried]:
+        """Return the answers to the next steps of all rows, and the states after them."""
+        found = []
+        with torch.inference_mode():
+            for chosen, inputs, lengths in self._model.reader.pieces(chunks):
+                has_all = len(chosen) == len(chunks)
+                own = carried if has_all else selected(carried, chosen)
+                found.append((chosen, self._model.run(inputs, lengths, own)))
+                if not has_all:
+                    carried = {
+                        name: tensor.index_copy(0, chosen, own[name])
+                        for name, tensor in carried.items()
+                    }
+        return _joined(found), carried
+
+
+def _checked_keys(keys: Mapping[Any, Any]) -> list[Key]:
+    """Return the keys of sequences, numpy's integers as int."""
+    if set(map(type, keys)) <= {str, int}:  # the usual case, without delay
+        return list(keys)
+    checked: list[Key] = []
+    for key in keys:
+        if isinstance(key, bool) or not isinstance(key, str | int | np.integer):
+            raise DataError(
+                f"a sequence has the key {key!r} of type {type(key).__name__}; expected str or "
+                "int. Convert the key."
+            )
+        checked.append(int(key) if isinstance(key, np.integer) else key)
+    return checked
 
 
 def _joined(pieces: list[tuple[Tensor, list[Floats]]]) -> list[Floats]:

@@ -3,16 +3,15 @@
 from functools import cached_property
 from typing import Annotated, Any, Literal
 
-import numpy as np
 from pydantic import BaseModel, ConfigDict, FailFast, Field, create_model
 
+from bothways.data.offsets import LARGEST
 from bothways.data.record import numbered_features
 from bothways.models.manifest import Manifest
 from bothways.pages.looks import reads_digits
 from bothways.serve.limits import Limits
 
-_LARGEST = float(np.finfo(np.float32).max)
-_Number = Annotated[float, Field(ge=-_LARGEST, le=_LARGEST, allow_inf_nan=False)]
+_Number = Annotated[float, Field(ge=-LARGEST, le=LARGEST, allow_inf_nan=False)]
 _PlainName = Annotated[str, Field(max_length=1000)]
 
 

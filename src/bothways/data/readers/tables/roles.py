@@ -147,6 +147,11 @@ def usual_name(role: str, columns: Sequence[str]) -> str | None:
     return next((by_lower[name] for name in _USUAL_NAMES.get(role, ()) if name in by_lower), None)
 
 
+def usual_names(role: str) -> tuple[str, ...]:
+    """Return the names that are usual for a role, in lower case."""
+    return _USUAL_NAMES[role]
+
+
 def vocabularies_of(features: Sequence[str], options: DataOptions) -> dict[str, Vocabulary]:
     """Return the vocabulary of each categorical feature: the known one, or one that grows."""
     known = options.vocabularies
