@@ -195,6 +195,13 @@ def until_signal(read: Callable[[], bytes]) -> Iterator[bytes]:
 
 
 @contextmanager
+def sigterm_as_ctrl_c() -> Iterator[None]:
+    """Raise KeyboardInterrupt at SIGTERM too."""
+    with _on_signal(signal.default_int_handler):
+        yield
+
+
+@contextmanager
 def _on_signal(handle: Callable[..., None]) -> Iterator[None]:
     """Call `handle` at Ctrl-C and SIGTERM, until the context ends."""
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
