@@ -2,6 +2,7 @@
 
 import logging
 import os
+import shutil
 import signal
 import threading
 import time
@@ -11,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from commands import run_command
 from safetensors.torch import load_file
 from sample_files import write_table
 
@@ -42,7 +44,7 @@ def cluster():
             logging_level="ERROR",
             runtime_env={"env_vars": {"PYTHONPATH": path, "OMP_NUM_THREADS": "1"}},
         )
-        yield
+        yield ray.get_runtime_context().gcs_address
         ray.shutdown()
 
 
@@ -126,6 +128,25 @@ def test_predictions_are_those_of_one_process(gestures, tmp_path, caplog):
     assert names == sorted(path.name for path in there.iterdir())
     for name in names:
         assert pd.read_parquet(here / name).equals(pd.read_parquet(there / name))
+
+
+def test_the_command_prints_what_it_prints_without_ray(gestures, tmp_path, cluster):
+    train(gestures, options=OPTIONS, out="run", **SMALL)
+    for n in range(2):
+        write_table(tmp_path / f"new-{n}.csv", np.random.default_rng(n), None)
+    address = f"import os; os.environ['RAY_ADDRESS'] = {cluster!r}"
+    printed = []
+    for engine in ("local", "ray"):
+        out = tmp_path / "out"
+        shutil.rmtree(out, ignore_errors=True)
+        arguments = ("predict", "run", "new-*.csv", "--out", out, "--engine", engine)
+        result = run_command(*arguments, before=address, timeout=None)
+        assert result.returncode == 0, result.stderr
+        lines = result.stderr.splitlines()
+        # Ray's core, which has no option for it, prints a warning about its own actors.
+        printed.append([line for line in lines if " core_worker.cc:" not in line])
+    assert printed[0] == printed[1]
+    assert printed[0][-1] == f"80 predictions in 2 files of {out}, 80 of them new"
 
 
 def test_the_error_of_a_part_names_its_file(gestures, tmp_path):
