@@ -52,7 +52,7 @@ def score_in_processes(
         count, mp_context=context, initializer=_start, initargs=(str(model), threads, waits)
     )
     try:
-        with _without_ctrl_c():
+        with _uninterrupted():
             waiting = [pool.submit(_score, part) for part in parts]
         for done in as_completed(waiting):
             yield done.result()
@@ -68,8 +68,32 @@ def score_in_processes(
 
 
 @contextmanager
-def _without_ctrl_c() -> Iterator[None]:
-    """Block Ctrl-C in the processes that are started; this one gets it at the end."""
+def _uninterrupted() -> Iterator[None]:
+    """Delay Ctrl-C and SIGTERM until processes have started, which themselves never get Ctrl-C.
+
+    A process whose start is interrupted prints a traceback.
+    """
+    if threading.current_thread() is not threading.main_thread():  # which gets all signals
+        yield
+        return
+    received: list[int] = []
+    before = {
+        number: signal.signal(number, lambda number, _: received.append(number))
+        for number in (signal.SIGINT, signal.SIGTERM)
+    }
+    try:
+        with _blocked_ctrl_c():
+            yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    for number in received:
+        signal.raise_signal(number)
+
+
+@contextmanager
+def _blocked_ctrl_c() -> Iterator[None]:
+    """Block Ctrl-C in this thread and, for ever, in the processes that it starts."""
     if not hasattr(signal, "pthread_sigmask"):  # on Windows
         yield
         return
