@@ -87,8 +87,8 @@ def _uninterrupted() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-    for number in received:
-        signal.raise_signal(number)
+    for one in received:
+        signal.raise_signal(one)
 
 
 @contextmanager
