@@ -87,7 +87,7 @@ def measure_part(run: Path) -> list[float]:
     model = load(run)
     with tempfile.TemporaryDirectory() as folder:
         write_file(Path(folder) / "in.parquet", steps=5, seed=0)
-        (part,) = plan_parts(run, [f"{folder}/in.parquet"], Path(folder))
+        (part,) = plan_parts(run, [f"{folder}/in.parquet"], Path(folder), print)
         score_part(model, part)
         return _repeated(lambda: score_part(model, part))
 

@@ -69,7 +69,7 @@ def kill(moment, line, pause, data, folder, log):
     """Start or resume, kill at the moment after that line of the history; return if it hit."""
     if moment == "appearance":
         shutil.rmtree(folder, ignore_errors=True)
-    checkpoint = folder / "checkpoints" / "training.safetensors.tmp"
+    checkpoint = folder / "checkpoints" / ".training.safetensors.tmp"
     leftover = last_written(checkpoint)
 
     def is_writing():

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import shutil
 import signal
 import threading
 import time
@@ -11,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from commands import run_command
 from safetensors.torch import load_file
 from sample_files import write_table
 
@@ -42,7 +44,7 @@ def cluster():
             logging_level="ERROR",
             runtime_env={"env_vars": {"PYTHONPATH": path, "OMP_NUM_THREADS": "1"}},
         )
-        yield
+        yield ray.get_runtime_context().gcs_address
         ray.shutdown()
 
 
@@ -117,9 +119,9 @@ def test_predictions_are_those_of_one_process(gestures, tmp_path, caplog):
     here, there = tmp_path / "here", tmp_path / "there"
     for out in (here, there):
         out.mkdir()
-    for part in plan_parts(run.folder, ["new-*.csv"], here):
+    for part in plan_parts(run.folder, ["new-*.csv"], here, print):
         score_part(run.load(), part)
-    parts = plan_parts(run.folder, ["new-*.csv"], there)
+    parts = plan_parts(run.folder, ["new-*.csv"], there, print)
     assert sum(scored.info.sequences for scored in score_on_ray("run", parts, 2)) == 120
     assert "Failed to convert" not in caplog.text
     names = sorted(path.name for path in here.iterdir())
@@ -128,14 +130,34 @@ def test_predictions_are_those_of_one_process(gestures, tmp_path, caplog):
         assert pd.read_parquet(here / name).equals(pd.read_parquet(there / name))
 
 
+def test_the_command_prints_what_it_prints_without_ray(gestures, tmp_path, cluster):
+    train(gestures, options=OPTIONS, out="run", **SMALL)
+    for n in range(2):
+        write_table(tmp_path / f"new-{n}.csv", np.random.default_rng(n), None)
+    address = f"import os; os.environ['RAY_ADDRESS'] = {cluster!r}"
+    printed = []
+    for engine in ("local", "ray"):
+        out = tmp_path / "out"
+        shutil.rmtree(out, ignore_errors=True)
+        arguments = ("predict", "run", "new-*.csv", "--out", out, "--engine", engine)
+        result = run_command(*arguments, before=address, timeout=None)
+        assert result.returncode == 0, result.stderr
+        lines = result.stderr.splitlines()
+        # Ray's core, which has no option for it, prints a warning about its own actors.
+        printed.append([line for line in lines if " core_worker.cc:" not in line])
+    assert printed[0] == printed[1]
+    assert printed[0][-1] == f"80 predictions in 2 files of {out}, 80 of them new"
+
+
 def test_the_error_of_a_part_names_its_file(gestures, tmp_path):
     train(gestures, options=OPTIONS, out="run", **SMALL)
     table = pd.read_csv(gestures)
     table.iloc[:, 1:2].to_csv("other.csv", index=False)
     (out := tmp_path / "out").mkdir()
-    parts = plan_parts("run", ["gestures.csv", "other.csv"], out)
-    with pytest.raises(DataError, match=r"^other\.csv"):
-        list(score_on_ray("run", parts, 2))
+    parts = plan_parts("run", ["other.csv", "gestures.csv"], out, print)
+    problems = {str(one.part.location): one.problem for one in score_on_ray("run", parts, 2)}
+    assert problems["gestures.csv"] == ""
+    assert problems["other.csv"].startswith("other.csv")
     with pytest.raises(
         ProcessError, match=r"^predicting on Ray has failed.*predict the same files"
     ):

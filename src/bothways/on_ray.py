@@ -1,10 +1,13 @@
 """Training and predictions on a Ray cluster: the same loops, in processes that Ray starts."""
 
+import logging
 import os
 import pickle
 import shutil
+import signal
+import threading
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -109,9 +112,8 @@ def train_on_ray(
         advice = "continue with bothways.resume(folder) or more max_failures"
         raise _without_layers(error, "training", advice) from None
     finally:
-        shutil.rmtree(
-            storage, ignore_errors=True
-        )  # Ray's own files; the run folder has all of ours
+        # These are Ray's own files; the run folder has all of ours.
+        shutil.rmtree(storage, ignore_errors=True)
         if (path / CONFIG_FILE).exists():
             folder.drop_replaced()
         else:  # nothing has been trained
@@ -125,16 +127,16 @@ def score_on_ray(
     workers: int,
     *,
     threads: int = 1,
-    aggregate: bool = False,
-) -> Iterator[Scored]:
+) -> Generator[Scored]:
     """Score parts in actors of Ray Data, each with its own model; see `score_in_processes`.
 
-    The files, the model and the folder of the predictions must be on storage that all nodes share.
+    The files, the model and the folder of the predictions must be on storage that all nodes share;
+    the model may also be an address of the hub.
 
     Raises
     ------
-    ConfigError, DataError, OSError
-        Those of a part that fails.
+    ConfigError, OSError
+        As `score_part`.
     ProcessError
         If actors have died too often.
     MissingDependencyError
@@ -143,13 +145,14 @@ def score_on_ray(
     if not parts:
         return
     ray_data = require("ray.data", extra="ray", purpose="predictions on Ray")
+    _join_quietly()
     context = ray_data.DataContext.get_current()
-    context.enable_progress_bars = False
+    context.enable_progress_bars = context.print_on_execution_start = False
     items = [{"part": pickle.dumps(part)} for part in parts]  # a column of bytes, which Arrow knows
     dataset = ray_data.from_items(items, override_num_blocks=len(parts))
     scored = dataset.map_batches(
         _Scorer,
-        fn_constructor_args=(str(Path.cwd()), str(model), threads, aggregate),
+        fn_constructor_args=(str(Path.cwd()), str(model), threads),
         batch_size=1,
         batch_format="numpy",
         num_cpus=threads,
@@ -166,15 +169,26 @@ def score_on_ray(
         raise _without_layers(error, "predicting", advice) from None
 
 
+def _join_quietly() -> None:
+    """Join the cluster, if this process has not, without Ray's messages and signal handler."""
+    ray = require("ray", extra="ray", purpose="predictions on Ray")
+    logging.getLogger("ray.data").setLevel(logging.ERROR)
+    if ray.is_initialized():
+        return
+    handler = signal.getsignal(signal.SIGTERM)
+    ray.init(logging_level=logging.ERROR, log_to_driver=False)
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, handler)
+
+
 class _Scorer:
     """Scores parts in a process of Ray."""
 
-    def __init__(self, folder: str, model: str, threads: int, aggregate: bool) -> None:
+    def __init__(self, folder: str, model: str, threads: int) -> None:
         if Path(folder).is_dir():
             os.chdir(folder)  # relative paths are those of the process that started this
         torch.set_num_threads(threads)
         self._model = load(model)
-        self._aggregate = aggregate
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
         scored = [self._score(pickle.loads(part)) for part in batch["part"]]
@@ -183,7 +197,7 @@ class _Scorer:
     def _score(self, part: Part) -> Scored | BothwaysError | OSError:
         """Return an error instead of raising it, because Ray Data would keep only its text."""
         try:
-            return score_part(self._model, part, aggregate=self._aggregate)
+            return score_part(self._model, part)
         except (BothwaysError, OSError) as error:
             return error
 

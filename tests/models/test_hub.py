@@ -16,8 +16,9 @@ from random_models import random_model
 from bothways import load
 from bothways.errors import CheckpointError, ConfigError, DownloadError, MissingDependencyError
 from bothways.models.checkpoint import MODEL_FILE
-from bothways.models.hub import is_address
+from bothways.models.hub import is_address, pinned
 from bothways.models.manifest import CONFIG_FILE
+from bothways.models.scoring.parts import model_fingerprint
 
 TWO_FILES = [CONFIG_FILE, MODEL_FILE]
 ADDRESS = "hf://ada/waves"
@@ -69,6 +70,18 @@ def test_an_address_gives_the_model_of_the_folder(own_hub, folders):
 def test_a_revision_is_a_tag_or_a_commit(own_hub, folders, revision):
     found = logits_of(load(f"{ADDRESS}@{revision}"))
     np.testing.assert_array_equal(found, logits_of(load(folders[0])))
+
+
+def test_the_fingerprint_of_a_model_is_that_of_its_files(own_hub, folders):
+    found = [model_fingerprint(f"{ADDRESS}{revision}") for revision in ("@v1", "")]
+    assert found == [model_fingerprint(folder) for folder in folders]
+    assert found[0] != found[1]
+
+
+def test_an_address_is_pinned_to_its_commit(own_hub):
+    assert pinned(ADDRESS) == f"{ADDRESS}@{COMMIT}"
+    assert pinned(f"{ADDRESS}@v1") == f"{ADDRESS}@{EARLIER_COMMIT}"
+    assert pinned("runs/0001") == "runs/0001"
 
 
 def test_only_the_two_files_are_requested(own_hub, tmp_path):

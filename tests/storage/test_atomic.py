@@ -1,9 +1,11 @@
 import errno
+import multiprocessing
 import os
+import socket
 
 import pytest
 
-from bothways.storage.atomic import json_bytes, replacing, write_atomically
+from bothways.storage.atomic import json_bytes, remove_leftovers, replacing, write_atomically
 
 
 def test_writing_replaces_the_file_and_leaves_no_other(tmp_path):
@@ -36,7 +38,7 @@ def test_an_error_in_writing_names_the_file(tmp_path, monkeypatch):
 
 
 def test_a_leftover_of_a_killed_writer_is_replaced(tmp_path):
-    (tmp_path / "file.tmp").write_bytes(b"a longer half of something")
+    (tmp_path / ".file.tmp").write_bytes(b"a longer half of something")
     write_atomically(tmp_path / "file", b"new")
     assert [(p.name, p.read_bytes()) for p in tmp_path.iterdir()] == [("file", b"new")]
 
@@ -73,3 +75,27 @@ def test_processes_that_share_a_file_have_different_temporary_files(tmp_path, mo
         assert path.read_bytes() == b"two"
         one.write(b"and more")
     assert [(p.name, p.read_bytes()) for p in tmp_path.iterdir()] == [("file", b"one, and more")]
+
+
+def leave_half(path):
+    """Die while a file is written."""
+    with replacing(path, unique=True) as file:
+        file.write(b"half")
+        os._exit(9)
+
+
+def test_leftovers_of_dead_processes_are_hidden_and_removed(tmp_path, monkeypatch):
+    child = multiprocessing.get_context("fork").Process(target=leave_half, args=[tmp_path / "a"])
+    child.start()
+    child.join()
+    (leftover,) = tmp_path.iterdir()
+    assert leftover.name.startswith(".a.")
+    with monkeypatch.context() as other_machine:
+        other_machine.setattr(socket, "gethostname", lambda: "another")
+        remove_leftovers(tmp_path)
+        assert leftover.exists()
+    (tmp_path / ".config.tmp").touch()
+    with replacing(tmp_path / "b", unique=True) as file:
+        remove_leftovers(tmp_path)
+        file.write(b"whole")
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".config.tmp", "b"]

@@ -188,6 +188,13 @@ def stop_on_signal() -> Iterator[Callable[[], bool]]:
 
 
 @contextmanager
+def sigterm_as_ctrl_c() -> Iterator[None]:
+    """Raise KeyboardInterrupt at SIGTERM too."""
+    with on_signal(signal.default_int_handler):
+        yield
+
+
+@contextmanager
 def on_signal(handle: Callable[..., None]) -> Iterator[None]:
     """Call `handle` at Ctrl-C and SIGTERM, until the context ends."""
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}

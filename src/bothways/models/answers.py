@@ -50,7 +50,10 @@ def _plain(time: Any) -> Any:
 
 
 class Answer(ABC):
-    """The prediction for one sequence."""
+    """The prediction for one sequence; see the parameters of `Prediction`."""
+
+    sequence: str
+    named: bool
 
     @abstractmethod
     def records(self) -> list[dict[str, Any]]:
@@ -89,20 +92,28 @@ class Prediction(Answer):
         By class.
     span : Span, optional
         The steps of a window in its recording.
+    named : bool
+        Whether `sequence` is a name in the file, and not a number.
     """
 
     sequence: str
     label: str
     probabilities: dict[str, float]
     span: Span | None = None
+    named: bool = True
 
     @classmethod
     def of(
-        cls, sequence: str, classes: Sequence[str], probabilities: Array, span: Span | None = None
+        cls,
+        sequence: str,
+        classes: Sequence[str],
+        probabilities: Array,
+        span: Span | None = None,
+        named: bool = True,
     ) -> "Prediction":
         """Return the prediction for probabilities (num_classes,)."""
         by_class = dict(zip(classes, probabilities.tolist(), strict=True))
-        return cls(sequence, classes[int(probabilities.argmax())], by_class, span)
+        return cls(sequence, classes[int(probabilities.argmax())], by_class, span, named)
 
     def records(self) -> list[dict[str, Any]]:
         """Return one row, with a column for each class."""
@@ -137,6 +148,7 @@ class Labeling(Answer):
     sequence: str
     labels: list[str]
     segments: list[LabeledSegment]
+    named: bool = True
 
     @classmethod
     def of(
@@ -145,6 +157,7 @@ class Labeling(Answer):
         classes: Sequence[str],
         probabilities: Array,
         times: Array | None = None,
+        named: bool = True,
     ) -> "Labeling":
         """Return the labeling for probabilities (time, num_classes), and times (time,) if any."""
         best = probabilities.argmax(axis=1)
@@ -156,7 +169,7 @@ class Labeling(Answer):
             )
             for label, start, end in segments_of(best)
         ]
-        return cls(sequence, [classes[label] for label in best], segments)
+        return cls(sequence, [classes[label] for label in best], segments, named)
 
     def records(self) -> list[dict[str, Any]]:
         """Return a row for each segment."""

@@ -5,6 +5,8 @@ a local folder. Their sizes are checked before they are downloaded.
 """
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from textwrap import shorten
 from typing import Any
@@ -30,6 +32,26 @@ def is_address(path: str | Path) -> bool:
 def load_from_hub(address: str) -> tuple[TorchClassifier, Manifest]:
     """Return the classifier at an address of the hub, in eval mode on the CPU, and its manifest.
 
+    Raises the errors of `download`.
+    """
+    folder = download(address)
+    with _naming(address):
+        return load_classifier(folder)
+
+
+def pinned(model: str) -> str:
+    """Return an address with the commit that it means now, and the path of a model as it is.
+
+    Raises the errors of `download`.
+    """
+    if not is_address(model):
+        return model
+    return f"{model.partition('@')[0]}@{download(model).name}"
+
+
+def download(address: str) -> Path:
+    """Return the folder of the cache with the two files of a model, which is named by its commit.
+
     Files that the cache of huggingface_hub contains are not downloaded again.
 
     Parameters
@@ -52,13 +74,19 @@ def load_from_hub(address: str) -> tuple[TorchClassifier, Manifest]:
     if match is None:
         raise _malformed(address)
     repository, revision = match.groups()
-    try:
+    with _naming(address):
         folder = _download(address, repository, revision, CONFIG_FILE, JSON_BYTES)
         manifest, _ = read_config(folder)
-        # A folder of the cache has the name of its commit. Both files are of this commit, even if
-        # the revision is moved in the meantime.
+        # Both files are of one commit, even if the revision is moved in the meantime.
         limit = file_limit(manifest.model)
-        return load_classifier(_download(address, repository, folder.name, MODEL_FILE, limit))
+        return _download(address, repository, folder.name, MODEL_FILE, limit)
+
+
+@contextmanager
+def _naming(address: str) -> Iterator[None]:
+    """Put the address before the message of a CheckpointError."""
+    try:
+        yield
     except CheckpointError as error:
         raise CheckpointError(f"{address}: {error}") from None
 

@@ -9,7 +9,7 @@ import torch
 from bothways.config import Target
 from bothways.data.readers.locations import Location, TableFiles, locate
 from bothways.data.readers.registry import check_readable
-from bothways.data.record import Record
+from bothways.data.record import Array, Record
 from bothways.errors import ConfigError
 from bothways.evaluation.evaluate import BATCH_STEPS
 from bothways.models.answers import Answer, Labeling, Prediction, Span
@@ -102,7 +102,7 @@ def _predictions(model: TrainedModel, piece: Piece) -> Iterator[Prediction]:
     probabilities = model.predict_proba(piece.sequences)
     for record, row in zip(piece.records, probabilities, strict=True):
         span = Span.of(0, len(record.values), record.times, record.start) if is_cut else None
-        yield Prediction.of(record.name, model.classes, row, span)
+        yield Prediction.of(record.name, model.classes, row, span, record.named)
 
 
 def _aggregated(model: TrainedModel, pieces: Iterator[Piece]) -> Iterator[Prediction]:
@@ -113,12 +113,16 @@ def _aggregated(model: TrainedModel, pieces: Iterator[Piece]) -> Iterator[Predic
         probabilities = model.predict_proba(piece.sequences)
         for record, row in zip(piece.records, probabilities, strict=True):
             if current is not None and record.recording != current.recording:
-                yield Prediction.of(current.name, model.classes, total / count)
+                yield _mean(model, current, total / count)
                 total, count = np.zeros(len(model.classes)), 0
             current = record
             total, count = total + row, count + 1
     if current is not None:
-        yield Prediction.of(current.name, model.classes, total / count)
+        yield _mean(model, current, total / count)
+
+
+def _mean(model: TrainedModel, recording: Record, probabilities: Array) -> Prediction:
+    return Prediction.of(recording.name, model.classes, probabilities, named=recording.named)
 
 
 def _labelings(model: TrainedModel, piece: Piece) -> Iterator[Labeling]:
@@ -131,7 +135,7 @@ def _labelings(model: TrainedModel, piece: Piece) -> Iterator[Labeling]:
             continue
         for probabilities in model.predict_proba(piece.sequences.subset(rows)):
             record = next(records)
-            yield Labeling.of(record.name, model.classes, probabilities, record.times)
+            yield Labeling.of(record.name, model.classes, probabilities, record.times, record.named)
 
 
 _ANSWERS: dict[Target, Callable[[TrainedModel, Piece], Iterator[Answer]]] = {

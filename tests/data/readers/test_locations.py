@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -36,6 +38,40 @@ def test_globs_and_folders_name_files_in_order(tmp_path, monkeypatch):
 def test_parquet_files_are_the_table_of_a_folder(tmp_path):
     write(tmp_path, "a.csv", "b/c.parquet", "_delta_log/d.parquet")
     assert names_in(locate(str(tmp_path))) == ["c.parquet"]
+
+
+def test_what_is_ignored_is_said(tmp_path, monkeypatch):
+    write(tmp_path, "d/y=1/a.csv", "d/y=2/b.csv", "d/.e.csv", "elsewhere/f.csv")
+    monkeypatch.chdir(tmp_path)
+    assert locate("d").notes == ["found 2 files in d"]
+    assert locate("d/y=1/a.csv") == Path("d/y=1/a.csv")
+    write(tmp_path, "d/2025/b.csv", "d/c.csv/x.csv")
+    assert locate("d").notes == [
+        "found 2 files in d; ignored 2025/b.csv (not in a folder name=value), "
+        "c.csv/x.csv (not in a folder name=value), c.csv (a folder)"
+    ]
+    write(tmp_path, "d/notes.md", "d/y=1/z.parquet")
+    (note,) = locate("d").notes
+    assert note == (
+        "found 1 file in d; ignored 2025/b.csv (not a Parquet file), c.csv/x.csv (not a Parquet "
+        "file), notes.md (not a Parquet file), 3 more"
+    )
+    (tmp_path / "d/y=1/gone.csv").symlink_to("nothing")
+    assert locate("d/y=1/*.csv").notes == [
+        "found 1 file in d/y=1/*.csv; ignored gone.csv (a broken link)"
+    ]
+    (tmp_path / "d/y=1/z.parquet").unlink()
+    (tmp_path / "d/far").symlink_to("../elsewhere")
+    assert "far (a link to a folder)" in locate("d").ignored
+
+
+def test_notes_say_how_many_files_are_read(tmp_path):
+    write(tmp_path, "a.csv", text=LINES)
+    write(tmp_path, "b.csv", text=LINES.replace("a,", "c,").replace("b,", "d,"))
+    write(tmp_path, "sub/c.csv")
+    found = f"found 2 files in {tmp_path}; ignored sub/c.csv (not in a folder name=value)"
+    assert open_dataset(str(tmp_path)).notes[0] == found
+    assert read_pieces(locate(str(tmp_path)), 1).notes[0] == found
 
 
 def test_a_name_with_wildcards_is_that_file(tmp_path):

@@ -9,6 +9,7 @@ import typer
 
 from bothways.cli.app import AsJson, Device, Model, Threads, command, use_threads
 from bothways.cli.completion import choices
+from bothways.cli.errors import sigterm_as_ctrl_c
 from bothways.errors import ConfigError, counted
 
 _FOLLOW = "Follow a stream"
@@ -217,18 +218,20 @@ def predict(
             "--follow"
         )
     if workers is not None or engine is not None or out.is_dir():
-        _check_parts(format, device, force)
-        from bothways.cli.predictions.score import score
+        from bothways.cli.predictions.score import check_many, score
 
-        score(
-            model,
-            sources,
-            out,
-            engine=engine or "local",
-            workers=workers or 1,
-            threads=threads or 1,
-            aggregate=aggregate,
-        )
+        engine = engine or "local"
+        check_many(out, engine=engine, format=format, device=device, force=force)
+        with sigterm_as_ctrl_c():
+            score(
+                model,
+                sources,
+                out,
+                engine=engine,
+                workers=workers or 1,
+                threads=threads or 1,
+                aggregate=aggregate,
+            )
         return
     to_stdout = str(out) == "-"
     chosen = format_of(None if to_stdout else out, format)
@@ -249,21 +252,6 @@ def predict(
         with prediction_file(out, force) as file:
             count = write_answers(answers, file, chosen)
         print(f"{counted(count, 'prediction')} in {out}", file=sys.stderr)
-
-
-def _check_parts(format: str | None, device: str, force: bool) -> None:
-    """Raise ConfigError if an argument contradicts --workers and --engine."""
-    contradictions = {
-        f"--format {format}": format is not None,
-        f"--device {device}": device not in ("auto", "cpu"),
-        "--force": force,
-    }
-    for name, is_given in contradictions.items():
-        if is_given:
-            raise ConfigError(
-                f"{name} was given, but --out is a folder of Parquet files, which are predicted on "
-                "CPUs and never replaced; expected a file as --out. Omit one of them."
-            )
 
 
 def _check_alone(sources: list[str], contradictions: dict[str, bool]) -> None:

@@ -1,8 +1,8 @@
 """Where data are: a path, or the files of a table that a folder, a glob or a URI names."""
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 from urllib.parse import unquote, urlsplit
@@ -13,13 +13,14 @@ from bothways.data.readers.compression import format_suffix
 from bothways.data.readers.step_csv import first_cells
 from bothways.data.readers.tables.file import TableFile
 from bothways.data.readers.tables.roles import usual_name
-from bothways.errors import DataError
+from bothways.errors import DataError, counted
 
 _PARQUET, _CSV = (".parquet", ".pq"), (".csv", ".tsv")
 _SCHEME = re.compile(r"([a-zA-Z][a-zA-Z0-9+.-]+)://")
 _WILDCARD = re.compile(r"[*?[]")
 _KEY_AND_VALUE = re.compile(r"([^=]+)=(.*)")
 _NO_VALUE = "__HIVE_DEFAULT_PARTITION__"
+_MOST_IGNORED = 3  # that are named
 
 
 @dataclass(frozen=True)
@@ -32,10 +33,13 @@ class TableFiles:
         What the user named: a folder, a glob or a URI.
     files : tuple of TableFile
         In the order of their names.
+    ignored : tuple of str
+        What is there too and is not read, with the reasons: "b.csv (not a Parquet file)".
     """
 
     source: str
     files: tuple[TableFile, ...]
+    ignored: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         return self.source
@@ -46,6 +50,18 @@ class TableFiles:
         fixed, _ = _fixed_and_pattern(PurePosixPath(_without_query(self.source)).parts)
         named = [part for part in fixed if not _KEY_AND_VALUE.fullmatch(part)]
         return named[-1] if named else self.source
+
+    @property
+    def notes(self) -> list[str]:
+        """How many files there are and which are ignored; empty for a single file."""
+        if len(self.files) == 1 and not self.ignored:
+            return []
+        found = f"found {counted(len(self.files), 'file')} in {self.source}"
+        if not self.ignored:
+            return [found]
+        more = len(self.ignored) - _MOST_IGNORED
+        named = [*self.ignored[:_MOST_IGNORED], *([f"{more:,} more"] if more > 0 else [])]
+        return [f"{found}; ignored {', '.join(named)}"]
 
 
 Location = Path | TableFiles
@@ -60,7 +76,7 @@ def absolute(source: str) -> str:
         If the scheme of a URI is unknown.
     """
     source = _without_file_scheme(source)
-    return source if _SCHEME.match(source) else str(Path(source).resolve())
+    return str(Path(source).resolve()) if _scheme(source) is None else source
 
 
 def locate(source: str, sequence: str | None = None) -> Location:
@@ -85,7 +101,7 @@ def locate(source: str, sequence: str | None = None) -> Location:
         If a glob or a URI names no files of a table, or a path or a store cannot be read.
     """
     source = _without_file_scheme(source)
-    if _SCHEME.match(source):
+    if _scheme(source) is not None:
         return _in_store(source)
     path = Path(source)
     try:
@@ -98,22 +114,33 @@ def locate(source: str, sequence: str | None = None) -> Location:
     if is_folder:
         return _in_folder(path, sequence)
     if _WILDCARD.search(source) and not path.exists():
-        return _matched(source, map(_local, _in_glob(path)))
+        return _in_glob(source)
     return path
+
+
+def _scheme(source: str) -> str | None:
+    """Return the scheme of a URI in lower case, None for a path.
+
+    Raises
+    ------
+    DataError
+        If it is unknown.
+    """
+    found = _SCHEME.match(source)
+    if found is None:
+        return None
+    schemes = ("file", *remote.SCHEMES)
+    if found[1].lower() not in schemes:
+        raise DataError(
+            f"{found[1]}://{source.rpartition('@')[2].removeprefix(found[0])} has the scheme "
+            f"{found[1]!r}; expected a path, or one of {', '.join(schemes)}. Download the data."
+        )
+    return found[1].lower()
 
 
 def _without_file_scheme(source: str) -> str:
     """Return the path of a file:// URI, and everything else as it is."""
-    found = _SCHEME.match(source)
-    if found is None or found[1] in remote.SCHEMES:
-        return source
-    if found[1] != "file":
-        schemes = ", ".join(("file", *remote.SCHEMES))
-        raise DataError(
-            f"{found[1]}://{source.rpartition('@')[2].removeprefix(found[0])} has the scheme "
-            f"{found[1]!r}; expected a path, or one of {schemes}. Download the data."
-        )
-    return url2pathname(urlsplit(source).path)
+    return url2pathname(urlsplit(source).path) if _scheme(source) == "file" else source
 
 
 def _local(path: Path) -> TableFile:
@@ -124,22 +151,25 @@ def _in_store(uri: str) -> TableFiles:
     store = remote.connect(uri)
     fixed, pattern = _fixed_and_pattern(store.path.split("/"))
     folder = "/".join(fixed)
-    found = store.files(folder)
+    versions = store.files(folder)
+    found = list(versions)
+    ignored: list[str] = []
     if pattern:
         inside = ((path, path.removeprefix(f"{folder}/").split("/")) for path in found)
         found = [path for path, parts in inside if _is_visible(parts) and _matches(parts, pattern)]
     elif found != [store.path]:
-        found = _of_table(found, store.path)
-    files = [TableFile(store.uri(path), path, store.filesystem) for path in found]
-    return _matched(_without_query(uri), files)
+        found, ignored = _of_table(found, store.path)
+    files = [TableFile(store.uri(path), path, store.filesystem, versions[path]) for path in found]
+    return _as_table(_without_query(uri), files, ignored)
 
 
 def _in_folder(path: Path, sequence: str | None) -> Location:
     """Return the files of the table in a folder, or the folder if it has class folders."""
-    found = _of_table(map(str, filter(Path.is_file, path.rglob("*"))), str(path))
+    files, others = _files_and_others(path.rglob("*"), path, folder_suffixes=_CSV)
+    found, ignored = _of_table(map(str, files), str(path))
     if not found:
         return path
-    table = _matched(str(path), (_local(Path(file)) for file in found))
+    table = _as_table(str(path), (_local(Path(file)) for file in found), ignored + others)
     first = table.files[0]
     if not first.is_parquet and not first.keys:
         names = first_cells(Path(first.path))
@@ -148,12 +178,42 @@ def _in_folder(path: Path, sequence: str | None) -> Location:
     return table
 
 
-def _in_glob(path: Path) -> Iterator[Path]:
-    fixed, pattern = _fixed_and_pattern(path.parts)
+def _in_glob(source: str) -> TableFiles:
+    fixed, pattern = _fixed_and_pattern(Path(source).parts)
     folder = Path(*fixed)
-    for file in folder.glob("/".join(pattern)):
-        if file.is_file() and _is_visible(file.relative_to(folder).parts):
-            yield file
+    found = folder.glob("/".join(pattern))
+    files, others = _files_and_others(found, folder, folder_suffixes=_CSV + _PARQUET)
+    return _as_table(source, map(_local, files), others)
+
+
+def _files_and_others(
+    paths: Iterable[Path], folder: Path, folder_suffixes: Sequence[str]
+) -> tuple[list[Path], list[str]]:
+    """Return the visible files, and what only looks like files of a table, with the reasons.
+
+    Parameters
+    ----------
+    paths : iterable of Path
+    folder : Path
+        It contains all of them.
+    folder_suffixes : sequence of str
+        Suffixes of folders that look like files.
+    """
+    files, others = [], []
+    for path in sorted(paths):
+        inside = path.relative_to(folder)
+        if not _is_visible(inside.parts):
+            continue
+        if path.is_file():
+            files.append(path)
+        elif path.is_dir():
+            if format_suffix(path) in folder_suffixes:
+                others.append(f"{inside} (a folder)")
+            elif path.is_symlink():
+                others.append(f"{inside} (a link to a folder)")
+        elif format_suffix(path) in _CSV + _PARQUET:
+            others.append(f"{inside} (a broken link)")
+    return files, others
 
 
 def _fixed_and_pattern(parts: Sequence[str]) -> tuple[Sequence[str], Sequence[str]]:
@@ -167,34 +227,39 @@ def _is_visible(parts: Sequence[str]) -> bool:
     return not any(part.startswith((".", "_")) for part in parts)
 
 
-def _of_table(paths: Iterable[str], folder: str) -> list[str]:
-    """Return those files below a folder that are a table.
+def _of_table(paths: Iterable[str], folder: str) -> tuple[list[str], list[str]]:
+    """Return those files below a folder that are a table, and the others with the reasons.
 
     These are all Parquet files or, if there is none, the CSV files in the folder itself and in
     folders whose names have the value of a column.
     """
-    parquet, csv = [], []
-    for path in paths:
-        inside = PurePosixPath(path).relative_to(folder)
-        if not _is_visible(inside.parts):
-            continue
-        suffix = format_suffix(inside)
-        if suffix in _PARQUET:
-            parquet.append(path)
-        elif suffix in _CSV and all(map(_KEY_AND_VALUE.fullmatch, inside.parts[:-1])):
-            csv.append(path)
-    return parquet or csv
+    named = ((path, PurePosixPath(path).relative_to(folder)) for path in paths)
+    visible = {path: inside for path, inside in named if _is_visible(inside.parts)}
+    has_parquet = any(format_suffix(inside) in _PARQUET for inside in visible.values())
+    found, ignored = [], []
+    for path, inside in visible.items():
+        if format_suffix(inside) not in (_PARQUET if has_parquet else _CSV):
+            ignored.append(f"{inside} (not a {'Parquet' if has_parquet else 'CSV'} file)")
+        elif not has_parquet and not all(map(_KEY_AND_VALUE.fullmatch, inside.parts[:-1])):
+            ignored.append(f"{inside} (not in a folder name=value)")
+        else:
+            found.append(path)
+    return found, ignored
 
 
-def _matched(source: str, files: Iterable[TableFile]) -> TableFiles:
-    """Return the files in order and with the columns in their names.
+def _as_table(source: str, files: Iterable[TableFile], ignored: Iterable[str]) -> TableFiles:
+    """Return files in order and with the columns in the names of their folders.
 
-    Raises
-    ------
-    DataError
-        If there are none, or they are not CSV files alone or Parquet files alone.
+    Raises the errors of `_check_formats`.
     """
-    files = sorted(files, key=lambda file: PurePosixPath(file.path).parts)
+    in_order = sorted(files, key=lambda file: PurePosixPath(file.path).parts)
+    _check_formats(source, in_order)
+    keyed = (replace(file, keys=_keys(file.path)) for file in in_order)
+    return TableFiles(source, tuple(keyed), tuple(ignored))
+
+
+def _check_formats(source: str, files: Sequence[TableFile]) -> None:
+    """Raise DataError if there are no files, or other files than CSV alone or Parquet alone."""
     if not files:
         raise DataError(f"{source} names no file; expected CSV or Parquet files. Check the path.")
     for file in files:
@@ -209,8 +274,6 @@ def _matched(source: str, files: Iterable[TableFile]) -> TableFiles:
                 f"{source} names {files[0].name} and {file.name}; expected files of one format. "
                 "Name fewer files."
             )
-    keyed = (TableFile(file.name, file.path, file.filesystem, _keys(file.path)) for file in files)
-    return TableFiles(source, tuple(keyed))
 
 
 def _keys(path: str) -> dict[str, str | None]:

@@ -181,5 +181,7 @@ def open_source(location: Location, options: DataOptions, *, labeled: bool = Tru
                 f"{expected}. Omit it, or convert the file to a table."
             )
     if isinstance(location, TableFiles):
-        return read_files(location.source, location.files, options, labeled=labeled)
+        source = read_files(location.source, location.files, options, labeled=labeled)
+        source.notes[:0] = location.notes
+        return source
     return found.read(location, options, labeled=labeled)

@@ -21,13 +21,15 @@ _QUERY = {
     "gs": ("endpoint_override", "scheme"),
 }
 SCHEMES = tuple(_QUERY)
+"""The schemes of URIs that `connect` accepts, in lower case."""
 
+_CREDENTIALS = {
+    "s3": "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or the profile",
+    "gs": "GOOGLE_APPLICATION_CREDENTIALS",
+}
 _DENIED = (
     "access is denied",
-    (
-        "expected credentials that may list and read the bucket. Check AWS_ACCESS_KEY_ID and "
-        "AWS_SECRET_ACCESS_KEY, the profile, or GOOGLE_APPLICATION_CREDENTIALS."
-    ),
+    "expected credentials that may list and read the bucket. Check {credentials}.",
 )
 _ABSENT = (
     "there is no such bucket or path",
@@ -76,8 +78,13 @@ class Store:
         """Return the URI of a path, for messages."""
         return f"{self.scheme}://{path}"
 
-    def files(self, folder: str) -> list[str]:
-        """Return the paths of all files in and below a folder, or of the file with this path.
+    def files(self, folder: str) -> dict[str, str]:
+        """Return all files in and below a folder, or the file with this path.
+
+        Returns
+        -------
+        files : dict
+            The size and the modification time by path.
 
         Raises
         ------
@@ -89,13 +96,17 @@ class Store:
         try:
             info = self.filesystem.get_file_info(folder)
             if info.type == fs.FileType.File:
-                return [folder]
+                return {folder: _version(info)}
             found = self.filesystem.get_file_info(fs.FileSelector(folder, recursive=True))
         except OSError as error:
             raise failure(name, error) or DataError(
                 f"{name} is not found; expected a file or a folder. Check the path."
             ) from None
-        return [info.path for info in found if info.type == fs.FileType.File]
+        return {info.path: _version(info) for info in found if info.type == fs.FileType.File}
+
+
+def _version(info: Any) -> str:
+    return f"{info.size} bytes, {info.mtime_ns} ns"
 
 
 def connect(uri: str) -> Store:
@@ -118,7 +129,7 @@ def connect(uri: str) -> Store:
     if user not in ("", "anonymous"):
         raise DataError(
             f"{name} is named with credentials; expected none in a URI, which is stored with the "
-            "run. Set the environment variables AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY."
+            f"run. Set {_CREDENTIALS[parts.scheme]}."
         )
     if not bucket:
         raise DataError(f"{uri} names no bucket; expected {parts.scheme}://BUCKET/PATH. Add it.")
@@ -126,7 +137,8 @@ def connect(uri: str) -> Store:
         filesystem = _filesystem(parts, bucket, _options(name, parts), user == "anonymous")
     except OSError as error:
         raise failure(name, error) or DataError(
-            f"{name} cannot be reached ({type(error).__name__}). Check the URI."
+            f"{name} cannot be reached ({type(error).__name__}); expected an existing bucket. "
+            "Check its name and the network."
         ) from None
     return Store(parts.scheme, filesystem, path)
 
@@ -144,6 +156,7 @@ def failure(name: str, error: Exception) -> DataError | None:
     if status is not None and status[1] in ("401", "403"):
         code = "ACCESS_DENIED"
     what, advice = _REASONS.get(code, _OTHER)
+    advice = advice.format(credentials=_CREDENTIALS[name.partition(":")[0]])
     return DataError(f"{name} cannot be read: {what} ({code}); {advice}")
 
 

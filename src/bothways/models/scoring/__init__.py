@@ -4,14 +4,15 @@ A part is a file of sequences and the file of its predictions. Parts do not depe
 so they can be scored in any order, and scoring can be interrupted: finished parts are kept.
 """
 
-from bothways.models.scoring.parts import Part, plan_parts
-from bothways.models.scoring.score import Scored, check_borders, score_part
+from bothways.models.scoring.parts import Part, finished_parts, plan_parts
+from bothways.models.scoring.score import Scored, check_complete, score_part
 from bothways.models.scoring.workers import score_in_processes
 
 __all__ = [
     "Part",
     "Scored",
-    "check_borders",
+    "check_complete",
+    "finished_parts",
     "plan_parts",
     "score_in_processes",
     "score_part",

@@ -5,10 +5,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
+from bothways.data.readers.tables import arrow
 from bothways.models.answers import Answer
-from bothways.optional import require
 from bothways.storage.atomic import replacing
 
 _KEY = b"bothways"
@@ -17,44 +16,63 @@ _ROWS = 1 << 14
 
 
 @dataclass(frozen=True)
+class Origin:
+    """What the predictions for a file depend on.
+
+    Parameters
+    ----------
+    model : str
+        Fingerprint of the model.
+    source : str
+        The file of sequences: an absolute path or a URI.
+    version : str
+        Differs if the size or the modification time of that file has changed.
+    aggregate : bool
+        Whether recordings are predicted, and not their windows.
+    """
+
+    model: str
+    source: str
+    version: str
+    aggregate: bool
+
+
+@dataclass(frozen=True)
 class PartInfo:
     """What the metadata of a file of predictions say.
 
     Parameters
     ----------
-    model, source : str
-        Fingerprint of the model, and name of the file of sequences.
+    origin : Origin
     sequences : int
-    first, last : str
-        Names of the first and the last sequence.
+    first, last : str, optional
+        Names of the first and the last sequence; None if the file of sequences has no names.
     """
 
-    model: str
-    source: str
+    origin: Origin
     sequences: int
-    first: str
-    last: str
+    first: str | None
+    last: str | None
 
 
-def write_part(path: Path, answers: Iterable[Answer], model: str, source: str) -> PartInfo:
+def write_part(path: Path, answers: Iterable[Answer], origin: Origin) -> PartInfo:
     """Write predictions, and return what the metadata say of them.
 
     The columns are those of a CSV file, with numbers as numbers, and `file`, the file of sequences.
     """
-    arrow = require("pyarrow.parquet", extra="tables", purpose="files of predictions")
-    pa = require("pyarrow", extra="tables", purpose="files of predictions")
+    pa = arrow.pyarrow()
     counted = _Counted(answers)
-    rows = ({"file": source, **row} for answer in counted for row in answer.records())
+    rows = ({"file": origin.source, **row} for answer in counted for row in answer.records())
     writer = None
     with replacing(path, unique=True) as file:
         while block := list(islice(rows, _ROWS)):
             table = pa.Table.from_pylist(block, None if writer is None else writer.schema)
             if writer is None:
-                writer = arrow.ParquetWriter(file, table.schema)
+                writer = pa.parquet.ParquetWriter(file, table.schema)
             writer.write_table(table)
         if writer is None:
-            writer = arrow.ParquetWriter(file, pa.schema([("file", pa.string())]))
-        info = PartInfo(model, source, counted.count, counted.first, counted.last)
+            writer = pa.parquet.ParquetWriter(file, pa.schema([("file", pa.string())]))
+        info = PartInfo(origin, counted.count, counted.first, counted.last)
         writer.add_key_value_metadata({_KEY: json.dumps(asdict(info))})
         writer.close()
     return info
@@ -62,26 +80,29 @@ def write_part(path: Path, answers: Iterable[Answer], model: str, source: str) -
 
 def read_info(path: Path) -> PartInfo | None:
     """Return what the metadata of a file say; None if it is not a file of predictions."""
-    parquet = require("pyarrow.parquet", extra="tables", purpose="files of predictions")
-    arrow = require("pyarrow", extra="tables", purpose="files of predictions")
+    damage: tuple[type[Exception], ...]
+    damage = (*arrow.arrow_errors(), KeyError, TypeError, ValueError)
     try:
-        return PartInfo(**json.loads(parquet.read_metadata(path).metadata[_KEY]))
-    except (arrow.ArrowException, OSError, KeyError, TypeError, ValueError):
+        metadata = arrow.pyarrow().parquet.read_metadata(path).metadata
+        found = json.loads(metadata[_KEY])
+        return PartInfo(**found | {"origin": Origin(**found["origin"])})
+    except damage:
         return None
 
 
 class _Counted:
     """Iterates over answers, counts them, and remembers the first and the last name."""
 
-    def __init__(self, answers: Iterable[Any]) -> None:
+    def __init__(self, answers: Iterable[Answer]) -> None:
         self._answers = answers
         self.count = 0
-        self.first = self.last = ""
+        self.first: str | None = None
+        self.last: str | None = None
 
-    def __iter__(self) -> Iterator[Any]:
+    def __iter__(self) -> Iterator[Answer]:
         for answer in self._answers:
+            self.last = answer.sequence if answer.named else None
             if not self.count:
-                self.first = answer.sequence
-            self.last = answer.sequence
+                self.first = self.last
             self.count += 1
             yield answer

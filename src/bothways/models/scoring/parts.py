@@ -1,8 +1,7 @@
 """What to score: the files of sequences, and the files of their predictions."""
 
 import hashlib
-from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -10,10 +9,13 @@ from bothways.data.readers.locations import Location, TableFiles, locate
 from bothways.data.readers.registry import check_readable
 from bothways.errors import ConfigError
 from bothways.models.checkpoint import MODEL_FILE
+from bothways.models.hub import download, is_address
 from bothways.models.manifest import CONFIG_FILE
-from bothways.models.scoring.part_file import PartInfo, read_info
+from bothways.models.scoring.part_file import Origin, PartInfo, read_info
 
-SUFFIX = ".parquet"
+_SUFFIX = ".parquet"
+_NAME_CHARACTERS = 40  # of the name of a file of sequences
+_DIGEST_CHARACTERS = 20
 
 
 @dataclass(frozen=True)
@@ -25,39 +27,22 @@ class Part:
     location : Path or TableFiles
         One file.
     out : Path
-    model : str
-        `model_fingerprint` of the model.
-    follows : Path, optional
-        The predictions for the file before it in the same table.
+    origin : Origin
     """
 
     location: Location
     out: Path
-    model: str
-    follows: Path | None = None
-
-    def finished(self) -> PartInfo | None:
-        """Return what is known of the predictions if they are complete, otherwise None.
-
-        Raises
-        ------
-        ConfigError
-            If the file is not of this model and this file of sequences.
-        """
-        if not self.out.exists():
-            return None
-        info = read_info(self.out)
-        if info is None or (info.model, info.source) != (self.model, str(self.location)):
-            what = "another file" if info is None else f"{info.source} by model {info.model[:8]}"
-            raise ConfigError(
-                f"{self.out} has predictions for {what}; expected those for {self.location} by "
-                f"model {self.model[:8]}. Choose another --out folder."
-            )
-        return info
+    origin: Origin
 
 
 def plan_parts(
-    model: str | Path, sources: Iterable[str], out: Path, sequence: str | None = None
+    model: str | Path,
+    sources: Iterable[str],
+    out: Path,
+    on_note: Callable[[str], None],
+    sequence: str | None = None,
+    *,
+    aggregate: bool = False,
 ) -> list[Part]:
     """Return the parts of all files, in their order.
 
@@ -69,45 +54,115 @@ def plan_parts(
         Files, or folders, globs and URIs of tables.
     out : Path
         The folder of the predictions.
+    on_note : callable
+        Called with the notes about the files that are found.
     sequence : str, optional
         The column of the sequence, see `locate`.
+    aggregate : bool
+        As in `predict_files`.
 
     Raises
     ------
     DataError
         If a file cannot be read.
     ConfigError
-        If two files would have the same file of predictions.
+        If a file is named twice.
     """
     fingerprint = model_fingerprint(model)
-    parts: list[Part] = []
+    parts: dict[str, Part] = {}
     for source in sources:
         location = locate(source, sequence)
         check_readable(location)
-        files = [location] if isinstance(location, Path) else _each(location)
-        previous = None
+        files: list[Location] = [location]
+        if isinstance(location, TableFiles):
+            for note in location.notes:
+                on_note(note)
+            files = [TableFiles(file.name, (file,)) for file in location.files]
         for file in files:
-            name = PurePosixPath(str(file)).name
-            digest = hashlib.sha256(str(file).encode()).hexdigest()[:8]
-            path = out / f"{name.partition('.')[0]}-{digest}{SUFFIX}"
-            parts.append(Part(file, path, fingerprint, previous))
-            previous = path
-    (path, count), *_ = Counter(part.out for part in parts).most_common(1)
-    if count > 1:
-        again = next(part for part in parts if part.out == path)
-        raise ConfigError(f"{again.location} is named twice; expected each file once. Omit one.")
-    return parts
+            origin = Origin(fingerprint, _address(file), _version(file), aggregate)
+            if origin.source in parts:
+                raise ConfigError(f"{file} is named twice; expected each file once. Omit one.")
+            parts[origin.source] = Part(file, out / _name(origin.source), origin)
+    return list(parts.values())
 
 
-def _each(table: TableFiles) -> list[TableFiles]:
-    return [TableFiles(file.name, (file,)) for file in table.files]
+def finished_parts(parts: Sequence[Part], out: Path) -> dict[Path, PartInfo]:
+    """Return what is known of the parts whose predictions are complete, by their files.
+
+    Parts whose files of sequences have changed since are not among them.
+
+    Raises
+    ------
+    ConfigError
+        If a file in the folder is not of predictions, or of other ones than those of the parts.
+    """
+    wanted = {part.out: part.origin for part in parts}
+    found = {}
+    for path in sorted(out.glob(f"*{_SUFFIX}")):
+        info = _checked_info(path, parts[0].origin)
+        if wanted.get(path) == info.origin:
+            found[path] = info
+    return found
+
+
+def _checked_info(path: Path, wanted: Origin) -> PartInfo:
+    info = read_info(path)
+    if info is None:
+        raise ConfigError(
+            f"{path} is not a complete file of predictions by this version; expected nothing else "
+            "in --out. Remove it, or choose another --out folder."
+        )
+    found = info.origin
+    if found.model != wanted.model:
+        raise ConfigError(
+            f"{path} has predictions for {found.source} by model {found.model[:8]}; expected those "
+            f"by model {wanted.model[:8]}. Choose another --out folder."
+        )
+    if found.aggregate != wanted.aggregate:
+        kinds = {True: "recordings (--aggregate)", False: "windows"}
+        raise ConfigError(
+            f"{path} has predictions for {kinds[found.aggregate]}; expected those for "
+            f"{kinds[wanted.aggregate]}. Choose another --out folder."
+        )
+    return info
+
+
+def _address(file: Location) -> str:
+    """Return the URI of a file, or its absolute path; links to files have their own."""
+    if isinstance(file, TableFiles) and file.files[0].filesystem is not None:
+        return file.files[0].name
+    path = Path(str(file))
+    return str(path.resolve() if path.is_dir() else path.parent.resolve() / path.name)
+
+
+def _version(location: Location) -> str:
+    """Return a text that differs if the size or the modification time of a file does.
+
+    A folder with a sequence in each file counts as one file.
+    """
+    if isinstance(location, TableFiles) and (version := location.files[0].version) is not None:
+        return version
+    path = Path(str(location))
+    files = filter(Path.is_file, sorted(path.rglob("*"))) if path.is_dir() else [path]
+    digest = hashlib.sha256()
+    for file in files:
+        found = file.stat()
+        digest.update(f"{file.name} {found.st_size} {found.st_mtime_ns}\n".encode())
+    return digest.hexdigest()
+
+
+def _name(address: str) -> str:
+    """Return the name of the file of predictions for a file of sequences."""
+    name = PurePosixPath(address).name.partition(".")[0][:_NAME_CHARACTERS]
+    digest = hashlib.sha256(address.encode()).hexdigest()[:_DIGEST_CHARACTERS]
+    return f"{name}-{digest}{_SUFFIX}"
 
 
 def model_fingerprint(path: str | Path) -> str:
-    """Return the SHA-256 of the files of a model, or of its address on a hub."""
-    path = Path(path)
-    files = [path] if path.is_file() else [path / CONFIG_FILE, path / MODEL_FILE]
+    """Return the SHA-256 of the files of a model. Raises the errors of `download`."""
+    folder = download(str(path)) if is_address(path) else Path(path)
+    files = [folder] if folder.is_file() else [folder / CONFIG_FILE, folder / MODEL_FILE]
     digest = hashlib.sha256()
     for file in files:
-        digest.update(file.read_bytes() if file.exists() else str(path).encode())
+        digest.update(file.read_bytes())
     return digest.hexdigest()

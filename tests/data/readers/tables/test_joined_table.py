@@ -201,8 +201,19 @@ def test_files_without_rows_add_none(tmp_path):
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("b.csv", "id,x,label\na,1,u\n", "b.csv has columns id, x, label; expected those of the f"),
-        ("b.csv", "id;t;x;label\na;1;1;u\n", "b.csv has columns id;t;x;label; expected those of"),
+        (
+            "b.csv",
+            "id,x,label\na,1,u\n",
+            "b.csv has other columns: column 2 is 'x'; expected 't', as in",
+        ),
+        (
+            "b.csv",
+            "id;t;x;label\na;1;1;u\n",
+            "column 1 is 'id;t;x;label'; expected 'id', as in the fir",
+        ),
+        ("b.csv", "id,x,t,label\na,1,2,u\n", "same columns in another order: column 2 is 'x'; exp"),
+        ("b.csv", "id,t,x\na,1,2\n", "column 4 does not exist; expected 'label', as in the first"),
+        ("b.csv", "id,t,x,label,y\na,1,2,u,3\n", "column 5 is 'y'; expected no more, as in the fi"),
         ("b.csv", "", "b.csv is empty"),
         ("b.csv", "id,t,x,label\nb,1\n", r"b.csv, line 2 cannot be read as CSV \(Expected 4 col"),
         ("b.csv", "id,t,x,label\nb,1,1,\n", "b.csv, line 2: 'label' is missing"),
@@ -237,7 +248,9 @@ def test_parquet_files_that_do_not_fit_are_named(tmp_path):
     with pytest.raises(DataError, match=r"b.parquet: column 't' holds .*expected double, as in"):
         open_dataset(str(tmp_path))
     write(frame().rename(columns={"y": "z"}), tmp_path / "b.parquet")
-    with pytest.raises(DataError, match=r"b.parquet has columns id, t, x, z.*the first file, id"):
+    with pytest.raises(
+        DataError, match=r"b.parquet has other columns: column 4 is 'z'; expected 'y'"
+    ):
         open_dataset(str(tmp_path))
     (tmp_path / "b.parquet").write_bytes(b"PAR1")
     with pytest.raises(DataError, match=r"b.parquet is not a Parquet file, or is damaged"):
@@ -250,7 +263,14 @@ def test_names_of_folders_that_do_not_fit_are_named(tmp_path):
         open_dataset(str(tmp_path))
     write(frame(), tmp_path / "parts/day=1/a.csv")
     write(frame(), tmp_path / "parts/night=1/a.csv")
-    with pytest.raises(DataError, match=r"night=1/a.csv is in folders with the names night before"):
+    expected = (
+        r"night=1/a.csv is in a folder night=…, but the first file, .*day=1/a.csv, is in a folder "
+        r"day=…; expected the same names. Move one of them\.$"
+    )
+    with pytest.raises(DataError, match=expected):
+        open_dataset(str(tmp_path / "parts"))
+    write(frame(), tmp_path / "parts/a.csv")
+    with pytest.raises(DataError, match=r"parts/a.csv, is in no folder name=value; expected"):
         open_dataset(str(tmp_path / "parts"))
 
 

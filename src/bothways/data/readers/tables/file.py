@@ -26,6 +26,8 @@ class TableFile:
         Where `filesystem` has it.
     filesystem : pyarrow.fs.FileSystem, optional
         None: this machine.
+    version : str, optional
+        What an object store says of its content, for comparisons: size and time.
     keys : dict
         The value of each column that is in the names of its folders, None if it is missing.
     """
@@ -33,6 +35,7 @@ class TableFile:
     name: str
     path: str
     filesystem: Any = None
+    version: str | None = None
     keys: Mapping[str, str | None] = field(default_factory=dict)
 
     @property
@@ -61,5 +64,6 @@ class TableFile:
         """Return the error for a file that `error` says cannot be read."""
         if self.filesystem is not None and (found := failure(self.name, error)) is not None:
             return found
-        reason = " ".join(str(error).split()) or type(error).__name__
+        text = " ".join(str(error).split()) or type(error).__name__
+        reason = text.partition(". ")[0].rstrip(".")  # what follows repeats the message
         return DataError(f"{self.name} {what}: {reason}. Copy the file again.")

@@ -1,7 +1,7 @@
 """Several files as one table, with columns from the names of their folders."""
 
 from bisect import bisect_right
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from bothways.data.readers.tables import arrow
@@ -94,10 +94,10 @@ class JoinedTable(Table):
 
     def _check_keys(self, file: TableFile) -> None:
         if tuple(file.keys) != self.keys:
-            found = ", ".join(file.keys) or "none"
             raise DataError(
-                f"{file.name} is in folders with the names {found} before =; expected those of "
-                f"the first file, {', '.join(self.keys) or 'none'}. Move it."
+                f"{file.name} is in {_folders(file.keys)}, but the first file, "
+                f"{self._files[0].name}, is in {_folders(self.keys)}; expected the same names. "
+                "Move one of them."
             )
 
     def _completed(
@@ -130,3 +130,9 @@ class JoinedTable(Table):
                 f"{file.name}: column {name!r} holds {column.type}; expected {kind}, as in the "
                 "first file. Write the files with one schema."
             ) from None
+
+
+def _folders(keys: Iterable[str]) -> str:
+    """Return what folders with these names are called in a message."""
+    names = "/".join(f"{key}=…" for key in keys)
+    return f"a folder {names}" if names else "no folder name=value"

@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
+from itertools import zip_longest
 from typing import Any
 
 from bothways.data.readers.tables import arrow
@@ -84,8 +85,14 @@ def first_rows(
 
 def check_names(name: str, names: Sequence[str], expected: Sequence[str]) -> None:
     """Raise DataError if a file has other columns than the first file of its table."""
-    if list(names) != list(expected):
-        raise DataError(
-            f"{name} has columns {', '.join(names)}; expected those of the first file, "
-            f"{', '.join(expected)}. Rename them, or read the files one by one."
-        )
+    if list(names) == list(expected):
+        return
+    pairs = enumerate(zip_longest(names, expected), start=1)
+    number, (found, wanted) = next((n, pair) for n, pair in pairs if pair[0] != pair[1])
+    what = "the same columns in another order" if set(names) == set(expected) else "other columns"
+    fact = "does not exist" if found is None else f"is {found!r}"
+    raise DataError(
+        f"{name} has {what}: column {number} {fact}; expected "
+        f"{'no more' if wanted is None else repr(wanted)}, as in the first file. Write the files "
+        "with the same columns, or read them one by one."
+    )
