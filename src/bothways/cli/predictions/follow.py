@@ -5,8 +5,9 @@ import sys
 from io import BufferedReader
 from typing import Any, cast
 
-from bothways.cli.errors import print_problem, until_signal
+from bothways.cli.errors import print_problem
 from bothways.cli.process import keep_objects
+from bothways.cli.signals import until_signal
 from bothways.models.following import MOST_SEQUENCES, Follower, RecordLines
 from bothways.models.trained import TrainedModel
 

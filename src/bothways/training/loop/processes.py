@@ -6,18 +6,19 @@ over all processes is the gradient of the batch, and each process takes the same
 
 import os
 import re
+import signal
+import threading
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, NoReturn, ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 import torch
 from torch import Tensor, distributed
 from torch.distributed.rendezvous import rendezvous
 
 from bothways.errors import (
-    BothwaysError,
     ConfigError,
     NonFiniteLossError,
     ProcessError,
@@ -29,12 +30,13 @@ T = TypeVar("T")
 P = ParamSpec("P")
 
 TIMEOUT = timedelta(minutes=30)
-"""How long a process waits for the others, for example while the first one evaluates the model.
+"""How long a process waits for a message of the others. One that has died is noticed at once."""
 
-A process that has died is noticed at once.
-"""
+_SIGN_OF_LIFE_SECONDS = 10.0
+"""How often the first process sends a message while the others wait for its result."""
 
 _VARIABLES = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
+_ADVICE = "Start the training with torchrun, or unset WORLD_SIZE."
 
 
 @dataclass(frozen=True)
@@ -113,59 +115,67 @@ class Processes:
         return numbers
 
     def from_first(self, make: Callable[[], T]) -> T:
-        """Call `make` in the first process, and return its result, or raise its error, in each."""
+        """Call `make` in the first process, and return its result, or raise its error, in each.
+
+        It may take any time, for example to evaluate the model.
+        """
         if self.count == 1:
             return make()
         if not self.is_first:
             received: T = self.received()
             return received
-        try:
-            result = make()
-        except Exception as error:
-            _wait_for_all(distributed.broadcast_object_list, [(None, error)])
-            raise
-        _wait_for_all(distributed.broadcast_object_list, [(result, None)])
+        failure = None
+        with _signs_of_life():
+            try:
+                result = make()
+            except Exception as error:
+                failure = error
+        _broadcast((None, failure) if failure else (result, None))
+        if failure is not None:
+            raise failure
         return result
 
     def received(self) -> Any:
         """Return or raise what the first process sends to the others with `from_first`."""
-        message: list[Any] = [None]
-        _wait_for_all(distributed.broadcast_object_list, message)
-        result, error = message[0]
+        message = None
+        while message is None:  # a sign of life
+            message = _broadcast(None)
+        result, error = message
         if error is not None:
-            self._raise(error, reporter=0)
+            error.is_reported = True
+            raise error
         return result
 
     def together(self, make: Callable[[], T]) -> T:
         """Call `make` in each process; if it fails in some of them, raise an error in each."""
         if self.count == 1:
             return make()
-        result: T | None = None
         failure = None
         try:
             result = make()
         except Exception as error:
             failure = error
-        failures: list[Exception | None] = [None] * self.count
+        failures: list[Any] = [None] * self.count
         _wait_for_all(distributed.all_gather_object, failures, failure)
         for rank, found in enumerate(failures):
             if found is not None:
-                self._raise(failure or found, reporter=rank)
-        return result  # type: ignore[return-value]
-
-    def _raise(self, error: Exception, reporter: int) -> NoReturn:
-        if self.rank != reporter and isinstance(error, BothwaysError):
-            error.is_reported = True
-        raise error
+                raised: Any = failure or found
+                raised.is_reported = rank != self.rank
+                raise raised
+        return result
 
 
 ALONE = Processes()
 """A training in one process."""
 
 
-def restarts() -> int:
-    """Return how often torchrun has started the processes again because one of them died."""
-    return int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0"))
+def is_restarted() -> bool:
+    """Return whether torchrun has started the processes again because one of them died."""
+    return _number_of_start() != "0"
+
+
+def _number_of_start() -> str:
+    return os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
 
 
 @contextmanager
@@ -178,7 +188,7 @@ def joined_processes() -> Iterator[Processes]:
     Raises
     ------
     ConfigError
-        If the environment is incomplete.
+        If the environment is incomplete or contradicts itself.
     ProcessError
         If the processes cannot reach each other.
     """
@@ -188,14 +198,9 @@ def joined_processes() -> Iterator[Processes]:
     if os.environ.get("WORLD_SIZE", "1") == "1":
         yield ALONE
         return
-    missing = [name for name in _VARIABLES if name not in os.environ]
-    if missing:
-        raise ConfigError(
-            f"WORLD_SIZE is {os.environ['WORLD_SIZE']} but {', '.join(missing)} is not set; "
-            "expected the variables of a launcher. Start the training with torchrun, or unset "
-            "WORLD_SIZE."
-        )
-    _wait_for_all(_join)
+    _check_environment()
+    with _ended_by_signals():
+        _wait_for_all(_join)
     processes = Processes(distributed.get_rank(), distributed.get_world_size())
     try:
         yield processes
@@ -206,16 +211,79 @@ def joined_processes() -> Iterator[Processes]:
         distributed.destroy_process_group()
 
 
+def _check_environment() -> None:
+    """Raise ConfigError unless a launcher has set all variables, to values that fit each other."""
+    count = _number("WORLD_SIZE", range(1, 1 << 20), "the number of processes")
+    missing = [name for name in _VARIABLES if name not in os.environ]
+    if missing:
+        raise ConfigError(
+            f"WORLD_SIZE is {count} but {', '.join(missing)} is not set; expected the variables of "
+            f"a launcher. {_ADVICE}"
+        )
+    for name in ("RANK", "LOCAL_RANK"):
+        _number(name, range(count), f"0..{count - 1}, because WORLD_SIZE is {count}")
+    _number("MASTER_PORT", range(1, 1 << 16), "1..65535")
+
+
+def _number(name: str, allowed: range, rule: str) -> int:
+    text = os.environ[name]
+    if not text.isdecimal() or int(text) not in allowed:
+        raise ConfigError(f"{name} is {text!r}; expected {rule}. {_ADVICE}")
+    return int(text)
+
+
+@contextmanager
+def _ended_by_signals() -> Iterator[None]:
+    """Let Ctrl-C and SIGTERM end this process: Python's handlers do not run while C++ waits."""
+    before = {}
+    if threading.current_thread() is threading.main_thread():  # no other may set handlers
+        handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+        before = {number: handler for number, handler in handlers.items() if callable(handler)}
+    for number in before:
+        signal.signal(number, signal.SIG_DFL)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
 def _join() -> None:
     backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
     store, rank, count = next(rendezvous("env://", timeout=TIMEOUT))
     # The store may outlive a restart, and then still has the addresses of dead processes.
     store = distributed.PrefixStore(  # type: ignore[attr-defined]
-        f"start {restarts()}", store
+        f"start {_number_of_start()}", store
     )
     distributed.init_process_group(
         backend, store=store, rank=rank, world_size=count, timeout=TIMEOUT
     )
+
+
+@contextmanager
+def _signs_of_life() -> Iterator[None]:
+    """Send messages to the other processes, which wait for a result of this one."""
+    is_done = threading.Event()
+
+    def send() -> None:
+        with suppress(ProcessError):  # this process will raise it when it sends the result
+            while not is_done.wait(_SIGN_OF_LIFE_SECONDS):
+                _broadcast(None)
+
+    sender = threading.Thread(target=send, name="signs of life")
+    sender.start()
+    try:
+        yield
+    finally:
+        is_done.set()
+        sender.join()
+
+
+def _broadcast(message: Any) -> Any:
+    """Return the message of the first process; those of the others are ignored."""
+    messages = [message]
+    _wait_for_all(distributed.broadcast_object_list, messages)
+    return messages[0]
 
 
 def _wait_for_all(collective: Callable[P, Any], *args: P.args, **kwargs: P.kwargs) -> None:
