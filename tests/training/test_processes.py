@@ -15,7 +15,8 @@ from torch import distributed
 from bothways.errors import ConfigError
 from bothways.training.history import read_history
 from bothways.training.loop import processes as processes_module
-from bothways.training.loop.processes import Processes, joined_processes
+from bothways.training.loop.joining import joined_processes
+from bothways.training.loop.processes import Processes
 
 SETTINGS = {
     "hidden_size": 8,
@@ -353,12 +354,12 @@ TELL_BEFORE_JOINING = """
 import signal
 if rank == 1:
     signal.pause()
-from bothways.training.loop import processes
-wait = processes._wait_for_all
+from bothways.training.loop import joining
+wait = joining.wait_for_all
 def tell(collective, *arguments):
     (folder / "joins").touch()
     wait(collective, *arguments)
-processes._wait_for_all = tell
+joining.wait_for_all = tell
 """
 
 FAIL_IN_THE_SECOND = """

@@ -23,7 +23,8 @@ from bothways.models.trained import TrainedModel, load
 from bothways.recipes import Recipe
 from bothways.training.fit import Plan, prepare
 from bothways.training.loop.device import training_device
-from bothways.training.loop.processes import Processes, is_restarted, joined_processes
+from bothways.training.loop.joining import is_restarted, joined_processes
+from bothways.training.loop.processes import Processes
 from bothways.training.progress import Progress
 from bothways.training.request import Request, make_request
 from bothways.training.run_data import RunData

@@ -121,7 +121,7 @@ def train(
     from bothways.cli.print_metrics import print_run
     from bothways.recipes import parse_settings
     from bothways.training.history import read_epochs
-    from bothways.training.loop.processes import joined_processes
+    from bothways.training.loop.joining import joined_processes
     from bothways.training.request import Request, make_request
     from bothways.training.run import resume, start
     from bothways.training.run_directory import RunFolder

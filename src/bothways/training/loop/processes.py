@@ -6,7 +6,6 @@ over all processes is the gradient of the batch, and each process takes the same
 
 import os
 import re
-import signal
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -16,14 +15,8 @@ from typing import Any, ParamSpec, TypeVar
 
 import torch
 from torch import Tensor, distributed
-from torch.distributed.rendezvous import rendezvous
 
-from bothways.errors import (
-    ConfigError,
-    NonFiniteLossError,
-    ProcessError,
-    TrainingInterrupted,
-)
+from bothways.errors import ProcessError
 from bothways.kernels.lengths import split_rows
 
 T = TypeVar("T")
@@ -34,9 +27,6 @@ TIMEOUT = timedelta(minutes=30)
 
 _SIGN_OF_LIFE_SECONDS = 10.0
 """How often the first process sends a message while the others wait for its result."""
-
-_VARIABLES = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
-_ADVICE = "Start the training with torchrun, or unset WORLD_SIZE."
 
 
 @dataclass(frozen=True)
@@ -83,7 +73,7 @@ class Processes:
         """Return the sum of a tensor over all processes."""
         if self.count > 1:
             number = number.clone()
-            _wait_for_all(distributed.all_reduce, number)
+            wait_for_all(distributed.all_reduce, number)
         return number
 
     def any(self, flag: bool) -> bool:
@@ -107,7 +97,7 @@ class Processes:
             return numbers
         gradients = [weight.grad for weight in parameters if weight.grad is not None]
         message = torch.cat([numbers, *(gradient.flatten() for gradient in gradients)])
-        _wait_for_all(distributed.all_reduce, message)
+        wait_for_all(distributed.all_reduce, message)
         sizes = [len(numbers), *(gradient.numel() for gradient in gradients)]
         numbers, *sums = message.split(sizes)
         for gradient, summed in zip(gradients, sums, strict=True):
@@ -156,7 +146,7 @@ class Processes:
         except Exception as error:
             failure = error
         failures: list[Any] = [None] * self.count
-        _wait_for_all(distributed.all_gather_object, failures, failure)
+        wait_for_all(distributed.all_gather_object, failures, failure)
         for rank, found in enumerate(failures):
             if found is not None:
                 raised: Any = failure or found
@@ -167,97 +157,6 @@ class Processes:
 
 ALONE = Processes()
 """A training in one process."""
-
-
-def is_restarted() -> bool:
-    """Return whether torchrun has started the processes again because one of them died."""
-    return _number_of_start() != "0"
-
-
-def _number_of_start() -> str:
-    return os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
-
-
-@contextmanager
-def joined_processes() -> Iterator[Processes]:
-    """Join the processes that a launcher such as torchrun has started; without one, be alone.
-
-    A process group that exists already is used, and kept. Otherwise, tensors on GPUs are exchanged
-    by NCCL, all others by Gloo.
-
-    Raises
-    ------
-    ConfigError
-        If the environment is incomplete or contradicts itself.
-    ProcessError
-        If the processes cannot reach each other.
-    """
-    if distributed.is_available() and distributed.is_initialized():
-        yield Processes(distributed.get_rank(), distributed.get_world_size())
-        return
-    if os.environ.get("WORLD_SIZE", "1") == "1":
-        yield ALONE
-        return
-    _check_environment()
-    with _ended_by_signals():
-        _wait_for_all(_join)
-    processes = Processes(distributed.get_rank(), distributed.get_world_size())
-    try:
-        yield processes
-    except (NonFiniteLossError, TrainingInterrupted) as error:  # the same in all processes
-        error.is_reported = not processes.is_first
-        raise
-    finally:
-        distributed.destroy_process_group()
-
-
-def _check_environment() -> None:
-    """Raise ConfigError unless a launcher has set all variables, to values that fit each other."""
-    count = _number("WORLD_SIZE", range(1, 1 << 20), "the number of processes")
-    missing = [name for name in _VARIABLES if name not in os.environ]
-    if missing:
-        raise ConfigError(
-            f"WORLD_SIZE is {count} but {', '.join(missing)} is not set; expected the variables of "
-            f"a launcher. {_ADVICE}"
-        )
-    for name in ("RANK", "LOCAL_RANK"):
-        _number(name, range(count), f"0..{count - 1}, because WORLD_SIZE is {count}")
-    _number("MASTER_PORT", range(1, 1 << 16), "1..65535")
-
-
-def _number(name: str, allowed: range, rule: str) -> int:
-    text = os.environ[name]
-    if not text.isdecimal() or int(text) not in allowed:
-        raise ConfigError(f"{name} is {text!r}; expected {rule}. {_ADVICE}")
-    return int(text)
-
-
-@contextmanager
-def _ended_by_signals() -> Iterator[None]:
-    """Let Ctrl-C and SIGTERM end this process: Python's handlers do not run while C++ waits."""
-    before = {}
-    if threading.current_thread() is threading.main_thread():  # no other may set handlers
-        handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-        before = {number: handler for number, handler in handlers.items() if callable(handler)}
-    for number in before:
-        signal.signal(number, signal.SIG_DFL)
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-def _join() -> None:
-    backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
-    store, rank, count = next(rendezvous("env://", timeout=TIMEOUT))
-    # The store may outlive a restart, and then still has the addresses of dead processes.
-    store = distributed.PrefixStore(  # type: ignore[attr-defined]
-        f"start {_number_of_start()}", store
-    )
-    distributed.init_process_group(
-        backend, store=store, rank=rank, world_size=count, timeout=TIMEOUT
-    )
 
 
 @contextmanager
@@ -282,11 +181,11 @@ def _signs_of_life() -> Iterator[None]:
 def _broadcast(message: Any) -> Any:
     """Return the message of the first process; those of the others are ignored."""
     messages = [message]
-    _wait_for_all(distributed.broadcast_object_list, messages)
+    wait_for_all(distributed.broadcast_object_list, messages)
     return messages[0]
 
 
-def _wait_for_all(collective: Callable[P, Any], *args: P.args, **kwargs: P.kwargs) -> None:
+def wait_for_all(collective: Callable[P, Any], *args: P.args, **kwargs: P.kwargs) -> None:
     """Call an operation that all processes must call.
 
     Raises
