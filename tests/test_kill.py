@@ -149,7 +149,7 @@ def test_a_run_resumes_after_a_full_disk(tmp_path, undisturbed):
         pytest.skip("mounting is not permitted")
     try:
         failed = run_command("train", data, "--out", disk / "run", *OPTIONS)
-        assert_failed_in_one_line(failed, "No space left on device")
+        assert_failed_in_one_line(failed, disk / "run", "No space left on device")
         assert mount("-o", "remount,size=16m", disk)
         finish(data, disk / "run", tmp_path / "log")
         assert_same_run(disk / "run", expected)
@@ -163,7 +163,7 @@ def test_a_run_resumes_after_a_file_size_limit(tmp_path, undisturbed):
     size = CHECKPOINT_BYTES + WEIGHTS_BYTES // 2  # the best epoch's weights do not fit as well
     limit = f"import resource; resource.setrlimit(resource.RLIMIT_FSIZE, ({size}, {size}))"
     failed = run_command("train", data, "--out", tmp_path / "run", *OPTIONS, before=limit)
-    assert_failed_in_one_line(failed, "File too large")
+    assert_failed_in_one_line(failed, tmp_path / "run", "File too large")
     finish(data, tmp_path / "run", tmp_path / "log")
     assert_same_run(tmp_path / "run", expected)
 
@@ -175,6 +175,10 @@ def mount(*arguments):
     return subprocess.run(["mount", *arguments], capture_output=True).returncode == 0
 
 
-def assert_failed_in_one_line(process, reason):
+def assert_failed_in_one_line(process, folder, reason):
     assert process.returncode == 2
-    assert re.fullmatch(rf"bothways: .*{reason}.*\n", process.stderr)
+    assert re.fullmatch(
+        rf"bothways: {folder}/\S+: {reason}\. Fix this\. To continue, run: bothways train {folder} "
+        r"--resume\n",
+        process.stderr,
+    )

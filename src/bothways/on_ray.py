@@ -16,7 +16,6 @@ import torch
 from bothways.data.dataset import Dataset
 from bothways.data.options import DataOptions
 from bothways.errors import BothwaysError, ConfigError, ProcessError
-from bothways.models.manifest import CONFIG_FILE
 from bothways.models.scoring import Part, Scored, score_part
 from bothways.models.trained import load
 from bothways.optional import require
@@ -114,9 +113,7 @@ def train_on_ray(
     finally:
         # These are Ray's own files; the run folder has all of ours.
         shutil.rmtree(storage, ignore_errors=True)
-        if (path / CONFIG_FILE).exists():
-            folder.drop_replaced()
-        else:  # nothing has been trained
+        if not folder.config.exists():  # nothing has been trained
             folder.restore_replaced()
     return Run(path, RunFolder(path).read_metrics())
 

@@ -50,7 +50,16 @@ def test_a_file_that_moves_before_it_is_locked_is_refused(path, monkeypatch, rep
             path.write_bytes(b"another")
 
     monkeypatch.setattr(lock, "_lock", move_and_lock)
-    with pytest.raises(BlockingIOError):
+    with pytest.raises(BlockingIOError, match="file has just been moved or replaced"):
+        open_locked(path, patience_seconds=0)
+
+
+def test_a_folder_that_cannot_be_read_is_not_called_locked(path, monkeypatch):
+    def denied(self):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(self))
+
+    monkeypatch.setattr(type(path), "stat", denied)
+    with pytest.raises(PermissionError, match=r"Permission denied: .*file"):
         open_locked(path, patience_seconds=0)
 
 

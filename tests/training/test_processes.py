@@ -1,5 +1,6 @@
 """Training in several processes gives the result of one process, and fails as one."""
 
+import os
 import re
 import signal
 import time
@@ -9,10 +10,13 @@ import pytest
 import torch
 from commands import run_command, start_processes
 from safetensors.torch import load_file
+from torch import distributed
 
 from bothways.errors import ConfigError
 from bothways.training.history import read_history
-from bothways.training.loop.processes import Processes, joined_processes
+from bothways.training.loop import processes as processes_module
+from bothways.training.loop.joining import joined_processes
+from bothways.training.loop.processes import Processes
 
 SETTINGS = {
     "hidden_size": 8,
@@ -66,9 +70,9 @@ def arguments(folder, case):
     return ["train", data, "--threads=1", "--no-report", *target, *chosen]
 
 
-def train_in(count, folder, *command):
+def train_in(count, folder, *command, before=""):
     """Train in `count` processes, and return what the first one printed."""
-    processes = start_processes(count, *command, streams=folder)
+    processes = start_processes(count, *command, streams=folder, before=before)
     for process in processes:
         process.join()
     errors = "".join((folder / f"{rank}.err").read_text() for rank in range(count))
@@ -153,9 +157,33 @@ def test_a_signal_to_one_process_stops_all_of_them(tmp_path):
     assert weights[0].read_bytes() == weights[1].read_bytes()
 
 
-def test_an_error_of_all_processes_is_printed_once(tmp_path):
-    command = [*arguments(tmp_path, "padded"), "--set=readout=flatten", "--set=crop_steps=3"]
-    assert_fails_once(2, tmp_path, command, "crop_steps")
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        (["--set=readout=flatten", "--set=crop_steps=3"], "crop_steps"),
+        (["--set=device=mars"], "mars"),
+        (["--set=color=blue"], "color"),
+        (["--recipe=unknown"], "unknown"),
+        (["--validation=7"], "7 is not a fraction"),
+        (["--test=7"], "7 is not a fraction"),
+        (["--steps=7"], "steps is a setting"),
+        (["--unknown"], "No such option"),
+        (["--resume"], "--resume was given with"),
+    ],
+)
+def test_an_error_of_all_processes_is_printed_once(tmp_path, changes, reason):
+    assert_fails_once(2, tmp_path, [*arguments(tmp_path, "padded"), *changes], reason)
+
+
+@pytest.mark.parametrize("arguments", [["none.npz"], ["none", "--resume"]])
+def test_data_that_no_process_finds_are_reported_once(tmp_path, arguments):
+    assert_fails_once(2, tmp_path, ["train", *arguments], "none.* is not")
+
+
+def test_a_folder_that_cannot_be_written_is_reported_once(tmp_path):
+    (tmp_path / "file").touch()
+    command = [*arguments(tmp_path, "padded"), "--out", tmp_path / "file" / "run"]
+    assert_fails_once(2, tmp_path, command, r"file/run: .*\. Fix this\. Run the command again\.")
 
 
 def test_an_error_of_one_process_ends_all(tmp_path):
@@ -185,12 +213,63 @@ def assert_fails_once(count, folder, command, reason):
     assert errors[1:] == [""] * (count - 1)
 
 
-def test_an_incomplete_environment_is_reported(tmp_path, monkeypatch):
-    monkeypatch.setenv("WORLD_SIZE", "2")
-    monkeypatch.setenv("MASTER_ADDR", "127.0.0.1")
-    expected = "WORLD_SIZE is 2 but RANK, LOCAL_RANK, MASTER_PORT is not set"
-    with pytest.raises(ConfigError, match=expected), joined_processes():
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"MASTER_PORT": None, "RANK": None}, "WORLD_SIZE is 2 but RANK, MASTER_PORT is not set"),
+        ({"WORLD_SIZE": "x"}, "WORLD_SIZE is 'x'; expected the number of processes"),
+        ({"WORLD_SIZE": "0"}, "WORLD_SIZE is '0'; expected the number of processes"),
+        ({"RANK": "5"}, r"RANK is '5'; expected 0\.\.1, because WORLD_SIZE is 2\. Start"),
+        ({"LOCAL_RANK": "-1"}, r"LOCAL_RANK is '-1'; expected 0\.\.1, because WORLD_SIZE is 2"),
+        ({"MASTER_PORT": "http"}, r"MASTER_PORT is 'http'; expected 1\.\.65535\. .* or unset"),
+    ],
+)
+def test_an_environment_that_contradicts_itself_is_refused(monkeypatch, changes, message):
+    environment = {"RANK": "1", "WORLD_SIZE": "2", "LOCAL_RANK": "1", "MASTER_ADDR": "127.0.0.1"}
+    environment |= {"MASTER_PORT": "1234"} | changes
+    for name, value in environment.items():
+        if value is None:
+            monkeypatch.delenv(name, raising=False)
+        else:
+            monkeypatch.setenv(name, value)
+    with pytest.raises(ConfigError, match=message), joined_processes():
         pass
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_a_process_that_waits_for_others_to_join(number, tmp_path):
+    command = arguments(tmp_path, "padded")
+    before = f"from pathlib import Path\nfolder = Path({str(tmp_path)!r})\n{TELL_BEFORE_JOINING}"
+    process, absent = start_processes(2, *command, streams=tmp_path, before=before)
+    while not (tmp_path / "joins").exists():
+        time.sleep(0.01)
+    os.kill(process.pid, number)
+    process.join(100)
+    absent.kill()
+    absent.join()
+    assert process.exitcode == -number
+
+
+def test_a_second_interrupt_ends_a_process_that_waits_for_another(tmp_path):
+    command = [*arguments(tmp_path, "padded"), "--set=epochs=100000", "--out", tmp_path / "run"]
+    before = "from bothways.cli import signals\nsignals._PATIENCE_SECONDS = 0.1\n"
+    processes = start_processes(2, *command, streams=tmp_path, before=before)
+    wait_for_step(tmp_path / "run", 2)
+    os.kill(processes[1].pid, signal.SIGSTOP)
+    history = tmp_path / "run" / "history.jsonl"
+    lines = None
+    while lines != (lines := len(read_history(history))):  # until the first process waits
+        time.sleep(0.5)
+    for _ in range(2):
+        os.kill(processes[0].pid, signal.SIGINT)
+        time.sleep(0.1)  # Linux joins two signals of the same number that come at once
+    processes[0].join(100)
+    processes[1].kill()
+    processes[1].join()
+    assert processes[0].exitcode == 130
+    assert (tmp_path / "0.err").read_text() == (
+        "bothways: interrupted; everything saved so far is kept.\n"
+    )
 
 
 def test_a_restart_continues_the_run_with_the_same_request(tmp_path):
@@ -208,13 +287,57 @@ def test_a_restart_continues_the_run_with_the_same_request(tmp_path):
     assert kinds.count("start") == 2
 
 
-def test_other_commands_run_once(tmp_path):
-    assert run_command("recipes").stdout
+def test_other_commands_run_as_if_alone(tmp_path):
+    alone = run_command("recipes").stdout
+    assert alone
     processes = start_processes(2, "recipes", streams=tmp_path)
     for process in processes:
         process.join()
-    assert (tmp_path / "0.out").read_text()
-    assert (tmp_path / "1.out").read_text() == ""
+    assert [(tmp_path / f"{rank}.out").read_text() for rank in range(2)] == [alone] * 2
+
+
+def test_a_rank_without_other_processes_means_nothing(tmp_path, monkeypatch):
+    command = [*arguments(tmp_path, "padded"), "--set=readout=last", "--set=bidirectional=true"]
+    left_over = "import os\nos.environ['RANK'] = '1'\n"
+    trained = run_command(*command, "--out", tmp_path / "run", before=left_over)
+    assert trained.returncode == 0, trained.stderr
+    assert f"saved in {tmp_path / 'run'}" in trained.stdout
+    assert run_command("recipes", before=left_over).stdout
+
+
+def test_the_first_process_tells_the_others_that_it_still_works(monkeypatch):
+    sent = []
+
+    def record(messages):
+        sent.append(messages[0])
+
+    def work():
+        while len(sent) < 3:
+            time.sleep(0.001)
+        return "done"
+
+    monkeypatch.setattr(processes_module, "_SIGN_OF_LIFE_SECONDS", 0.001)
+    monkeypatch.setattr(distributed, "broadcast_object_list", record)
+    assert Processes(0, 2).from_first(work) == "done"
+    assert sent[:3] == [None] * 3
+    assert sent[-1] == ("done", None)
+
+    def receive(messages):
+        messages[0] = sent.pop(0)
+
+    monkeypatch.setattr(distributed, "broadcast_object_list", receive)
+    assert Processes(1, 2).from_first(work) == "done"
+    assert not sent
+
+
+def test_signs_of_life_change_no_result(tmp_path):
+    command = arguments(tmp_path, "ragged")
+    often = "from bothways.training.loop import processes\nprocesses._SIGN_OF_LIFE_SECONDS = 0\n"
+    train_in(2, tmp_path, *command, "--out", tmp_path / "seldom")
+    train_in(2, tmp_path, *command, "--out", tmp_path / "often", before=often)
+    for name in ("model.safetensors", "metrics.json"):
+        seldom, after = ((tmp_path / run / name).read_bytes() for run in ("seldom", "often"))
+        assert seldom == after, name
 
 
 SLOW_STEPS = """
@@ -225,6 +348,18 @@ def slow(history, kind, facts):
     write(history, kind, facts)
     time.sleep(0.1)
 History.write = slow
+"""
+
+TELL_BEFORE_JOINING = """
+import signal
+if rank == 1:
+    signal.pause()
+from bothways.training.loop import joining
+wait = joining.wait_for_all
+def tell(collective, *arguments):
+    (folder / "joins").touch()
+    wait(collective, *arguments)
+joining.wait_for_all = tell
 """
 
 FAIL_IN_THE_SECOND = """

@@ -19,8 +19,10 @@ from bothways.data.validation import value_range
 from bothways.errors import CheckpointError, ConfigError, DataError, TrainingInterrupted
 from bothways.models.manifest import Manifest, read_manifest
 from bothways.models.trained import load
+from bothways.storage.lock import open_locked
 from bothways.storage.tensors import load_tensors
 from bothways.training import run as run_module
+from bothways.training import run_directory, run_state
 from bothways.training.history import read_history
 from bothways.training.progress import Progress
 from bothways.training.run import resume, train
@@ -620,15 +622,86 @@ def test_force_restores_the_old_run_if_data_are_invalid(tmp_path, data):
 
 
 def test_force_restores_the_old_run_if_the_disk_is_full(tmp_path, data, monkeypatch):
-    def write_atomically(path, content):
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
     before = contents(run(data, tmp_path / "run").folder)
-    monkeypatch.setattr(run_module, "write_atomically", write_atomically)
-    with pytest.raises(OSError, match="No space left"):
+    for module in (run_directory, run_state):
+        with monkeypatch.context() as patch:
+            patch.setattr(module, "write_atomically", no_space)
+            with pytest.raises(OSError, match=r"No space left on device: .*run'$"):
+                run(data, tmp_path / "run", force=True)
+        assert contents(tmp_path / "run") == before
+        assert [path.name for path in tmp_path.iterdir()] == ["run"]
+
+
+def no_space(path, content):
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path.parent))
+
+
+def test_force_restores_the_old_run_if_the_new_one_cannot_be_locked(tmp_path, data, monkeypatch):
+    def deny_the_second(path):
+        locked.append(path)
+        if len(locked) == 2:  # after the lock of the old run, and before that of the failed one
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+        return open_locked(path)
+
+    locked = []
+    before = contents(run(data, tmp_path / "run").folder)
+    monkeypatch.setattr(run_directory, "open_locked", deny_the_second)
+    with pytest.raises(PermissionError, match="Permission denied"):
         run(data, tmp_path / "run", force=True)
     assert contents(tmp_path / "run") == before
     assert [path.name for path in tmp_path.iterdir()] == ["run"]
+
+
+def test_a_failed_replacement_deletes_no_run_that_another_process_trains(tmp_path, stopped):
+    folder = create_folder(stopped, RunFolder(stopped).read_request(), force=True)
+    with folder.lock(), pytest.raises(CheckpointError, match="is being trained by another process"):
+        folder.restore_replaced()
+    assert folder.read_request()
+    assert folder.replaced.exists()
+
+
+def test_the_old_run_is_kept_if_the_new_one_cannot_take_its_place(tmp_path, stopped, monkeypatch):
+    def fail_the_second(path, target):
+        renamed.append(path)
+        if len(renamed) == 2:  # the old run has been moved, the new one has not
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+        return rename(path, target)
+
+    renamed, rename = [], Path.rename
+    before = contents(tmp_path)
+    monkeypatch.setattr(Path, "rename", fail_the_second)
+    with pytest.raises(PermissionError, match=r"Permission denied: .*stopped'$"):
+        create_folder(stopped, RunFolder(stopped).read_request(), force=True)
+    assert contents(tmp_path) == before
+
+
+def test_a_replacement_that_was_killed_before_it_read_its_data_is_resumed(tmp_path, stopped):
+    before = contents(stopped)
+    request = RunFolder(stopped).read_request()
+    folder = create_folder(stopped, request, force=True)  # and then kill -9
+    assert contents(folder.replaced) == before
+    assert resume_run(stopped).metrics.train.count == 60
+    assert not folder.replaced.exists()
+    assert {path.name for path in tmp_path.iterdir()} == {"data.npz", "stopped"}
+
+
+def test_a_restart_never_takes_a_finished_run_for_its_own(tmp_path, data, monkeypatch):
+    monkeypatch.setenv("TORCHELASTIC_RESTART_COUNT", "1")
+    out = tmp_path / "run"
+    run(data, out, epochs=1)
+    with pytest.raises(ConfigError, match="run exists; expected a new one"):
+        run(data, out, epochs=1)
+    other = make_dataset(seed=5)
+    replaced = run(other, out, epochs=1, force=True)
+    assert replaced.load().manifest.provenance.data.train_sha256 == other.train.fingerprint()
+
+
+def test_a_restart_ignores_folders_that_are_not_numbered(tmp_path, source, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TORCHELASTIC_RESTART_COUNT", "1")
+    run_and_stop(source, Path("runs", "0001"), after=3)
+    shutil.copytree("runs/0001", "runs/0002-copy")
+    assert run(source, None).folder == Path("runs", "0001")
 
 
 @pytest.mark.parametrize("settings", [{"hidden_size": 0}, {"device": "mars"}, {"color": "blue"}])

@@ -14,7 +14,7 @@ from bothways.config import ModelConfig, TrainConfig
 from bothways.data.sequences import LabeledSequences, Sequences
 from bothways.errors import counted
 from bothways.training.loop.events import StepDone
-from bothways.training.loop.processes import joined_processes
+from bothways.training.loop.joining import joined_processes
 from bothways.training.loop.trainer import start_training
 
 STEPS, WARM_UP = 40, 5

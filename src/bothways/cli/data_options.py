@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import typer
 
+from bothways.cli.process import prints_here
 from bothways.data.options import DataOptions
 from bothways.errors import ConfigError
 
@@ -63,7 +64,11 @@ def reads_data(function: Callable[..., None]) -> Callable[..., None]:
 
     @functools.wraps(function)
     def command(**values: Any) -> None:
-        options = _data_options({name: values.pop(name) for name in named})
+        try:
+            options = _data_options({name: values.pop(name) for name in named})
+        except ConfigError as error:  # the same in all processes that train together
+            error.is_reported = not prints_here(function.__name__)
+            raise
         function(**values, options=options)
 
     command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]

@@ -1,10 +1,10 @@
-"""Errors in one line, warnings and signals, the same for all commands."""
+"""Errors and warnings in one line, the same for all commands."""
 
 import functools
 import os
 import re
-import signal
 import sys
+import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -19,6 +19,8 @@ from bothways.cli.process import keep_freed_memory, prints_here, wait_briefly
 from bothways.errors import BothwaysError, nearest, printable
 
 P = ParamSpec("P")
+
+INTERRUPTED = "interrupted; everything saved so far is kept."
 
 _ARGUMENTS = "bothways.arguments"
 """Key of the arguments of the command line in the context of a command."""
@@ -45,12 +47,11 @@ def _usage_errors() -> Iterator[None]:
         yield
     except TyperException as error:
         context = getattr(error, "ctx", None)
+        name = None if context is None else context.info_name
         command = "bothways" if context is None else context.command_path
         message = error.format_message().replace("Value error, ", "")
-        _fail(
-            _of_setting(message, context) or f"{_with_nearest(message)} See: {command} --help",
-            error.exit_code,
-        )
+        message = _of_setting(message, context) or f"{_with_nearest(message)} See: {command} --help"
+        _fail(message, error.exit_code, is_reported=not prints_here(name))
 
 
 def _of_setting(message: str, context: Any) -> str | None:
@@ -92,32 +93,25 @@ def _command(
     def register(function: Callable[P, None]) -> Callable[P, None]:
         @functools.wraps(function)
         def guarded(*args: P.args, **kwargs: P.kwargs) -> None:
-            if name != "train" and not prints_here():
-                raise typer.Exit(0)  # the first process does it
             keep_freed_memory()
             if name != "bench":  # which measures the layers as a library has them
                 wait_briefly()
             try:
-                with _plain_warnings():
+                with _plain_warnings(prints_here(name)):
                     function(*args, **kwargs)
             except BothwaysError as error:
-                if error.is_reported:
-                    raise typer.Exit(error.exit_code) from None
-                _fail(str(error), error.exit_code)
+                _fail(str(error), error.exit_code, is_reported=error.is_reported)
             except KeyboardInterrupt:
-                _fail("interrupted; everything saved so far is kept.", 130)
+                _fail(INTERRUPTED, 130)
             except BrokenPipeError:
                 # Python would report the closed pipe again when it flushes standard output.
                 os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
                 raise typer.Exit(1) from None
             except OSError as error:
                 where = f"{error.filename}: " if error.filename else ""
-                resume = "; to continue a run that had begun: bothways train FOLDER --resume"
-                _fail(
-                    f"{where}{error.strerror or error}. Fix this and run the command again"
-                    f"{resume if name == 'train' else '.'}",
-                    2,
-                )
+                notes = getattr(error, "__notes__", ["Run the command again."])
+                message = f"{where}{error.strerror or error}. Fix this. {' '.join(notes)}"
+                _fail(message, 2, is_reported=getattr(error, "is_reported", False))
 
         app.command(name, cls=GroupedHelp, epilog=f"Examples\n{examples}")(guarded)
         return guarded
@@ -125,14 +119,23 @@ def _command(
     return register
 
 
-def _fail(message: str, exit_code: int) -> None:
-    print(problem_line(message), file=sys.stderr)
-    raise typer.Exit(exit_code)
+def _fail(message: str, exit_code: int, *, is_reported: bool = False) -> None:
+    """Print a message in one line, unless another process reports the same error, and exit."""
+    if is_reported:
+        time.sleep(1)  # torchrun ends all processes when one ends, but the other one has to print
+    else:
+        print_problem(message)
+    raise typer.Exit(exit_code) from None
 
 
 def problem_line(message: str) -> str:
     """Return what standard error shows of a message: one line."""
     return f"bothways: {printable(message)}"
+
+
+def print_problem(message: str, before: str = "") -> None:
+    """Print a message in one line to standard error, in one write: other processes print, too."""
+    sys.stderr.write(f"{before}{problem_line(message)}\n")
 
 
 def require_streams() -> None:
@@ -143,65 +146,24 @@ def require_streams() -> None:
     if sys.stderr is None:
         sys.stderr = Path(os.devnull).open("w")  # noqa: SIM115 - until the process ends
     if sys.stdout is None:
-        print(
-            problem_line(
-                "standard output is closed; expected an open one. Redirect it, for example with "
-                "> /dev/null"
-            ),
-            file=sys.stderr,
+        print_problem(
+            "standard output is closed; expected an open one. Redirect it, for example with "
+            "> /dev/null"
         )
         sys.exit(2)
 
 
 @contextmanager
-def _plain_warnings() -> Iterator[None]:
+def _plain_warnings(prints: bool) -> Iterator[None]:
     """Print each warning once, in one line; ScaleWarnings of all sequences count as one."""
     shown: set[str] = set()
 
     def show(message: Warning | str, category: type[Warning], *_: Any) -> None:
-        if not prints_here():
-            return
         what = category.__name__ if category.__name__ == "ScaleWarning" else str(message)
-        if what not in shown:
+        if prints and what not in shown:
             shown.add(what)
-            print(f"bothways: warning: {printable(str(message))}", file=sys.stderr)
+            print_problem(f"warning: {message}")
 
     with warnings.catch_warnings():
         warnings.showwarning = show  # type: ignore[assignment]
         yield
-
-
-@contextmanager
-def stop_on_signal() -> Iterator[Callable[[], bool]]:
-    """Turn the first Ctrl-C or SIGTERM into a request to stop; a second Ctrl-C stops at once."""
-    requested = False
-
-    def request(*_: Any) -> None:
-        nonlocal requested
-        requested = True
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-        if prints_here():
-            print("\nbothways: stopping …", file=sys.stderr)
-
-    with on_signal(request):
-        yield lambda: requested
-
-
-@contextmanager
-def sigterm_as_ctrl_c() -> Iterator[None]:
-    """Raise KeyboardInterrupt at SIGTERM too."""
-    with on_signal(signal.default_int_handler):
-        yield
-
-
-@contextmanager
-def on_signal(handle: Callable[..., None]) -> Iterator[None]:
-    """Call `handle` at Ctrl-C and SIGTERM, until the context ends."""
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    for number in before:
-        signal.signal(number, handle)
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

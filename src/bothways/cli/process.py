@@ -9,9 +9,13 @@ import sys
 _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_MAX = -1, -2, -4
 
 
-def prints_here() -> bool:
-    """Return whether this process prints: of several that torchrun has started, the first does."""
-    return os.environ.get("RANK", "0") == "0"
+def prints_here(command: str | None) -> bool:
+    """Return whether this process prints the messages of a command.
+
+    Of several that train together, the first one does. Any other command runs as if it were alone.
+    """
+    is_alone = command != "train" or os.environ.get("WORLD_SIZE", "1") == "1"
+    return is_alone or os.environ.get("RANK", "0") == "0"
 
 
 def keep_freed_memory() -> None:

@@ -4,12 +4,12 @@ import os
 import sys
 import time
 import warnings
+from contextlib import ExitStack
 from pathlib import Path
 from typing import IO
 
 _LOCKED_BYTE = 1 << 40
 """Windows denies others access to a locked byte; this one is past the end of all locked files."""
-
 
 _RETRY_SECONDS = 0.02
 
@@ -46,21 +46,30 @@ def open_locked(path: Path, patience_seconds: float = 2.0) -> IO[bytes]:
 
 
 def _open_locked(path: Path) -> IO[bytes]:
-    file = path.open("r+b")
+    with ExitStack() as failed:
+        file = failed.enter_context(path.open("r+b"))
+        try:
+            _lock(file.fileno())
+        except (BlockingIOError, PermissionError):  # Windows raises the second
+            raise BlockingIOError(f"{path} is locked") from None
+        except OSError as error:
+            warnings.warn(
+                f"{path} cannot be locked ({error.strerror}), because its file system has no "
+                "locks; expected that no other process trains in this folder. Make sure of it.",
+                stacklevel=4,
+            )
+        if not _is_at(path, file):
+            raise BlockingIOError(f"{path} has just been moved or replaced")
+        failed.pop_all()
+        return file
+
+
+def _is_at(path: Path, file: IO[bytes]) -> bool:
+    """Return whether `path` is still the path of an open file."""
     try:
-        _lock(file.fileno())
-        if not os.path.samestat(os.fstat(file.fileno()), path.stat()):
-            raise FileNotFoundError(path)
-    except (BlockingIOError, PermissionError, FileNotFoundError):  # Windows raises the second
-        file.close()
-        raise BlockingIOError(f"{path} is locked") from None
-    except OSError as error:
-        warnings.warn(
-            f"{path} cannot be locked ({error.strerror}), because its file system has no locks; "
-            "expected that no other process trains in this folder. Make sure of it.",
-            stacklevel=4,
-        )
-    return file
+        return os.path.samestat(os.fstat(file.fileno()), path.stat())
+    except FileNotFoundError:
+        return False
 
 
 def _lock(descriptor: int) -> None:

@@ -15,26 +15,6 @@ from bothways.training.run_directory import RunFolder
 from bothways.training.tensorboard import EventFiles
 
 
-class Follower:
-    """Stops a training on request, in a process that does not record it.
-
-    Parameters
-    ----------
-    folder : RunFolder
-    should_stop : callable
-        As in `Recorder`.
-    """
-
-    def __init__(self, folder: RunFolder, should_stop: Callable[[], bool]) -> None:
-        self._folder = folder
-        self._should_stop = should_stop
-
-    def on_event(self, training: Training, event: StepDone | EpochDone) -> None:
-        """Raise TrainingInterrupted if the training should stop."""
-        if self._should_stop() and not training.finished:
-            raise interruption(training, self._folder)
-
-
 def interruption(training: Training, folder: RunFolder) -> TrainingInterrupted:
     """Return the exception that stops a training whose state is saved."""
     return TrainingInterrupted(

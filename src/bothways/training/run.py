@@ -16,27 +16,22 @@ import torch
 from bothways.data.dataset import Dataset
 from bothways.data.open import open_dataset
 from bothways.data.options import DataOptions
-from bothways.errors import (
-    CheckpointError,
-    ConfigError,
-    DataError,
-)
+from bothways.errors import CheckpointError, ConfigError, DataError
 from bothways.kernels.backends import choose_backend
 from bothways.kernels.cells import cell_named
-from bothways.models.manifest import CONFIG_FILE, read_manifest
 from bothways.models.trained import TrainedModel, load
 from bothways.recipes import Recipe
-from bothways.storage.atomic import write_atomically
 from bothways.training.fit import Plan, prepare
 from bothways.training.loop.device import training_device
-from bothways.training.loop.processes import Processes, joined_processes, restarts
+from bothways.training.loop.joining import is_restarted, joined_processes
+from bothways.training.loop.processes import Processes
 from bothways.training.progress import Progress
 from bothways.training.request import Request, make_request
 from bothways.training.run_data import RunData
 from bothways.training.run_directory import RunFolder, create_folder, find_unfinished
 from bothways.training.run_metrics import RunMetrics
-from bothways.training.run_recording import follow, record
-from bothways.training.run_state import check_unchanged, warn_of_processes
+from bothways.training.run_recording import Session, assist, record
+from bothways.training.run_state import check_or_write_config, warn_of_processes
 from bothways.training.tensorboard import check_tensorboard
 
 
@@ -149,47 +144,32 @@ def start(
     out, force, progress, should_stop
         As in `train`, as are the errors.
     """
+    with joined_processes() as processes:
+        processes.together(lambda: _check_settings(request))
+        request = request.model_copy(update={"processes": processes.count})
+        place = None if out is None else Path(out)
+        folder = processes.from_first(lambda: _started_folder(place, request, force))
+        try:
+            return _continue(folder, data, Session(progress, should_stop, processes))
+        except BaseException:  # also Ctrl-C: if the data were not read, nothing has been trained
+            if processes.is_first and not folder.config.exists():
+                folder.restore_replaced()
+            raise
+
+
+def _started_folder(out: Path | None, request: Request, force: bool) -> RunFolder:
+    """Return a new folder or, if a launcher has started the processes again, that of before."""
+    before = find_unfinished(out, request) if is_restarted() else None
+    return before or create_folder(out, request, force)
+
+
+def _check_settings(request: Request) -> None:
+    """Raise an error if this machine cannot train as requested."""
     device = training_device(request.training)
     cell = cell_named(request.model.cell, request.model.nonlinearity)
     choose_backend(request.training.backend, cell, device, torch.float32)
     if request.training.tensorboard:
         check_tensorboard()
-    place = None if out is None else Path(out)
-    with joined_processes() as processes:
-        request = request.model_copy(update={"processes": processes.count})
-        if restarts():
-            earlier = processes.from_first(lambda: find_unfinished(place, request))
-            if earlier is not None:
-                return _continue(earlier, data, progress, should_stop, processes)
-        folder = processes.from_first(lambda: create_folder(place, request, force))
-        lock = _lock(folder, processes)
-        try:
-            dataset, plan = processes.together(
-                lambda: _dataset_and_plan(request, data, processes.device(device))
-            )
-            if processes.is_first:
-                write_atomically(folder.path / CONFIG_FILE, plan.manifest.to_bytes())
-        except BaseException:  # also Ctrl-C: nothing has been trained yet
-            lock.close()
-            if processes.is_first:
-                folder.restore_replaced()
-            raise
-        with lock:
-            if processes.is_first:
-                folder.drop_replaced()
-            return _run(folder, plan, dataset, progress, should_stop, processes)
-
-
-def _lock(folder: RunFolder, processes: Processes) -> ExitStack:
-    """Lock the folder of a run for all processes that train it together."""
-    lock = ExitStack()
-
-    def take() -> None:
-        if processes.is_first:
-            lock.enter_context(folder.lock())
-
-    processes.together(take)
-    return lock
 
 
 def resume(
@@ -226,89 +206,65 @@ def resume(
     >>> run.metrics.test.count
     8
     """
-    run_folder = RunFolder(Path(folder))
     with joined_processes() as processes:
-        return _continue(run_folder, data, progress, should_stop, processes)
+        return _continue(RunFolder(Path(folder)), data, Session(progress, should_stop, processes))
 
 
-def _continue(
-    folder: RunFolder,
-    data: Dataset | None,
-    progress: Progress | None,
-    should_stop: Callable[[], bool],
-    processes: Processes,
-) -> Run:
-    """Continue a run with these processes; see `resume`."""
-    request, metrics = processes.from_first(lambda: _request_and_metrics(folder))
-    if metrics is None:
-        with _lock(folder, processes):
-            # Another process may just have finished the run.
-            request, metrics = processes.from_first(lambda: _request_and_metrics(folder))
-            if metrics is None:
-                return _continue_locked(folder, request, data, progress, should_stop, processes)
-    return Run(folder.path, metrics)
+def _continue(folder: RunFolder, data: Dataset | None, session: Session) -> Run:
+    """Train the run of a folder to its end, unless it is finished."""
+    processes = session.processes
+    with ExitStack() as locked:
 
+        def lock() -> None:
+            locked.enter_context(folder.lock())
 
-def _continue_locked(
-    folder: RunFolder,
-    request: Request,
-    data: Dataset | None,
-    progress: Progress | None,
-    should_stop: Callable[[], bool],
-    processes: Processes,
-) -> Run:
-    if data is None and request.source is None:
-        raise DataError(
-            f"{folder.path} was trained on data passed from Python; expected the same data. "
-            "Call bothways.resume(folder, data)."
+        if not processes.from_first(folder.metrics.exists):
+            processes.from_first(lock)
+        request, metrics = processes.from_first(lambda: _request_and_metrics(folder))
+        if metrics is not None:
+            return Run(folder.path, metrics)
+        dataset, plan = processes.together(
+            lambda: _dataset_and_plan(folder, request, data, processes)
         )
-    device = processes.device(training_device(request.training))
-    try:
-        dataset, plan = processes.together(lambda: _dataset_and_plan(request, data, device))
-    except ConfigError as error:
-        if not (folder.path / CONFIG_FILE).exists():  # it was never checked with the data
+        processes.from_first(lambda: _accept(folder, request, plan, processes))
+        try:
+            if processes.is_first:
+                return Run(folder.path, *record(folder, plan, dataset, session))
+            return Run(folder.path, assist(folder, plan, session))
+        except OSError as error:
+            error.add_note(f"To continue, run: bothways train {folder.path} --resume")
             raise
-        raise CheckpointError(f"{folder.request} is damaged: {error}") from None
-    processes.from_first(lambda: _check_or_write_config(folder, plan, request, processes.count))
-    return _run(folder, plan, dataset, progress, should_stop, processes)
 
 
 def _request_and_metrics(folder: RunFolder) -> tuple[Request, RunMetrics | None]:
     return folder.read_request(), folder.read_metrics() if folder.metrics.exists() else None
 
 
-def _check_or_write_config(folder: RunFolder, plan: Plan, request: Request, processes: int) -> None:
-    warn_of_processes(folder, request.processes, processes)
-    config = folder.path / CONFIG_FILE
-    if config.exists():
-        before, _ = read_manifest(folder.path)
-        check_unchanged(before, plan.manifest, folder, request.source or "the data")
-    else:
-        write_atomically(config, plan.manifest.to_bytes())
-
-
 def _dataset_and_plan(
-    request: Request, data: Dataset | None, device: torch.device
+    folder: RunFolder, request: Request, data: Dataset | None, processes: Processes
 ) -> tuple[Dataset, Plan]:
-    dataset = data
-    if dataset is None:
-        missing = request.model.accepts_missing
-        dataset = open_dataset(str(request.source), request.options, missing=missing)
+    if data is None and request.source is None:
+        raise DataError(
+            f"{folder.path} was trained on data passed from Python; expected the same data. "
+            "Call bothways.resume(folder, data)."
+        )
+    device = processes.device(training_device(request.training))
     recipe = Recipe(request.recipe, "", request.model, request.training)
-    plan = prepare(dataset, recipe, options=request.options, device=device, threads=request.threads)
-    return dataset, plan
+    options, threads = request.options, request.threads
+    try:
+        dataset = data
+        if dataset is None:
+            missing = request.model.accepts_missing
+            dataset = open_dataset(str(request.source), options, missing=missing)
+        return dataset, prepare(dataset, recipe, options=options, device=device, threads=threads)
+    except ConfigError as error:
+        if not folder.config.exists():  # it was never checked with the data
+            raise
+        raise CheckpointError(f"{folder.request} is damaged: {error}") from None
 
 
-def _run(
-    folder: RunFolder,
-    plan: Plan,
-    dataset: Dataset,
-    progress: Progress | None,
-    should_stop: Callable[[], bool],
-    processes: Processes,
-) -> Run:
-    """Train in this process and, if it is the first one, record the training."""
-    if processes.is_first:
-        recorded = record(folder, plan, dataset, progress, should_stop, processes)
-        return Run(folder.path, *recorded)
-    return Run(folder.path, follow(folder, plan, should_stop, processes))
+def _accept(folder: RunFolder, request: Request, plan: Plan, processes: Processes) -> None:
+    """Check that a run has the same data as before, or record them if it has just read them."""
+    warn_of_processes(folder, request.processes, processes.count)
+    check_or_write_config(folder, plan.manifest, request.source or "the data")
+    folder.drop_replaced()

@@ -10,7 +10,7 @@ from typing import IO
 from bothways.config import with_current_names
 from bothways.errors import CheckpointError, ConfigError
 from bothways.models.card import describe_taken
-from bothways.models.manifest import read_manifest
+from bothways.models.manifest import CONFIG_FILE, read_manifest
 from bothways.storage.atomic import json_bytes, write_atomically
 from bothways.storage.lock import open_locked
 from bothways.storage.reading import JSON_BYTES, parse_json, read_file
@@ -28,17 +28,19 @@ class RunFolder:
     Parameters
     ----------
     path : Path
-    replaced : Path, optional
-        Where an earlier run at `path` is kept until this one has read its data.
     """
 
     path: Path
-    replaced: Path | None = None
 
     @property
     def request(self) -> Path:
         """The settings of the run."""
         return request_file(self.path)
+
+    @property
+    def config(self) -> Path:
+        """What the model will be; the file exists if the data have been read."""
+        return self.path / CONFIG_FILE
 
     @property
     def checkpoint(self) -> Path:
@@ -55,6 +57,19 @@ class RunFolder:
         """The metrics; the file exists if the run is finished."""
         return self.path / "metrics.json"
 
+    @property
+    def replaced(self) -> Path:
+        """An earlier run at `path`, which is kept until this one has read its data."""
+        return self.path / ".replaced"
+
+    def check(self) -> None:
+        """Raise CheckpointError if this is not the folder of a run."""
+        if not self.request.exists():
+            raise CheckpointError(
+                f"{self.path} is not a run; expected a folder that bothways train has written. "
+                "Name it, for example: bothways train runs/0001 --resume"
+            )
+
     def read_request(self) -> Request:
         """Return the settings of the run.
 
@@ -63,11 +78,7 @@ class RunFolder:
         CheckpointError
             If this is not the folder of a run.
         """
-        if not self.request.exists():
-            raise CheckpointError(
-                f"{self.path} is not a run; expected a folder that bothways train has written. "
-                "Name it, for example: bothways train runs/0001 --resume"
-            )
+        self.check()
         values = parse_json(read_file(self.request, JSON_BYTES), self.request)
         try:
             return Request(**with_current_names(values))
@@ -82,10 +93,11 @@ class RunFolder:
         Raises
         ------
         CheckpointError
-            If another process, or another thread of this one, is training the run.
+            If this is not a run, or another process, or another thread of this one, is training it.
         OSError
             If the folder cannot be written.
         """
+        self.check()
         try:
             return open_locked(self.request)
         except BlockingIOError:
@@ -135,16 +147,24 @@ class RunFolder:
             ) from None
 
     def restore_replaced(self) -> None:
-        """Delete this run, and restore the one that it would have replaced."""
-        shutil.rmtree(self.path)
-        if self.replaced is not None:
-            self.replaced.rename(self.path)
-        elif self.path.parent == RUNS and not any(RUNS.iterdir()):
+        """Delete this run, and restore the one that it would have replaced.
+
+        Raises
+        ------
+        CheckpointError
+            If another process is training this run.
+        """
+        failed = RunFolder(self.path.with_name(f".failed-{uuid.uuid4().hex}"))
+        _move(self, failed.path)
+        if failed.replaced.exists():
+            failed.replaced.rename(self.path)
+        shutil.rmtree(failed.path)
+        if self.path.parent == RUNS and not any(RUNS.iterdir()):
             RUNS.rmdir()
 
     def drop_replaced(self) -> None:
         """Delete the run that this one replaces, if any."""
-        if self.replaced is not None:
+        if self.replaced.exists():
             shutil.rmtree(self.replaced)
 
 
@@ -157,7 +177,7 @@ def create_folder(out: Path | None, request: Request, force: bool) -> RunFolder:
         Default: a new numbered folder in `runs/`.
     request : Request
     force : bool
-        Keep an earlier run at `out` aside: `RunFolder.restore_replaced` restores it,
+        Keep an earlier run at `out` inside the new one: `RunFolder.restore_replaced` restores it,
         `RunFolder.drop_replaced` deletes it.
 
     Raises
@@ -174,35 +194,36 @@ def create_folder(out: Path | None, request: Request, force: bool) -> RunFolder:
         if not out.name:
             raise ConfigError(f"out folder {out} has no name; expected a new folder.")
         _check_replaceable(out, force)
-    parent.mkdir(parents=True, exist_ok=True)
-    unique = uuid.uuid4().hex
-    new = RunFolder(parent / f".new-{unique}")
+    new = RunFolder(parent / f".new-{uuid.uuid4().hex}")
     try:
         new.request.parent.mkdir(parents=True)
         write_atomically(new.request, json_bytes(request.model_dump(mode="json")))
         if out is None:
             return RunFolder(_rename_to_number(new.path, parent))
-        replaced = None
         if out.exists():
-            replaced = _set_aside(out, parent / f".replaced-{unique}")
-        return RunFolder(new.path.rename(out), replaced)
+            _move(RunFolder(out), new.replaced)
+        return RunFolder(new.path.rename(out))
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(out or RUNS)) from None
     finally:
+        if out is not None and new.replaced.exists():  # a failure between the two moves
+            new.replaced.rename(out)
         shutil.rmtree(new.path, ignore_errors=True)
 
 
 def find_unfinished(out: Path | None, request: Request) -> RunFolder | None:
-    """Return the run at `out` if it has this request; without `out`, the newest unfinished one."""
-    if out is not None:
-        found = [RunFolder(out)]
-    else:
-        numbered = sorted(RUNS.glob("[0-9]*"), key=lambda path: int(path.name), reverse=True)
-        found = [run for run in map(RunFolder, numbered) if not run.metrics.exists()]
-    return next((run for run in found if _has_request(run, request)), None)
+    """Return the unfinished run with this request at `out`; without `out`, the newest in `runs/`.
+
+    A finished one may be older than the training that looks for it.
+    """
+    newest_first = reversed(_numbered(RUNS)) if out is None else [out]
+    runs = (RunFolder(path) for path in newest_first)
+    return next((run for run in runs if _is_unfinished(run, request)), None)
 
 
-def _has_request(run: RunFolder, request: Request) -> bool:
+def _is_unfinished(run: RunFolder, request: Request) -> bool:
     try:
-        return run.read_request() == request
+        return run.read_request() == request and not run.metrics.exists()
     except CheckpointError:
         return False
 
@@ -223,21 +244,21 @@ def _check_replaceable(out: Path, force: bool) -> None:
         )
 
 
-def _set_aside(out: Path, aside: Path) -> Path:
-    """Rename a folder that is to be replaced, and return its new path.
+def _move(run: RunFolder, to: Path) -> None:
+    """Move a run or a model.
 
     Raises
     ------
     CheckpointError
         If it is a run that is being trained.
     """
-    run = RunFolder(out)
     if not run.request.exists():
-        return out.rename(aside)
+        run.path.rename(to)
+        return
     with run.lock() as lock:
         if os.name == "nt":
             lock.close()  # a folder with an open file, such as this lock, cannot be renamed there
-        return out.rename(aside)
+        run.path.rename(to)
 
 
 def holds_run_or_model(folder: Path) -> bool:
@@ -251,10 +272,18 @@ def holds_run_or_model(folder: Path) -> bool:
     return True
 
 
+def _numbered(parent: Path) -> list[Path]:
+    """Return the folders in `parent` whose names are numbers, the highest number last."""
+    return sorted(
+        (path for path in parent.glob("*") if path.name.isdecimal()),
+        key=lambda path: int(path.name),
+    )
+
+
 def _rename_to_number(new: Path, parent: Path) -> Path:
     """Rename `new` to the next free number, and return the new path."""
-    taken = [int(path.name) for path in parent.iterdir() if path.name.isdecimal()]
-    number = max(taken, default=0) + 1
+    taken = _numbered(parent)
+    number = int(taken[-1].name) + 1 if taken else 1
     while True:
         target = parent / f"{number:04d}"
         try:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 
 import torch
 
@@ -21,10 +22,12 @@ from bothways.models.manifest import Manifest, read_manifest
 from bothways.storage.atomic import json_bytes, write_atomically
 from bothways.training.fit import Fitted, Plan, SavedState, fit
 from bothways.training.history import History
+from bothways.training.loop.events import EpochDone, StepDone
 from bothways.training.loop.processes import Processes
+from bothways.training.loop.trainer import Training
 from bothways.training.machine import describe_start
 from bothways.training.progress import Progress, make_progress
-from bothways.training.recorder import Follower, Recorder
+from bothways.training.recorder import Recorder, interruption
 from bothways.training.run_data import RunData, run_data
 from bothways.training.run_directory import RunFolder
 from bothways.training.run_metrics import RunMetrics
@@ -32,27 +35,44 @@ from bothways.training.run_state import read_state
 from bothways.training.tensorboard import EventFiles
 
 
-def follow(
-    folder: RunFolder, plan: Plan, should_stop: Callable[[], bool], processes: Processes
-) -> RunMetrics:
-    """Train in a process that does not record, and return the metrics of the first process.
+@dataclass(frozen=True)
+class Session:
+    """What a training does not record: how it is watched and stopped, and where it runs.
 
-    Parameters are those of `record`.
+    Parameters
+    ----------
+    progress : Progress, optional
+        Default: bars or lines.
+    should_stop : callable
+        Called after each step and each batch of the evaluation.
+    processes : Processes
+        Those that train together.
     """
-    state: SavedState | None = processes.received()
-    follower = Follower(folder, lambda: processes.any(should_stop()))
-    fit(plan, follower.on_event, state, processes)
-    metrics: RunMetrics = processes.received()
+
+    progress: Progress | None
+    should_stop: Callable[[], bool]
+    processes: Processes
+
+    def any_should_stop(self) -> bool:
+        """Return whether one of the processes should stop; all must call this."""
+        return self.processes.any(self.should_stop())
+
+
+def assist(folder: RunFolder, plan: Plan, session: Session) -> RunMetrics:
+    """Train in a process that does not record, and return the metrics of the first process."""
+    state: SavedState | None = session.processes.received()
+
+    def on_event(training: Training, event: StepDone | EpochDone) -> None:
+        if session.any_should_stop() and not training.finished:
+            raise interruption(training, folder)
+
+    fit(plan, on_event, state, session.processes)
+    metrics: RunMetrics = session.processes.received()
     return metrics
 
 
 def record(
-    folder: RunFolder,
-    plan: Plan,
-    dataset: Dataset,
-    progress: Progress | None,
-    should_stop: Callable[[], bool],
-    processes: Processes,
+    folder: RunFolder, plan: Plan, dataset: Dataset, session: Session
 ) -> tuple[RunMetrics, RunData]:
     """Train, evaluate and save everything; return the metrics and the data.
 
@@ -63,15 +83,12 @@ def record(
     plan : Plan
     dataset : Dataset
         Of the plan.
-    progress : Progress, optional
-        Default: bars or lines.
-    should_stop : callable
-        Called after each step and each batch of the evaluation.
-    processes : Processes
-        Those that train together; the others call `follow`.
+    session : Session
+        Its processes other than this one call `assist`.
     """
     manifest, config_sha256 = read_manifest(folder.path)
-    progress = progress or make_progress(plan.epochs.num_epochs)
+    processes = session.processes
+    progress = session.progress or make_progress(plan.epochs.num_epochs)
     data = run_data(dataset, plan.train, plan.validation, manifest.provenance)
     for note in data.notes:
         progress.note(note)
@@ -89,15 +106,13 @@ def record(
         ):
             start = describe_start(plan.device, str(_backend(plan)), processes.count)
             history.write("start", start | {"batch_size": plan.epochs.batch_size})
-
-            def any_should_stop() -> bool:
-                return processes.any(should_stop())
-
-            recorder = Recorder(folder, config_sha256, history, progress, any_should_stop, events)
+            recorder = Recorder(
+                folder, config_sha256, history, progress, session.any_should_stop, events
+            )
             fitted = fit(plan, recorder.on_event, state, processes)
 
         def finish() -> RunMetrics:
-            measured = _evaluate(folder, fitted, manifest, data.splits, progress, should_stop)
+            measured = _evaluate(folder, fitted, manifest, data.splits, progress, session)
             return _save(folder, plan, fitted, manifest, config_sha256, measured)
 
         return processes.from_first(finish), data
@@ -154,7 +169,7 @@ def _evaluate(
     manifest: Manifest,
     splits: Mapping[str, LabeledSequences],
     progress: Progress,
-    should_stop: Callable[[], bool],
+    session: Session,
 ) -> dict[str, Metrics]:
     """Return the metrics of each split."""
     metrics = {}
@@ -162,7 +177,7 @@ def _evaluate(
 
     def on_batch(rows: int) -> None:
         advance(rows)
-        if should_stop():
+        if session.should_stop():
             raise TrainingInterrupted(
                 "stopped while evaluating; training is complete and saved. "
                 f"To continue, run: bothways train {folder.path} --resume"

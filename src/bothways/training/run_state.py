@@ -5,12 +5,30 @@ import warnings
 import torch
 
 from bothways.errors import CheckpointError, DataError, counted
-from bothways.models.manifest import CONFIG_FILE, Manifest
+from bothways.models.manifest import CONFIG_FILE, Manifest, read_manifest
 from bothways.nn.size import file_limit
+from bothways.storage.atomic import write_atomically
 from bothways.storage.tensors import load_tensors
 from bothways.training.fit import SavedState
 from bothways.training.history import check_size
 from bothways.training.run_directory import RunFolder
+
+
+def check_or_write_config(folder: RunFolder, manifest: Manifest, source: str) -> None:
+    """Write `config.json`, or check that data and settings are those that it describes.
+
+    Raises
+    ------
+    CheckpointError, DataError
+        As `check_unchanged`.
+    OSError
+        If the file cannot be written.
+    """
+    if folder.config.exists():
+        before, _ = read_manifest(folder.path)
+        check_unchanged(before, manifest, folder, source)
+    else:
+        write_atomically(folder.config, manifest.to_bytes())
 
 
 def check_unchanged(before: Manifest, now: Manifest, folder: RunFolder, source: str) -> None:
@@ -29,7 +47,7 @@ def check_unchanged(before: Manifest, now: Manifest, folder: RunFolder, source: 
     same_versions = current.model_copy(update={"versions": then.versions, "data": then.data})
     if before != now.model_copy(update={"provenance": same_versions}):
         raise CheckpointError(
-            f"{folder.request} and {folder.path / CONFIG_FILE} disagree: one was changed after "
+            f"{folder.request} and {folder.config} disagree: one was changed after "
             "the run was started. Restore both, or start a new run."
         )
     if then.versions != current.versions:

@@ -9,8 +9,7 @@ import typer
 from bothways.cli.app import MODEL, RUN, Settings, Threads, command, given_options, use_threads
 from bothways.cli.completion import complete_choice, complete_recipe
 from bothways.cli.data_options import fraction_or_file, reads_data
-from bothways.cli.errors import stop_on_signal
-from bothways.cli.process import prints_here
+from bothways.cli.signals import stop_on_signal
 from bothways.data.options import SPLITS, DataOptions
 from bothways.errors import ConfigError
 
@@ -122,23 +121,12 @@ def train(
     from bothways.cli.print_metrics import print_run
     from bothways.recipes import parse_settings
     from bothways.training.history import read_epochs
-    from bothways.training.request import make_request
+    from bothways.training.loop.joining import joined_processes
+    from bothways.training.request import Request, make_request
     from bothways.training.run import resume, start
     from bothways.training.run_directory import RunFolder
 
-    chosen = parse_settings(settings or [])
-    validation_fraction, validation_file = fraction_or_file(validation)
-    for name, value in (
-        ("seed", seed),
-        ("device", device),
-        ("missing", missing),
-        ("validation_fraction", validation_fraction),
-        ("calibrate", calibrated or None),
-    ):
-        if value is not None:
-            chosen[name] = value
-    options = options.model_copy(update={"validation": validation_file})
-    if continue_run:
+    def request_of_run() -> Request:
         given = given_options(context)
         others = [flag for name, flag in given.items() if name not in ("continue_run", "report")]
         if others:
@@ -146,25 +134,41 @@ def train(
                 f"--resume was given with {', '.join(others)}; expected no settings, because a run "
                 "continues with those it was started with. Omit them."
             )
-        folder = RunFolder(Path(source))
-        request = folder.read_request()
-        report = request.report if report is None else report
-        use_threads(request.threads)
-        was_finished = folder.metrics.exists()
-        with stop_on_signal() as should_stop:
-            run = resume(folder.path, should_stop=should_stop)
-        if was_finished and prints_here():
-            print(f"{folder.path} is already finished; nothing was changed.")
-    else:
-        report = report is not False
-        use_threads(threads)
-        with stop_on_signal() as should_stop:
-            request = make_request(source, recipe, options, chosen, report=report)
+        return RunFolder(Path(source)).read_request()
+
+    def new_request() -> Request:
+        chosen = parse_settings(settings or [])
+        validation_fraction, validation_file = fraction_or_file(validation)
+        for name, value in (
+            ("seed", seed),
+            ("device", device),
+            ("missing", missing),
+            ("validation_fraction", validation_fraction),
+            ("calibrate", calibrated or None),
+        ):
+            if value is not None:
+                chosen[name] = value
+        reading = options.model_copy(update={"validation": validation_file})
+        return make_request(source, recipe, reading, chosen, report=report is not False)
+
+    with (
+        joined_processes() as processes,
+        stop_on_signal(announces=processes.is_first) as should_stop,
+    ):
+        if continue_run:
+            request = processes.together(request_of_run)
+            use_threads(request.threads)
+            run = resume(source, should_stop=should_stop)
+        else:
+            use_threads(threads)
+            request = processes.together(new_request)
             run = start(request, out=out, force=force, should_stop=should_stop)
-    if not prints_here():
+    if not processes.is_first:
         return
+    if run.data is None:
+        print(f"{run.folder} is already finished; nothing was changed.")
     print_run(read_epochs(RunFolder(run.folder).history), run.metrics)
-    if report:
+    if request.report if report is None else report:
         _write_report(run)
     print(f"\nsaved in {run.folder}; to use it, run: bothways predict {run.folder} FILE")
 

@@ -9,7 +9,7 @@ import typer
 
 from bothways.cli.app import AsJson, Device, Model, Threads, command, use_threads
 from bothways.cli.completion import choices
-from bothways.cli.errors import sigterm_as_ctrl_c
+from bothways.cli.signals import sigterm_as_ctrl_c
 from bothways.errors import ConfigError, counted
 
 _FOLLOW = "Follow a stream"

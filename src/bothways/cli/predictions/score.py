@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from bothways.cli.errors import problem_line
+from bothways.cli.errors import print_problem
 from bothways.errors import ConfigError, counted
 from bothways.models.hub import pinned
 from bothways.models.scoring import (
@@ -63,7 +63,7 @@ def score(
                     notes.show(note)
                 if one.info is None:
                     with tqdm.external_write_mode(sys.stderr):
-                        print(problem_line(one.problem), file=sys.stderr)
+                        print_problem(one.problem)
                     continue
                 infos[one.part.out] = one.info
                 new += one.info.sequences

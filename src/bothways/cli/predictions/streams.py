@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Self, TextIO
 
-from bothways.cli.errors import on_signal
+from bothways.cli.signals import on_signal
 from bothways.errors import ConfigError
 
 _READ_BYTES = 1 << 16

@@ -6,35 +6,27 @@ over all processes is the gradient of the batch, and each process takes the same
 
 import os
 import re
+import threading
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, NoReturn, ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 import torch
 from torch import Tensor, distributed
-from torch.distributed.rendezvous import rendezvous
 
-from bothways.errors import (
-    BothwaysError,
-    ConfigError,
-    NonFiniteLossError,
-    ProcessError,
-    TrainingInterrupted,
-)
+from bothways.errors import ProcessError
 from bothways.kernels.lengths import split_rows
 
 T = TypeVar("T")
 P = ParamSpec("P")
 
 TIMEOUT = timedelta(minutes=30)
-"""How long a process waits for the others, for example while the first one evaluates the model.
+"""How long a process waits for a message of the others. One that has died is noticed at once."""
 
-A process that has died is noticed at once.
-"""
-
-_VARIABLES = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
+_SIGN_OF_LIFE_SECONDS = 10.0
+"""How often the first process sends a message while the others wait for its result."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +73,7 @@ class Processes:
         """Return the sum of a tensor over all processes."""
         if self.count > 1:
             number = number.clone()
-            _wait_for_all(distributed.all_reduce, number)
+            wait_for_all(distributed.all_reduce, number)
         return number
 
     def any(self, flag: bool) -> bool:
@@ -105,7 +97,7 @@ class Processes:
             return numbers
         gradients = [weight.grad for weight in parameters if weight.grad is not None]
         message = torch.cat([numbers, *(gradient.flatten() for gradient in gradients)])
-        _wait_for_all(distributed.all_reduce, message)
+        wait_for_all(distributed.all_reduce, message)
         sizes = [len(numbers), *(gradient.numel() for gradient in gradients)]
         numbers, *sums = message.split(sizes)
         for gradient, summed in zip(gradients, sums, strict=True):
@@ -113,112 +105,87 @@ class Processes:
         return numbers
 
     def from_first(self, make: Callable[[], T]) -> T:
-        """Call `make` in the first process, and return its result, or raise its error, in each."""
+        """Call `make` in the first process, and return its result, or raise its error, in each.
+
+        It may take any time, for example to evaluate the model.
+        """
         if self.count == 1:
             return make()
         if not self.is_first:
             received: T = self.received()
             return received
-        try:
-            result = make()
-        except Exception as error:
-            _wait_for_all(distributed.broadcast_object_list, [(None, error)])
-            raise
-        _wait_for_all(distributed.broadcast_object_list, [(result, None)])
+        failure = None
+        with _signs_of_life():
+            try:
+                result = make()
+            except Exception as error:
+                failure = error
+        _broadcast((None, failure) if failure else (result, None))
+        if failure is not None:
+            raise failure
         return result
 
     def received(self) -> Any:
         """Return or raise what the first process sends to the others with `from_first`."""
-        message: list[Any] = [None]
-        _wait_for_all(distributed.broadcast_object_list, message)
-        result, error = message[0]
+        message = None
+        while message is None:  # a sign of life
+            message = _broadcast(None)
+        result, error = message
         if error is not None:
-            self._raise(error, reporter=0)
+            error.is_reported = True
+            raise error
         return result
 
     def together(self, make: Callable[[], T]) -> T:
         """Call `make` in each process; if it fails in some of them, raise an error in each."""
         if self.count == 1:
             return make()
-        result: T | None = None
         failure = None
         try:
             result = make()
         except Exception as error:
             failure = error
-        failures: list[Exception | None] = [None] * self.count
-        _wait_for_all(distributed.all_gather_object, failures, failure)
+        failures: list[Any] = [None] * self.count
+        wait_for_all(distributed.all_gather_object, failures, failure)
         for rank, found in enumerate(failures):
             if found is not None:
-                self._raise(failure or found, reporter=rank)
-        return result  # type: ignore[return-value]
-
-    def _raise(self, error: Exception, reporter: int) -> NoReturn:
-        if self.rank != reporter and isinstance(error, BothwaysError):
-            error.is_reported = True
-        raise error
+                raised: Any = failure or found
+                raised.is_reported = rank != self.rank
+                raise raised
+        return result
 
 
 ALONE = Processes()
 """A training in one process."""
 
 
-def restarts() -> int:
-    """Return how often torchrun has started the processes again because one of them died."""
-    return int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0"))
-
-
 @contextmanager
-def joined_processes() -> Iterator[Processes]:
-    """Join the processes that a launcher such as torchrun has started; without one, be alone.
+def _signs_of_life() -> Iterator[None]:
+    """Send messages to the other processes, which wait for a result of this one."""
+    is_done = threading.Event()
 
-    A process group that exists already is used, and kept. Otherwise, tensors on GPUs are exchanged
-    by NCCL, all others by Gloo.
+    def send() -> None:
+        with suppress(ProcessError):  # this process will raise it when it sends the result
+            while not is_done.wait(_SIGN_OF_LIFE_SECONDS):
+                _broadcast(None)
 
-    Raises
-    ------
-    ConfigError
-        If the environment is incomplete.
-    ProcessError
-        If the processes cannot reach each other.
-    """
-    if distributed.is_available() and distributed.is_initialized():
-        yield Processes(distributed.get_rank(), distributed.get_world_size())
-        return
-    if os.environ.get("WORLD_SIZE", "1") == "1":
-        yield ALONE
-        return
-    missing = [name for name in _VARIABLES if name not in os.environ]
-    if missing:
-        raise ConfigError(
-            f"WORLD_SIZE is {os.environ['WORLD_SIZE']} but {', '.join(missing)} is not set; "
-            "expected the variables of a launcher. Start the training with torchrun, or unset "
-            "WORLD_SIZE."
-        )
-    _wait_for_all(_join)
-    processes = Processes(distributed.get_rank(), distributed.get_world_size())
+    sender = threading.Thread(target=send, name="signs of life")
+    sender.start()
     try:
-        yield processes
-    except (NonFiniteLossError, TrainingInterrupted) as error:  # the same in all processes
-        error.is_reported = not processes.is_first
-        raise
+        yield
     finally:
-        distributed.destroy_process_group()
+        is_done.set()
+        sender.join()
 
 
-def _join() -> None:
-    backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
-    store, rank, count = next(rendezvous("env://", timeout=TIMEOUT))
-    # The store may outlive a restart, and then still has the addresses of dead processes.
-    store = distributed.PrefixStore(  # type: ignore[attr-defined]
-        f"start {restarts()}", store
-    )
-    distributed.init_process_group(
-        backend, store=store, rank=rank, world_size=count, timeout=TIMEOUT
-    )
+def _broadcast(message: Any) -> Any:
+    """Return the message of the first process; those of the others are ignored."""
+    messages = [message]
+    wait_for_all(distributed.broadcast_object_list, messages)
+    return messages[0]
 
 
-def _wait_for_all(collective: Callable[P, Any], *args: P.args, **kwargs: P.kwargs) -> None:
+def wait_for_all(collective: Callable[P, Any], *args: P.args, **kwargs: P.kwargs) -> None:
     """Call an operation that all processes must call.
 
     Raises
