@@ -134,7 +134,12 @@ def test_the_command_prints_what_it_prints_without_ray(gestures, tmp_path, clust
     train(gestures, options=OPTIONS, out="run", **SMALL)
     for n in range(2):
         write_table(tmp_path / f"new-{n}.csv", np.random.default_rng(n), None)
-    address = f"import os; os.environ['RAY_ADDRESS'] = {cluster!r}"
+    # The command is forked from a process that may be older than the cluster.
+    variables = {
+        "RAY_ADDRESS": cluster,
+        "RAY_AUTH_MODE": os.environ.get("RAY_AUTH_MODE", "disabled"),
+    }
+    address = f"import os; os.environ.update({variables!r})"
     printed = []
     for engine in ("local", "ray"):
         out = tmp_path / "out"
