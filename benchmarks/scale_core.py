@@ -20,10 +20,11 @@ from scale_data import CLASSES, FEATURES, write_file
 from bothways import ModelConfig, SequenceClassifier, Sequences
 from bothways.cli.process import keep_freed_memory
 from bothways.data.readers.locations import locate
+from bothways.models.loading import load
 from bothways.models.manifest import Manifest
 from bothways.models.pieces import read_pieces
 from bothways.models.scoring import plan_parts, score_part
-from bothways.models.trained import load, trained_model
+from bothways.models.trained import trained_model
 
 TIMES = (28, 100, 1000)
 STEPS = 100_000

@@ -16,8 +16,8 @@ import torch
 from bothways.data.dataset import Dataset
 from bothways.data.options import DataOptions
 from bothways.errors import BothwaysError, ConfigError, ProcessError
+from bothways.models.loading import load
 from bothways.models.scoring import Part, Scored, score_part
-from bothways.models.trained import load
 from bothways.optional import require
 from bothways.training.loop.processes import TIMEOUT
 from bothways.training.request import make_request

@@ -9,7 +9,7 @@ from commands import refuse, succeed
 from random_models import random_model
 
 from bothways.export.onnx import layers
-from bothways.models.trained import load
+from bothways.models.loading import load
 
 SMALL = [
     "--set=cell=lstm",

@@ -23,9 +23,9 @@ from bothways.data.vocabulary import UNKNOWN, Vocabulary
 from bothways.errors import ConfigError, DataError
 from bothways.model_selection.compare import compare
 from bothways.models.inputs import UnknownTokensWarning
+from bothways.models.loading import load
 from bothways.models.pieces import read_pieces
 from bothways.models.predict_files import predict_files
-from bothways.models.trained import load
 from bothways.training.progress import Progress
 from bothways.training.run_evaluation import evaluate_splits
 

@@ -5,7 +5,7 @@ import pytest
 from random_models import random_model
 
 from bothways.export.held_out import open_held_out
-from bothways.models.trained import load
+from bothways.models.loading import load
 from bothways.training.run import train
 
 SMALL = {"hidden_size": 2, "num_layers": 1, "epochs": 1}

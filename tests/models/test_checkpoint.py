@@ -11,8 +11,9 @@ from bothways.data.sequences import Sequences
 from bothways.errors import CheckpointError, DataError, ShapeError
 from bothways.models.checkpoint import MODEL_FILE, save_weights
 from bothways.models.inputs import ScaleWarning
+from bothways.models.loading import load
 from bothways.models.manifest import CONFIG_FILE, Manifest, Preprocessing
-from bothways.models.trained import TrainedClassifier, load
+from bothways.models.trained import TrainedClassifier
 from bothways.nn.classifier import SequenceClassifier
 from bothways.storage.atomic import sha256
 

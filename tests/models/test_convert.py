@@ -9,7 +9,7 @@ from torch import nn
 
 from bothways.errors import BothwaysError, CheckpointError, ConfigError
 from bothways.models.convert import convert, read_weights
-from bothways.models.trained import load
+from bothways.models.loading import load
 
 TIME, INPUT_SIZE, HIDDEN_SIZE, NUM_CLASSES = 5, 3, 4, 2
 CELLS = {"lstm": nn.LSTM, "gru": nn.GRU, "rnn": nn.RNN}

@@ -15,8 +15,9 @@ from bothways.data.sequences import Sequences
 from bothways.errors import BothwaysError, CheckpointError, DataError, ShapeError
 from bothways.export import export_onnx
 from bothways.models import onnx_model
+from bothways.models.loading import load
 from bothways.models.predict_files import predict_files
-from bothways.models.trained import TrainedClassifier, TrainedLabeler, load
+from bothways.models.trained import TrainedClassifier, TrainedLabeler
 from bothways.training.run_evaluation import evaluate_splits
 
 LENGTHS = [5, 2, 8, 1]

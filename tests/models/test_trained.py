@@ -10,8 +10,8 @@ from bothways.errors import BackendError, DataError
 from bothways.evaluation.evaluate import compute_logits
 from bothways.export.onnx.file import export_onnx
 from bothways.models.inputs import UnknownTokensWarning
+from bothways.models.loading import load
 from bothways.models.manifest import Preprocessing
-from bothways.models.trained import load
 from bothways.nn.classifier import SequenceClassifier
 
 INPUTS = np.random.default_rng(0).normal(size=(3, 5, 3)).astype(np.float32)

@@ -17,8 +17,8 @@ from bothways.data.sequences import Sequences
 from bothways.data.splitting import hold_out
 from bothways.data.validation import value_range
 from bothways.errors import CheckpointError, ConfigError, DataError, TrainingInterrupted
+from bothways.models.loading import load
 from bothways.models.manifest import Manifest, read_manifest
-from bothways.models.trained import load
 from bothways.storage.lock import open_locked
 from bothways.storage.tensors import load_tensors
 from bothways.training import run as run_module

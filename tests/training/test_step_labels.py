@@ -15,9 +15,9 @@ from bothways.data.splitting import hold_out
 from bothways.data.summary import inspect_dataset
 from bothways.errors import ConfigError, DataError, ShapeError, TrainingInterrupted
 from bothways.model_selection.compare import compare
+from bothways.models.loading import load
 from bothways.models.predict_files import predict_files
 from bothways.models.prediction_file import write_answers
-from bothways.models.trained import load
 from bothways.training.progress import Progress
 from bothways.training.run import resume
 from bothways.training.run_evaluation import evaluate_splits

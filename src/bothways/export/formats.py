@@ -10,7 +10,8 @@ from bothways.export.c.file import export_c
 from bothways.export.held_out import open_held_out
 from bothways.export.onnx.file import export_onnx
 from bothways.export.onnx.quantization import export_quantized
-from bothways.models.trained import TrainedModel, load
+from bothways.models.loading import load
+from bothways.models.trained import TrainedModel
 from bothways.storage.output_file import check_output_file
 
 

@@ -4,6 +4,7 @@ Everything that works with a trained model belongs here. Training belongs to `bo
 and the architecture to `bothways.nn`.
 """
 
-from bothways.models.trained import TrainedClassifier, TrainedLabeler, TrainedModel, load
+from bothways.models.loading import load
+from bothways.models.trained import TrainedClassifier, TrainedLabeler, TrainedModel
 
 __all__ = ["TrainedClassifier", "TrainedLabeler", "TrainedModel", "load"]

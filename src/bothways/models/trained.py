@@ -23,11 +23,9 @@ from bothways.errors import (
 from bothways.evaluation.evaluate import Classifier, compute_logits, evaluate
 from bothways.evaluation.metrics import Metrics
 from bothways.models.card import describe_architecture, model_card
-from bothways.models.checkpoint import MODEL_FILE, load_classifier, save_weights
-from bothways.models.hub import is_address, load_from_hub
+from bothways.models.checkpoint import MODEL_FILE, save_weights
 from bothways.models.inputs import checked_sequences
 from bothways.models.manifest import CONFIG_FILE, Manifest
-from bothways.models.onnx_model import SUFFIX, load_onnx
 from bothways.models.streaming import RunningModel, Stream
 from bothways.nn.classifier import TorchClassifier
 from bothways.nn.device import choose_device
@@ -234,6 +232,7 @@ class TrainedClassifier(TrainedModel):
     Examples
     --------
     >>> import numpy as np
+    >>> from bothways import load
     >>> model = load("runs/gestures")
     >>> model.predict([np.zeros((12, 3)), np.ones((9, 3))])
     array(['circle', 'wave'], dtype='<U6')
@@ -260,6 +259,7 @@ class TrainedLabeler(TrainedModel):
     Examples
     --------
     >>> import numpy as np
+    >>> from bothways import load
     >>> model = load("runs/activities")
     >>> model.predict([np.zeros((3, 3))])
     [array(['resting', 'resting', 'resting'], dtype='<U7')]
@@ -290,42 +290,3 @@ def trained_model(classifier: Classifier, manifest: Manifest) -> TrainedModel:
     """Return a `TrainedClassifier` or a `TrainedLabeler`, depending on the target."""
     kind = TrainedLabeler if manifest.model.target == "step" else TrainedClassifier
     return kind(classifier, manifest)
-
-
-def load(path: str | Path) -> TrainedModel:
-    """Return the model in a run folder, a model folder, an `.onnx` file, or on the model hub.
-
-    Parameters
-    ----------
-    path : path or str
-        The folder or file; or "hf://owner/name" or "hf://owner/name@revision", a repository of
-        huggingface.co, from which `config.json` and `model.safetensors` are downloaded.
-
-    Returns
-    -------
-    TrainedModel
-        On the CPU; see `TrainedModel.to`.
-
-    Raises
-    ------
-    CheckpointError
-        If a file is missing, damaged, of a newer schema, or files do not belong together.
-    ConfigError
-        If an address of the hub is not well-formed.
-    DownloadError
-        If a model cannot be downloaded.
-    MissingDependencyError
-        If the path is an `.onnx` file, and onnx or onnxruntime is not installed; or an address, and
-        huggingface-hub is not installed.
-
-    Examples
-    --------
-    >>> load("runs/gestures")
-    TrainedClassifier(bidirectional GRU 2x8, readout mean+max; 3 features; classes circle, wave)
-    """
-    if is_address(path):
-        return trained_model(*load_from_hub(str(path)))
-    path = Path(path)
-    if path.suffix == SUFFIX and not path.is_dir():
-        return trained_model(*load_onnx(path))
-    return trained_model(*load_classifier(path))

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from bothways.errors import BothwaysError, CheckpointError, DataError
-from bothways.models.trained import TrainedModel, load
+from bothways.models.loading import load
+from bothways.models.trained import TrainedModel
 from bothways.pages.examination import Examination, examine_sample
 from bothways.training.history import epochs_of, read_history
 from bothways.training.loop.events import EpochDone

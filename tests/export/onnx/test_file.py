@@ -13,7 +13,7 @@ from bothways.errors import CheckpointError, ConfigError, ExportError
 from bothways.export import export_onnx
 from bothways.export.onnx import file, layers, readouts
 from bothways.export.onnx.nodes import Nodes, Rows
-from bothways.models.trained import load
+from bothways.models.loading import load
 
 PAGE = (Path(__file__).parents[3] / "docs" / "guides" / "export.md").read_text()
 

@@ -12,7 +12,7 @@ from bothways.data.sequences import Sequences
 from bothways.errors import ConfigError, ExportError
 from bothways.export import export_onnx, export_quantized
 from bothways.export.onnx import quantization
-from bothways.models.trained import load
+from bothways.models.loading import load
 
 BIG = {"hidden_size": 32, "num_layers": 2}
 

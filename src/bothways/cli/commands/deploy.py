@@ -124,7 +124,7 @@ def serve(
 
     The page is at /, the API is described at /docs. Concurrent requests run together.
     """
-    from bothways.models.trained import load
+    from bothways.models.loading import load
     from bothways.serve import Limits
     from bothways.serve import serve as run
     from bothways.serve.access import read_token

@@ -50,7 +50,7 @@ def inspect(
     from bothways.models.checkpoint import is_model_folder
     from bothways.models.convert import read_weights
     from bothways.models.hub import is_address
-    from bothways.models.trained import load
+    from bothways.models.loading import load
     from bothways.training.run_directory import RunFolder
 
     path = Path(what)

@@ -52,7 +52,7 @@ def evaluate(
     Prints accuracy, metrics for each class, the confusion matrix and the calibration error.
     """
     from bothways.cli.print_metrics import metrics_json, print_lookaheads, print_metrics
-    from bothways.models.trained import load
+    from bothways.models.loading import load
     from bothways.training.run_evaluation import evaluate_lookaheads, evaluate_splits
 
     use_threads(threads)
@@ -189,9 +189,9 @@ def predict(
     """
     from tqdm import tqdm
 
+    from bothways.models.loading import load
     from bothways.models.predict_files import predict_files
     from bothways.models.prediction_file import format_of, prediction_file, write_answers
-    from bothways.models.trained import load
 
     use_threads(threads)
     if follow:

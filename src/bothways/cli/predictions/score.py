@@ -10,6 +10,7 @@ from tqdm import tqdm
 from bothways.cli.errors import print_problem
 from bothways.errors import ConfigError, counted
 from bothways.models.hub import pinned
+from bothways.models.loading import load
 from bothways.models.scoring import (
     Part,
     Scored,
@@ -18,7 +19,6 @@ from bothways.models.scoring import (
     plan_parts,
     score_in_processes,
 )
-from bothways.models.trained import load
 from bothways.storage.atomic import remove_leftovers
 
 ENGINES = ("local", "ray")

@@ -14,9 +14,10 @@ from pathlib import Path
 import torch
 
 from bothways.errors import ProcessError
+from bothways.models.loading import load
 from bothways.models.scoring.parts import Part
 from bothways.models.scoring.score import Scored, score_part
-from bothways.models.trained import TrainedModel, load
+from bothways.models.trained import TrainedModel
 
 _model: TrainedModel | None = None  # of a worker process
 
