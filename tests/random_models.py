@@ -13,7 +13,8 @@ CLASSES = ("no", "yes", "ö, 'x'", "d")
 def random_model(seed=0, *, classes=CLASSES, preprocessing=None, **settings):
     """Return a trained model of 3 features whose answers depend on all of its weights.
 
-    The weights are larger than initial ones, so that a fault changes logits visibly.
+    The weights are larger than initial ones, so that a fault changes logits visibly, but not so
+    large that the recurrence amplifies differences of rounding from step to step.
     """
     values = {"input_size": 3, "hidden_size": 5, "num_classes": 4, **settings}
     if "flatten" in values.get("readout", ""):
@@ -21,9 +22,10 @@ def random_model(seed=0, *, classes=CLASSES, preprocessing=None, **settings):
     config = ModelConfig(**values)
     generator = torch.Generator().manual_seed(seed)
     classifier = make_classifier(config).eval()
+    bound = 1.6 / config.hidden_size**0.5  # torch's initial bound is 1 / hidden_size**0.5
     with torch.no_grad():
         for weight in classifier.parameters():
-            weight.uniform_(-0.7, 0.7, generator=generator)
+            weight.uniform_(-bound, bound, generator=generator)
     if config.calibrate:
         classifier.temperature.fill_(1.7)
     encoders = [network.encoder for network in classifier.networks]

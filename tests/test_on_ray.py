@@ -68,7 +68,8 @@ def test_a_process_that_died_is_replaced(gestures):
     settings = SMALL | {"steps": 600, "checkpoint_every": 10, "log_every": 10}
     alone = train(gestures, options=OPTIONS, out="alone", **settings)
     history = Path("together/history.jsonl").absolute()
-    killer = threading.Thread(target=kill_a_worker, args=[history])
+    earlier = find_workers()  # those of the test before may still be ending
+    killer = threading.Thread(target=kill_a_worker, args=[history, earlier])
     killer.start()
     run = train_on_ray(
         gestures, options=OPTIONS, out="together", workers=2, max_failures=1, **settings
@@ -85,15 +86,21 @@ def assert_close(folder, expected):
         assert difference < 1e-4, name
 
 
-def kill_a_worker(history):
-    """Kill a process of a training that has taken some steps."""
-    while not any(line["kind"] == "step" for line in read_history(history)):
+def kill_a_worker(history, earlier):
+    """Kill a process of a training that has a checkpoint: that of step 10, once it is at 20."""
+    while [line["kind"] for line in read_history(history)].count("step") < 2:
         time.sleep(0.05)
+    os.kill(min(find_workers() - earlier), signal.SIGKILL)
+
+
+def find_workers():
+    """Return the numbers of the processes that train on Ray."""
+    found = set()
     for folder in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):
             if b"RayTrainWorker" in (folder / "cmdline").read_bytes():
-                os.kill(int(folder.name), signal.SIGKILL)
-                return
+                found.add(int(folder.name))
+    return found
 
 
 def test_an_error_is_that_of_train(gestures):
