@@ -1,7 +1,7 @@
 """The backends that run recurrent layers, and the choice between them."""
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache, partial
 from typing import cast
@@ -12,7 +12,7 @@ from torch import Tensor
 from bothways.errors import BackendError, describe_unknown
 from bothways.kernels import reference, torch_backend
 from bothways.kernels.cells import Cell
-from bothways.kernels.interface import DirectionWeights, Kernel, Prepared, Stack, States
+from bothways.kernels.interface import DirectionWeights, Kernel, Passes, Prepared, Stack, States
 from bothways.kernels.tensors import unreadable
 from bothways.kernels.torch_internals import is_forward_mode, is_traced, is_transformed
 
@@ -21,6 +21,7 @@ __all__ = [
     "Choice",
     "DirectionWeights",
     "Kernel",
+    "Passes",
     "Prepared",
     "Stack",
     "States",
@@ -67,6 +68,23 @@ class Choice:
 
         return PreparedLayers(stack)
 
+    def passes(self, stack: Stack, gradients: list[Tensor], *, last: bool) -> Passes:
+        """Return what trains `stack` in many steps; for the compiled engine only.
+
+        Parameters
+        ----------
+        stack : Stack
+            Its weights are contiguous. They are read at each pass, so that an optimizer may change
+            them in place.
+        gradients : list of Tensor
+            Receive the gradients of `stack.tensors`; contiguous, of the same shapes.
+        last : bool
+            Whether only the outputs at the last step of each row are needed.
+        """
+        from bothways.kernels.compiled.repeated import RepeatedPasses  # as above
+
+        return RepeatedPasses(stack, gradients, last=last)
+
 
 def choose_backend(
     requested: str,
@@ -75,7 +93,7 @@ def choose_backend(
     dtype: torch.dtype,
     *,
     projected: bool = False,
-    tensors: Sequence[Tensor] = (),
+    tensors: Iterable[Tensor] = (),
 ) -> Choice:
     """Return the backend that runs layers of `cell` at this moment.
 
@@ -92,8 +110,9 @@ def choose_backend(
         Of the weights.
     projected : bool
         Whether the hidden state is projected (`proj_size`).
-    tensors : sequence of Tensor
-        Inputs, states and weights of the call, if there is a call.
+    tensors : iterable of Tensor
+        Inputs, states and weights of the call, if there is a call; those that are known to be
+        readable may be omitted.
 
     Raises
     ------
@@ -118,7 +137,7 @@ def choose_backend(
 
 
 def _obstacle(
-    device: torch.device, dtype: torch.dtype, projected: bool, tensors: Sequence[Tensor]
+    device: torch.device, dtype: torch.dtype, projected: bool, tensors: Iterable[Tensor]
 ) -> str | None:
     """Return why the compiled engine cannot run, or None."""
     if device.type != "cpu":

@@ -8,6 +8,7 @@ in `torch.nn`.
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import NamedTuple, Protocol, TypeAlias
 
 import torch
@@ -16,6 +17,7 @@ from torch import Tensor
 from bothways.kernels.cells import Cell
 from bothways.kernels.draws import DEFAULT_DRAWS, Draws
 from bothways.kernels.dropout import dropout
+from bothways.kernels.tensors import unreadable
 
 States: TypeAlias = tuple[Tensor, ...]
 
@@ -38,9 +40,12 @@ class DirectionWeights(NamedTuple):
 LayerWeights: TypeAlias = tuple[DirectionWeights, ...]  # forward, then backward if there is one
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Stack:
     """The layers that a kernel runs: a cell, plain weights and dropout.
+
+    The weights are not replaced: another stack is made for other weights. What is known about them
+    can therefore be remembered.
 
     Parameters
     ----------
@@ -58,10 +63,15 @@ class Stack:
     dropout: float = 0.0
     draws: Draws = DEFAULT_DRAWS
 
-    @property
+    @cached_property
     def tensors(self) -> list[Tensor]:
         """All weights, in torch's order."""
         return [tensor for layer in self.layers for side in layer for tensor in side.tensors]
+
+    @cached_property
+    def are_readable(self) -> bool:
+        """Whether compiled code can read the memory of all weights."""
+        return not any(map(unreadable, self.tensors))
 
     @property
     def num_directions(self) -> int:
@@ -87,6 +97,38 @@ class Kernel(Protocol):
 
         The gradient of a weight that does not affect the result is zeros, not None: optimizers skip
         weights without a gradient, so weight decay would differ from that with all outputs.
+        """
+
+
+class Passes(Protocol):
+    """Forward and backward passes of the same layers, one after the other, without a graph."""
+
+    def forward(self, inputs: Tensor, lengths: Tensor | None) -> tuple[Tensor, ...]:
+        """Run the layers, with dropout between them.
+
+        Parameters
+        ----------
+        inputs : float32 Tensor (time, batch, input_size)
+        lengths : int64 Tensor (batch,) or None
+            None if every row has `time` steps.
+
+        Returns
+        -------
+        outputs : Tensor (time, batch, features); if only the last outputs are needed \
+        (batch, features)
+        *states : Tensor (num_layers * num_directions, batch, hidden_size)
+            None of them if only the last outputs are needed. The next forward pass may overwrite
+            all results.
+        """
+
+    def backward(self, d_outputs: Tensor | None, d_hidden: Tensor | None) -> None:
+        """Compute the gradients of the weights, after a forward pass.
+
+        Parameters
+        ----------
+        d_outputs : Tensor, shaped as the outputs, or None for zeros
+        d_hidden : Tensor (num_layers * num_directions, batch, hidden_size) or None for zeros
+            The gradient of the final h.
         """
 
 

@@ -1,7 +1,9 @@
 """The base class of the recurrent layers: weights and validation around the kernels."""
 
+from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any, TypeVar, cast
+from operator import is_
+from typing import Any, NamedTuple, TypeVar, cast
 
 import torch
 from torch import Tensor
@@ -11,11 +13,26 @@ from bothways.errors import ShapeError, counted
 from bothways.kernels.backends import Choice, choose_backend
 from bothways.kernels.cells import CELLS, Cell
 from bothways.kernels.draws import DEFAULT_DRAWS, Draws
-from bothways.kernels.interface import DirectionWeights, Kernel, Prepared, Stack, States
+from bothways.kernels.interface import (
+    DirectionWeights,
+    Kernel,
+    Passes,
+    Prepared,
+    Stack,
+    States,
+)
 from bothways.kernels.lengths import Lengths, reverse_steps
-from bothways.kernels.torch_internals import is_traced
+from bothways.kernels.torch_internals import is_traced, is_transformed
 
 Steps = TypeVar("Steps", Tensor, PackedSequence)
+
+
+class _KnownStack(NamedTuple):
+    """A stack, and what it was made from: objects that are compared by identity, and facts."""
+
+    objects: list[Any]
+    facts: list[Any]
+    stack: Stack
 
 
 class RecurrentLayers(torch.nn.RNNBase):
@@ -45,6 +62,7 @@ class RecurrentLayers(torch.nn.RNNBase):
         super().__init__(*arguments, **options)
         self.backend = backend
         self._weight_names = tuple(name for name, _ in self.named_parameters())
+        self._last_stack: _KnownStack | None = None
 
     @property
     def cell(self) -> Cell:
@@ -61,19 +79,29 @@ class RecurrentLayers(torch.nn.RNNBase):
         """Number of output features at one time step, over both directions."""
         return (self.proj_size or self.hidden_size) * self.num_directions
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what pickle and copy use."""
+        return self.__dict__ | {"_last_stack": None}
+
     @property
     def backend_choice(self) -> Choice:
         """The backend that would run a call with plain tensors now, and the reason for it."""
-        return self._choose(self._current_weights())
+        return self._choose(self._current_stack())
 
-    def _choose(self, tensors: list[Tensor]) -> Choice:
+    def _choose(self, stack: Stack, *operands: Tensor) -> Choice:
+        def unknown() -> Iterator[Tensor]:  # read only outside of tracing
+            if not stack.are_readable:
+                yield from stack.tensors
+            yield from operands
+
+        first = stack.layers[0][0].weight_ih
         return choose_backend(
             self.backend,
             self.cell,
-            tensors[0].device,
-            tensors[0].dtype,
+            first.device,
+            first.dtype,
             projected=self.proj_size > 0,
-            tensors=tensors,
+            tensors=unknown(),
         )
 
     def _current_weights(self) -> list[Tensor]:
@@ -157,8 +185,22 @@ class RecurrentLayers(torch.nn.RNNBase):
         returns outputs and final states, all as in `outputs`, without validation. The weights are
         those of now, and there is no dropout.
         """
-        weights = self._current_weights()
-        return self._choose(weights).prepared(replace(self._stack(weights), dropout=0.0))
+        stack = self._current_stack()
+        return self._choose(stack).prepared(replace(stack, dropout=0.0))
+
+    def passes(self, *, last: bool) -> Passes:
+        """Return the passes of many training steps, if `backend_choice` is the compiled engine.
+
+        They write the gradients into the `grad` of the parameters, which must exist.
+
+        Parameters
+        ----------
+        last : bool
+            Whether only the outputs at the last step of each row are needed.
+        """
+        stack = self._current_stack()
+        gradients = [cast(Tensor, weight.grad) for weight in stack.tensors]
+        return self._choose(stack).passes(stack, gradients, last=last)
 
     def direction_outputs(
         self,
@@ -187,14 +229,13 @@ class RecurrentLayers(torch.nn.RNNBase):
         states : tuple of Tensor (1, batch, size)
             After the last step of each row; of the backward direction, after step 0.
         """
-        weights = self._current_weights()
-        stack = self._stack(weights)
+        stack = self._current_stack()
         alone = replace(stack, layers=((stack.layers[layer][direction],),), dropout=0.0)
         steps = input.transpose(0, 1)
         checked = Lengths.of(lengths, *input.shape[:2])
         if direction:
             steps = reverse_steps(steps, checked.values)
-        choice = self._choose([*weights, steps, *(hx or ())])
+        choice = self._choose(stack, steps, *(hx or ()))
         outputs, states = choice.kernel.outputs(alone, steps, checked.values_if_ragged, hx)
         if direction:
             outputs = reverse_steps(outputs, checked.values)
@@ -204,8 +245,8 @@ class RecurrentLayers(torch.nn.RNNBase):
         self, input: Tensor, hx: States | None, lengths: Any
     ) -> tuple[Kernel, tuple[Stack, Tensor, Tensor | None, States | None]]:
         """Return the kernel and its arguments: stack, time-major steps, lengths, states."""
-        weights = self._current_weights()
-        self._check_input(input, weights[0], lengths)
+        stack = self._current_stack()
+        self._check_input(input, stack.layers[0][0].weight_ih, lengths)
         if input.dim() == 2:
             steps = input[:, None]
         else:
@@ -218,10 +259,10 @@ class RecurrentLayers(torch.nn.RNNBase):
             )
         checked = Lengths.of(lengths, batch_size, time)
         initial = self._initial(hx, steps, batched=input.dim() == 3)
-        choice = self._choose([*weights, steps, *(initial or ())])
+        choice = self._choose(stack, steps, *(initial or ()))
         if not is_traced():
             self.last_choice = choice
-        return choice.kernel, (self._stack(weights), steps, checked.values_if_ragged, initial)
+        return choice.kernel, (stack, steps, checked.values_if_ragged, initial)
 
     def _check_input(self, input: Tensor, weight: Tensor, lengths: Any) -> None:
         if input.dim() not in (2, 3):
@@ -267,7 +308,26 @@ class RecurrentLayers(torch.nn.RNNBase):
                 )
         return hx
 
-    def _stack(self, weights: list[Tensor]) -> Stack:
+    def _current_stack(self) -> Stack:
+        """Return the stack of the weights; the same object until something changes.
+
+        The kernels remember what they have checked of a stack.
+        """
+        weights = self._current_weights()
+        dropout = self.dropout if self.training else 0.0
+        if is_traced() or is_transformed():
+            return self._stack(weights, dropout)
+        try:  # `weight.data` may have been replaced
+            memory = [(weight.data_ptr(), weight.shape, weight.dtype) for weight in weights]
+        except RuntimeError:  # a tensor without memory
+            return self._stack(weights, dropout)
+        objects, facts = [self.draws, *weights], [dropout, *memory]
+        last = self._last_stack
+        if last is None or last.facts != facts or not all(map(is_, last.objects, objects)):
+            last = self._last_stack = _KnownStack(objects, facts, self._stack(weights, dropout))
+        return last.stack
+
+    def _stack(self, weights: list[Tensor], dropout: float) -> Stack:
         count = 2 + 2 * self.bias + (self.proj_size > 0)  # tensors of one direction
         flat = []
         for first in range(0, len(weights), count):
@@ -279,7 +339,6 @@ class RecurrentLayers(torch.nn.RNNBase):
             tuple(flat[first : first + self.num_directions])
             for first in range(0, len(flat), self.num_directions)
         )
-        dropout = self.dropout if self.training else 0.0
         return Stack(self.cell, layers, dropout, self.draws)
 
     def run(self, input: Steps, hx: States | None, lengths: Any) -> tuple[Steps, States]:

@@ -6,7 +6,7 @@ from torch.nn import functional
 
 from bothways import Sequences, TrainConfig
 from bothways.data.batching import IGNORED, LabeledBatch
-from bothways.training.loop.loss import class_weights, not_finite, summed_loss
+from bothways.training.loop.loss import Loss, class_weights, not_finite
 
 
 def make_batch(labels, weights=None):
@@ -20,7 +20,8 @@ def test_the_loss_of_sequences_is_the_sum_of_torchs(weights):
     logits = torch.randn(4, 3, generator=torch.Generator().manual_seed(0))
     labels = torch.tensor([0, 2, 1, 2])
     expected = functional.cross_entropy(logits, labels, weights, reduction="sum")
-    torch.testing.assert_close(summed_loss(logits, make_batch(labels), weights, 0.0), expected)
+    loss = Loss(weights, label_smoothing=0.0)(logits, make_batch(labels), torch.tensor(4))
+    torch.testing.assert_close(loss, expected / 4)
 
 
 def test_rows_classes_and_ignored_steps_are_weighted():
@@ -32,8 +33,21 @@ def test_rows_classes_and_ignored_steps_are_weighted():
         3 * (0.5 * log_probabilities[0, 0, 0] + 2 * log_probabilities[0, 1, 1])
         + 0.25 * 2 * log_probabilities[1, 0, 1]
     )
-    loss = summed_loss(logits, batch, torch.tensor([0.5, 2.0]), 0.0)
-    torch.testing.assert_close(loss, expected)
+    loss = Loss(torch.tensor([0.5, 2.0]), label_smoothing=0.0)
+    torch.testing.assert_close(loss(logits, batch, torch.tensor(3)), expected / 3)
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+@pytest.mark.parametrize("weights", [None, torch.tensor([0.5, 1.0, 2.0])])
+def test_the_closed_form_is_the_gradient_of_the_loss(weights, smoothing):
+    logits = torch.randn(2, 3, 3, generator=torch.Generator().manual_seed(0))
+    labels = torch.tensor([[0, 1, IGNORED], [2, IGNORED, IGNORED]])
+    batch, loss = make_batch(labels, torch.tensor([3.0, 0.25])), Loss(weights, smoothing)
+    expected = loss(logits.requires_grad_(), batch, torch.tensor(3))
+    expected.backward()
+    found, gradient = loss.with_gradient(logits.detach(), batch, torch.tensor(3))
+    torch.testing.assert_close(found, expected.detach())
+    torch.testing.assert_close(gradient, logits.grad)
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import torch
 from torch.optim.lr_scheduler import CosineAnnealingLR, OneCycleLR
 
 from bothways import TrainConfig
+from bothways.training.loop.flat_weights import FlatWeights
 from bothways.training.loop.optimizers import Optimizer, learning_rate_at
 
 
@@ -64,9 +65,9 @@ PLAIN = {
 }
 
 
-def make_optimizer(name, weights):
+def make_optimizer(name, weights, flat=None):
     settings = {"optimizer": "sgd", "momentum": 0.9} if name == "momentum" else {"optimizer": name}
-    return Optimizer(TrainConfig(weight_decay=0.01, **settings), weights)
+    return Optimizer(TrainConfig(weight_decay=0.01, **settings), weights, flat)
 
 
 def make_weights():
@@ -91,6 +92,28 @@ def test_steps_are_those_of_torch(name):
         plain.step()
     for mine, expected in zip(ours, theirs, strict=True):
         torch.testing.assert_close(mine, expected)
+
+
+@pytest.mark.parametrize("name", PLAIN)
+def test_flat_weights_are_updated_alike_and_have_the_same_state(name):
+    apart, flat_ones = make_weights(), make_weights()
+    flat = FlatWeights(flat_ones)
+    optimizer, joined = make_optimizer(name, apart), make_optimizer(name, flat_ones, flat)
+    for _ in range(3):
+        set_gradients(apart)
+        joined.zero_grad()
+        for weight, other in zip(flat_ones, apart, strict=True):
+            weight.grad.copy_(other.grad)
+        optimizer.step(0.1)
+        joined.step(0.1)
+    for found, expected in zip(flat_ones, apart, strict=True):
+        torch.testing.assert_close(found, expected)
+    assert joined.state().keys() == optimizer.state().keys()
+    for key, expected in optimizer.state().items():
+        torch.testing.assert_close(joined.state()[key], expected)
+    restored = make_optimizer(name, flat_ones, flat)
+    restored.restore(joined.state())
+    assert all(torch.equal(restored.state()[key], joined.state()[key]) for key in joined.state())
 
 
 @pytest.mark.parametrize("name", PLAIN)

@@ -4,14 +4,17 @@ Without a graph, a call is inference. With a graph, the program also computes th
 gradients must be differentiable themselves, torch's operators compute them instead.
 """
 
+from collections.abc import Iterable
+from operator import is_
 from typing import Any
+from weakref import WeakSet
 
 import torch
 from torch import Tensor
 
 from bothways.errors import ShapeError
 from bothways.kernels import torch_backend
-from bothways.kernels.compiled.call import Call
+from bothways.kernels.compiled.call import Call, Operands
 from bothways.kernels.compiled.passes import empty_results, infer, run_backward, run_forward
 from bothways.kernels.compiled.workspace import ALIGNMENT, cached_tensor
 from bothways.kernels.dropout import dropout
@@ -39,7 +42,10 @@ def last_outputs(
 def _run(
     stack: Stack, inputs: Tensor, lengths: Tensor | None, initial: States | None, *, last: bool
 ) -> tuple[Tensor, ...]:
-    tensors = [resolved(tensor) for tensor in (inputs, *(initial or ()), *stack.tensors)]
+    weights = _checked_weights(stack, inputs.shape[2])
+    operands = Operands(resolved(inputs), tuple(map(resolved, initial or ())), weights)
+    tensors = [operands.inputs, *operands.initial, *weights]
+    check_floats([operands.inputs, *operands.initial])
     call = Call(
         cell=stack.cell,
         num_layers=len(stack.layers),
@@ -49,11 +55,9 @@ def _run(
         last=last,
         has_initial=initial is not None,
     )
-    operands = call.split(tensors)
-    check_tensors(stack, tensors, operands.weights)
     masks = None
     if stack.dropout > 0 and len(stack.layers) > 1:
-        features = stack.num_directions * stack.layers[0][0].weight_hh.shape[1]
+        features = stack.num_directions * weights[1].shape[1]
         shape = len(stack.layers) - 1, *inputs.shape[:2], features
         masks = dropout(inputs.new_ones(shape), stack.dropout, stack.draws, batch_axis=2)
     if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors):
@@ -61,17 +65,35 @@ def _run(
     return infer(call, masks, operands)
 
 
-def check_tensors(stack: Stack, tensors: list[Tensor], weights: list[Tensor]) -> None:
-    """Raise ShapeError if compiled code would read outside a tensor, as torch's operators do."""
+_checked: WeakSet[Stack] = WeakSet()  # those whose weights need not be checked again
+
+
+def _checked_weights(stack: Stack, input_size: int) -> list[Tensor]:
+    """Return the weights of a stack, resolved and checked."""
+    if stack in _checked and stack.tensors[0].shape[1] == input_size:
+        return stack.tensors
+    weights = [resolved(tensor) for tensor in stack.tensors]
+    check_weights(stack, weights, input_size)
+    if all(map(is_, weights, stack.tensors)):
+        _checked.add(stack)
+    return weights
+
+
+def check_floats(tensors: Iterable[Tensor]) -> None:
+    """Raise ShapeError if compiled code cannot read the numbers of tensors."""
     for tensor in tensors:
         if tensor.dtype != torch.float32 or not tensor.is_cpu:
             raise ShapeError(
                 f"a tensor of the call is {tensor.dtype} on {tensor.device}; expected float32 on "
                 "the CPU, like the first weight. Convert all states and weights to it."
             )
+
+
+def check_weights(stack: Stack, weights: list[Tensor], input_size: int) -> None:
+    """Raise ShapeError if compiled code would read outside a weight, as torch's operators do."""
+    check_floats(weights)
     gates_size = len(weights[0])
     hidden_size = gates_size // len(stack.cell.gates)
-    input_size = tensors[0].shape[2]
     count = len(weights) // (len(stack.layers) * stack.num_directions)  # of one direction
     for number in range(len(stack.layers)):
         shapes = [(gates_size, input_size), (gates_size, hidden_size), (gates_size,), (gates_size,)]

@@ -64,7 +64,7 @@ class PackedWeights:
         self._memory = Workspace(plan.forward_bytes)
         job, self._records, _scans = plan.records(0, self._memory.address, backward=False)
         contiguous = [weight.contiguous() for weight in weights]
-        _fill_weights(self._records, contiguous, first="weight_ih")
+        fill_weights(self._records, contiguous, first="weight_ih")
         _Runner(job, plan)(PREPARE_FORWARD, 2 * PACKING_TASKS * plan.shape.num_scans)
         self.address = int(self._records.ctypes.data)
 
@@ -126,18 +126,31 @@ def run_forward(
     packed: PackedWeights | None = None,
 ) -> None:
     """Run the program forward and write `results`; the outputs may be any strided view."""
+    scratch = Workspace(plan.forward_bytes)
+    job, weight_records, _scans = plan.records(kept, scratch.address, backward=False)
+    if packed is None:
+        weights = [weight.contiguous() for weight in operands.weights]
+        fill_weights(weight_records, weights, first="weight_ih")
+    else:
+        job.weights = packed.address
+    forward(job, call, plan, masks, operands, results)
+    scratch.release()
+
+
+def forward(
+    job: Job,
+    call: Call,
+    plan: Plan,
+    masks: Tensor | None,
+    operands: Operands,
+    results: tuple[Tensor, ...],
+) -> None:
+    """Run the forward phases of a job whose weights are filled in."""
     shape = plan.shape
     inputs = operands.inputs
     inputs = inputs if inputs.stride(2) == 1 else inputs.contiguous()
     initial = [state.contiguous() for state in operands.initial]
     result, *final = results
-    scratch = Workspace(plan.forward_bytes)
-    job, weight_records, _scans = plan.records(kept, scratch.address, backward=False)
-    if packed is None:
-        weights = [weight.contiguous() for weight in operands.weights]
-        _fill_weights(weight_records, weights, first="weight_ih")
-    else:
-        job.weights = packed.address
     _fill_steps(job, "inputs", inputs)
     _fill_steps(job, "outputs", result[None] if call.last else result)
     for name, state in zip(("initial_hidden", "initial_cell"), initial, strict=False):
@@ -152,12 +165,11 @@ def run_forward(
         ctypes.memset(job.stage_counters, 0, (1 + shape.shares) * COUNTER_STRIDE)
         run(COOPERATIVE_FORWARD, shape.shares)
     else:
-        if packed is None:
+        if not shape.packed:
             run(PREPARE_FORWARD, 2 * PACKING_TASKS * shape.num_scans)
         run(FORWARD, len(plan.parts))
     counters.forward += 1
     counters.row_steps += job.row_steps
-    scratch.release()
 
 
 def run_backward(
@@ -170,12 +182,39 @@ def run_backward(
     gradients: list[Tensor | None],
 ) -> list[Tensor | None]:
     """Run the program backward; return the gradients of the operands, None where not needed."""
-    shape = plan.shape
     inputs, initial, weights = operands
     scratch = Workspace(plan.backward_bytes)
     job, weight_records, _scans = plan.records(kept, scratch.address, backward=True)
     weights = [weight.contiguous() for weight in weights]
-    _fill_weights(weight_records, weights, first="weight_ih")
+    fill_weights(weight_records, weights, first="weight_ih")
+    d_inputs = None
+    if plan.shape.d_inputs:  # fixed by the layout, even if this backward pass does not need it
+        d_inputs = torch.empty_like(inputs, memory_format=torch.contiguous_format)
+        _fill_steps(job, "d_inputs", d_inputs)
+    d_initial = [torch.empty_like(s, memory_format=torch.contiguous_format) for s in initial]
+    for name, gradient in zip(("d_initial_hidden", "d_initial_cell"), d_initial, strict=False):
+        setattr(job, name, gradient.data_ptr())
+    d_weights: list[Tensor] = []
+    if any(call.split(needed).weights):
+        d_weights = [torch.empty_like(weight) for weight in weights]
+        fill_weights(weight_records, d_weights, first="d_weight_ih")
+    backward(job, call, plan, masks, gradients, d_weights=bool(d_weights))
+    scratch.release()
+    results = [d_inputs, *d_initial, *d_weights]  # gradients of all weights, or of none
+    pairs = zip_longest(results, needed)
+    return [result if is_needed else None for result, is_needed in pairs]
+
+
+def backward(
+    job: Job,
+    call: Call,
+    plan: Plan,
+    masks: Tensor | None,
+    gradients: list[Tensor | None],
+    *,
+    d_weights: bool,
+) -> None:
+    """Run the backward phases of a job whose weights and results are filled in."""
     d_result, *d_final = gradients
     alive = []  # tensors whose addresses are in the job
     if d_result is not None:
@@ -186,28 +225,14 @@ def run_backward(
         if gradient is not None:
             alive.append(gradient.contiguous())
             setattr(job, name, alive[-1].data_ptr())
-    d_inputs = None
-    if shape.d_inputs:  # fixed by the layout, even if this backward pass does not need it
-        d_inputs = torch.empty_like(inputs, memory_format=torch.contiguous_format)
-        _fill_steps(job, "d_inputs", d_inputs)
-    d_initial = [torch.empty_like(s, memory_format=torch.contiguous_format) for s in initial]
-    for name, gradient in zip(("d_initial_hidden", "d_initial_cell"), d_initial, strict=False):
-        setattr(job, name, gradient.data_ptr())
     if masks is not None:
         job.masks = masks.data_ptr()
     run = _Runner(job, plan)
-    run(PREPARE_BACKWARD, 2 * PACKING_TASKS * shape.num_scans)
+    run(PREPARE_BACKWARD, 2 * PACKING_TASKS * plan.shape.num_scans)
     run(BACKWARD, len(plan.parts))
-    d_weights: list[Tensor] = []
-    if any(call.split(needed).weights):
-        d_weights = [torch.empty_like(weight) for weight in weights]
-        _fill_weights(weight_records, d_weights, first="d_weight_ih")
-        run(WEIGHT_GRADIENTS, plan.blocks * shape.num_scans)
+    if d_weights:
+        run(WEIGHT_GRADIENTS, plan.blocks * plan.shape.num_scans)
     counters.backward += 1
-    scratch.release()
-    results = [d_inputs, *d_initial, *d_weights]  # gradients of all weights, or of none
-    pairs = zip_longest(results, needed)
-    return [result if is_needed else None for result, is_needed in pairs]
 
 
 class _Runner:
@@ -231,7 +256,7 @@ def _fill_steps(job: Job, name: str, steps: Tensor) -> None:
     setattr(job, f"{name}_row_step", steps.stride(1))
 
 
-def _fill_weights(records: np.ndarray, weights: list[Tensor], *, first: str) -> None:
+def fill_weights(records: np.ndarray, weights: list[Tensor], *, first: str) -> None:
     """Write addresses of weights or their gradients into field `first` and the fields after it."""
     table = records.view(np.int64).reshape(len(records), -1)
     column = list(Weights.__annotations__).index(first)

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from bothways.kernels.compiled.autograd import check_tensors
+from bothways.kernels.compiled.autograd import check_weights
 from bothways.kernels.compiled.call import Call, Operands
 from bothways.kernels.compiled.passes import PackedWeights, infer
 from bothways.kernels.interface import Stack, States
@@ -38,7 +38,7 @@ class PreparedLayers:
             packed=True,
         )
         inputs = torch.zeros(1, 1, stack.layers[0][0].weight_ih.shape[1])
-        check_tensors(stack, [inputs, *weights], weights)
+        check_weights(stack, weights, inputs.shape[2])
         self._packed = PackedWeights(self._call, inputs, weights)
 
     def __call__(

@@ -1,7 +1,8 @@
 """The gradients of a batch, from its sequences to the weights."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import partial
 from typing import Any
 
 import torch
@@ -14,9 +15,14 @@ from bothways.kernels.draws import DEFAULT_DRAWS, Draws
 from bothways.nn.classifier import SequenceClassifier, TorchClassifier
 from bothways.nn.ensemble import average_logits
 from bothways.training.loop.augmentation import augment
-from bothways.training.loop.loss import summed_loss
+from bothways.training.loop.direct import DirectGradients
+from bothways.training.loop.loss import Loss
 from bothways.training.loop.processes import Processes
 from bothways.training.loop.totals import BatchResults
+
+Backward = Callable[[LabeledBatch, Tensor], tuple[Tensor, Tensor]]
+"""Compute the gradients of a network for a batch, given the number of labels of the whole batch,
+int64 Tensor (); return its logits and its loss."""
 
 
 class Gradients:
@@ -33,6 +39,9 @@ class Gradients:
         Of dropout, jitter, random initial states and augmentation; on the device of the model.
     processes : Processes
         Those that divide each batch among them.
+    direct : bool
+        Whether to use `DirectGradients`, whose results are the same to rounding. The gradients are
+        in the `grad` of the parameters, which remain the same tensors.
     """
 
     def __init__(
@@ -42,14 +51,22 @@ class Gradients:
         class_weights: Tensor | None,
         generator: torch.Generator,
         processes: Processes,
+        *,
+        direct: bool,
     ) -> None:
         self._model = model
         self._config = config
         self._device = generator.device
-        self._class_weights = None if class_weights is None else class_weights.to(self._device)
+        weights = None if class_weights is None else class_weights.to(self._device)
+        self._loss = Loss(weights, config.label_smoothing)
         self._draws = Draws(generator)
         self._processes = processes
         self._norms: list[Tensor] = []
+        networks, loss = model.networks, self._loss
+        self._backward: list[Backward] = [
+            DirectGradients(network, loss) if direct else partial(self._by_autograd, network)
+            for network in networks
+        ]
 
     @property
     def norm(self) -> float | None:
@@ -86,29 +103,20 @@ class Gradients:
         if self._config.active_augmentations:
             batch = augment(batch, self._config, self._model.config, self._draws)
         labeled = self._processes.total((batch.labels != IGNORED).sum())
-        results = [self._backward(network, batch, labeled) for network in self._model.networks]
+        results = [backward(batch, labeled) for backward in self._backward]
         logits, losses = zip(*results, strict=True)
         hits = (average_logits(logits).argmax(dim=-1) == batch.labels).sum()
         loss, hits = self._add_processes(torch.stack(losses).mean(), hits)
         self._clip()
         return BatchResults(loss, hits, labeled)
 
-    def _backward(
+    def _by_autograd(
         self, network: SequenceClassifier, batch: LabeledBatch, labeled: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """Compute the gradients of a network; return its logits and its loss.
-
-        Parameters
-        ----------
-        network : SequenceClassifier
-        batch : LabeledBatch
-        labeled : int64 Tensor ()
-            Labels of the whole batch.
-        """
+        """Do what `Backward` says for a network."""
         with self._autocast():
             logits = network(batch.inputs, batch.lengths).float()
-        summed = summed_loss(logits, batch, self._class_weights, self._config.label_smoothing)
-        loss = summed / labeled.clamp(min=1)  # crops may have no label
+        loss = self._loss(logits, batch, labeled)
         loss.backward()
         return logits.detach(), loss.detach()
 

@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn import Parameter
 
 from bothways.config import TrainConfig
+from bothways.training.loop.flat_weights import FlatWeights
 
 # As torch.optim.lr_scheduler.OneCycleLR's div_factor and final_div_factor.
 ONE_CYCLE_START = 1 / 25
@@ -27,47 +28,71 @@ class Optimizer:
     config : TrainConfig
     parameters : iterable of Parameter
         All on one device.
+    flat : FlatWeights, optional
+        Of the same parameters, all of which have a gradient there at each step.
     """
 
-    def __init__(self, config: TrainConfig, parameters: Iterable[Parameter]) -> None:
-        self._config = config
+    def __init__(
+        self,
+        config: TrainConfig,
+        parameters: Iterable[Parameter],
+        flat: FlatWeights | None = None,
+    ) -> None:
+        self._config, self._flat = config, flat
         self._parameters = list(parameters)
-        self._slots: dict[str, list[Tensor]] = {}
-        weights = [parameter.detach() for parameter in self._parameters]
-        if config.optimizer != "sgd":
-            self._slots["exp_avg"] = list(map(torch.zeros_like, weights))
-            self._slots["exp_avg_sq"] = list(map(torch.zeros_like, weights))
-            self._counts = torch.zeros(
-                len(weights), dtype=torch.float32, device=weights[0].device if weights else None
-            )
-            self._slots["step"] = list(self._counts.unbind())
-        elif config.momentum:
-            self._slots["momentum_buffer"] = list(map(torch.zeros_like, weights))
+        weights = (
+            [weight.detach() for weight in self._parameters] if flat is None else [flat.weights]
+        )
+        names = ["exp_avg", "exp_avg_sq"]
+        if config.optimizer == "sgd":
+            names = ["momentum_buffer"] if config.momentum else []
+        self._moments = {name: list(map(torch.zeros_like, weights)) for name in names}
+        device = weights[0].device if weights else None
+        self._counts = torch.zeros(len(self._parameters), dtype=torch.float32, device=device)
 
     def zero_grad(self) -> None:
-        """Remove all gradients."""
-        for parameter in self._parameters:
-            parameter.grad = None
+        """Remove all gradients, unless each step overwrites them."""
+        if self._flat is None:
+            for parameter in self._parameters:
+                parameter.grad = None
 
     @torch.no_grad()
     def step(self, learning_rate: float) -> None:
         """Update all parameters that have a gradient."""
-        found = [parameter.grad for parameter in self._parameters]
-        gradients = [gradient for gradient in found if gradient is not None]
-        parameters: list[Tensor] = list(self._parameters)
-        slots, all_found = self._slots, len(gradients) == len(found)
-        if not all_found:
-            chosen = [n for n, gradient in enumerate(found) if gradient is not None]
-            parameters = [parameters[n] for n in chosen]
-            slots = {name: [tensors[n] for n in chosen] for name, tensors in slots.items()}
+        if self._flat is not None:
+            self._counts += 1
+            flat, counts = self._flat, [self._counts[0]]
+            self._update([flat.weights], [flat.gradients], self._moments, counts, learning_rate)
+            return
+        chosen = [n for n, weight in enumerate(self._parameters) if weight.grad is not None]
+        weights: list[Tensor] = [self._parameters[n] for n in chosen]
+        gradients = [weight.grad for weight in weights if weight.grad is not None]
+        counts = list(self._counts.unbind())
+        moments = self._moments
+        if len(chosen) == len(counts):
+            self._counts += 1  # much faster than adding to each
+        else:
+            counts = [counts[n] for n in chosen]
+            moments = {name: [own[n] for n in chosen] for name, own in moments.items()}
+            torch._foreach_add_(counts, 1)
+        self._update(weights, gradients, moments, counts, learning_rate)
+
+    def _update(
+        self,
+        weights: list[Tensor],
+        gradients: list[Tensor],
+        moments: dict[str, list[Tensor]],
+        counts: list[Tensor],
+        learning_rate: float,
+    ) -> None:
         common: dict[str, Any] = {
             "lr": learning_rate, "weight_decay": self._config.weight_decay, "maximize": False,
         }  # fmt: skip
         if self._config.optimizer == "sgd":
             torch._fused_sgd_(
-                parameters,
+                weights,
                 gradients,
-                slots.get("momentum_buffer", []),
+                moments.get("momentum_buffer", []),
                 momentum=self._config.momentum or 0.0,
                 dampening=0.0,
                 nesterov=False,
@@ -76,17 +101,13 @@ class Optimizer:
             )
             return
         update = torch._fused_adam_ if self._config.optimizer == "adam" else torch._fused_adamw_
-        if all_found:
-            self._counts += 1  # much faster than adding to each
-        else:
-            torch._foreach_add_(slots["step"], 1)
         update(
-            parameters,
+            weights,
             gradients,
-            slots["exp_avg"],
-            slots["exp_avg_sq"],
+            moments["exp_avg"],
+            moments["exp_avg_sq"],
             [],
-            slots["step"],
+            counts,
             beta1=0.9,
             beta2=0.999,
             eps=1e-8,
@@ -96,9 +117,14 @@ class Optimizer:
 
     def state(self) -> dict[str, Tensor]:
         """Return all tensors of the state, by the number of the parameter and the name."""
+        moments = self._moments
+        if self._flat is not None:
+            moments = {name: self._flat.views(block) for name, (block,) in moments.items()}
+        if self._config.optimizer != "sgd":
+            moments = {**moments, "step": list(self._counts.unbind())}
         return {
             f"{n}.{name}": tensor
-            for name, tensors in self._slots.items()
+            for name, tensors in moments.items()
             for n, tensor in enumerate(tensors)
         }
 

@@ -15,8 +15,10 @@ from bothways.data.sequences import LabeledSequences
 from bothways.evaluation.evaluate import accuracy_and_loss
 from bothways.nn.classifier import TorchClassifier
 from bothways.nn.initialization import new_classifier
+from bothways.training.loop.direct import is_plain
 from bothways.training.loop.epochs import Epochs
 from bothways.training.loop.events import EpochDone, StepDone
+from bothways.training.loop.flat_weights import FlatWeights
 from bothways.training.loop.gradients import Gradients
 from bothways.training.loop.loss import class_weights, not_finite
 from bothways.training.loop.optimizers import Optimizer, learning_rate_at
@@ -82,10 +84,14 @@ class Training:
         self.step = 0
         self.best: Best | None = None
         weights = class_weights(config, sequences, model.config.num_classes)
-        self._gradients = Gradients(model, config, weights, generator, processes)
+        flat = None
+        if config.precision == "float32" and all(map(is_plain, model.networks)):
+            flat = FlatWeights(model.parameters())
+        direct = flat is not None
+        self._gradients = Gradients(model, config, weights, generator, processes, direct=direct)
         self._epochs = Epochs(sequences, config)
         self._validation = validation
-        self._optimizer = Optimizer(config, model.parameters())
+        self._optimizer = Optimizer(config, model.parameters(), flat)
         self._average = None
         if config.average_decay is not None:
             average = get_ema_multi_avg_fn(config.average_decay)
