@@ -60,13 +60,16 @@ class Choice:
 
         return cast(Kernel, compiled)
 
-    def prepared(self, stack: Stack) -> Prepared:
-        """Return what runs `stack`, without dropout and gradients, in many short calls."""
+    def prepared(self, stack: Stack, *, alone: bool) -> Prepared:
+        """Return what runs `stack`, without dropout and gradients, in many short calls.
+
+        `alone` says that each call is one sequence, whose steps the threads may share.
+        """
         if self.name != "compiled":
             return partial(self.kernel.outputs, stack)
         from bothways.kernels.compiled.prepared import PreparedLayers  # as above
 
-        return PreparedLayers(stack)
+        return PreparedLayers(stack, alone=alone)
 
     def passes(self, stack: Stack, gradients: list[Tensor], *, last: bool) -> Passes:
         """Return what trains `stack` in many steps; for the compiled engine only.

@@ -40,8 +40,10 @@ def load(path: str | Path) -> TrainedModel:
     TrainedClassifier(bidirectional GRU 2x8, readout mean+max; 3 features; classes circle, wave)
     """
     if is_address(path):
-        return trained_model(*load_from_hub(str(path)))
-    path = Path(path)
-    if path.suffix == SUFFIX and not path.is_dir():
-        return trained_model(*load_onnx(path))
-    return trained_model(*load_classifier(path))
+        model = trained_model(*load_from_hub(str(path)))
+    elif (file := Path(path)).suffix == SUFFIX and not file.is_dir():
+        model = trained_model(*load_onnx(file))
+    else:
+        model = trained_model(*load_classifier(file))
+    model.keep_private()
+    return model

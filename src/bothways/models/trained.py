@@ -26,6 +26,7 @@ from bothways.models.card import describe_architecture, model_card
 from bothways.models.checkpoint import MODEL_FILE, save_weights
 from bothways.models.inputs import checked_sequences
 from bothways.models.manifest import CONFIG_FILE, Manifest
+from bothways.models.single import SingleAnswers
 from bothways.models.streaming import RunningModel, Stream
 from bothways.nn.classifier import TorchClassifier
 from bothways.nn.device import choose_device
@@ -56,6 +57,15 @@ class TrainedModel(ABC):
     def __init__(self, classifier: Classifier, manifest: Manifest) -> None:
         self._classifier = classifier
         self.manifest = manifest
+        self._single: SingleAnswers | None = None
+        self._is_private = False
+
+    def keep_private(self) -> None:
+        """State that only this object has the network, so that single answers can be prepared.
+
+        This ends when somebody reads `classifier`: its weights could then change at any time.
+        """
+        self._is_private = True
 
     def __repr__(self) -> str:
         features = counted(self.manifest.model.input_size, "feature")
@@ -80,6 +90,7 @@ class TrainedModel(ABC):
                 "the weights of an exported model cannot be read; expected the folder of a model "
                 "or run. Load the one that it was exported from."
             )
+        self._single, self._is_private = None, False
         return self._classifier
 
     @property
@@ -103,6 +114,7 @@ class TrainedModel(ABC):
             If the device is unknown or not available, or the model is an exported file.
         """
         if isinstance(self._classifier, TorchClassifier):
+            self._single = None
             self._classifier.to(choose_device(device))
         elif str(device) not in ("auto", "cpu"):
             raise BackendError(
@@ -221,6 +233,19 @@ class TrainedModel(ABC):
     def _checked(self, data: Any) -> Sequences:
         return checked_sequences(data, self.manifest)
 
+    def _single_logits(self, data: Any) -> Tensor | None:
+        """Return the logits of one sequence, or None if the general path must compute them."""
+        if self._single is None:
+            classifier = self._classifier
+            if not (
+                self._is_private
+                and isinstance(classifier, TorchClassifier)
+                and SingleAnswers.are_possible(classifier, self.manifest)
+            ):
+                return None
+            self._single = SingleAnswers(classifier, self.manifest)
+        return self._single.logits(data)
+
     def _names(self, logits: Tensor) -> Names:
         """Return the most probable class of each row."""
         return np.array([self.classes[n] for n in logits.argmax(dim=1).tolist()], dtype=np.str_)
@@ -242,15 +267,22 @@ class TrainedClassifier(TrainedModel):
 
     def predict_logits(self, sequences: Any) -> Tensor:
         """Return logits (count, num_classes)."""
-        return compute_logits(self._classifier, self._checked(sequences))
+        return self._logits(sequences)
 
     def predict_proba(self, sequences: Any) -> Floats:
         """Return probabilities (count, num_classes); rows sum to 1."""
-        return _probabilities(compute_logits(self._classifier, self._checked(sequences)))
+        return _probabilities(self._logits(sequences))
 
     def predict(self, sequences: Any) -> Names:
         """Return the most probable class of each sequence, (count,)."""
-        return self._names(compute_logits(self._classifier, self._checked(sequences)))
+        return self._names(self._logits(sequences))
+
+    def _logits(self, data: Any) -> Tensor:
+        logits = self._single_logits(data)
+        if logits is None:
+            sequences = checked_sequences(data, self.manifest)  # warns about the caller's caller
+            logits = compute_logits(self._classifier, sequences)
+        return logits
 
 
 class TrainedLabeler(TrainedModel):
@@ -267,17 +299,21 @@ class TrainedLabeler(TrainedModel):
 
     def predict_logits(self, sequences: Any) -> list[Tensor]:
         """Return logits: one tensor (time_i, num_classes) for each sequence."""
-        return self._logits(self._checked(sequences))
+        return self._logits(sequences)
 
     def predict_proba(self, sequences: Any) -> list[Floats]:
         """Return probabilities: one array (time_i, num_classes) per sequence; rows sum to 1."""
-        return [_probabilities(logits) for logits in self._logits(self._checked(sequences))]
+        return [_probabilities(logits) for logits in self._logits(sequences)]
 
     def predict(self, sequences: Any) -> list[Names]:
         """Return the most probable class of each time step: one array (time_i,) per sequence."""
-        return [self._names(logits) for logits in self._logits(self._checked(sequences))]
+        return [self._names(logits) for logits in self._logits(sequences)]
 
-    def _logits(self, sequences: Sequences) -> list[Tensor]:
+    def _logits(self, data: Any) -> list[Tensor]:
+        logits = self._single_logits(data)
+        if logits is not None:
+            return [logits]
+        sequences = checked_sequences(data, self.manifest)  # as above
         logits = compute_logits(self._classifier, sequences)
         return list(logits.split(sequences.lengths.tolist()))
 

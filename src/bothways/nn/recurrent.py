@@ -81,7 +81,8 @@ class RecurrentLayers(torch.nn.RNNBase):
 
     def __getstate__(self) -> dict[str, Any]:
         """Return what pickle and copy use."""
-        return self.__dict__ | {"_last_stack": None}
+        state: dict[str, Any] = super().__getstate__()  # type: ignore[no-untyped-call]
+        return state | {"_last_stack": None}
 
     @property
     def backend_choice(self) -> Choice:
@@ -178,15 +179,21 @@ class RecurrentLayers(torch.nn.RNNBase):
         last = kernel.last_outputs(*arguments)
         return last[0] if input.dim() == 2 else last
 
-    def prepared(self) -> Prepared:
+    def prepared(self, *, alone: bool = False) -> Prepared:
         """Return a function that runs these layers in many short calls, without gradients.
 
         It takes inputs (time, batch, input_size), lengths (batch,) or None, and initial states, and
-        returns outputs and final states, all as in `outputs`, without validation. The weights are
-        those of now, and there is no dropout.
+        returns outputs and final states, all as in `outputs`, without validation. The weights must
+        not change any more, and there is no dropout.
+
+        Parameters
+        ----------
+        alone : bool
+            Whether each call is one sequence; if it is large, threads share each step. Otherwise,
+            the bits of a row depend neither on other rows nor on how its steps are divided.
         """
         stack = self._current_stack()
-        return self._choose(stack).prepared(replace(stack, dropout=0.0))
+        return self._choose(stack).prepared(replace(stack, dropout=0.0), alone=alone)
 
     def passes(self, *, last: bool) -> Passes:
         """Return the passes of many training steps, if `backend_choice` is the compiled engine.

@@ -25,7 +25,7 @@ MODELS = {
     "gru": {"cell": "gru"},
     "rnn, 1 layer": {"cell": "rnn", "num_layers": 1},
     "dropout": {"dropout": 0.4, "readout": "flatten", "sequence_length": 9},
-    "preprocessing": {"normalization": "both", "missing": "mask", "jitter": 0.1},
+    "preprocessing": {"normalization": "both", "missing": "mask", "input_jitter": 0.1},
     "calibrated": {"calibrate": True},
     "members": {"members": 2},
 }
@@ -33,7 +33,7 @@ SETTINGS = {
     "class weights": {"class_weights": "balanced"},
     "smoothing": {"label_smoothing": 0.2},
     "clipping": {"gradient_clip": 0.01},
-    "augmentation": {"augment_scaling": 0.3, "augment_time_shift": 0.2},
+    "augmentation": {"augment_scale": 0.3, "augment_time_shift": 0.2},
 }
 
 
@@ -142,7 +142,7 @@ def test_changed_networks_are_trained_by_autograd(change):
     "settings",
     [
         {"stem_channels": 3},
-        {"initial_state": "random"},
+        {"initial_state": "normal"},
         {"categories": (0, 4, 0)},
         {"readout": "step", "lookahead": 4},
     ],

@@ -52,14 +52,11 @@ class PackedWeights:
 
     Attributes
     ----------
-    weights : list of Tensor
-        The weights as they were passed.
     address : int
         Of the records of the packed weights.
     """
 
     def __init__(self, call: Call, inputs: Tensor, weights: list[Tensor]) -> None:
-        self.weights = weights
         plan = call.plan(inputs, weights, keep=False, d_inputs=False)
         self._memory = Workspace(plan.forward_bytes)
         job, self._records, _scans = plan.records(0, self._memory.address, backward=False)

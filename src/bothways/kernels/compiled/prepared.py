@@ -1,5 +1,7 @@
 """Layers whose weights are packed once, for many short calls without a graph."""
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor
 
@@ -17,15 +19,18 @@ class PreparedLayers:
     Parameters
     ----------
     stack : Stack
-        Without dropout. Later changes of its weights have no effect.
+        Without dropout. Its weights must not change any more.
+    alone : bool
+        Whether each call is one sequence. If it is large, threads share each of its steps, as in an
+        ordinary call, and read the weights where they are.
 
     Notes
     -----
-    The threads never share a step, so the bits of a row depend on its steps and states only: not on
-    the other rows, and not on the calls that its steps are divided into.
+    Unless `alone`, threads never share a step, so the bits of a row depend on its steps and states
+    only: not on the other rows, and not on the calls that its steps are divided into.
     """
 
-    def __init__(self, stack: Stack) -> None:
+    def __init__(self, stack: Stack, *, alone: bool) -> None:
         weights = [weight.detach() for weight in stack.tensors]
         self._call = Call(
             cell=stack.cell,
@@ -39,6 +44,13 @@ class PreparedLayers:
         )
         inputs = torch.zeros(1, 1, stack.layers[0][0].weight_ih.shape[1])
         check_weights(stack, weights, inputs.shape[2])
+        self._weights = weights
+        self._packed: PackedWeights | None = None
+        if alone:
+            ordinary = replace(self._call, packed=False)
+            if ordinary.plan(inputs, weights, keep=False, d_inputs=False).shape.shares:
+                self._call = ordinary
+                return
         self._packed = PackedWeights(self._call, inputs, weights)
 
     def __call__(
@@ -46,6 +58,6 @@ class PreparedLayers:
     ) -> tuple[Tensor, States]:
         """Return outputs and states, as `Kernel.outputs`."""
         call = self._call if lengths is None else self._call.with_lengths(lengths)
-        operands = Operands(inputs, initial, self._packed.weights)
+        operands = Operands(inputs, initial, self._weights)
         outputs, *states = infer(call, None, operands, self._packed)
         return outputs, tuple(states)

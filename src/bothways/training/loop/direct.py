@@ -6,6 +6,7 @@ are closed forms. Only readouts that are more than a copy use autograd.
 """
 
 from collections.abc import Callable
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -114,7 +115,7 @@ class DirectGradients:
                 features, [*leaves, *weights], d_features, allow_unused=True
             )
             for weight, gradient in zip(weights, d_weights, strict=True):
-                weight.grad.copy_(gradient)
+                cast(Tensor, weight.grad).copy_(gradient)
             d_hidden = None if d_top is None else _of_all_layers(d_top, h_n)
             return None if d_outputs is None else d_outputs.transpose(0, 1), d_hidden
 

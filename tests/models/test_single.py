@@ -1,0 +1,129 @@
+"""Answers to one sequence at a time, compared with those of the general path."""
+
+import numpy as np
+import pytest
+import torch
+from random_models import random_model, three_class_model
+
+from bothways import load
+from bothways.errors import DataError, ShapeError
+from bothways.models import trained
+from bothways.models.inputs import ScaleWarning
+from bothways.models.manifest import Preprocessing
+from bothways.models.single import SingleAnswers
+
+MODELS = {
+    "final": {},
+    "last": {"readout": "last"},
+    "flatten": {"readout": "flatten", "sequence_length": 30},
+    "all readouts": {"readout": "final+last+mean+max+attention", "calibrate": True},
+    "forward": {"bidirectional": False, "cell": "rnn"},
+    "shared steps": {"hidden_size": 80, "cell": "gru"},
+    "preprocessing": {"normalization": "both"},
+    "stem": {"stem_channels": 4, "num_layers": 2},
+    "members": {"members": 3, "calibrate": True},
+    "step": {"readout": "step"},
+    "step, stem": {"readout": "step", "stem_channels": 4, "stem_stride": 1},
+}
+
+
+def private_and_open(**settings):
+    """Return two models with the same weights; only the first prepares single answers."""
+    models = random_model(**settings), random_model(**settings)
+    models[0].keep_private()
+    return models
+
+
+def no_general_path(*_):
+    raise AssertionError("the general path was taken")
+
+
+@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("threads", [1, 2])
+def test_the_answers_are_those_of_the_general_path(name, threads, monkeypatch):
+    private, general = private_and_open(**MODELS[name])
+    generator = np.random.default_rng(0)
+    sequences = [generator.normal(size=(length, 3)) for length in (9, 1, 30, 9)]
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        expected = [general.predict_proba([sequence]) for sequence in sequences]
+        monkeypatch.setattr(trained, "checked_sequences", no_general_path)
+        for sequence, answer in zip(sequences, expected, strict=True):
+            for data in ([sequence], sequence[None], [sequence.astype(np.float32)]):
+                found = private.predict_proba(data)
+                assert len(found) == 1
+                np.testing.assert_allclose(found[0], answer[0], rtol=0, atol=1e-6)
+                assert found[0].shape == answer[0].shape
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_other_methods_agree(monkeypatch):
+    private, general = private_and_open()
+    sequence = np.ones((4, 3))
+    names, logits = general.predict([sequence]), general.predict_logits([sequence])
+    monkeypatch.setattr(trained, "checked_sequences", no_general_path)
+    assert private.predict([sequence]).tolist() == names.tolist()
+    torch.testing.assert_close(private.predict_logits([sequence]), logits)
+
+
+def test_a_loaded_model_prepares_single_answers(tmp_path, monkeypatch):
+    model = three_class_model()
+    model.save(tmp_path / "model")
+    loaded = load(tmp_path / "model")
+    expected = model.predict_proba([np.ones((4, 3))])
+    monkeypatch.setattr(trained, "checked_sequences", no_general_path)
+    np.testing.assert_allclose(loaded.predict_proba([np.ones((4, 3))]), expected, atol=1e-6)
+
+
+def test_changed_weights_are_used_once_the_network_was_read():
+    private, _ = private_and_open()
+    sequence = np.ones((4, 3))
+    before = private.predict_proba([sequence])
+    with torch.no_grad():
+        for weight in private.classifier.parameters():
+            weight.data.mul_(0.0)
+    after = private.predict_proba([sequence])
+    assert not np.allclose(before, after)
+    np.testing.assert_allclose(after, 0.25)
+
+
+@pytest.mark.parametrize(
+    ("data", "error"),
+    [
+        ([np.zeros((4, 2))], ShapeError),
+        ([np.zeros((0, 3))], DataError),
+        ([np.zeros(3)], DataError),
+        ([np.zeros((2, 3), int)], DataError),
+        ([np.full((2, 3), np.nan)], DataError),
+        ([np.full((2, 3), 1e39)], DataError),
+        (np.zeros((1, 2, 2)), ShapeError),
+        ([], DataError),
+    ],
+)
+def test_unusual_sequences_take_the_general_path(data, error):
+    for model in private_and_open():
+        with pytest.raises(error):
+            model.predict_proba(data)
+
+
+def test_other_scales_are_warned_of():
+    private, _ = private_and_open(preprocessing=Preprocessing(training_range=(-1.0, 1.0)))
+    private.predict_proba([np.full((2, 3), 2.9)])
+    with pytest.warns(ScaleWarning, match="range from 3.1 to 3.1") as caught:
+        private.predict_proba([np.full((2, 3), 3.1)])
+    assert caught[0].filename == __file__
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{"categories": (0, 4, 0)}, {"readout": "step", "lookahead": 4}],
+)
+def test_some_models_always_take_the_general_path(settings):
+    model = random_model(**settings)
+    assert not SingleAnswers.are_possible(model.classifier, model.manifest)
+    model.keep_private()
+    data = np.zeros((5, 3))
+    data[:, 1] = 1
+    assert len(model.predict_proba([data])) == 1
