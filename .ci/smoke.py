@@ -1,14 +1,18 @@
 """Use an installed bothways as a user would, in the current folder, and check what it answers.
 
-python .ci/smoke.py VERSION base    with the base dependencies alone, in an empty folder
-python .ci/smoke.py VERSION extras  then with all extras, in the same folder
+python .ci/smoke.py VERSION base       with the base dependencies alone, in an empty folder
+python .ci/smoke.py VERSION read-only  then without permission to write elsewhere
+python .ci/smoke.py VERSION extras     then with all extras, in the same folder
 """
 
+import io
 import json
+import os
 import pkgutil
 import subprocess
 import sys
 import urllib.request
+from contextlib import redirect_stderr
 from importlib import import_module
 from pathlib import Path
 
@@ -58,12 +62,30 @@ def check_base(version: str) -> None:
     check_missing("predict run picture.png", "images")
     check_missing("inspect steps.csv", "tables")
 
+    check_layers()
+
+
+def check_layers() -> None:
     layer = LSTM(28, 16, num_layers=2, bidirectional=True, batch_first=True)
     outputs, (h_n, _) = layer(torch.rand(3, 50, 28), lengths=[50, 8, 21])
     assert outputs.shape == (3, 50, 32)
     assert h_n.shape == (4, 3, 16)
     assert not outputs[1, 8:].any()
     assert str(layer.last_choice).startswith("compiled"), layer.last_choice
+
+
+def check_read_only() -> None:
+    """Check that the engine works without a cache, and says in one line why it is not saved."""
+    for folder in (Path.home(), Path(bothways.__file__).parent):
+        assert not os.access(folder, os.W_OK), folder
+    with redirect_stderr(io.StringIO()) as errors:
+        check_layers()
+    (line,) = errors.getvalue().splitlines()
+    assert f"cannot be saved in {Path.home()}" in line, line
+    assert len(call("predict run digits.npz").splitlines()) == 4
+    assert "saved in read-only" in call(
+        f"train mnist --recipe bilstm-12-flatten --out read-only {SHORT}"
+    )
 
 
 def check_missing(command: str, extra: str) -> None:
@@ -132,6 +154,8 @@ if __name__ == "__main__":
     version, installed = sys.argv[1:]
     if installed == "base":
         check_base(version)
+    elif installed == "read-only":
+        check_read_only()
     else:
         check_extras()
     print(f"{installed}: works")

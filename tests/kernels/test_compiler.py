@@ -151,13 +151,29 @@ def test_damaged_cache_entry_is_compiled_again(compilations, damage):
     assert len(compilations) == 2
 
 
-def test_read_only_cache_is_reported_and_the_program_still_runs(
+def test_a_cache_that_cannot_be_written_is_reported_in_the_same_line(
     compilations, monkeypatch, tmp_path, capsys
 ):
     (tmp_path / "file").write_text("in the way")
     monkeypatch.setenv("BOTHWAYS_CACHE", str(tmp_path / "file"))
     assert cache.object_code(LSTM) == b"machine code"
-    assert "cannot be saved in" in capsys.readouterr().err
+    assert re.fullmatch(
+        r"bothways: compiling the LSTM engine for .+ \.\.\. \d+\.\d s, but it cannot be saved in "
+        r".+/file \(File exists\); the next process will compile it again\. "
+        r"Set BOTHWAYS_CACHE to a writable folder\.\n",
+        capsys.readouterr().err,
+    )
+
+
+def test_a_user_without_a_home_has_a_cache_folder(monkeypatch):
+    def fail():
+        raise RuntimeError("Could not determine home directory.")
+
+    for name in ("BOTHWAYS_CACHE", "XDG_CACHE_HOME", "LOCALAPPDATA"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(cache.Path, "home", fail)
+    assert cache.cache_folder().is_absolute()
+    assert cache.cache_folder().name == "bothways"
 
 
 def test_failed_compilation_warns_once_and_falls_back_to_torch(monkeypatch):

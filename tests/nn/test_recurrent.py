@@ -1,4 +1,4 @@
-"""Layers in other PyTorch code: type checks, hooks, tracing and export."""
+"""Layers in other PyTorch code: type checks, hooks and export."""
 
 import copy
 import pickle
@@ -12,12 +12,8 @@ from bothways.errors import ShapeError
 
 KINDS = ["RNN", "GRU", "LSTM"]
 kinds = pytest.mark.parametrize("kind", KINDS)
-# Warnings of torch about its tracer and about the oneDNN path of an exported LSTM.
-ignore_torch_warnings = pytest.mark.filterwarnings(
-    "ignore:`torch.jit.trace:DeprecationWarning",
-    "ignore::torch.jit.TracerWarning",
-    "ignore:.*:FutureWarning",
-)
+# Warnings of torch about the oneDNN path of an exported LSTM.
+ignore_torch_warnings = pytest.mark.filterwarnings("ignore:.*:FutureWarning")
 
 
 def flat(results):
@@ -75,17 +71,6 @@ def test_last_choice_is_the_backend_that_ran():
     assert layer.backend_choice.name == "compiled"
     assert layer.last_choice.name == "torch"
     assert "Tagged" in layer.last_choice.reason
-
-
-@kinds
-@pytest.mark.parametrize("bidirectional", [False, True], ids=["forward", "bidirectional"])
-@ignore_torch_warnings
-def test_a_traced_layer_passes_the_check_of_torch(kind, bidirectional):
-    layer = getattr(bothways.nn, kind)(3, 4, num_layers=2, bidirectional=bidirectional)
-    traced = torch.jit.trace(layer, torch.randn(5, 2, 3))
-    inputs = torch.randn(7, 3, 3)
-    with torch.no_grad():
-        assert_same(traced(inputs), layer(inputs))
 
 
 @kinds

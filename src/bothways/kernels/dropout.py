@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from bothways.kernels.draws import DEFAULT_DRAWS, Draws
+from bothways.kernels.torch_internals import is_traced
 
 # An int64 draw is four int16 values: several times faster than `Tensor.bernoulli_` on a CPU.
 DRAW_LEVELS = 2**16
@@ -18,7 +19,8 @@ def dropout(
 ) -> Tensor:
     """Zero each element with probability `p` and scale the others by 1 / (1 - p).
 
-    `p` is rounded to a multiple of 2**-16, and the scale with it.
+    `p` is rounded to a multiple of 2**-16, and the scale with it. In a trace, torch's operator is
+    recorded.
 
     Parameters
     ----------
@@ -31,6 +33,8 @@ def dropout(
     """
     if p == 0:
         return inputs
+    if draws.is_default and is_traced():  # a trace cannot contain the view as int16 below
+        return torch.nn.functional.dropout(inputs, p)
     dropped_levels = min(round(p * DRAW_LEVELS), DRAW_LEVELS - 1)
 
     def draw(shape: Sequence[int]) -> Tensor:

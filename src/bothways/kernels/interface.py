@@ -159,7 +159,7 @@ def zero_states(stack: Stack, inputs: Tensor) -> States:
     """Return initial states of zeros for `inputs` (time, batch, input_size)."""
     weights = stack.layers[0][0]
     count = len(stack.layers) * stack.num_directions
-    hidden_size = len(weights.weight_ih) // len(stack.cell.gates)
+    hidden_size = weights.weight_ih.shape[0] // len(stack.cell.gates)
     sizes = (weights.weight_hh.shape[1], hidden_size)  # of h, which may be projected, and of c
     return tuple(
         weights.weight_ih.new_zeros(count, inputs.shape[1], size)

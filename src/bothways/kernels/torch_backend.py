@@ -152,7 +152,7 @@ def _hold_memory(
     """Add the is-padding column, which keeps `c` unchanged through the padding."""
     weight_ih = weights.weight_ih
     hold = weight_ih.new_tensor([_HOLD[gate] for gate in LSTM.gates])
-    column = hold.repeat_interleave(len(weight_ih) // len(hold))[:, None]
+    column = hold.repeat_interleave(weight_ih.shape[0] // len(LSTM.gates))[:, None]
     is_padding = ~valid_steps(lengths, inputs.shape[0], inputs.device)[:, :, None]
     return (
         weights._replace(weight_ih=torch.cat([weight_ih, column], dim=1)),

@@ -3,13 +3,13 @@
 from collections.abc import Iterator
 from dataclasses import replace
 from operator import is_
-from typing import Any, NamedTuple, TypeVar, cast
+from typing import Any, NamedTuple, NoReturn, TypeVar, cast
 
 import torch
 from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
-from bothways.errors import ShapeError, counted
+from bothways.errors import ExportError, ShapeError, counted
 from bothways.kernels.backends import Choice, choose_backend
 from bothways.kernels.cells import CELLS, Cell
 from bothways.kernels.draws import DEFAULT_DRAWS, Draws
@@ -63,6 +63,14 @@ class RecurrentLayers(torch.nn.RNNBase):
         self.backend = backend
         self._weight_names = tuple(name for name, _ in self.named_parameters())
         self._last_stack: _KnownStack | None = None
+
+    def __prepare_scriptable__(self) -> NoReturn:
+        """Raise an error; `torch.jit.script` calls this."""
+        raise ExportError(
+            f"torch.jit.script cannot compile {type(self).__name__} of bothways.nn; expected "
+            "layers of torch.nn. Use torch.export or torch.jit.trace, or load the weights into "
+            "the layer of torch.nn."
+        )
 
     @property
     def cell(self) -> Cell:

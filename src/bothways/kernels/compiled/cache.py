@@ -57,8 +57,7 @@ def object_code(cell: Cell) -> bytes:
     path = cached_file(cell, target)
     data = _read(path)
     if data is None:
-        data = _compile(cell, target)
-        _write(path, data)
+        data = _compile(cell, target, path)
     return data
 
 
@@ -75,12 +74,20 @@ def cache_folder() -> Path:
     if chosen:
         return Path(chosen)
     if sys.platform == "win32":
-        root = os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local"
+        root = os.environ.get("LOCALAPPDATA") or _home() / "AppData" / "Local"
     elif sys.platform == "darwin":
-        root = Path.home() / "Library" / "Caches"
+        root = _home() / "Library" / "Caches"
     else:
-        root = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+        root = os.environ.get("XDG_CACHE_HOME") or _home() / ".cache"
     return Path(root) / "bothways"
+
+
+def _home() -> Path:
+    """Return the home folder; that of a user without a name and without HOME is the root."""
+    try:
+        return Path.home()
+    except RuntimeError:
+        return Path("/")
 
 
 @cache
@@ -104,18 +111,13 @@ def _read(path: Path) -> bytes | None:
 
 
 def _write(path: Path, code: bytes) -> None:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(path, hashlib.sha256(code).digest() + code, unique=True)
-    except OSError as error:
-        print(
-            f"bothways: the compiled engine cannot be saved in {path.parent} ({error.strerror}); "
-            "the next process will compile it again. Set BOTHWAYS_CACHE to a writable folder.",
-            file=sys.stderr,
-        )
+    """Write a cache entry; raise OSError if that is not possible."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(path, hashlib.sha256(code).digest() + code, unique=True)
 
 
-def _compile(cell: Cell, target: Target) -> bytes:
+def _compile(cell: Cell, target: Target, path: Path) -> bytes:
+    """Compile the program for `cell` and save it at `path`; print one line about it."""
     from bothways.kernels.compiled.compiler import compile_program
 
     name = target.instruction_set.name
@@ -131,7 +133,16 @@ def _compile(cell: Cell, target: Target) -> bytes:
     except BaseException:
         print("failed", file=sys.stderr)
         raise
-    print(f"{time.perf_counter() - started:.1f} s", file=sys.stderr)
+    seconds = time.perf_counter() - started
+    try:
+        _write(path, code)
+        print(f"{seconds:.1f} s", file=sys.stderr)
+    except OSError as error:
+        print(
+            f"{seconds:.1f} s, but it cannot be saved in {path.parent} ({error.strerror}); the "
+            "next process will compile it again. Set BOTHWAYS_CACHE to a writable folder.",
+            file=sys.stderr,
+        )
     return code
 
 
