@@ -29,6 +29,9 @@ class RecurrentLayers(torch.nn.RNNBase):
         Arguments of the counterpart in `torch.nn`.
     backend : str
         One of `bothways.kernels.BACKENDS`.
+    precision : str
+        One of `bothways.kernels.PRECISIONS`: the number format of the factors of all matrix
+        products. Weights, states, sums and gradients are float32.
 
     Attributes
     ----------
@@ -41,9 +44,14 @@ class RecurrentLayers(torch.nn.RNNBase):
     last_choice: Choice | None = None
     draws: Draws = DEFAULT_DRAWS
 
-    def __init__(self, *arguments: Any, backend: str = "auto", **options: Any) -> None:
+    precision = "float32"  # also of layers that were pickled without it
+
+    def __init__(
+        self, *arguments: Any, backend: str = "auto", precision: str = "float32", **options: Any
+    ) -> None:
         super().__init__(*arguments, **options)
         self.backend = backend
+        self.precision = precision
         self._weight_names = tuple(name for name, _ in self.named_parameters())
 
     @property
@@ -72,6 +80,7 @@ class RecurrentLayers(torch.nn.RNNBase):
             self.cell,
             tensors[0].device,
             tensors[0].dtype,
+            precision=self.precision,
             projected=self.proj_size > 0,
             tensors=tensors,
         )
@@ -280,7 +289,7 @@ class RecurrentLayers(torch.nn.RNNBase):
             for first in range(0, len(flat), self.num_directions)
         )
         dropout = self.dropout if self.training else 0.0
-        return Stack(self.cell, layers, dropout, self.draws)
+        return Stack(self.cell, layers, dropout, self.draws, self.precision)
 
     def run(self, input: Steps, hx: States | None, lengths: Any) -> tuple[Steps, States]:
         """Run `outputs` on a tensor or a PackedSequence; return outputs of the same type."""

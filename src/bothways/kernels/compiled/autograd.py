@@ -42,6 +42,7 @@ def _run(
     tensors = [resolved(tensor) for tensor in (inputs, *(initial or ()), *stack.tensors)]
     call = Call(
         cell=stack.cell,
+        precision=stack.precision,
         num_layers=len(stack.layers),
         num_directions=stack.num_directions,
         has_bias=stack.layers[0][0].bias_ih is not None,
