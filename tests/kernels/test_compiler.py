@@ -105,22 +105,22 @@ def compilations(monkeypatch, tmp_path):
 
 
 def test_compiled_once_then_read_from_disk(compilations, capsys):
-    assert cache.object_code(LSTM) == b"machine code"
+    assert cache.object_code(LSTM, cache.host_target()) == b"machine code"
     assert re.fullmatch(
         r"bothways: compiling the LSTM engine for .+, once for this machine \.\.\. \d+\.\d s\n",
         capsys.readouterr().err,
     )
-    assert cache.object_code(LSTM) == b"machine code"
+    assert cache.object_code(LSTM, cache.host_target()) == b"machine code"
     assert compilations == [LSTM]
     assert capsys.readouterr().err == ""
-    cache.object_code(GRU)
+    cache.object_code(GRU, cache.host_target())
     assert compilations == [LSTM, GRU]
 
 
 def test_changed_source_is_compiled_again(compilations, monkeypatch):
-    cache.object_code(LSTM)
+    cache.object_code(LSTM, cache.host_target())
     monkeypatch.setattr(cache, "source_digest", lambda: "another")
-    cache.object_code(LSTM)
+    cache.object_code(LSTM, cache.host_target())
     assert len(compilations) == 2
 
 
@@ -144,10 +144,10 @@ def test_every_file_of_the_engine_is_in_the_digest(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("damage", [b"", b"short", b"\0" * 100])
 def test_damaged_cache_entry_is_compiled_again(compilations, damage):
-    cache.object_code(LSTM)
+    cache.object_code(LSTM, cache.host_target())
     path = cache.cached_file(LSTM, cache.host_target())
     path.write_bytes(damage)
-    assert cache.object_code(LSTM) == b"machine code"
+    assert cache.object_code(LSTM, cache.host_target()) == b"machine code"
     assert len(compilations) == 2
 
 
@@ -156,12 +156,12 @@ def test_read_only_cache_is_reported_and_the_program_still_runs(
 ):
     (tmp_path / "file").write_text("in the way")
     monkeypatch.setenv("BOTHWAYS_CACHE", str(tmp_path / "file"))
-    assert cache.object_code(LSTM) == b"machine code"
+    assert cache.object_code(LSTM, cache.host_target()) == b"machine code"
     assert "cannot be saved in" in capsys.readouterr().err
 
 
 def test_failed_compilation_warns_once_and_falls_back_to_torch(monkeypatch):
-    def fail(cell):
+    def fail(cell, precision):
         raise RuntimeError("no such instruction")
 
     monkeypatch.setattr(cache, "entry_address", fail)
@@ -183,7 +183,7 @@ from bothways.kernels.cells import GRU
 from bothways.kernels.compiled import cache
 
 started = threading.Event()
-def compile_slowly(cell):
+def compile_slowly(cell, target):
     started.set()
     threading.Event().wait()
 original, cache.object_code = cache.object_code, compile_slowly

@@ -20,7 +20,7 @@ from bothways.kernels.dropout import dropout
 States: TypeAlias = tuple[Tensor, ...]
 
 PRECISIONS = ("float32", "bfloat16")
-"""Number formats of the factors of matrix products; everything else has the dtype of the weights."""
+"""Number formats of the factors of matrix products; all else has the dtype of the weights."""
 
 
 class DirectionWeights(NamedTuple):

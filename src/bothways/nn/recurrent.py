@@ -1,5 +1,7 @@
 """The base class of the recurrent layers: weights and validation around the kernels."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, TypeVar, cast
 
@@ -73,6 +75,15 @@ class RecurrentLayers(torch.nn.RNNBase):
     def backend_choice(self) -> Choice:
         """The backend that would run a call with plain tensors now, and the reason for it."""
         return self._choose(self._current_weights())
+
+    @contextmanager
+    def with_precision(self, precision: str) -> Iterator[None]:
+        """Within this context, calls have another precision; their backward pass keeps it."""
+        before, self.precision = self.precision, precision
+        try:
+            yield
+        finally:
+            self.precision = before
 
     def _choose(self, tensors: list[Tensor]) -> Choice:
         return choose_backend(

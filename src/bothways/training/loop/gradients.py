@@ -1,7 +1,7 @@
 """The gradients of a batch, from its sequences to the weights."""
 
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import torch
@@ -14,6 +14,7 @@ from bothways.kernels.draws import DEFAULT_DRAWS, Draws
 from bothways.nn.classifier import SequenceClassifier, TorchClassifier
 from bothways.nn.ensemble import average_logits
 from bothways.training.loop.augmentation import augment
+from bothways.training.loop.device import layers_precision
 from bothways.training.loop.loss import summed_loss
 from bothways.training.loop.processes import Processes
 from bothways.training.loop.totals import BatchResults
@@ -105,7 +106,7 @@ class Gradients:
         labeled : int64 Tensor ()
             Labels of the whole batch.
         """
-        with self._autocast():
+        with self._precision(network):
             logits = network(batch.inputs, batch.lengths).float()
         summed = summed_loss(logits, batch, self._class_weights, self._config.label_smoothing)
         loss = summed / labeled.clamp(min=1)  # crops may have no label
@@ -133,7 +134,8 @@ class Gradients:
                 gradients = [weight.grad for weight in weights if weight.grad is not None]
                 self._norms.append(torch.nn.utils.get_total_norm(gradients))
 
-    def _autocast(self) -> AbstractContextManager[Any]:
-        if self._config.precision == "bfloat16":
+    def _precision(self, network: SequenceClassifier) -> AbstractContextManager[Any]:
+        """Return a context in which `network` computes with the precision of the settings."""
+        if self._config.precision == "bfloat16" and self._device.type != "cpu":
             return torch.autocast(self._device.type, torch.bfloat16)
-        return nullcontext()
+        return network.layers.with_precision(layers_precision(self._config, self._device))

@@ -222,7 +222,8 @@ def make_scans(cell: Cell, instructions: InstructionSet, products: Products) -> 
                 )  # fmt: skip
                 multiply(  # new gate: r scales its hidden side
                     scan.memory + kept, scan.state_width,
-                    weights.panels_hh + FLOAT_BYTES * packed_depth(2 * hidden_size) * width, panel_step,
+                    weights.panels_hh + FLOAT_BYTES * packed_depth(2 * hidden_size) * width,
+                    panel_step,
                     scan.d_hidden, scan.state_width, scan.d_hidden, scan.state_width,
                     stateful, hidden_size, hidden_size,
                 )  # fmt: skip
