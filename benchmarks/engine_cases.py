@@ -37,6 +37,8 @@ class Case:
         If set, rows are ragged, with log-uniform lengths from `shortest` to `time`.
     step : flatten or last, optional
         If set, the whole training step is measured too, with this readout.
+    bfloat16 : bool
+        Whether precision bfloat16 is measured too, against our float32.
     alone : bool
         Whether the latency of a single sequence and training with AVX2 are measured too.
     """
@@ -55,6 +57,7 @@ class Case:
     shortest: int | None = None
     step: str | None = None
     step_target: float | None = None
+    bfloat16: bool = False
     alone: bool = False
 
     @property
@@ -73,7 +76,9 @@ class Case:
     def works(self) -> list[str]:
         """The kinds of work that are measured for this shape."""
         avx2, latency = ["train-avx2"] * self.alone, ["latency"] * self.alone
-        return ["train", *avx2, "infer", *["step"] * bool(self.step), *latency, "memory"]
+        bfloat16 = ["train-bfloat16", "infer-bfloat16"] * self.bfloat16
+        step = ["step"] * bool(self.step)
+        return ["train", *avx2, "infer", *bfloat16, *step, *latency, "memory"]
 
     @property
     def num_directions(self) -> int:
@@ -129,6 +134,10 @@ class Case:
         if work == "infer":
             skips_steps = self.bidirectional and self.readout == "last"
             return {"torch": 1.15, "best runtime": 1.5 if skips_steps else 1.0}
+        if work == "train-bfloat16":
+            return {"bothways-float32": 1.5}
+        if work == "infer-bfloat16":
+            return {"bothways-float32": 1.6, "openvino-default": 1.0}
         if work == "latency":
             return {"torch": 1.0} | ({"onnxruntime": 1.0} if self.hidden_size >= 128 else {})
         return {}
@@ -146,13 +155,13 @@ class Case:
         skipped = 0.0
         if self.bidirectional and self.readout == "last":
             skipped = (row_steps - self.batch_size) * of_layers[-1] / self.num_directions
-        passes = 1 if work in ("infer", "latency") else 3
+        passes = 1 if work in ("infer", "infer-bfloat16", "latency") else 3
         return passes * full, passes * (full - skipped)
 
 
 CASES = [
     Case("bilstm-256-last", "LSTM", 256, 64, 2.6, readout="last", step="last", alone=True),
-    Case("bilstm-256", "LSTM", 256, 64, 1.7),
+    Case("bilstm-256", "LSTM", 256, 64, 1.7, bfloat16=True),
     Case("bilstm-128-last", "LSTM", 128, 100, 2.8, readout="last", alone=True),
     Case("bilstm-128", "LSTM", 128, 100, 1.7),
     Case(

@@ -9,6 +9,8 @@ TITLES = {
     "train": "Training: the layers' forward and backward pass",
     "train-avx2": "Training without AVX-512",
     "infer": "Inference",
+    "train-bfloat16": "Training with bfloat16",
+    "infer-bfloat16": "Inference with bfloat16",
     "step": "The whole training step",
     "latency": "One sequence alone",
     "memory": "Memory",
@@ -21,6 +23,12 @@ NOTES = {
     "infer": "torch's inference mode. onnxruntime and OpenVINO run an ONNX graph with the same "
     "weights in float32, on as many threads as torch. They run ragged rows padded, with "
     "`sequence_lens`.",
+    "train-bfloat16": '`precision="bfloat16"` against our own float32. The instruction that '
+    "multiplies pairs of bfloat16 numbers takes as long as a float32 multiply-add on some "
+    "processors, and four times as long on others "
+    "([decision 54](decisions/0054-bfloat16.md)). The peak is that of float32.",
+    "infer-bfloat16": "The same without gradients. OpenVINO: the ONNX graph with its default "
+    "precision, which is bfloat16 on processors that have it.",
     "step": "bothways: `Training` with its model, loss and fused Adam, including the gathering of "
     "the batch. torch: a plain script with Adam, with the batch already in memory. GFLOP/s are the "
     "FLOPs of the layers divided by the time of the whole step; the last column shows the layers "
@@ -97,10 +105,14 @@ def _row(work: str, case: dict[str, Any], peak: float) -> dict[str, str]:
     """Return the cells of a row by column title, ratios first."""
     result = case["work"][work]
     samples, lines = result["samples"], {line["against"]: line for line in result["lines"]}
-    row = {"against torch": _ratio(lines["torch"]), "target": _target(lines["torch"])}
+    first = "torch" if "torch" in lines else "bothways-float32"
+    row = {f"against {first}": _ratio(lines[first]), "target": _target(lines[first])}
     if work == "infer":
         row["against the better runtime"] = _ratio(lines["best runtime"])
         row["its target"] = _target(lines["best runtime"])
+    if work == "infer-bfloat16":
+        row["against OpenVINO"] = _ratio(lines["openvino-default"])
+        row["its target"] = _target(lines["openvino-default"])
     if work == "latency":
         row["against onnxruntime"] = _ratio(lines["onnxruntime"])
         row["its target"] = _target(lines["onnxruntime"])
@@ -172,8 +184,8 @@ def _missed(work: str, cases: dict[str, Any], peak: float) -> list[str]:
         if not missed:
             continue
         text = f"- Not reached: {result['title']}: {'; '.join(missed)}."
-        of_torch = next(line for line in result["lines"] if line["against"] == "torch")
         if work in ("train", "infer"):
+            of_torch = next(line for line in result["lines"] if line["against"] == "torch")
             seconds = median(median(one) for one in result["samples"]["bothways"]) / 1e6
             at_peak = of_torch["ratio"] * seconds * peak * 1e9 / result["flops"][1]
             text += f" At 100 % of this machine's peak, it would be {at_peak:.2f} against torch."

@@ -27,6 +27,8 @@ SIDES = {
     "train": ("bothways", "torch", "torch-tuned"),
     "train-avx2": ("bothways", "torch"),
     "infer": ("bothways", "torch", "torch-tuned", *RUNTIMES),
+    "train-bfloat16": ("bothways", "bothways-float32"),
+    "infer-bfloat16": ("bothways", "bothways-float32", "openvino-default"),
     "step": ("bothways", "torch", "torch-tuned"),
     "latency": ("bothways", "torch", "torch-tuned", *RUNTIMES),
     "memory": ("bothways", "torch"),
@@ -45,6 +47,9 @@ AVX2_ENVIRONMENT = {
 # another order of sums or another tanh a few times that. A wrong step, row or gate changes values
 # by 1e-2 or more.
 TOLERANCE = 1e-5
+# The same for precision bfloat16, which rounds each factor to 4e-3. The largest of some thousand
+# values of a tensor has a few times the typical error, 3e-3.
+BFLOAT16_TOLERANCE = 0.03
 
 DATASET_BATCHES = 50
 KEPT_SAMPLES = 200
@@ -60,7 +65,9 @@ def run_side(
 
         keep_freed_memory()
     case = case.shape(work)
-    if side in RUNTIMES:
+    if side == "bothways" and work.endswith("bfloat16"):
+        side = "bothways-bfloat16"
+    if side.startswith(RUNTIMES):
         return _seconds(_runtime(side, case, threads), quick)
     import torch
 
@@ -130,13 +137,15 @@ def _layers(side: str, case: Case, backend: str, inputs: "Tensor") -> tuple["Mod
 
     options: dict[str, Any] = {"bidirectional": case.bidirectional, "dtype": inputs.dtype}
     package: Any = torch.nn
-    if side == "bothways":
+    is_ours = side.startswith("bothways")
+    if is_ours:
         package, options["backend"] = import_module("bothways.nn"), backend
+        options["precision"] = "bfloat16" if side == "bothways-bfloat16" else "float32"
     layers = getattr(package, case.kind)(
         case.input_size, case.hidden_size, case.num_layers, **options
     )
     layers.load_state_dict({name: torch.from_numpy(w) for name, w in case.weights().items()})
-    if side == "bothways":
+    if is_ours:
         lengths = None if case.shortest is None else torch.from_numpy(case.lengths)
         if case.readout == "last":
             return layers, lambda: layers.last_outputs(inputs, lengths=lengths)
@@ -158,7 +167,7 @@ def _training(side: str, case: Case, backend: str) -> Call:
     layers, forward = _layers(side, case, backend, torch.from_numpy(case.inputs()))
     parameters = list(layers.parameters())
     gradient = torch.from_numpy(case.output_gradient())
-    is_packed = side != "bothways" and case.shortest is not None
+    is_packed = not side.startswith("bothways") and case.shortest is not None
     if is_packed:
         lengths = torch.from_numpy(case.lengths)
         gradient = pack_padded_sequence(gradient, lengths, enforce_sorted=False).data
@@ -245,7 +254,8 @@ def _runtime(side: str, case: Case, threads: int) -> Call:
     given: dict[str, Array] = {"inputs": case.inputs()}
     if case.shortest is not None:
         given["lengths"] = case.lengths.astype("int32")
-    runtime: Any = import_module(side)
+    name, _, default = side.partition("-")
+    runtime: Any = import_module(name)
     if side == "onnxruntime":
         options = runtime.SessionOptions()
         options.intra_op_num_threads = threads
@@ -260,11 +270,9 @@ def _runtime(side: str, case: Case, threads: int) -> Call:
             return binding.get_outputs()[0]
 
         return run
-    settings = {
-        "INFERENCE_PRECISION_HINT": "f32",
-        "PERFORMANCE_HINT": "LATENCY",
-        "INFERENCE_NUM_THREADS": threads,
-    }
+    settings = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_NUM_THREADS": threads}
+    if not default:  # by default, OpenVINO uses bfloat16 where the processor has it
+        settings["INFERENCE_PRECISION_HINT"] = "f32"
     core = runtime.Core()
     model = core.read_model(onnx_model(case), b"")
     request = core.compile_model(model, "CPU", settings).create_infer_request()
@@ -278,15 +286,21 @@ def _runtime(side: str, case: Case, threads: int) -> Call:
     return infer
 
 
+def tolerance_of(side: str) -> float:
+    """Return the largest error that `parity_errors` may find for a side."""
+    return BFLOAT16_TOLERANCE if side == "bothways-bfloat16" else TOLERANCE
+
+
 def parity_errors(case: Case, backend: str, threads: int) -> dict[str, float]:
-    """Return the largest error of each side against torch in float64; see TOLERANCE.
+    """Return the largest error of each side against torch in float64; see `tolerance_of`.
 
     Outputs and all gradients are compared, with and without gradients of the inputs. For the
     runtimes, outputs are compared.
     """
     import torch
 
-    errors = dict.fromkeys(("bothways", "torch", *RUNTIMES), 0.0)
+    precisions = ("bothways-bfloat16",) * case.bfloat16
+    errors = dict.fromkeys(("bothways", *precisions, "torch", *RUNTIMES), 0.0)
 
     def compare(side: str, tensors: dict[str, "Tensor"], reference: dict[str, "Tensor"]) -> None:
         for name, expected in reference.items():
@@ -296,7 +310,7 @@ def parity_errors(case: Case, backend: str, threads: int) -> dict[str, float]:
 
     for with_inputs in (False, True):
         reference = _gradients("torch", case, backend, torch.float64, with_inputs)
-        for side in ("bothways", "torch"):
+        for side in ("bothways", *precisions, "torch"):
             tensors = _gradients(side, case, backend, torch.float32, with_inputs)
             compare(side, tensors, reference)
     for one in [case, *([case.shape("latency")] if case.alone else [])]:

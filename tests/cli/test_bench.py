@@ -13,7 +13,9 @@ from bothways.cli import bench
 from bothways.cli.bench import BenchShape, compare
 from bothways.cli.main import app
 from bothways.errors import ConfigError
+from bothways.kernels.compiled.instruction_sets import host_target
 from bothways.kernels.compiled.stats import counters
+from bothways.nn.recurrent import RecurrentLayers
 
 SHAPE = BenchShape(hidden_size=4, num_layers=2, batch_size=2, time=3, input_size=5)
 ROW_STEPS = 2 * 2 * 2 * 3  # layers, directions, rows, time steps
@@ -142,6 +144,37 @@ def test_the_measured_shape_is_printed(monkeypatch):
         .invoke(app, ["bench", *options])
         .stdout.startswith("forward GRU 2x128, batch 64, 1 step, the last output only, 2 threads\n")
     )
+
+
+def test_a_precision_that_is_refused_is_one_line():
+    for mode in ("--warm", "--distributed", "--last"):
+        result = run_command("bench", mode, "--precision", "float16")
+        assert (result.returncode, result.stdout, result.stderr.count("\n")) == (2, "", 1)
+        assert "precision" in result.stderr
+
+
+@pytest.mark.skipif(not host_target().has_bfloat16, reason="this processor has no AVX512_BF16")
+def test_the_engine_is_timed_with_the_precision(monkeypatch):
+    used = []
+
+    def find_precision(step):
+        step()
+        used.append([layers.precision for layers in made])
+
+    made = []
+    create = RecurrentLayers.__init__
+
+    def remember(layers, *arguments, **options):
+        create(layers, *arguments, **options)
+        made.append(layers)
+
+    monkeypatch.setattr(RecurrentLayers, "__init__", remember)
+    monkeypatch.setattr(bench, "_median_seconds", find_precision)
+    shape = replace(SHAPE, precision="bfloat16")
+    bench._time_side(shape, "bothways.nn", threads=1)
+    bench._time_side(shape, "torch.nn", threads=1)
+    assert used == [["bfloat16"]] * 4
+    assert shape.describe(1).endswith(", 1 thread, bfloat16")
 
 
 def test_warm_compiles_every_cell_and_prints_where(tmp_path):

@@ -105,22 +105,22 @@ def compilations(monkeypatch, tmp_path):
 
 
 def test_compiled_once_then_read_from_disk(compilations, capsys):
-    assert cache.object_code(LSTM) == b"machine code"
+    assert cache.object_code(LSTM, cache.host_target()) == b"machine code"
     assert re.fullmatch(
         r"bothways: compiling the LSTM engine for .+, once for this machine \.\.\. \d+\.\d s\n",
         capsys.readouterr().err,
     )
-    assert cache.object_code(LSTM) == b"machine code"
+    assert cache.object_code(LSTM, cache.host_target()) == b"machine code"
     assert compilations == [LSTM]
     assert capsys.readouterr().err == ""
-    cache.object_code(GRU)
+    cache.object_code(GRU, cache.host_target())
     assert compilations == [LSTM, GRU]
 
 
 def test_changed_source_is_compiled_again(compilations, monkeypatch):
-    cache.object_code(LSTM)
+    cache.object_code(LSTM, cache.host_target())
     monkeypatch.setattr(cache, "source_digest", lambda: "another")
-    cache.object_code(LSTM)
+    cache.object_code(LSTM, cache.host_target())
     assert len(compilations) == 2
 
 
@@ -144,10 +144,10 @@ def test_every_file_of_the_engine_is_in_the_digest(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("damage", [b"", b"short", b"\0" * 100])
 def test_damaged_cache_entry_is_compiled_again(compilations, damage):
-    cache.object_code(LSTM)
+    cache.object_code(LSTM, cache.host_target())
     path = cache.cached_file(LSTM, cache.host_target())
     path.write_bytes(damage)
-    assert cache.object_code(LSTM) == b"machine code"
+    assert cache.object_code(LSTM, cache.host_target()) == b"machine code"
     assert len(compilations) == 2
 
 
@@ -156,7 +156,7 @@ def test_a_cache_that_cannot_be_written_is_reported_in_the_same_line(
 ):
     (tmp_path / "file").write_text("in the way")
     monkeypatch.setenv("BOTHWAYS_CACHE", str(tmp_path / "file"))
-    assert cache.object_code(LSTM) == b"machine code"
+    assert cache.object_code(LSTM, cache.host_target()) == b"machine code"
     assert re.fullmatch(
         r"bothways: compiling the LSTM engine for .+ \.\.\. \d+\.\d s, but it cannot be saved in "
         r".+/file \(File exists\); the next process will compile it again\. "
@@ -177,7 +177,7 @@ def test_a_user_without_a_home_has_a_cache_folder(monkeypatch):
 
 
 def test_failed_compilation_warns_once_and_falls_back_to_torch(monkeypatch):
-    def fail(cell):
+    def fail(cell, precision):
         raise RuntimeError("no such instruction")
 
     monkeypatch.setattr(cache, "entry_address", fail)
@@ -199,7 +199,7 @@ from bothways.kernels.cells import GRU
 from bothways.kernels.compiled import cache
 
 started = threading.Event()
-def compile_slowly(cell):
+def compile_slowly(cell, target):
     started.set()
     threading.Event().wait()
 original, cache.object_code = cache.object_code, compile_slowly

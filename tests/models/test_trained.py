@@ -9,6 +9,7 @@ from bothways.data.sequences import Sequences
 from bothways.errors import BackendError, DataError
 from bothways.evaluation.evaluate import compute_logits
 from bothways.export.onnx.file import export_onnx
+from bothways.kernels.compiled.instruction_sets import host_target
 from bothways.models.inputs import UnknownTokensWarning
 from bothways.models.loading import load
 from bothways.models.manifest import Preprocessing
@@ -114,3 +115,22 @@ def test_unknown_categories_give_a_warning_with_or_without_names(preprocessing, 
 def test_one_sequence_is_passed_in_a_list(data, message):
     with pytest.raises(DataError, match=message):
         random_model().predict(data)
+
+
+@pytest.mark.skipif(not host_target().has_bfloat16, reason="this processor has no AVX512_BF16")
+def test_a_model_answers_with_the_precision_that_is_set():
+    model = random_model(hidden_size=40, readout="step", members=2)
+    steps = np.random.default_rng(0).normal(size=(2, 9, 3)).astype(np.float32)
+    exact = model.predict_proba(steps)
+    near = model.set_precision("bfloat16").predict_proba(steps)
+    assert not np.array_equal(near, exact)
+    np.testing.assert_allclose(near, exact, atol=0.02)  # 2^-9 in each factor, amplified by layers
+    np.testing.assert_array_equal(model.with_lookahead(None).predict_proba(steps), near)
+    np.testing.assert_array_equal(model.set_precision("float32").predict_proba(steps), exact)
+
+
+def test_a_refused_precision_changes_nothing():
+    model = random_model()
+    with pytest.raises(BackendError, match="precision"):
+        model.set_precision("float16")
+    assert model.classifier.networks[0].layers.precision == "float32"

@@ -17,6 +17,7 @@ from bothways.data.sequences import Sequences
 from bothways.data.splitting import hold_out
 from bothways.data.validation import value_range
 from bothways.errors import CheckpointError, ConfigError, DataError, TrainingInterrupted
+from bothways.kernels.compiled.instruction_sets import host_target
 from bothways.models.loading import load
 from bothways.models.manifest import Manifest, read_manifest
 from bothways.storage.lock import open_locked
@@ -32,6 +33,9 @@ from bothways.training.run_metrics import RunMetrics
 from bothways.training.run_state import check_unchanged
 
 SILENT = Mock(spec=Progress)
+BFLOAT16 = pytest.mark.skipif(
+    not host_target().has_bfloat16, reason="this processor has no AVX512_BF16"
+)
 SMALL = {
     "readout": "final",
     "hidden_size": 4,
@@ -235,6 +239,17 @@ def test_the_seed_alone_decides_the_weights(tmp_path, data):
     assert not torch.equal(one[weight], other[weight])
 
 
+@BFLOAT16
+def test_the_precision_is_that_of_the_training(tmp_path, data):
+    """It is stated, changes the weights, and is not that of the saved model."""
+    reduced = run(data, tmp_path / "reduced", precision="bfloat16")
+    plain = run(data, tmp_path / "plain")
+    assert weights(reduced.folder) != weights(plain.folder)
+    assert reduced.metrics.splits["train"].accuracy > 0.8
+    assert "precision bfloat16" in (reduced.folder / "README.md").read_text()
+    assert load(reduced.folder).classifier.networks[0].layers.precision == "float32"
+
+
 def test_training_does_not_change_the_random_state_of_the_caller(tmp_path, data):
     torch.manual_seed(1)
     before = torch.get_rng_state()
@@ -386,6 +401,7 @@ def test_a_validation_split_needs_a_class_of_two_sequences(tmp_path, data):
         {"normalization": "both", "input_jitter": 0.2},
         {"members": 3, "dropout": 0.4, "average_decay": 0.9, "gradient_clip": 0.5},
         {"members": 2, "calibrate": True, "validation_fraction": 0.3},
+        pytest.param({"precision": "bfloat16", "dropout": 0.4, "num_layers": 2}, marks=BFLOAT16),
     ],
     ids=lambda settings: "-".join(map(str, settings.values())),
 )

@@ -16,6 +16,7 @@ import torch
 
 from bothways import nn
 from bothways.errors import ConfigError, counted, describe_unknown
+from bothways.kernels.backends import choose_backend
 from bothways.kernels.cells import GRU, LSTM, RNN_RELU, RNN_TANH
 from bothways.kernels.compiled.cache import cached_file, entry_address
 from bothways.kernels.compiled.instruction_sets import host_target
@@ -37,6 +38,8 @@ class BenchShape:
     bidirectional : bool
     last : bool
         Whether only the last output of each sequence is needed, as for readout `last`.
+    precision : str
+        Of `bothways.nn`, one of `bothways.kernels.PRECISIONS`.
     """
 
     cell: str = "lstm"
@@ -47,6 +50,7 @@ class BenchShape:
     input_size: int = 28
     bidirectional: bool = True
     last: bool = False
+    precision: str = "float32"
 
     def describe(self, threads: int) -> str:
         """Return the shape in words, with the number of threads."""
@@ -56,15 +60,21 @@ class BenchShape:
             f"batch {self.batch_size}, {counted(self.time, 'step')}, "
             f"{'the last output only' if self.last else 'all outputs'}, "
             f"{counted(threads, 'thread')}"
+            f"{'' if self.precision == 'float32' else f', {self.precision}'}"
         )
 
 
-def warm() -> dict[str, Path]:
+def check_precision(precision: str) -> None:
+    """Raise BackendError if a precision is unknown, or not possible on this machine."""
+    choose_backend("auto", LSTM, torch.device("cpu"), torch.float32, precision=precision)
+
+
+def warm(precision: str) -> dict[str, Path]:
     """Compile or load the engine for every cell; return the paths in the cache."""
-    target = host_target()
+    target = host_target(precision)
     places = {}
     for cell in (LSTM, GRU, RNN_TANH, RNN_RELU):
-        entry_address(cell)
+        entry_address(cell, precision)
         places[cell.mode] = cached_file(cell, target)
     return places
 
@@ -125,11 +135,13 @@ def _time_side(shape: BenchShape, side: str, threads: int) -> tuple[float, float
     torch.set_num_threads(threads)
     torch.manual_seed(0)
     module = nn if side == "bothways.nn" else torch.nn
+    options = {"precision": shape.precision} if module is nn else {}
     layers = getattr(module, shape.cell.upper())(
         shape.input_size,
         shape.hidden_size,
         shape.num_layers,
         bidirectional=shape.bidirectional,
+        **options,
     )
     inputs = torch.randn(shape.time, shape.batch_size, shape.input_size)
 

@@ -71,7 +71,9 @@ def _time_steps(rank: int, port: int, division: Division, shape: BenchShape) -> 
     }
     torch.set_num_threads(division.threads)
     with joined_processes() as processes:
-        config = TrainConfig(batch_size=shape.batch_size, epochs=1)
+        config = TrainConfig.model_validate(
+            {"batch_size": shape.batch_size, "epochs": 1, "precision": shape.precision}
+        )
         training = start_training(_model(shape), config, _sequences(shape), processes=processes)
         samples, before = [], time.perf_counter()
         for event in training.events():

@@ -66,7 +66,9 @@ class TrainConfig(Augmentation):
     device : auto, cpu, cuda or mps
         Where the model is trained; auto: on CUDA, MPS or the CPU, the first that is available.
     precision : float32 or bfloat16
-        Number format of the computation; bfloat16: autocast, on CUDA only.
+        Number format of the factors of matrix products in training. bfloat16: in the recurrent
+        layers, on a CPU with AVX512_BF16; on CUDA, autocast of the whole network. Weights, sums and
+        evaluation are float32.
     backend : auto, compiled, torch or reference
         What runs the recurrent layers; auto: the compiled engine if it can run, otherwise torch.
     log_every : int

@@ -5,6 +5,6 @@ implementations and the choice between them. Everything is a plain function of t
 Modules with parameters belong to `bothways.nn`.
 """
 
-from bothways.kernels.backends import BACKENDS, Choice, choose_backend
+from bothways.kernels.backends import BACKENDS, PRECISIONS, Choice, choose_backend
 
-__all__ = ["BACKENDS", "Choice", "choose_backend"]
+__all__ = ["BACKENDS", "PRECISIONS", "Choice", "choose_backend"]

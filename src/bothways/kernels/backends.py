@@ -12,12 +12,21 @@ from torch import Tensor
 from bothways.errors import BackendError, describe_unknown
 from bothways.kernels import reference, torch_backend
 from bothways.kernels.cells import Cell
-from bothways.kernels.interface import DirectionWeights, Kernel, Passes, Prepared, Stack, States
+from bothways.kernels.interface import (
+    PRECISIONS,
+    DirectionWeights,
+    Kernel,
+    Passes,
+    Prepared,
+    Stack,
+    States,
+)
 from bothways.kernels.tensors import unreadable
 from bothways.kernels.torch_internals import is_forward_mode, is_traced, is_transformed
 
 __all__ = [
     "BACKENDS",
+    "PRECISIONS",
     "Choice",
     "DirectionWeights",
     "Kernel",
@@ -25,6 +34,7 @@ __all__ = [
     "Prepared",
     "Stack",
     "States",
+    "bfloat16_obstacle",
     "choose_backend",
 ]
 
@@ -95,13 +105,15 @@ def choose_backend(
     device: torch.device,
     dtype: torch.dtype,
     *,
+    precision: str = "float32",
     projected: bool = False,
     tensors: Iterable[Tensor] = (),
 ) -> Choice:
     """Return the backend that runs layers of `cell` at this moment.
 
     "auto" selects the compiled engine if it can run, otherwise torch. The result depends on the
-    current state of torch: inside tracing, `torch.func` or autocast, torch's operators run.
+    current state of torch: inside tracing, `torch.func` or autocast, torch's operators run. They
+    run in the dtype of the weights, or that of autocast, with any precision.
 
     Parameters
     ----------
@@ -111,6 +123,8 @@ def choose_backend(
     device : torch.device
     dtype : torch.dtype
         Of the weights.
+    precision : str
+        One of `PRECISIONS`.
     projected : bool
         Whether the hidden state is projected (`proj_size`).
     tensors : iterable of Tensor
@@ -120,23 +134,60 @@ def choose_backend(
     Raises
     ------
     BackendError
-        If `requested` is not one of `BACKENDS`, or is "compiled" and cannot run.
+        If `requested` is not one of `BACKENDS`, or is "compiled" and cannot run; or if `precision`
+        is not one of `PRECISIONS`, or is bfloat16 and these layers cannot have it.
     """
     if requested not in BACKENDS:
         raise BackendError(
             f'{describe_unknown("backend", requested, BACKENDS)} Use "auto" to let bothways choose.'
         )
+    if precision != "float32":
+        _check_bfloat16(precision, requested, device, dtype, projected)
     if requested not in ("auto", "compiled"):
         return Choice(requested, "requested by name")
-    obstacle = _obstacle(device, dtype, projected, tensors) or _compilation_failure(cell)
+    obstacle = _obstacle(device, dtype, projected, tensors) or _compilation_failure(cell, precision)
     if obstacle is None:
-        return Choice("compiled", f"machine code for this processor, {dtype} on {device.type}")
+        products = "" if precision == "float32" else f", products of {precision} numbers"
+        return Choice(
+            "compiled", f"machine code for this processor, {dtype} on {device.type}{products}"
+        )
     if requested == "compiled":
         raise BackendError(
             f"backend 'compiled' cannot run: {obstacle}; expected plain float32 tensors on a CPU. "
             'Use backend "auto" or "torch".'
         )
     return Choice("torch", f"torch's operators, because {obstacle}")
+
+
+def bfloat16_obstacle(device: torch.device) -> str | None:
+    """Return why the compiled engine cannot multiply bfloat16 numbers on `device`, or None."""
+    from bothways.kernels.compiled.instruction_sets import host_target  # as in `Choice.kernel`
+
+    if device.type != "cpu":
+        return f"the device is {device.type}"
+    return None if host_target().has_bfloat16 else "this processor has no AVX512_BF16"
+
+
+def _check_bfloat16(
+    precision: str, requested: str, device: torch.device, dtype: torch.dtype, projected: bool
+) -> None:
+    """Raise BackendError unless layers can have a precision other than float32."""
+    if precision not in PRECISIONS:
+        raise BackendError(
+            f'{describe_unknown("precision", precision, PRECISIONS)} Use "float32", the default.'
+        )
+    obstacle = bfloat16_obstacle(device)
+    if dtype != torch.float32:
+        obstacle = f"the weights are {dtype}"
+    elif projected:
+        obstacle = "proj_size is not supported"
+    elif requested not in ("auto", "compiled"):
+        obstacle = f"the backend is {requested!r}"
+    if obstacle is not None:
+        raise BackendError(
+            f"precision is 'bfloat16' but {obstacle}; expected float32 weights on a CPU with "
+            'AVX512_BF16, and backend "auto" or "compiled". Use precision "float32".'
+        )
 
 
 def _obstacle(
@@ -161,12 +212,12 @@ def _obstacle(
 
 
 @cache
-def _compilation_failure(cell: Cell) -> str | None:
+def _compilation_failure(cell: Cell, precision: str) -> str | None:
     """Compile or load the engine for `cell`; on failure, warn and return the reason, else None."""
     try:
         from bothways.kernels.compiled.cache import entry_address
 
-        entry_address(cell)
+        entry_address(cell, precision)
     except Exception as error:
         reason = f"the engine does not compile ({type(error).__name__}: {error})".splitlines()[0]
         warnings.warn(

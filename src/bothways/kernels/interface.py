@@ -21,6 +21,9 @@ from bothways.kernels.tensors import unreadable
 
 States: TypeAlias = tuple[Tensor, ...]
 
+PRECISIONS = ("float32", "bfloat16")
+"""Number formats of the factors of matrix products; all else has the dtype of the weights."""
+
 
 class DirectionWeights(NamedTuple):
     """Weights of one direction of one layer, named and shaped as in `torch.nn`."""
@@ -56,12 +59,15 @@ class Stack:
         Probability of zeroing an output of any layer below the top one; 0 in evaluation.
     draws : Draws
         The random numbers of dropout.
+    precision : str
+        One of `PRECISIONS`.
     """
 
     cell: Cell
     layers: tuple[LayerWeights, ...]
     dropout: float = 0.0
     draws: Draws = DEFAULT_DRAWS
+    precision: str = "float32"
 
     @cached_property
     def tensors(self) -> list[Tensor]:

@@ -123,6 +123,28 @@ class TrainedModel(ABC):
             )
         return self
 
+    def set_precision(self, precision: str) -> Self:
+        """Set the number format of products in the recurrent layers, and return this model.
+
+        Parameters
+        ----------
+        precision : float32 or bfloat16
+            bfloat16 is faster on some processors and less exact, see `bothways.nn.LSTM`; default of
+            a model: float32, also if it was trained with bfloat16.
+
+        Raises
+        ------
+        BackendError
+            If the precision is unknown, or bfloat16 is not possible on this machine and device.
+        CheckpointError
+            If the model is an exported file.
+        """
+        for network in self.classifier.networks:
+            with network.layers.with_precision(precision):
+                _ = network.layers.backend_choice  # raises the error
+            network.layers.precision = precision
+        return self
+
     def token_numbers(self, feature: str, names: Any) -> np.ndarray[Any, np.dtype[np.int64]]:
         """Return the numbers of categories of a feature, 0 if unknown.
 
@@ -166,6 +188,8 @@ class TrainedModel(ABC):
         model = own.model_copy(update={"lookahead": lookahead})
         config = ModelConfig(**model.model_dump())
         network = make_classifier(config, backend=self.classifier.networks[0].layers.backend)
+        for one, other in zip(network.networks, self.classifier.networks, strict=True):
+            one.layers.precision = other.layers.precision
         network.load_state_dict(self.classifier.state_dict())
         network.to(next(self.classifier.parameters()).device)
         return type(self)(network.eval(), self.manifest.model_copy(update={"model": config}))

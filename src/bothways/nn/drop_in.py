@@ -64,6 +64,8 @@ class RNN(_HiddenStateLayers, torch.nn.RNN):
         As in `torch.nn.RNN`.
     backend : str
         One of `bothways.kernels.BACKENDS`.
+    precision : str
+        One of `bothways.kernels.PRECISIONS`, see `RecurrentLayers`.
 
     References
     ----------
@@ -93,6 +95,7 @@ class RNN(_HiddenStateLayers, torch.nn.RNN):
         dtype: Any = None,
         *,
         backend: str = "auto",
+        precision: str = "float32",
     ) -> None:
         cell_named("rnn", nonlinearity)  # raises ConfigError if there is no such cell
         super().__init__(
@@ -107,6 +110,7 @@ class RNN(_HiddenStateLayers, torch.nn.RNN):
             device=device,
             dtype=dtype,
             backend=backend,
+            precision=precision,
         )
 
 
@@ -119,6 +123,8 @@ class GRU(_HiddenStateLayers, torch.nn.GRU):
         As in `torch.nn.GRU`.
     backend : str
         One of `bothways.kernels.BACKENDS`.
+    precision : str
+        One of `bothways.kernels.PRECISIONS`, see `RecurrentLayers`.
 
     References
     ----------
@@ -147,6 +153,7 @@ class GRU(_HiddenStateLayers, torch.nn.GRU):
         dtype: Any = None,
         *,
         backend: str = "auto",
+        precision: str = "float32",
     ) -> None:
         super().__init__(
             input_size,
@@ -159,6 +166,7 @@ class GRU(_HiddenStateLayers, torch.nn.GRU):
             device=device,
             dtype=dtype,
             backend=backend,
+            precision=precision,
         )
 
 
@@ -172,6 +180,8 @@ class LSTM(RecurrentLayers, torch.nn.LSTM):
         As in `torch.nn.LSTM`.
     backend : str
         One of `bothways.kernels.BACKENDS`.
+    precision : str
+        One of `bothways.kernels.PRECISIONS`, see `RecurrentLayers`.
 
     References
     ----------
@@ -202,6 +212,7 @@ class LSTM(RecurrentLayers, torch.nn.LSTM):
         dtype: Any = None,
         *,
         backend: str = "auto",
+        precision: str = "float32",
     ) -> None:
         super().__init__(
             input_size,
@@ -215,6 +226,7 @@ class LSTM(RecurrentLayers, torch.nn.LSTM):
             device=device,
             dtype=dtype,
             backend=backend,
+            precision=precision,
         )
 
     def forward(

@@ -1,6 +1,7 @@
 """The base class of the recurrent layers: weights and validation around the kernels."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from operator import is_
 from typing import Any, NamedTuple, NoReturn, TypeVar, cast
@@ -46,6 +47,9 @@ class RecurrentLayers(torch.nn.RNNBase):
         Arguments of the counterpart in `torch.nn`.
     backend : str
         One of `bothways.kernels.BACKENDS`.
+    precision : str
+        One of `bothways.kernels.PRECISIONS`: the number format of the factors of all matrix
+        products. Weights, states, sums and gradients are float32.
 
     Attributes
     ----------
@@ -58,9 +62,14 @@ class RecurrentLayers(torch.nn.RNNBase):
     last_choice: Choice | None = None
     draws: Draws = DEFAULT_DRAWS
 
-    def __init__(self, *arguments: Any, backend: str = "auto", **options: Any) -> None:
+    precision = "float32"  # also of layers that were pickled without it
+
+    def __init__(
+        self, *arguments: Any, backend: str = "auto", precision: str = "float32", **options: Any
+    ) -> None:
         super().__init__(*arguments, **options)
         self.backend = backend
+        self.precision = precision
         self._weight_names = tuple(name for name, _ in self.named_parameters())
         self._last_stack: _KnownStack | None = None
 
@@ -97,6 +106,15 @@ class RecurrentLayers(torch.nn.RNNBase):
         """The backend that would run a call with plain tensors now, and the reason for it."""
         return self._choose(self._current_stack())
 
+    @contextmanager
+    def with_precision(self, precision: str) -> Iterator[None]:
+        """Within this context, calls have another precision; their backward pass keeps it."""
+        before, self.precision = self.precision, precision
+        try:
+            yield
+        finally:
+            self.precision = before
+
     def _choose(self, stack: Stack, *operands: Tensor) -> Choice:
         def unknown() -> Iterator[Tensor]:  # read only outside of tracing
             if not stack.are_readable:
@@ -109,6 +127,7 @@ class RecurrentLayers(torch.nn.RNNBase):
             self.cell,
             first.device,
             first.dtype,
+            precision=self.precision,
             projected=self.proj_size > 0,
             tensors=unknown(),
         )
@@ -336,7 +355,7 @@ class RecurrentLayers(torch.nn.RNNBase):
             memory = [(weight.data_ptr(), weight.shape, weight.dtype) for weight in weights]
         except RuntimeError:  # a tensor without memory
             return self._stack(weights, dropout)
-        objects, facts = [self.draws, *weights], [dropout, *memory]
+        objects, facts = [self.draws, *weights], [dropout, self.precision, *memory]
         last = self._last_stack
         if last is None or last.facts != facts or not all(map(is_, last.objects, objects)):
             last = self._last_stack = _KnownStack(objects, facts, self._stack(weights, dropout))
@@ -354,7 +373,7 @@ class RecurrentLayers(torch.nn.RNNBase):
             tuple(flat[first : first + self.num_directions])
             for first in range(0, len(flat), self.num_directions)
         )
-        return Stack(self.cell, layers, dropout, self.draws)
+        return Stack(self.cell, layers, dropout, self.draws, self.precision)
 
     def run(self, input: Steps, hx: States | None, lengths: Any) -> tuple[Steps, States]:
         """Run `outputs` on a tensor or a PackedSequence; return outputs of the same type."""

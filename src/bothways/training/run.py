@@ -23,7 +23,7 @@ from bothways.models.loading import load
 from bothways.models.trained import TrainedModel
 from bothways.recipes import Recipe
 from bothways.training.fit import Plan, prepare
-from bothways.training.loop.device import training_device
+from bothways.training.loop.device import layers_precision, training_device
 from bothways.training.loop.joining import is_restarted, joined_processes
 from bothways.training.loop.processes import Processes
 from bothways.training.progress import Progress
@@ -168,7 +168,13 @@ def _check_settings(request: Request) -> None:
     """Raise an error if this machine cannot train as requested."""
     device = training_device(request.training)
     cell = cell_named(request.model.cell, request.model.nonlinearity)
-    choose_backend(request.training.backend, cell, device, torch.float32)
+    choose_backend(
+        request.training.backend,
+        cell,
+        device,
+        torch.float32,
+        precision=layers_precision(request.training, device),
+    )
     if request.training.tensorboard:
         check_tensorboard()
 

@@ -22,6 +22,7 @@ from bothways.models.manifest import Manifest, read_manifest
 from bothways.storage.atomic import json_bytes, write_atomically
 from bothways.training.fit import Fitted, Plan, SavedState, fit
 from bothways.training.history import History
+from bothways.training.loop.device import layers_precision
 from bothways.training.loop.events import EpochDone, StepDone
 from bothways.training.loop.processes import Processes
 from bothways.training.loop.trainer import Training
@@ -150,7 +151,13 @@ def _backend(plan: Plan) -> Choice:
     """Return what runs the layers."""
     model = plan.manifest.model
     cell = cell_named(model.cell, model.nonlinearity)
-    return choose_backend(plan.config.backend, cell, plan.device, torch.float32)
+    return choose_backend(
+        plan.config.backend,
+        cell,
+        plan.device,
+        torch.float32,
+        precision=layers_precision(plan.config, plan.device),
+    )
 
 
 def _events(

@@ -6,6 +6,7 @@ import torch
 
 from bothways import ModelConfig, SequenceClassifier, Sequences, TrainConfig
 from bothways.data.batching import IGNORED
+from bothways.kernels.backends import bfloat16_obstacle
 from bothways.kernels.compiled.stats import counters
 from bothways.nn.ensemble import make_classifier
 from bothways.training.loop import trainer
@@ -114,6 +115,12 @@ def test_each_step_runs_the_engine_once_forward_and_once_backward():
     counters.reset()
     train_step(draw_model(), draw_sequences())
     assert (counters.forward, counters.backward) == (1, 1)
+
+
+def test_bfloat16_is_that_of_the_general_path(monkeypatch):
+    if bfloat16_obstacle(torch.device("cpu")):
+        pytest.skip("this processor has no AVX512_BF16")
+    assert_same_step(monkeypatch, {}, draw_sequences(), precision="bfloat16")
 
 
 def frozen(model):

@@ -124,6 +124,14 @@ def bench(
             rich_help_panel=_SHAPE,
         ),
     ] = False,
+    precision: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME",
+            help="Number format of the engine's products: float32 or bfloat16.",
+            rich_help_panel=_SHAPE,
+        ),
+    ] = "float32",
     warm: Annotated[
         bool,
         typer.Option(
@@ -148,16 +156,17 @@ def bench(
     """Compare the speed of the engine with torch.nn."""
     import torch
 
-    from bothways.cli.bench import BenchShape, compare
+    from bothways.cli.bench import BenchShape, check_precision, compare
     from bothways.cli.bench import warm as compile_all
     from bothways.cli.bench_processes import measure_scaling
     from bothways.cli.print_metrics import print_comparison, print_scaling
 
+    check_precision(precision)
     if warm:
-        for mode, place in compile_all().items():
+        for mode, place in compile_all(precision).items():
             print(f"{mode}: {place if place.exists() else 'compiled, but not saved on disk'}")
         return
-    shape = BenchShape(cell, hidden, layers, batch, time, input_size, not forward, last)
+    shape = BenchShape(cell, hidden, layers, batch, time, input_size, not forward, last, precision)
     if distributed:
         scaling = {str(n): value for n, value in measure_scaling(shape, rounds).items()}
         if as_json:

@@ -48,6 +48,7 @@ def _run(
     check_floats([operands.inputs, *operands.initial])
     call = Call(
         cell=stack.cell,
+        precision=stack.precision,
         num_layers=len(stack.layers),
         num_directions=stack.num_directions,
         has_bias=stack.layers[0][0].bias_ih is not None,

@@ -21,7 +21,7 @@ from bothways.kernels.compiled.instruction_sets import Target, host_target
 from bothways.storage.atomic import write_atomically
 
 _lock = threading.Lock()
-_loaded: dict[Cell, int] = {}
+_loaded: dict[tuple[Cell, str], int] = {}
 _engines: list[Any] = []  # keep the memory alive that the addresses point to
 
 
@@ -34,26 +34,32 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork)
 
 
-def entry_address(cell: Cell) -> int:
-    """Return the address of the program for `cell`; load or compile it if necessary.
+def entry_address(cell: Cell, precision: str = "float32") -> int:
+    """Return the address of a program; load or compile it if necessary.
+
+    Parameters
+    ----------
+    cell : Cell
+    precision : float32 or bfloat16
+        See `InstructionSet`.
 
     Raises
     ------
     Exception
         Any error that Numba or LLVM raises if compilation fails.
     """
-    address = _loaded.get(cell)
+    key = cell, precision
+    address = _loaded.get(key)
     if address is None:
         with _lock:
-            if cell not in _loaded:
-                _loaded[cell] = _load(object_code(cell))
-            address = _loaded[cell]
+            if key not in _loaded:
+                _loaded[key] = _load(object_code(cell, host_target(precision)))
+            address = _loaded[key]
     return address
 
 
-def object_code(cell: Cell) -> bytes:
-    """Return the object file of the program for `cell` on this machine."""
-    target = host_target()
+def object_code(cell: Cell, target: Target) -> bytes:
+    """Return the object file of the program for `cell` on `target`."""
     path = cached_file(cell, target)
     data = _read(path)
     if data is None:

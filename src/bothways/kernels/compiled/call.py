@@ -23,6 +23,8 @@ class Call:
     Parameters
     ----------
     cell : Cell
+    precision : float32 or bfloat16
+        Number format of the factors of all matrix products.
     num_layers, num_directions : int
     has_bias : bool
     lengths : int64 Tensor (batch,) or None
@@ -35,6 +37,7 @@ class Call:
     """
 
     cell: Cell
+    precision: str
     num_layers: int
     num_directions: int
     has_bias: bool
@@ -73,7 +76,7 @@ class Call:
             initial=self.has_initial,
             d_inputs=d_inputs,
             packed=self.packed,
-            instructions=host_target().instruction_set,
+            instructions=host_target(self.precision).instruction_set,
         )
         return padded_plan(shape) if self.lengths is None else Plan(shape, self.lengths.numpy())
 

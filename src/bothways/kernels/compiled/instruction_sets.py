@@ -7,7 +7,7 @@ peak; 12 rows (AVX-512) and 4x24 (AVX2) spill.
 """
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, cached_property
 
 
@@ -25,20 +25,33 @@ class InstructionSet:
         as fit, then at most one of each other height.
     vectors : int
         Width of a tile in vectors.
+    precision : float32 or bfloat16
+        Number format of the factors of all matrix products. Sums are float32.
     """
 
     name: str
     lanes: int
     rows: tuple[int, int, int, int]
     vectors: int
+    precision: str = "float32"
 
     @property
     def columns(self) -> int:
         """Width of a tile in floats, and of a panel of packed weights."""
         return self.lanes * self.vectors
 
+    @property
+    def factors(self) -> int:
+        """Number of factors in each 32-bit element of a packed matrix."""
+        return 2 if self.precision == "bfloat16" else 1
+
+    def packed_depth(self, depth: int) -> int:
+        """Return the number of elements that `depth` factors occupy."""
+        return -(-depth // self.factors)
+
 
 AVX512 = InstructionSet("AVX-512", lanes=16, rows=(8, 4, 2, 1), vectors=2)
+AVX512_BF16 = replace(AVX512, name="AVX-512 with bfloat16", precision="bfloat16")
 AVX2 = InstructionSet("AVX2", lanes=8, rows=(6, 4, 2, 1), vectors=2)
 NEON = InstructionSet("NEON", lanes=4, rows=(8, 4, 2, 1), vectors=2)
 GENERIC = InstructionSet("generic", lanes=4, rows=(4, 3, 2, 1), vectors=2)
@@ -46,16 +59,32 @@ GENERIC = InstructionSet("generic", lanes=4, rows=(4, 3, 2, 1), vectors=2)
 
 @dataclass(frozen=True)
 class Target:
-    """A processor to compile for, in the terms of LLVM."""
+    """A processor to compile for, in the terms of LLVM, and the precision of products on it."""
 
     triple: str
     cpu: str
     features: str
+    precision: str = "float32"
+
+    @property
+    def has_bfloat16(self) -> bool:
+        """Whether this processor multiplies pairs of bfloat16 numbers (AVX512_BF16)."""
+        return "+avx512bf16" in self.features.split(",")
 
     @cached_property
     def instruction_set(self) -> InstructionSet:
-        """The best instruction set that this processor supports."""
+        """The best instruction set that this processor supports.
+
+        Raises
+        ------
+        ValueError
+            If the precision is bfloat16 and the processor does not support it.
+        """
         features = set(self.features.split(","))
+        if self.precision == "bfloat16":
+            if not self.has_bfloat16:
+                raise ValueError(f"{self.cpu} has no instructions for bfloat16")
+            return AVX512_BF16
         if self.triple.startswith(("aarch64", "arm64")):
             return NEON
         if "+avx512f" in features:
@@ -66,7 +95,7 @@ class Target:
 
 
 @cache
-def host_target() -> Target:
+def host_target(precision: str = "float32") -> Target:
     """Return this machine as a target.
 
     NUMBA_CPU_NAME and NUMBA_CPU_FEATURES override the name and the features, as in Numba. A name
@@ -78,4 +107,5 @@ def host_target() -> Target:
         triple=llvm.get_process_triple(),
         cpu=os.environ.get("NUMBA_CPU_NAME") or llvm.get_host_cpu_name(),
         features=os.environ.get("NUMBA_CPU_FEATURES") or llvm.get_host_cpu_features().flatten(),
+        precision=precision,
     )

@@ -253,7 +253,8 @@ class Plan:
             for side, size in (("ih", input_size), ("hh", shape.hidden_size)):
                 width, depth = (shape.gates_size, size) if from_inputs else (size, shape.gates_size)
                 packed = not (from_inputs and shape.shares)
-                floats = -(-width // panel) * panel * depth if packed else 0
+                rows = shape.instructions.packed_depth(depth)
+                floats = -(-width // panel) * panel * rows if packed else 0
                 record[f"panels_{side}"] = arena.allocate(floats)
         return weights
 

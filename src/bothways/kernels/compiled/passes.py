@@ -237,7 +237,7 @@ class _Runner:
 
     def __init__(self, job: Job, plan: Plan) -> None:
         self._job = job
-        self._entry = entry_address(plan.shape.cell)
+        self._entry = entry_address(plan.shape.cell, plan.shape.instructions.precision)
         self._threads = plan.shape.threads
 
     def __call__(self, phase: int, tasks: int) -> None:

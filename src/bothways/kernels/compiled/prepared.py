@@ -34,6 +34,7 @@ class PreparedLayers:
         weights = [weight.detach() for weight in stack.tensors]
         self._call = Call(
             cell=stack.cell,
+            precision=stack.precision,
             num_layers=len(stack.layers),
             num_directions=stack.num_directions,
             has_bias=stack.layers[0][0].bias_ih is not None,

@@ -44,6 +44,7 @@ class RepeatedPasses:
             lengths=None,
             last=last,
             has_initial=False,
+            precision=stack.precision,
         )
         self._records: _Records | None = None
         self._masks: Tensor | None = None

@@ -78,7 +78,8 @@ class Shape:
     @property
     def shares(self) -> int:
         """Number of threads that share each step; 0 if each thread runs different rows instead."""
-        if self.packed:  # threads that share a step read the weights as they are
+        # Threads that share a step read the weights as they are: not packed, and in float32.
+        if self.packed or self.instructions.precision != "float32":
             return 0
         few = self.batch_size == 1 or (self.batch_size < self.threads and not self.keep)
         work = self.gates_size * self.hidden_size * self.batch_size

@@ -75,6 +75,8 @@ def describe_training(training: TrainConfig, taken: str = "") -> str:
     facts.append(
         f"{training.optimizer} with learning rate {training.learning_rate:g} ({training.schedule})"
     )
+    if training.precision != "float32":
+        facts.append(f"precision {training.precision}")
     changes = [
         f"{name.removeprefix('augment_')} {value:g}"
         for name, value in training.active_augmentations.items()

@@ -49,10 +49,12 @@ class DirectGradients:
     network : SequenceClassifier
         See `is_plain`. The gradients replace those in the `grad` of its parameters.
     loss : Loss
+    precision : float32 or bfloat16
+        Of the layers.
     """
 
-    def __init__(self, network: SequenceClassifier, loss: Loss) -> None:
-        self._network, self._loss = network, loss
+    def __init__(self, network: SequenceClassifier, loss: Loss, precision: str) -> None:
+        self._network, self._loss, self._precision = network, loss, precision
         self._layers: Passes | None = None
 
     @torch.no_grad()
@@ -70,7 +72,8 @@ class DirectGradients:
         if network.encoder is not None:
             inputs = network.encoder(inputs, lengths)
         if self._layers is None:
-            self._layers = network.layers.passes(last=network.readout.reads_last_step_only)
+            with network.layers.with_precision(self._precision):
+                self._layers = network.layers.passes(last=network.readout.reads_last_step_only)
         results = self._layers.forward(inputs.transpose(0, 1), lengths.values_if_ragged)
         features, readout_backward = self._read(results, lengths)
         mask = None

@@ -1,7 +1,7 @@
 """The gradients of a batch, from its sequences to the weights."""
 
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from typing import Any
 
@@ -15,6 +15,7 @@ from bothways.kernels.draws import DEFAULT_DRAWS, Draws
 from bothways.nn.classifier import SequenceClassifier, TorchClassifier
 from bothways.nn.ensemble import average_logits
 from bothways.training.loop.augmentation import augment
+from bothways.training.loop.device import layers_precision
 from bothways.training.loop.direct import DirectGradients
 from bothways.training.loop.loss import Loss
 from bothways.training.loop.processes import Processes
@@ -62,10 +63,12 @@ class Gradients:
         self._draws = Draws(generator)
         self._processes = processes
         self._norms: list[Tensor] = []
-        networks, loss = model.networks, self._loss
+        precision = layers_precision(config, self._device)
         self._backward: list[Backward] = [
-            DirectGradients(network, loss) if direct else partial(self._by_autograd, network)
-            for network in networks
+            DirectGradients(network, self._loss, precision)
+            if direct
+            else partial(self._by_autograd, network)
+            for network in model.networks
         ]
 
     @property
@@ -114,7 +117,7 @@ class Gradients:
         self, network: SequenceClassifier, batch: LabeledBatch, labeled: Tensor
     ) -> tuple[Tensor, Tensor]:
         """Do what `Backward` says for a network."""
-        with self._autocast():
+        with self._precision(network):
             logits = network(batch.inputs, batch.lengths).float()
         loss = self._loss(logits, batch, labeled)
         loss.backward()
@@ -141,7 +144,8 @@ class Gradients:
                 gradients = [weight.grad for weight in weights if weight.grad is not None]
                 self._norms.append(torch.nn.utils.get_total_norm(gradients))
 
-    def _autocast(self) -> AbstractContextManager[Any]:
-        if self._config.precision == "bfloat16":
+    def _precision(self, network: SequenceClassifier) -> AbstractContextManager[Any]:
+        """Return a context in which `network` computes with the precision of the settings."""
+        if self._config.precision == "bfloat16" and self._device.type != "cpu":
             return torch.autocast(self._device.type, torch.bfloat16)
-        return nullcontext()
+        return network.layers.with_precision(layers_precision(self._config, self._device))

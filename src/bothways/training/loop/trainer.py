@@ -85,7 +85,7 @@ class Training:
         self.best: Best | None = None
         weights = class_weights(config, sequences, model.config.num_classes)
         flat = None
-        if config.precision == "float32" and all(map(is_plain, model.networks)):
+        if all(map(is_plain, model.networks)):
             flat = FlatWeights(model.parameters())
         direct = flat is not None
         self._gradients = Gradients(model, config, weights, generator, processes, direct=direct)

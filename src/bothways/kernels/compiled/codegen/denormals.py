@@ -11,7 +11,7 @@ from llvmlite import ir
 from numba import types
 
 from bothways.kernels.compiled.codegen.vectors import INT32, INT64
-from bothways.kernels.compiled.instruction_sets import AVX2, AVX512, InstructionSet
+from bothways.kernels.compiled.instruction_sets import AVX2, AVX512, AVX512_BF16, InstructionSet
 from bothways.kernels.compiled.jit import intrinsic
 
 _FLUSH_TO_ZERO, _DENORMALS_ARE_ZERO = 0x8000, 0x0040  # bits of the register MXCSR
@@ -26,7 +26,7 @@ def make_flush_denormals(
     The first one makes this thread treat denormal numbers as zero, and returns what the second one
     needs to restore its former behavior. They do nothing on other processors than x86.
     """
-    is_x86 = instructions in (AVX512, AVX2)
+    is_x86 = instructions in (AVX512, AVX512_BF16, AVX2)
 
     @intrinsic
     def flush_denormals(context: Any) -> Any:

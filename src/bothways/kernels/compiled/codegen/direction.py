@@ -77,7 +77,7 @@ def make_scans(cell: Cell, instructions: InstructionSet, products: Products) -> 
     lanes, width = instructions.lanes, instructions.columns
     num_gates = len(cell.gates)
     is_gru = cell == GRU
-    multiply = products.multiply
+    multiply, packed_depth = products.multiply, products.packed_depth
     pointwise = make_pointwise(cell, lanes, masked=False)
     pointwise_edge = make_pointwise(cell, lanes, masked=True)
     cell_forward, cell_backward = pointwise.forward, pointwise.backward
@@ -121,6 +121,7 @@ def make_scans(cell: Cell, instructions: InstructionSet, products: Products) -> 
         hidden_size = job.hidden_size
         gates_size = num_gates * hidden_size
         gates_step = FLOAT_BYTES * scan.gates_width
+        panel_step = packed_depth(hidden_size) * width
         position = 0
         row_steps = 0
         while position < scan.steps:
@@ -133,7 +134,7 @@ def make_scans(cell: Cell, instructions: InstructionSet, products: Products) -> 
             chunk_gates = scan.gates + (gates_step * start if job.keep else 0)
             multiply(
                 scan.inputs + FLOAT_BYTES * start * scan.inputs_width, scan.inputs_width,
-                weights.panels_ih, weights.input_size * width, weights.addend_ih, 0,
+                weights.panels_ih, packed_depth(weights.input_size) * width, weights.addend_ih, 0,
                 chunk_gates, scan.gates_width, count, gates_size, weights.input_size,
             )  # fmt: skip
             while position < end:
@@ -145,19 +146,19 @@ def make_scans(cell: Cell, instructions: InstructionSet, products: Products) -> 
                 if is_gru:
                     multiply(
                         scan.hidden, scan.state_width,
-                        weights.panels_hh, hidden_size * width, weights.addend_hh, 0,
+                        weights.panels_hh, panel_step, weights.addend_hh, 0,
                         scan.from_hidden, scan.from_hidden_width, stateful, gates_size, hidden_size,
                     )  # fmt: skip
                     multiply(  # h is zero: b_hh only
                         scan.hidden, scan.state_width,
-                        weights.panels_hh, hidden_size * width, weights.addend_hh, 0,
+                        weights.panels_hh, panel_step, weights.addend_hh, 0,
                         scan.from_hidden + FLOAT_BYTES * stateful * scan.from_hidden_width,
                         scan.from_hidden_width, rows - stateful, gates_size, 0,
                     )  # fmt: skip
                 else:
                     multiply(
                         scan.hidden, scan.state_width,
-                        weights.panels_hh, hidden_size * width, gates, scan.gates_width,
+                        weights.panels_hh, panel_step, gates, scan.gates_width,
                         gates, scan.gates_width, stateful, gates_size, hidden_size,
                     )  # fmt: skip
                 memory = scan.memory
@@ -203,7 +204,7 @@ def make_scans(cell: Cell, instructions: InstructionSet, products: Products) -> 
     def backward(job: Job, scan: Scan, weights: Weights, add_d_inputs: int) -> None:
         hidden_size = job.hidden_size
         gates_size = num_gates * hidden_size
-        panel_step = gates_size * width
+        panel_step = packed_depth(gates_size) * width
         zero_floats(scan.d_bias, (num_gates + 1) * scan.bias_step)
         for position in range(scan.steps - 1, -1, -1):
             t = time_of(scan, position)
@@ -221,7 +222,8 @@ def make_scans(cell: Cell, instructions: InstructionSet, products: Products) -> 
                 )  # fmt: skip
                 multiply(  # new gate: r scales its hidden side
                     scan.memory + kept, scan.state_width,
-                    weights.panels_hh + FLOAT_BYTES * 2 * hidden_size * width, panel_step,
+                    weights.panels_hh + FLOAT_BYTES * packed_depth(2 * hidden_size) * width,
+                    panel_step,
                     scan.d_hidden, scan.state_width, scan.d_hidden, scan.state_width,
                     stateful, hidden_size, hidden_size,
                 )  # fmt: skip

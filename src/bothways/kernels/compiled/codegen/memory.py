@@ -8,6 +8,7 @@ from numba import types
 from numba.core import cgutils
 
 from bothways.kernels.compiled.codegen.vectors import (
+    FLOAT,
     FLOAT_POINTER,
     INT32,
     INT64,
@@ -144,6 +145,22 @@ def make_copy(width: int) -> Callable[..., None]:
         return types.void(types.int64, types.int64), emit
 
     return copy
+
+
+def make_buffer(floats: int) -> Callable[[], int]:
+    """Return buffer(), the address of `floats` uninitialized floats on the stack of the caller."""
+
+    @intrinsic
+    def buffer(context: Any) -> Any:
+        def emit(_: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> Any:
+            with builder.goto_entry_block():  # allocated once, also in a loop
+                place = builder.alloca(ir.ArrayType(FLOAT, floats))
+            place.align = 64  # a cache line
+            return builder.ptrtoint(place, INT64)
+
+        return types.int64(), emit
+
+    return buffer
 
 
 def make_transpose(lanes: int) -> Callable[..., None]:

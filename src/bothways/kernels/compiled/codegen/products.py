@@ -21,12 +21,14 @@ from bothways.kernels.compiled.structs import FLOAT_BYTES
 
 # Rows of the left-hand matrix that are multiplied by all panels before the next rows; together with
 # one panel, they fit into the second-level cache.
-_BLOCK_ROWS = 64
+BLOCK_ROWS = 64
 
 
 class Products(NamedTuple):
-    """The functions of this module for one instruction set.
+    """The matrix products for one instruction set.
 
+    packed_depth(depth)
+        Number of rows of a panel that `depth` rows of the right-hand matrix occupy.
     multiply(left, left_step, panels, panel_step, addend, addend_step, result, result_step,
              rows, columns, depth)
         result = addend + left @ right, with `right` in panels `panel_step` floats apart.
@@ -41,6 +43,7 @@ class Products(NamedTuple):
         Pack panels [first, last) of `weight` (depth, columns).
     """
 
+    packed_depth: Callable[[int], int]
     multiply: Callable[..., None]
     multiply_transposed: Callable[..., None]
     pack_rows: Callable[..., None]
@@ -49,14 +52,26 @@ class Products(NamedTuple):
 
 
 def make_products(instructions: InstructionSet) -> Products:
-    """Return the products for an instruction set."""
+    """Return the products of float32 matrices, or of matrices that consist of pairs already."""
     return Products(
+        make_packed_depth(instructions),
         _make_multiply(instructions),
         _make_multiply_transposed(instructions),
         _make_pack_rows(instructions),
         _make_pack_transposed(instructions),
         _make_pack_plain(instructions),
     )
+
+
+def make_packed_depth(instructions: InstructionSet) -> Callable[[int], int]:
+    """Return packed_depth(depth), as described in `Products`."""
+    factors = instructions.factors
+
+    @compiled
+    def packed_depth(depth: int) -> int:
+        return (depth + factors - 1) // factors
+
+    return packed_depth
 
 
 def _make_sweep(
@@ -137,8 +152,8 @@ def _make_multiply(instructions: InstructionSet) -> Callable[..., None]:
         columns: int,
         depth: int,
     ) -> None:
-        for top in range(0, rows, _BLOCK_ROWS):
-            count = min(_BLOCK_ROWS, rows - top)
+        for top in range(0, rows, BLOCK_ROWS):
+            count = min(BLOCK_ROWS, rows - top)
             left_block = left + FLOAT_BYTES * top * left_step
             for column in range(0, columns, width):
                 panel = panels + FLOAT_BYTES * (column // width) * panel_step
@@ -203,28 +218,63 @@ def _make_multiply_transposed(instructions: InstructionSet) -> Callable[..., Non
     return multiply_transposed
 
 
-def _make_pack_rows(instructions: InstructionSet) -> Callable[..., None]:
+def make_pack_step(instructions: InstructionSet) -> Callable[..., None]:
+    """Return pack_step(packed, line, rows, strip), which packs one line for a packed left matrix.
+
+    Groups of as many elements as a tile has rows are `strip` elements apart.
+    """
     height = instructions.rows[0]
     copy = make_copy(height)
 
     @compiled
-    def pack_rows(packed: int, source: int, step: int, rows: int, depth: int) -> None:
+    def pack_step(packed: int, line: int, rows: int, strip: int) -> None:
         whole = rows // height * height
+        for row in range(0, whole, height):
+            copy(packed, line + FLOAT_BYTES * row)
+            packed += FLOAT_BYTES * strip
+        for row in range(whole, rows):
+            write_float(packed, row - whole, read_float(line, row))
+
+    return pack_step
+
+
+def _make_pack_rows(instructions: InstructionSet) -> Callable[..., None]:
+    height = instructions.rows[0]
+    pack_step = make_pack_step(instructions)
+
+    @compiled
+    def pack_rows(packed: int, source: int, step: int, rows: int, depth: int) -> None:
         for k in range(depth):
-            line = source + FLOAT_BYTES * k * step
             place = packed + FLOAT_BYTES * k * height
-            for row in range(0, whole, height):
-                copy(place, line + FLOAT_BYTES * row)
-                place += FLOAT_BYTES * depth * height
-            for row in range(whole, rows):
-                write_float(place, row - whole, read_float(line, row))
+            pack_step(place, source + FLOAT_BYTES * k * step, rows, depth * height)
 
     return pack_rows
 
 
-def _make_pack_transposed(instructions: InstructionSet) -> Callable[..., None]:
+def make_pack_strip(instructions: InstructionSet) -> Callable[..., None]:
+    """Return pack_strip(target, source, step, rows, depth), which transposes rows into a panel.
+
+    These are as many rows as a vector has lanes, or the first `rows` of them.
+    """
     width, lanes = instructions.columns, instructions.lanes
     transpose = make_transpose(lanes)
+
+    @compiled
+    def pack_strip(target: int, source: int, step: int, rows: int, depth: int) -> None:
+        whole = depth // lanes * lanes if rows >= lanes else 0
+        for k in range(0, whole, lanes):
+            transpose(target + FLOAT_BYTES * k * width, width, source + FLOAT_BYTES * k, step)
+        for k in range(whole, depth):
+            for lane in range(lanes):
+                value = read_float(source, lane * step + k) if lane < rows else 0.0
+                write_float(target, k * width + lane, value)
+
+    return pack_strip
+
+
+def _make_pack_transposed(instructions: InstructionSet) -> Callable[..., None]:
+    width, lanes = instructions.columns, instructions.lanes
+    pack_strip = make_pack_strip(instructions)
 
     @compiled
     def pack_transposed(
@@ -232,17 +282,7 @@ def _make_pack_transposed(instructions: InstructionSet) -> Callable[..., None]:
     ) -> None:
         for strip in range(first * width, last * width, lanes):
             target = panels + FLOAT_BYTES * ((strip // width) * width * depth + strip % width)
-            whole = depth // lanes * lanes if strip + lanes <= rows else 0
-            for k in range(0, whole, lanes):
-                transpose(
-                    target + FLOAT_BYTES * k * width, width,
-                    weight + FLOAT_BYTES * (strip * depth + k), depth,
-                )  # fmt: skip
-            for k in range(whole, depth):
-                for lane in range(lanes):
-                    row = strip + lane
-                    value = read_float(weight, row * depth + k) if row < rows else 0.0
-                    write_float(target, k * width + lane, value)
+            pack_strip(target, weight + FLOAT_BYTES * strip * depth, depth, rows - strip, depth)
 
     return pack_transposed
 

@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 from bothways.kernels.cells import Cell
 from bothways.kernels.compiled.codegen.access import job_at, part_of, scan_of, weights_of
+from bothways.kernels.compiled.codegen.converted import make_converted_products
 from bothways.kernels.compiled.codegen.cooperative import make_cooperative_forward
 from bothways.kernels.compiled.codegen.denormals import make_flush_denormals
 from bothways.kernels.compiled.codegen.direction import make_scans
@@ -44,7 +45,8 @@ from bothways.kernels.compiled.structs import (
 
 def make_program(cell: Cell, instructions: InstructionSet) -> Callable[[int], None]:
     """Return the program for `cell`: a Numba function of the address of a `Job`."""
-    products = make_products(instructions)
+    is_float32 = instructions.precision == "float32"
+    products = make_products(instructions) if is_float32 else make_converted_products(instructions)
     scans = make_scans(cell, instructions, products)
     prepare = make_prepare(cell, instructions, products)
     cooperative_forward = make_cooperative_forward(cell, instructions, products, scans.step_forward)

@@ -8,7 +8,8 @@ Dots are dot products of a vector with rows of an unpacked weight:
 
     result[n] = addend[n] + sum over k of weight[n, k] * vector[k]
 
-`addend` is the result itself (to add to it), a bias (with row step 0), or zeros.
+`addend` is the result itself (to add to it), a bias (with row step 0), or zeros. With precision
+bfloat16, an element of `left` or `right` in a tile is a pair of numbers, see `pairs`.
 """
 
 from collections.abc import Callable
@@ -18,6 +19,7 @@ from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 
+from bothways.kernels.compiled.codegen.pairs import multiply_add as multiply_add_elements
 from bothways.kernels.compiled.codegen.vectors import (
     FLOAT_POINTER,
     INT32,
@@ -65,9 +67,7 @@ def make_tile(
         active: Any,
     ) -> Any:
         def call(_: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> Any:
-            function = _tile(
-                builder.module, name, instructions.lanes, rows, vectors, packed, masked
-            )
+            function = _tile(builder.module, name, instructions, rows, vectors, packed, masked)
             addresses = {0, 2, 4, 6}
             builder.call(
                 function,
@@ -80,11 +80,18 @@ def make_tile(
 
 
 def _tile(
-    module: ir.Module, name: str, lanes: int, rows: int, vectors: int, packed: bool, masked: bool
+    module: ir.Module,
+    name: str,
+    instructions: InstructionSet,
+    rows: int,
+    vectors: int,
+    packed: bool,
+    masked: bool,
 ) -> ir.Function:
     """Return the function of a tile in `module`; generate it at the first use."""
     if name in module.globals:
         return module.globals[name]
+    lanes = instructions.lanes
     arguments = [FLOAT_POINTER, INT64] * 4 + [INT64, INT64]
     function = ir.Function(module, ir.FunctionType(ir.VoidType(), arguments), name)
     function.linkage = "internal"
@@ -122,7 +129,10 @@ def _tile(
             down = simd.broadcast(offset(builder, left, place))
             for vector in range(vectors):
                 total = sums[row, vector]
-                builder.store(simd.fma(down, across[vector], builder.load(total)), total)
+                added = multiply_add_elements(
+                    instructions, simd, down, across[vector], builder.load(total)
+                )
+                builder.store(added, total)
 
     whole = builder.and_(depth, INT64(-_UNROLL))
     with cgutils.for_range_slice(builder, INT64(0), whole, INT64(_UNROLL)) as (k, _):

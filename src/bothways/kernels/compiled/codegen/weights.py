@@ -89,9 +89,10 @@ def make_weight_gradient(
     """Return weight_gradient(job, task, worker), which computes a block of rows."""
     is_gru = cell == GRU
     num_gates = len(cell.gates)
-    height = instructions.rows[0]
+    height, factors = instructions.rows[0], instructions.factors
     all_finite = make_all_finite(instructions.lanes)
     multiply_transposed, pack_rows = products.multiply_transposed, products.pack_rows
+    packed_depth = products.packed_depth
 
     @compiled
     def sum_of_bias(job: Job, layer: int, direction: int, n: int) -> float:
@@ -132,12 +133,13 @@ def make_weight_gradient(
                     high = read_integer(scan.offsets, scan.steps - 1)
                 else:
                     low = read_integer(scan.offsets, 1)
+                    low -= low % factors  # do not split a pair; the state of its first step is zero
             for start in range(0, scan.total, GRADIENT_DEPTH):
                 depth = min(GRADIENT_DEPTH, scan.total - start)
                 gates = scan.gates + FLOAT_BYTES * (start * scan.gates_width + first)
                 pack_rows(packed, gates, scan.gates_width, rows, depth)
                 multiply_transposed(
-                    packed, depth * height,
+                    packed, packed_depth(depth) * height,
                     scan.inputs + FLOAT_BYTES * start * scan.inputs_width, scan.inputs_width,
                     d_weight_ih if begun else job.zeros, columns if begun else 0,
                     d_weight_ih, columns, rows, columns, depth,
@@ -153,8 +155,8 @@ def make_weight_gradient(
                     )
                     pack_rows(packed, memory, scan.state_width, rows, depth)
                 multiply_transposed(
-                    packed + FLOAT_BYTES * skipped * height,
-                    depth * height,
+                    packed + FLOAT_BYTES * packed_depth(skipped) * height,
+                    packed_depth(depth) * height,
                     scan.before + FLOAT_BYTES * begin * scan.state_width, scan.state_width,
                     d_weight_hh if begun_hidden else job.zeros, hidden_size if begun_hidden else 0,
                     d_weight_hh, hidden_size, rows, hidden_size, end - begin,
