@@ -72,6 +72,7 @@ class Job(ctypes.Structure):
     blocks: int  # int64 (num_blocks + 1,), first rows of the tasks of a weight gradient
     num_blocks: int
     shares: int  # of a stage of the cooperative forward pass
+    scan_shares: int  # whether each share of the time steps is one direction
     stage_counters: int  # completed shares; then the claims of each share, a cache line apart
     share_panels: int  # one buffer per share
     share_panels_step: int
@@ -161,6 +162,9 @@ WEIGHTS_ADDRESSES = [
 # Packed steps that one product of a weight gradient sums over, so that the packed left-hand matrix
 # stays in the second-level cache.
 GRADIENT_DEPTH = 256
+# Floats between the packed tiles of that matrix: tiles that are a power of two apart would share
+# few sets of the first-level cache.
+TILE_GAP = 16
 
 # Number of tasks that pack one weight matrix.
 PACKING_TASKS = 2

@@ -78,6 +78,8 @@ def make_scans(cell: Cell, instructions: InstructionSet, products: Products) -> 
     num_gates = len(cell.gates)
     is_gru = cell == GRU
     multiply = products.multiply
+    pointwise_wide = make_pointwise(cell, 2 * lanes, masked=False)
+    wide_forward, wide_backward = pointwise_wide.forward, pointwise_wide.backward
     pointwise = make_pointwise(cell, lanes, masked=False)
     pointwise_edge = make_pointwise(cell, lanes, masked=True)
     cell_forward, cell_backward = pointwise.forward, pointwise.backward
@@ -100,6 +102,14 @@ def make_scans(cell: Cell, instructions: InstructionSet, products: Products) -> 
             shift = FLOAT_BYTES * row * scan.state_width
             output = outputs + FLOAT_BYTES * row * scan.outputs_width
             unit = first
+            while unit + 2 * lanes <= last:
+                place = FLOAT_BYTES * unit
+                wide_forward(
+                    row_gates + place, hidden_size, from_hidden + place, memory + shift + place,
+                    scan.hidden + shift + place, scan.cell + shift + place,
+                    output + place, lanes,
+                )  # fmt: skip
+                unit += 2 * lanes
             while unit + lanes <= last or unit == 0:
                 place = FLOAT_BYTES * unit
                 cell_forward(
@@ -181,6 +191,15 @@ def make_scans(cell: Cell, instructions: InstructionSet, products: Products) -> 
             d_output = d_outputs + FLOAT_BYTES * row * scan.d_outputs_width
             shift = FLOAT_BYTES * row * scan.state_width
             unit = 0
+            while unit + 2 * lanes <= hidden_size:
+                place = FLOAT_BYTES * unit
+                wide_backward(
+                    row_gates + place, hidden_size, scan.memory + kept + shift + place,
+                    scan.before + kept + shift + place, d_output + place,
+                    scan.d_hidden + shift + place, scan.d_cell + shift + place,
+                    scan.d_bias + place, scan.bias_step, lanes,
+                )  # fmt: skip
+                unit += 2 * lanes
             while unit + lanes <= hidden_size or unit == 0:
                 place = FLOAT_BYTES * unit
                 cell_backward(

@@ -17,7 +17,7 @@ from bothways.kernels.compiled.codegen.memory import (
 from bothways.kernels.compiled.codegen.tiles import make_tile
 from bothways.kernels.compiled.instruction_sets import InstructionSet
 from bothways.kernels.compiled.jit import compiled
-from bothways.kernels.compiled.structs import FLOAT_BYTES
+from bothways.kernels.compiled.structs import FLOAT_BYTES, TILE_GAP
 
 # Rows of the left-hand matrix that are multiplied by all panels before the next rows; together with
 # one panel, they fit into the second-level cache.
@@ -34,7 +34,8 @@ class Products(NamedTuple):
                         result_step, rows, columns, depth)
         result = addend + left^T @ right, with `left` from `pack_rows` and `right` unpacked.
     pack_rows(packed, source, step, rows, depth)
-        Pack the first `rows` columns of a matrix for `multiply_transposed`.
+        Pack the first `rows` columns of a matrix for `multiply_transposed`, in tiles that are
+        `TILE_GAP` floats longer than their values.
     pack_transposed(panels, weight, rows, depth, first, last)
         Pack panels [first, last) of the transpose of `weight` (rows, depth).
     pack_plain(panels, weight, depth, columns, first, last)
@@ -215,7 +216,7 @@ def _make_pack_rows(instructions: InstructionSet) -> Callable[..., None]:
             place = packed + FLOAT_BYTES * k * height
             for row in range(0, whole, height):
                 copy(place, line + FLOAT_BYTES * row)
-                place += FLOAT_BYTES * depth * height
+                place += FLOAT_BYTES * (depth * height + TILE_GAP)
             for row in range(whole, rows):
                 write_float(place, row - whole, read_float(line, row))
 
