@@ -28,9 +28,11 @@ from bothways.kernels.compiled.codegen.vectors import (
 )
 from bothways.kernels.compiled.instruction_sets import InstructionSet
 from bothways.kernels.compiled.jit import intrinsic
+from bothways.kernels.compiled.shape import LINE_FLOATS
 
 _UNROLL = 2
 _ROWS_OF_DOTS = 4
+_READ, _SECOND_LEVEL, _DATA = 0, 2, 1  # arguments of llvm.prefetch
 
 
 def make_tile(
@@ -114,6 +116,11 @@ def _tile(
     def multiply_add(k: Any) -> None:
         right_row = offset(builder, right, builder.mul(k, right_step))
         across = [simd.load(offset(builder, right_row, v * lanes)) for v in range(vectors)]
+        if not packed:
+            # The next panel: a processor prefetches no farther than its first rows, and the third
+            # level of the cache is too slow for the tile that is the first to read a panel.
+            next_row = offset(builder, right_row, builder.mul(depth, right_step))
+            _prefetch(builder, next_row, vectors * lanes)
         for row in range(rows):
             if packed:
                 place = builder.add(builder.mul(k, left_step), INT64(row))
@@ -135,6 +142,16 @@ def _tile(
         edge(vector).store(builder.load(total), at(result, result_step, row, vector))
     builder.ret_void()
     return function
+
+
+def _prefetch(builder: ir.IRBuilder, address: Any, floats: int) -> None:
+    """Start loading `floats` floats into the second-level cache; any address is allowed."""
+    byte = ir.IntType(8).as_pointer()
+    signature = ir.FunctionType(ir.VoidType(), [byte, INT32, INT32, INT32])
+    function = cgutils.get_or_insert_function(builder.module, signature, "llvm.prefetch.p0")
+    for start in range(0, floats, LINE_FLOATS):
+        place = builder.bitcast(offset(builder, address, start), byte)
+        builder.call(function, [place, *map(INT32, (_READ, _SECOND_LEVEL, _DATA))])
 
 
 def make_dots(lanes: int) -> Callable[..., None]:
