@@ -121,6 +121,7 @@ def _make_sweep(
 
 def _make_multiply(instructions: InstructionSet) -> Callable[..., None]:
     sweep = _make_sweep(instructions, instructions.vectors, packed=False, masked=False)
+    sweep_wide_edge = _make_sweep(instructions, 2, packed=False, masked=True)
     sweep_edge = _make_sweep(instructions, 1, packed=False, masked=True)
     width, lanes, height = instructions.columns, instructions.lanes, instructions.rows[0]
 
@@ -151,21 +152,24 @@ def _make_multiply(instructions: InstructionSet) -> Callable[..., None]:
                         left_block, left_step, height * left_step, left_step, panel, width,
                         tile_addend, addend_step, tile_result, result_step, count, depth, lanes,
                     )  # fmt: skip
+                elif active > lanes:
+                    sweep_wide_edge(
+                        left_block, left_step, height * left_step, left_step, panel, width,
+                        tile_addend, addend_step, tile_result, result_step,
+                        count, depth, active - lanes,
+                    )  # fmt: skip
                 else:
-                    for edge in range(0, active, lanes):
-                        sweep_edge(
-                            left_block, left_step, height * left_step, left_step,
-                            panel + FLOAT_BYTES * edge, width,
-                            tile_addend + FLOAT_BYTES * edge, addend_step,
-                            tile_result + FLOAT_BYTES * edge, result_step,
-                            count, depth, min(lanes, active - edge),
-                        )  # fmt: skip
+                    sweep_edge(
+                        left_block, left_step, height * left_step, left_step, panel, width,
+                        tile_addend, addend_step, tile_result, result_step, count, depth, active,
+                    )  # fmt: skip
 
     return multiply
 
 
 def _make_multiply_transposed(instructions: InstructionSet) -> Callable[..., None]:
     sweep = _make_sweep(instructions, instructions.vectors, packed=True, masked=False)
+    sweep_wide_edge = _make_sweep(instructions, 2, packed=True, masked=True)
     sweep_edge = _make_sweep(instructions, 1, packed=True, masked=True)
     width, lanes, height = instructions.columns, instructions.lanes, instructions.rows[0]
 
@@ -183,8 +187,7 @@ def _make_multiply_transposed(instructions: InstructionSet) -> Callable[..., Non
         columns: int,
         depth: int,
     ) -> None:
-        column = 0
-        while column < columns:
+        for column in range(0, columns, width):
             active = columns - column
             shift = FLOAT_BYTES * column
             if active >= width:
@@ -192,14 +195,17 @@ def _make_multiply_transposed(instructions: InstructionSet) -> Callable[..., Non
                     left, height, left_step, 1, right + shift, right_step,
                     addend + shift, addend_step, result + shift, result_step, rows, depth, lanes,
                 )  # fmt: skip
-                column += width
+            elif active > lanes:
+                sweep_wide_edge(
+                    left, height, left_step, 1, right + shift, right_step,
+                    addend + shift, addend_step, result + shift, result_step, rows, depth,
+                    active - lanes,
+                )  # fmt: skip
             else:
                 sweep_edge(
                     left, height, left_step, 1, right + shift, right_step,
-                    addend + shift, addend_step, result + shift, result_step, rows, depth,
-                    min(lanes, active),
+                    addend + shift, addend_step, result + shift, result_step, rows, depth, active,
                 )  # fmt: skip
-                column += lanes
 
     return multiply_transposed
 
