@@ -44,6 +44,8 @@ def make_tile(
     ----------
     instructions : InstructionSet
     rows, vectors : int
+        If there are more vectors than in a panel, the others are from the next panel, which starts
+        `panel_step` floats after the first.
     packed : bool
         Whether left[r, k] is at k * left_step + r; otherwise it is at r * left_step + k.
     masked : bool
@@ -65,35 +67,42 @@ def make_tile(
         result_step: Any,
         depth: Any,
         active: Any,
+        panel_step: Any,
     ) -> Any:
         def call(_: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> Any:
-            function = _tile(
-                builder.module, name, instructions.lanes, rows, vectors, packed, masked
-            )
+            function = _tile(builder.module, name, instructions, rows, vectors, packed, masked)
             addresses = {0, 2, 4, 6}
             builder.call(
                 function,
                 [pointer(builder, a) if n in addresses else a for n, a in enumerate(arguments)],
             )
 
-        return types.void(*[types.int64] * 10), call
+        return types.void(*[types.int64] * 11), call
 
     return tile
 
 
 def _tile(
-    module: ir.Module, name: str, lanes: int, rows: int, vectors: int, packed: bool, masked: bool
+    module: ir.Module,
+    name: str,
+    instructions: InstructionSet,
+    rows: int,
+    vectors: int,
+    packed: bool,
+    masked: bool,
 ) -> ir.Function:
     """Return the function of a tile in `module`; generate it at the first use."""
     if name in module.globals:
         return module.globals[name]
-    arguments = [FLOAT_POINTER, INT64] * 4 + [INT64, INT64]
+    arguments = [FLOAT_POINTER, INT64] * 4 + [INT64] * 3
     function = ir.Function(module, ir.FunctionType(ir.VoidType(), arguments), name)
     function.linkage = "internal"
     function.attributes.add("noinline")
-    left, left_step, right, right_step, addend, addend_step, result, result_step, depth, active = (
+    left, left_step, right, right_step, addend, addend_step, result, result_step, *sizes = (
         function.args
     )
+    depth, active, panel_step = sizes
+    lanes = instructions.lanes
     for operand in (left, right):
         operand.add_attribute("noalias")
     builder = ir.IRBuilder(function.append_basic_block())
@@ -115,8 +124,14 @@ def _tile(
 
     def multiply_add(k: Any) -> None:
         right_row = offset(builder, right, builder.mul(k, right_step))
-        across = [simd.load(offset(builder, right_row, v * lanes)) for v in range(vectors)]
-        if not packed:
+        across = []
+        for vector in range(vectors):
+            panel, column = divmod(vector, instructions.vectors)
+            start = builder.mul(panel_step, INT64(panel))
+            across.append(
+                simd.load(offset(builder, offset(builder, right_row, start), column * lanes))
+            )
+        if not packed and vectors <= instructions.vectors:
             # The next panel: a processor prefetches no farther than its first rows, and the third
             # level of the cache is too slow for the tile that is the first to read a panel.
             next_row = offset(builder, right_row, builder.mul(depth, right_step))
