@@ -18,6 +18,10 @@ from bothways.kernels.compiled.shape import Shape
 from bothways.kernels.compiled.stats import counters
 from bothways.kernels.compiled.structs import (
     BACKWARD,
+    BACKWARD_BEGIN,
+    BACKWARD_END,
+    BACKWARD_INPUTS,
+    BACKWARD_SCANS,
     COOPERATIVE_FORWARD,
     COUNTER_STRIDE,
     FORWARD,
@@ -197,7 +201,15 @@ def run_backward(
         job.masks = masks.data_ptr()
     run = _Runner(job, plan)
     run(PREPARE_BACKWARD, 2 * PACKING_TASKS * shape.num_scans)
-    run(BACKWARD, len(plan.parts))
+    if shape.shares and shape.scan_shares:
+        run(BACKWARD_BEGIN, 1)
+        for layer in reversed(range(shape.num_layers)):
+            job.layer = layer
+            run(BACKWARD_SCANS, shape.num_directions)
+            run(BACKWARD_INPUTS, shape.threads)
+            run(BACKWARD_END, 1)
+    else:
+        run(BACKWARD, len(plan.parts))
     d_weights: list[Tensor] = []
     if any(call.split(needed).weights):
         d_weights = [torch.empty_like(weight) for weight in weights]

@@ -72,6 +72,7 @@ class Job(ctypes.Structure):
     blocks: int  # int64 (num_blocks + 1,), first rows of the tasks of a weight gradient
     num_blocks: int
     shares: int  # of a stage of the cooperative forward pass
+    layer: int  # of the phases that process one layer
     scan_shares: int  # whether each share of the time steps is one direction
     stage_counters: int  # completed shares; then the claims of each share, a cache line apart
     share_panels: int  # one buffer per share
@@ -175,6 +176,7 @@ FLOAT_BYTES = 4
 COUNTER_STRIDE = 64
 
 # The phases of a job.
-PREPARE_FORWARD, FORWARD, COOPERATIVE_FORWARD, PREPARE_BACKWARD, BACKWARD, WEIGHT_GRADIENTS = range(
-    6
-)
+PREPARE_FORWARD, FORWARD, COOPERATIVE_FORWARD = range(3)
+PREPARE_BACKWARD, BACKWARD, WEIGHT_GRADIENTS = range(3, 6)
+# Parts of `BACKWARD`, whose tasks are directions of one layer, or rows of its input gradients.
+BACKWARD_BEGIN, BACKWARD_SCANS, BACKWARD_INPUTS, BACKWARD_END = range(6, 10)

@@ -28,12 +28,16 @@ class Scans(NamedTuple):
     step_forward(job, scan, gates, memory, outputs, rows, first, last)
         Compute gates and states of units [first, last); `first` is a multiple of the lanes.
     forward(job, scan, weights)
-    backward(job, scan, weights, add_d_inputs)
+    backward(job, scan, weights)
+        Compute the gradients of the gates.
+    input_gradient(job, scan, weights, add, first, last)
+        Compute, or add to, the gradients of the inputs in packed rows [first, last).
     """
 
     step_forward: Callable[..., None]
     forward: Callable[..., None]
     backward: Callable[..., None]
+    input_gradient: Callable[..., None]
 
 
 @compiled
@@ -78,6 +82,7 @@ def make_scans(cell: Cell, instructions: InstructionSet, products: Products) -> 
     num_gates = len(cell.gates)
     is_gru = cell == GRU
     multiply = products.multiply
+    # Two vectors at once: one alone waits for the latency of its arithmetic.
     pointwise_wide = make_pointwise(cell, 2 * lanes, masked=False)
     wide_forward, wide_backward = pointwise_wide.forward, pointwise_wide.backward
     pointwise = make_pointwise(cell, lanes, masked=False)
@@ -219,7 +224,7 @@ def make_scans(cell: Cell, instructions: InstructionSet, products: Products) -> 
                 )  # fmt: skip
 
     @compiled
-    def backward(job: Job, scan: Scan, weights: Weights, add_d_inputs: int) -> None:
+    def backward(job: Job, scan: Scan, weights: Weights) -> None:
         hidden_size = job.hidden_size
         gates_size = num_gates * hidden_size
         panel_step = gates_size * width
@@ -249,13 +254,20 @@ def make_scans(cell: Cell, instructions: InstructionSet, products: Products) -> 
                     gates, scan.gates_width, weights.panels_hh, panel_step, job.zeros, 0,
                     scan.d_hidden, scan.state_width, stateful, hidden_size, gates_size,
                 )  # fmt: skip
-        if scan.d_inputs:
-            addend = scan.d_inputs if add_d_inputs else job.zeros
-            multiply(
-                scan.gates, scan.gates_width, weights.panels_ih, panel_step,
-                addend, scan.d_inputs_width if add_d_inputs else 0,
-                scan.d_inputs, scan.d_inputs_width,
-                scan.total, weights.input_size, gates_size,
-            )  # fmt: skip
 
-    return Scans(step_forward, forward, backward)
+    @compiled
+    def input_gradient(
+        job: Job, scan: Scan, weights: Weights, add: int, first: int, last: int
+    ) -> None:
+        if not scan.d_inputs:
+            return
+        gates_size = num_gates * job.hidden_size
+        d_inputs = scan.d_inputs + FLOAT_BYTES * first * scan.d_inputs_width
+        multiply(
+            scan.gates + FLOAT_BYTES * first * scan.gates_width, scan.gates_width,
+            weights.panels_ih, gates_size * width,
+            d_inputs if add else job.zeros, scan.d_inputs_width if add else 0,
+            d_inputs, scan.d_inputs_width, last - first, weights.input_size, gates_size,
+        )  # fmt: skip
+
+    return Scans(step_forward, forward, backward, input_gradient)
