@@ -11,11 +11,12 @@ from functools import lru_cache
 import numpy as np
 
 from bothways.kernels.cells import GRU, LSTM
-from bothways.kernels.compiled.shape import LINE_FLOATS, Shape, round_to_lines, row_stride
+from bothways.kernels.compiled.shape import Shape, round_to_lines, row_stride
 from bothways.kernels.compiled.structs import (
     COUNTER_STRIDE,
     FLOAT_BYTES,
     GRADIENT_DEPTH,
+    LINE_FLOATS,
     SCAN_ADDRESSES,
     TILE_GAP,
     WEIGHTS_ADDRESSES,

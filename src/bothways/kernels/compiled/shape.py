@@ -4,8 +4,7 @@ from dataclasses import dataclass
 
 from bothways.kernels.cells import Cell
 from bothways.kernels.compiled.instruction_sets import InstructionSet
-
-LINE_FLOATS = 16  # floats in a cache line
+from bothways.kernels.compiled.structs import LINE_FLOATS
 
 # Multiply-adds of a step per thread; with fewer, packed weights on one thread are faster than
 # synchronizing the threads at each step.

@@ -171,6 +171,7 @@ TILE_GAP = 16
 PACKING_TASKS = 2
 
 FLOAT_BYTES = 4
+LINE_FLOATS = 16  # floats in a cache line
 
 # Bytes between the counters of different threads, to avoid false sharing of cache lines.
 COUNTER_STRIDE = 64

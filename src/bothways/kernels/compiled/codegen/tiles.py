@@ -28,7 +28,7 @@ from bothways.kernels.compiled.codegen.vectors import (
 )
 from bothways.kernels.compiled.instruction_sets import InstructionSet
 from bothways.kernels.compiled.jit import intrinsic
-from bothways.kernels.compiled.shape import LINE_FLOATS
+from bothways.kernels.compiled.structs import LINE_FLOATS
 
 _UNROLL = 2
 _ROWS_OF_DOTS = 4

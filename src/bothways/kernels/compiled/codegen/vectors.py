@@ -18,8 +18,9 @@ INT32 = ir.IntType(32)
 # Both fits minimize the largest relative error, by least squares whose weights are raised where the
 # error is large, until it is equal everywhere (Lawson 1961).
 
-# tanh(x) = x P(x^2) / Q(x^2) for |x| <= 8.4, with an error of 1e-8 before rounding. The fraction exceeds 1 by 1e-6 at the limit, which is more than its rounding errors, so
-# that clamping it makes saturated gates exactly 1, with gradient 0.
+# tanh(x) = x P(x^2) / Q(x^2) for |x| <= 8.4, with an error of 1e-8 before rounding. The fraction
+# exceeds 1 by 1e-6 at the limit, which is more than its rounding errors, so that clamping it makes
+# saturated gates exactly 1, with gradient 0.
 _TANH_LIMIT = 9.4
 _TANH_NUMERATOR = (
     9.999999895e-01,
