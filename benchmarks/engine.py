@@ -58,6 +58,7 @@ def measure(case: Case, work: str, rounds: int, machine: dict[str, Any], options
         "machine": machine,
         "quick": "--quick" in options,
         "flops": shape.flops(work),
+        "peak_share": case.peak_share(work),
         "peak_gflops": peaks,
         "samples": samples,
         "lines": [] if work == "memory" else compare(case, work, samples),

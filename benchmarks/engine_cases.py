@@ -29,8 +29,10 @@ class Case:
     ----------
     kind : str
         Class of the layers in `torch.nn`.
-    target : float
+    target : float, optional
         Target speedup of the forward and backward pass of the layers.
+    peak_shares : tuple of float or None
+        Target shares of the peak in training and inference.
     readout : all, last or (for a whole training step) flatten
         Which outputs are needed.
     shortest : int, optional
@@ -47,7 +49,7 @@ class Case:
     kind: str
     hidden_size: int
     batch_size: int
-    target: float
+    target: float | None = None
     aim: float | None = None
     bidirectional: bool = True
     num_layers: int = 2
@@ -59,6 +61,7 @@ class Case:
     step_target: float | None = None
     bfloat16: bool = False
     alone: bool = False
+    peak_shares: tuple[float | None, float | None] = (None, None)
 
     @property
     def title(self) -> str:
@@ -128,7 +131,7 @@ class Case:
     def targets(self, work: str) -> dict[str, float]:
         """Return the target speedups of `work` over the other sides."""
         if work == "train":
-            return {"torch": self.target}
+            return {} if self.target is None else {"torch": self.target}
         if work == "step" and self.step_target is not None:
             return {"torch": self.step_target}
         if work == "infer":
@@ -141,6 +144,10 @@ class Case:
         if work == "latency":
             return {"torch": 1.0} | ({"onnxruntime": 1.0} if self.hidden_size >= 128 else {})
         return {}
+
+    def peak_share(self, work: str) -> float | None:
+        """Return the target share of the peak of `work`."""
+        return dict(zip(("train", "infer"), self.peak_shares, strict=True)).get(work)
 
     def flops(self, work: str) -> tuple[float, float]:
         """Return the FLOPs of all matrix products, and those without unneeded steps.
@@ -174,4 +181,11 @@ CASES = [
     Case("ragged-bilstm-64", "LSTM", 64, 64, 15, time=1000, input_size=12, shortest=20),
     Case("ragged-bigru-40", "GRU", 40, 32, 10, time=60, input_size=9, shortest=5),
     Case("lstm-96", "LSTM", 96, 7, 2, bidirectional=False, time=50, input_size=6),
+    Case("bilstm-64", "LSTM", 64, 100, peak_shares=(0.75, 0.85)),
+    Case("bilstm-64-long", "LSTM", 64, 32, time=200, peak_shares=(0.75, 0.85)),
+    Case("bilstm-32", "LSTM", 32, 128, peak_shares=(0.65, 0.75)),
+    Case("bigru-16", "GRU", 16, 16, time=20, peak_shares=(0.18, None)),
+    Case("bilstm-64-one-row", "LSTM", 64, 1, time=200, peak_shares=(0.37, 0.27)),
+    Case("lstm-512", "LSTM", 512, 32, bidirectional=False, time=100, alone=True),
+    Case("lstm-1024", "LSTM", 1024, 32, bidirectional=False, time=50, peak_shares=(0.9, 0.9)),
 ]

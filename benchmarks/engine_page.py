@@ -33,7 +33,7 @@ NOTES = {
     "the batch. torch: a plain script with Adam, with the batch already in memory. GFLOP/s are the "
     "FLOPs of the layers divided by the time of the whole step; the last column shows the layers "
     "alone.",
-    "latency": "Batch size 1, 28 steps, outputs at the last step; medians (p50).",
+    "latency": "Batch size 1, outputs at the last step; medians (p50).",
     "memory": "Memory growth of a new process, in MB. Loading: the first call, with one row and "
     "one time step, which loads the code. 10 steps: the peak of 10 training steps above that.",
 }
@@ -124,6 +124,8 @@ def _row(work: str, case: dict[str, Any], peak: float) -> dict[str, str]:
     }
     if work != "latency":
         row["GFLOP/s"], row["% of peak"] = _efficiency(result, peak)
+        share = result.get("peak_share")
+        row["target, % of peak"] = f"{100 * share:.0f}" if share else "-"
     if work == "step":
         layers = case["work"].get("train")
         row["layers alone, % of peak"] = _efficiency(layers, peak)[1] if layers else "-"

@@ -145,10 +145,15 @@ def test_one_sequence_on_two_threads(cell, time, hidden_size, with_states, last)
 @cells
 @pytest.mark.parametrize("ragged", [False, True], ids=["padded", "ragged"])
 @pytest.mark.parametrize("with_states", [False, True], ids=["zeros", "states"])
-@pytest.mark.parametrize("present", [1, 2, 4])
-def test_fewer_rows_than_threads(monkeypatch, cell, ragged, with_states, present):
-    """Four threads share each time step of three rows, even if some of the threads never start."""
-    monkeypatch.setattr(torch, "get_num_threads", lambda: 4)
+@pytest.mark.parametrize(
+    ("rows", "wanted", "present"), [(3, 4, 1), (3, 4, 2), (3, 4, 4), (1, 2, 1), (1, 2, 2)]
+)
+def test_fewer_rows_than_threads(monkeypatch, cell, ragged, with_states, rows, wanted, present):
+    """The threads share each step of three rows, and the directions of one row.
+
+    This also holds if some of the wanted threads never start.
+    """
+    monkeypatch.setattr(torch, "get_num_threads", lambda: wanted)
     start = passes.run_on_threads
     monkeypatch.setattr(
         passes,
@@ -156,9 +161,9 @@ def test_fewer_rows_than_threads(monkeypatch, cell, ragged, with_states, present
         lambda entry, job, threads: start(entry, job, min(threads, present)),
     )
     layers = make(cell, 9, 130, num_layers=2, bidirectional=True)
-    inputs = torch.randn(12, 3, 9)
-    states = make_states(layers, 3) if with_states else None
-    lengths = torch.tensor([4, 12, 9]) if ragged else None
+    inputs = torch.randn(12, rows, 9)
+    states = make_states(layers, rows) if with_states else None
+    lengths = torch.tensor([4, 12, 9])[:rows] if ragged else None
     plain = on_torch(layers, torch.float32)
     with torch.inference_mode():
         for last in (False, True):

@@ -11,12 +11,14 @@ from functools import lru_cache
 import numpy as np
 
 from bothways.kernels.cells import GRU, LSTM
-from bothways.kernels.compiled.shape import LINE_FLOATS, Shape, round_to_lines, row_stride
+from bothways.kernels.compiled.shape import Shape, round_to_lines, row_stride
 from bothways.kernels.compiled.structs import (
     COUNTER_STRIDE,
     FLOAT_BYTES,
     GRADIENT_DEPTH,
+    LINE_FLOATS,
     SCAN_ADDRESSES,
+    TILE_GAP,
     WEIGHTS_ADDRESSES,
     Job,
     Part,
@@ -106,7 +108,7 @@ class Plan:
         blocks = _gradient_blocks(shape)
         self.blocks = len(blocks) - 1
         height = shape.instructions.rows[0]
-        self._packed_step = -(-_GRADIENT_ROWS // height) * height * GRADIENT_DEPTH
+        self._packed_step = -(-_GRADIENT_ROWS // height) * (height * GRADIENT_DEPTH + TILE_GAP)
         self._packed_rows = backward.allocate(self._packed_step * shape.threads) - _SCRATCH_BASE
         self.kept_bytes = kept.size_bytes if shape.keep else 0
         self.forward_bytes, self.backward_bytes = forward.size_bytes, backward.size_bytes
@@ -278,6 +280,7 @@ class Plan:
             blocks=self._store_integers(blocks),
             num_blocks=self.blocks,
             shares=shape.shares,
+            scan_shares=shape.scan_shares,
             share_panels_step=self._share_panels_step,
         )
 

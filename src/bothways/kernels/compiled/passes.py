@@ -18,6 +18,10 @@ from bothways.kernels.compiled.shape import Shape
 from bothways.kernels.compiled.stats import counters
 from bothways.kernels.compiled.structs import (
     BACKWARD,
+    BACKWARD_BEGIN,
+    BACKWARD_END,
+    BACKWARD_INPUTS,
+    BACKWARD_SCANS,
     COOPERATIVE_FORWARD,
     COUNTER_STRIDE,
     FORWARD,
@@ -212,6 +216,7 @@ def backward(
     d_weights: bool,
 ) -> None:
     """Run the backward phases of a job whose weights and results are filled in."""
+    shape = plan.shape
     d_result, *d_final = gradients
     alive = []  # tensors whose addresses are in the job
     if d_result is not None:
@@ -225,10 +230,18 @@ def backward(
     if masks is not None:
         job.masks = masks.data_ptr()
     run = _Runner(job, plan)
-    run(PREPARE_BACKWARD, 2 * PACKING_TASKS * plan.shape.num_scans)
-    run(BACKWARD, len(plan.parts))
+    run(PREPARE_BACKWARD, 2 * PACKING_TASKS * shape.num_scans)
+    if shape.shares and shape.scan_shares:
+        run(BACKWARD_BEGIN, 1)
+        for layer in reversed(range(shape.num_layers)):
+            job.layer = layer
+            run(BACKWARD_SCANS, shape.num_directions)
+            run(BACKWARD_INPUTS, shape.threads)
+            run(BACKWARD_END, 1)
+    else:
+        run(BACKWARD, len(plan.parts))
     if d_weights:
-        run(WEIGHT_GRADIENTS, plan.blocks * plan.shape.num_scans)
+        run(WEIGHT_GRADIENTS, plan.blocks * shape.num_scans)
     counters.backward += 1
 
 

@@ -4,12 +4,15 @@ from dataclasses import dataclass
 
 from bothways.kernels.cells import Cell
 from bothways.kernels.compiled.instruction_sets import InstructionSet
-
-LINE_FLOATS = 16  # floats in a cache line
+from bothways.kernels.compiled.structs import LINE_FLOATS
 
 # Multiply-adds of a step per thread; with fewer, packed weights on one thread are faster than
 # synchronizing the threads at each step.
 _MIN_SHARE_WORK = 16_000
+# Multiply-adds of a step from which each thread may run one direction, and the largest number of
+# recurrent weights. With fewer multiply-adds, packed weights on one thread are as fast; with more
+# weights, they exceed the second-level cache.
+_MIN_SCAN_WORK, _MAX_SCAN_WEIGHTS = 4_000, 300_000
 
 
 @dataclass(frozen=True)
@@ -77,16 +80,36 @@ class Shape:
 
     @property
     def shares(self) -> int:
-        """Number of threads that share each step; 0 if each thread runs different rows instead."""
-        # Threads that share a step read the weights as they are: not packed, and in float32.
-        if self.packed or self.instructions.precision != "float32":
-            return 0
+        """Number of threads that share the work; 0 if each thread runs different rows instead."""
         few = self.batch_size == 1 or (self.batch_size < self.threads and not self.keep)
-        work = self.gates_size * self.hidden_size * self.batch_size
-        if not few or work < _MIN_SHARE_WORK:
+        # Threads that share the work read the weights as they are: not packed, and in float32.
+        if self.packed or self.instructions.precision != "float32" or not few:
             return 0
+        return self.num_directions if self.scan_shares else self._step_shares
+
+    @property
+    def scan_shares(self) -> bool:
+        """Whether each share is one direction rather than some hidden units of each step.
+
+        The threads then need no synchronization at each step, but the recurrent weights of a whole
+        direction must stay in the second-level cache of one core.
+        """
+        return (
+            self._step_shares <= self.num_directions == 2 <= self.threads
+            and self._step_work >= _MIN_SCAN_WORK
+            and self.gates_size * self.hidden_size <= _MAX_SCAN_WEIGHTS
+        )
+
+    @property
+    def _step_work(self) -> int:
+        """Multiply-adds of one time step of one direction with `weight_hh`."""
+        return self.gates_size * self.hidden_size * self.batch_size
+
+    @property
+    def _step_shares(self) -> int:
+        """Number of threads among which a step can be divided."""
         blocks = -(-self.hidden_size // self.instructions.lanes)
-        return min(self.threads, blocks, work // _MIN_SHARE_WORK)
+        return min(self.threads, blocks, self._step_work // _MIN_SHARE_WORK)
 
     def input_size_of(self, layer: int) -> int:
         """Return the number of input features of `layer`."""

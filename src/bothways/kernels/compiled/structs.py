@@ -72,6 +72,8 @@ class Job(ctypes.Structure):
     blocks: int  # int64 (num_blocks + 1,), first rows of the tasks of a weight gradient
     num_blocks: int
     shares: int  # of a stage of the cooperative forward pass
+    layer: int  # of the phases that process one layer
+    scan_shares: int  # whether each share of the time steps is one direction
     stage_counters: int  # completed shares; then the claims of each share, a cache line apart
     share_panels: int  # one buffer per share
     share_panels_step: int
@@ -161,16 +163,21 @@ WEIGHTS_ADDRESSES = [
 # Packed steps that one product of a weight gradient sums over, so that the packed left-hand matrix
 # stays in the second-level cache.
 GRADIENT_DEPTH = 256
+# Floats between the packed tiles of that matrix: tiles that are a power of two apart would share
+# few sets of the first-level cache.
+TILE_GAP = 16
 
 # Number of tasks that pack one weight matrix.
 PACKING_TASKS = 2
 
 FLOAT_BYTES = 4
+LINE_FLOATS = 16  # floats in a cache line
 
 # Bytes between the counters of different threads, to avoid false sharing of cache lines.
 COUNTER_STRIDE = 64
 
 # The phases of a job.
-PREPARE_FORWARD, FORWARD, COOPERATIVE_FORWARD, PREPARE_BACKWARD, BACKWARD, WEIGHT_GRADIENTS = range(
-    6
-)
+PREPARE_FORWARD, FORWARD, COOPERATIVE_FORWARD = range(3)
+PREPARE_BACKWARD, BACKWARD, WEIGHT_GRADIENTS = range(3, 6)
+# Parts of `BACKWARD`, whose tasks are directions of one layer, or rows of its input gradients.
+BACKWARD_BEGIN, BACKWARD_SCANS, BACKWARD_INPUTS, BACKWARD_END = range(6, 10)

@@ -18,7 +18,7 @@ from bothways.kernels.compiled.codegen.products import (
 )
 from bothways.kernels.compiled.instruction_sets import InstructionSet
 from bothways.kernels.compiled.jit import compiled
-from bothways.kernels.compiled.structs import FLOAT_BYTES, GRADIENT_DEPTH
+from bothways.kernels.compiled.structs import FLOAT_BYTES, GRADIENT_DEPTH, TILE_GAP
 
 # Values of a row that are converted at once, and the stride of the buffer in pairs: a row and one
 # more cache line, because rows at a stride of whole kilobytes would share few sets of the cache.
@@ -163,7 +163,7 @@ def _make_pack_rows(
     @compiled
     def pack_rows(packed: int, source: int, step: int, rows: int, depth: int) -> None:
         line = make_line()
-        strip = packed_depth(depth) * height
+        strip = packed_depth(depth) * height + TILE_GAP
         for k in range(0, depth, 2):
             for row in range(0, rows, lanes):
                 active = min(lanes, rows - row)

@@ -2,9 +2,10 @@
 
 A single row cannot be divided between threads. A call is divided into stages instead: the input
 products of a layer, or one time step of one direction. Each stage is divided into shares of the
-hidden units, one per thread, and a stage starts when the previous one is complete. If a thread is
-late, other threads compute its share. Recurrent weights are read from torch's tensors, because
-packing them would take longer than the products themselves.
+hidden units, one per thread, and a stage starts when the previous one is complete. If there are no
+more threads than directions, all time steps of a layer are one stage, and each share is one
+direction. If a thread is late, other threads compute its share. Recurrent weights are read from
+torch's tensors, because packing them would take longer than the products themselves.
 """
 
 from collections.abc import Callable
@@ -29,7 +30,7 @@ from bothways.kernels.compiled.jit import compiled
 from bothways.kernels.compiled.structs import COUNTER_STRIDE, FLOAT_BYTES, Job, Scan
 
 # Kinds of stages.
-_LAYER_CHANGE, _INPUTS, _STEP = range(3)
+_LAYER_CHANGE, _INPUTS, _STEP, _SCANS = range(4)
 # Number of reads of the counter, about ten microseconds, before other threads compute a late
 # thread's share.
 _SPIN_LIMIT = 10_000
@@ -93,12 +94,11 @@ def make_cooperative_forward(
         return job.initial_hidden + FLOAT_BYTES * number * job.hidden_size
 
     @compiled
-    def step(job: Job, layer: int, direction: int, position: int, share: int) -> None:
-        """Compute one time step for one share of the hidden units."""
+    def step(job: Job, layer: int, direction: int, position: int, first: int, last: int) -> None:
+        """Compute one time step of the hidden units [first, last)."""
         scan, weights = scan_of(job, 0, layer, direction), weights_of(job, layer, direction)
         hidden_size = job.hidden_size
         index = layer * job.num_directions + direction
-        first, last = first_unit(job, share), first_unit(job, share + 1)
         t = time_of(scan, position)
         rows = running_rows(scan, t)
         stateful = rows_with_state(job, scan, position)
@@ -129,7 +129,7 @@ def make_cooperative_forward(
                 copy_floats(scan.before + kept + place, scan.hidden + place, last - first)
         outputs = scan.outputs + FLOAT_BYTES * begin * scan.outputs_width
         step_forward(job, scan, gates, memory, outputs, rows, first, last)
-        if share == 0:
+        if first == 0:
             atomic_add(job.row_steps_counter, rows)
 
     @compiled
@@ -137,7 +137,11 @@ def make_cooperative_forward(
         job: Job, stage: int, layer: int, direction: int, position: int, share: int
     ) -> None:
         if stage == _STEP:
-            step(job, layer, direction, position, share)
+            first, last = first_unit(job, share), first_unit(job, share + 1)
+            step(job, layer, direction, position, first, last)
+        elif stage == _SCANS:
+            for position in range(scan_of(job, 0, layer, share).steps):
+                step(job, layer, share, position, 0, job.hidden_size)
         elif stage == _INPUTS:
             for side in range(job.num_directions):
                 multiply_inputs(job, layer, side, share)
@@ -184,6 +188,10 @@ def make_cooperative_forward(
             for stage in (_LAYER_CHANGE, _INPUTS):
                 spin_limit = run_stage(job, thread, number, spin_limit, stage, layer, 0, 0)
                 number += 1
+            if job.scan_shares:
+                spin_limit = run_stage(job, thread, number, spin_limit, _SCANS, layer, 0, 0)
+                number += 1
+                continue
             for direction in range(job.num_directions):
                 for position in range(scan_of(job, 0, layer, direction).steps):
                     spin_limit = run_stage(

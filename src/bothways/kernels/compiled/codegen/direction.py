@@ -28,12 +28,16 @@ class Scans(NamedTuple):
     step_forward(job, scan, gates, memory, outputs, rows, first, last)
         Compute gates and states of units [first, last); `first` is a multiple of the lanes.
     forward(job, scan, weights)
-    backward(job, scan, weights, add_d_inputs)
+    backward(job, scan, weights)
+        Compute the gradients of the gates.
+    input_gradient(job, scan, weights, add, first, last)
+        Compute, or add to, the gradients of the inputs in packed rows [first, last).
     """
 
     step_forward: Callable[..., None]
     forward: Callable[..., None]
     backward: Callable[..., None]
+    input_gradient: Callable[..., None]
 
 
 @compiled
@@ -78,6 +82,9 @@ def make_scans(cell: Cell, instructions: InstructionSet, products: Products) -> 
     num_gates = len(cell.gates)
     is_gru = cell == GRU
     multiply, packed_depth = products.multiply, products.packed_depth
+    # Two vectors at once: one alone waits for the latency of its arithmetic.
+    pointwise_wide = make_pointwise(cell, 2 * lanes, masked=False)
+    wide_forward, wide_backward = pointwise_wide.forward, pointwise_wide.backward
     pointwise = make_pointwise(cell, lanes, masked=False)
     pointwise_edge = make_pointwise(cell, lanes, masked=True)
     cell_forward, cell_backward = pointwise.forward, pointwise.backward
@@ -100,6 +107,14 @@ def make_scans(cell: Cell, instructions: InstructionSet, products: Products) -> 
             shift = FLOAT_BYTES * row * scan.state_width
             output = outputs + FLOAT_BYTES * row * scan.outputs_width
             unit = first
+            while unit + 2 * lanes <= last:
+                place = FLOAT_BYTES * unit
+                wide_forward(
+                    row_gates + place, hidden_size, from_hidden + place, memory + shift + place,
+                    scan.hidden + shift + place, scan.cell + shift + place,
+                    output + place, lanes,
+                )  # fmt: skip
+                unit += 2 * lanes
             while unit + lanes <= last or unit == 0:
                 place = FLOAT_BYTES * unit
                 cell_forward(
@@ -182,6 +197,15 @@ def make_scans(cell: Cell, instructions: InstructionSet, products: Products) -> 
             d_output = d_outputs + FLOAT_BYTES * row * scan.d_outputs_width
             shift = FLOAT_BYTES * row * scan.state_width
             unit = 0
+            while unit + 2 * lanes <= hidden_size:
+                place = FLOAT_BYTES * unit
+                wide_backward(
+                    row_gates + place, hidden_size, scan.memory + kept + shift + place,
+                    scan.before + kept + shift + place, d_output + place,
+                    scan.d_hidden + shift + place, scan.d_cell + shift + place,
+                    scan.d_bias + place, scan.bias_step, lanes,
+                )  # fmt: skip
+                unit += 2 * lanes
             while unit + lanes <= hidden_size or unit == 0:
                 place = FLOAT_BYTES * unit
                 cell_backward(
@@ -201,7 +225,7 @@ def make_scans(cell: Cell, instructions: InstructionSet, products: Products) -> 
                 )  # fmt: skip
 
     @compiled
-    def backward(job: Job, scan: Scan, weights: Weights, add_d_inputs: int) -> None:
+    def backward(job: Job, scan: Scan, weights: Weights) -> None:
         hidden_size = job.hidden_size
         gates_size = num_gates * hidden_size
         panel_step = packed_depth(gates_size) * width
@@ -232,13 +256,20 @@ def make_scans(cell: Cell, instructions: InstructionSet, products: Products) -> 
                     gates, scan.gates_width, weights.panels_hh, panel_step, job.zeros, 0,
                     scan.d_hidden, scan.state_width, stateful, hidden_size, gates_size,
                 )  # fmt: skip
-        if scan.d_inputs:
-            addend = scan.d_inputs if add_d_inputs else job.zeros
-            multiply(
-                scan.gates, scan.gates_width, weights.panels_ih, panel_step,
-                addend, scan.d_inputs_width if add_d_inputs else 0,
-                scan.d_inputs, scan.d_inputs_width,
-                scan.total, weights.input_size, gates_size,
-            )  # fmt: skip
 
-    return Scans(step_forward, forward, backward)
+    @compiled
+    def input_gradient(
+        job: Job, scan: Scan, weights: Weights, add: int, first: int, last: int
+    ) -> None:
+        if not scan.d_inputs:
+            return
+        gates_size = num_gates * job.hidden_size
+        d_inputs = scan.d_inputs + FLOAT_BYTES * first * scan.d_inputs_width
+        multiply(
+            scan.gates + FLOAT_BYTES * first * scan.gates_width, scan.gates_width,
+            weights.panels_ih, packed_depth(gates_size) * width,
+            d_inputs if add else job.zeros, scan.d_inputs_width if add else 0,
+            d_inputs, scan.d_inputs_width, last - first, weights.input_size, gates_size,
+        )  # fmt: skip
+
+    return Scans(step_forward, forward, backward, input_gradient)

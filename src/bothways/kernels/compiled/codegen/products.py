@@ -17,7 +17,7 @@ from bothways.kernels.compiled.codegen.memory import (
 from bothways.kernels.compiled.codegen.tiles import make_tile
 from bothways.kernels.compiled.instruction_sets import InstructionSet
 from bothways.kernels.compiled.jit import compiled
-from bothways.kernels.compiled.structs import FLOAT_BYTES
+from bothways.kernels.compiled.structs import FLOAT_BYTES, TILE_GAP
 
 # Rows of the left-hand matrix that are multiplied by all panels before the next rows; together with
 # one panel, they fit into the second-level cache.
@@ -36,7 +36,8 @@ class Products(NamedTuple):
                         result_step, rows, columns, depth)
         result = addend + left^T @ right, with `left` from `pack_rows` and `right` unpacked.
     pack_rows(packed, source, step, rows, depth)
-        Pack the first `rows` columns of a matrix for `multiply_transposed`.
+        Pack the first `rows` columns of a matrix for `multiply_transposed`, in tiles that are
+        `TILE_GAP` floats longer than their values.
     pack_transposed(panels, weight, rows, depth, first, last)
         Pack panels [first, last) of the transpose of `weight` (rows, depth).
     pack_plain(panels, weight, depth, columns, first, last)
@@ -105,7 +106,7 @@ def _make_sweep(
             tallest(
                 left + FLOAT_BYTES * (row // height) * next_tile, left_step, right, right_step,
                 addend + FLOAT_BYTES * row * addend_step, addend_step,
-                result + FLOAT_BYTES * row * result_step, result_step, depth, active,
+                result + FLOAT_BYTES * row * result_step, result_step, depth, active, 0,
             )  # fmt: skip
             row += height
         left += FLOAT_BYTES * ((row // height) * next_tile - row * next_row)
@@ -113,21 +114,21 @@ def _make_sweep(
             tall(
                 left + FLOAT_BYTES * row * next_row, left_step, right, right_step,
                 addend + FLOAT_BYTES * row * addend_step, addend_step,
-                result + FLOAT_BYTES * row * result_step, result_step, depth, active,
+                result + FLOAT_BYTES * row * result_step, result_step, depth, active, 0,
             )  # fmt: skip
             row += height_tall
         if row + height_low <= rows:
             low(
                 left + FLOAT_BYTES * row * next_row, left_step, right, right_step,
                 addend + FLOAT_BYTES * row * addend_step, addend_step,
-                result + FLOAT_BYTES * row * result_step, result_step, depth, active,
+                result + FLOAT_BYTES * row * result_step, result_step, depth, active, 0,
             )  # fmt: skip
             row += height_low
         if row + height_lowest <= rows:
             lowest(
                 left + FLOAT_BYTES * row * next_row, left_step, right, right_step,
                 addend + FLOAT_BYTES * row * addend_step, addend_step,
-                result + FLOAT_BYTES * row * result_step, result_step, depth, active,
+                result + FLOAT_BYTES * row * result_step, result_step, depth, active, 0,
             )  # fmt: skip
 
     return sweep
@@ -135,8 +136,50 @@ def _make_sweep(
 
 def _make_multiply(instructions: InstructionSet) -> Callable[..., None]:
     sweep = _make_sweep(instructions, instructions.vectors, packed=False, masked=False)
+    sweep_wide_edge = _make_sweep(instructions, 2, packed=False, masked=True)
     sweep_edge = _make_sweep(instructions, 1, packed=False, masked=True)
-    width, lanes, height = instructions.columns, instructions.lanes, instructions.rows[0]
+    width, lanes = instructions.columns, instructions.lanes
+    height, tall, low, lowest = instructions.rows
+    two_panels = 2 * instructions.vectors
+    low_tile = make_tile(instructions, low, two_panels, packed=False, masked=False)
+    lowest_tile = make_tile(instructions, lowest, two_panels, packed=False, masked=False)
+
+    @compiled
+    def multiply_rows(
+        left: int,
+        left_step: int,
+        panels: int,
+        panel_step: int,
+        addend: int,
+        addend_step: int,
+        result: int,
+        result_step: int,
+        rows: int,
+        first_column: int,
+        columns: int,
+        depth: int,
+    ) -> None:
+        for column in range(first_column, columns, width):
+            panel = panels + FLOAT_BYTES * (column // width) * panel_step
+            tile_addend = addend + FLOAT_BYTES * column
+            tile_result = result + FLOAT_BYTES * column
+            active = columns - column
+            if active >= width:
+                sweep(
+                    left, left_step, height * left_step, left_step, panel, width,
+                    tile_addend, addend_step, tile_result, result_step, rows, depth, lanes,
+                )  # fmt: skip
+            elif active > lanes:
+                sweep_wide_edge(
+                    left, left_step, height * left_step, left_step, panel, width,
+                    tile_addend, addend_step, tile_result, result_step,
+                    rows, depth, active - lanes,
+                )  # fmt: skip
+            else:
+                sweep_edge(
+                    left, left_step, height * left_step, left_step, panel, width,
+                    tile_addend, addend_step, tile_result, result_step, rows, depth, active,
+                )  # fmt: skip
 
     @compiled
     def multiply(
@@ -152,34 +195,50 @@ def _make_multiply(instructions: InstructionSet) -> Callable[..., None]:
         columns: int,
         depth: int,
     ) -> None:
-        for top in range(0, rows, BLOCK_ROWS):
-            count = min(BLOCK_ROWS, rows - top)
-            left_block = left + FLOAT_BYTES * top * left_step
-            for column in range(0, columns, width):
-                panel = panels + FLOAT_BYTES * (column // width) * panel_step
-                tile_addend = addend + FLOAT_BYTES * (top * addend_step + column)
-                tile_result = result + FLOAT_BYTES * (top * result_step + column)
-                active = columns - column
-                if active >= width:
-                    sweep(
-                        left_block, left_step, height * left_step, left_step, panel, width,
-                        tile_addend, addend_step, tile_result, result_step, count, depth, lanes,
-                    )  # fmt: skip
-                else:
-                    for edge in range(0, active, lanes):
-                        sweep_edge(
-                            left_block, left_step, height * left_step, left_step,
-                            panel + FLOAT_BYTES * edge, width,
-                            tile_addend + FLOAT_BYTES * edge, addend_step,
-                            tile_result + FLOAT_BYTES * edge, result_step,
-                            count, depth, min(lanes, active - edge),
-                        )  # fmt: skip
+        # The last rows, fewer than the second tile has, are multiplied by two panels at once: a low
+        # tile of one panel has so few sums that it waits for the latency of the multiply-adds.
+        few = rows % height % tall
+        for top in range(0, rows - few, BLOCK_ROWS):
+            multiply_rows(
+                left + FLOAT_BYTES * top * left_step, left_step, panels, panel_step,
+                addend + FLOAT_BYTES * top * addend_step, addend_step,
+                result + FLOAT_BYTES * top * result_step, result_step,
+                min(BLOCK_ROWS, rows - few - top), 0, columns, depth,
+            )  # fmt: skip
+        if few == 0:
+            return
+        left += FLOAT_BYTES * (rows - few) * left_step
+        addend += FLOAT_BYTES * (rows - few) * addend_step
+        result += FLOAT_BYTES * (rows - few) * result_step
+        column = 0
+        while column + 2 * width <= columns:
+            panel = panels + FLOAT_BYTES * (column // width) * panel_step
+            row = 0
+            if few >= low:
+                low_tile(
+                    left, left_step, panel, width, addend + FLOAT_BYTES * column, addend_step,
+                    result + FLOAT_BYTES * column, result_step, depth, lanes, panel_step,
+                )  # fmt: skip
+                row = low
+            if row < few:
+                lowest_tile(
+                    left + FLOAT_BYTES * row * left_step, left_step, panel, width,
+                    addend + FLOAT_BYTES * (row * addend_step + column), addend_step,
+                    result + FLOAT_BYTES * (row * result_step + column), result_step,
+                    depth, lanes, panel_step,
+                )  # fmt: skip
+            column += 2 * width
+        multiply_rows(
+            left, left_step, panels, panel_step, addend, addend_step, result, result_step,
+            few, column, columns, depth,
+        )  # fmt: skip
 
     return multiply
 
 
 def _make_multiply_transposed(instructions: InstructionSet) -> Callable[..., None]:
     sweep = _make_sweep(instructions, instructions.vectors, packed=True, masked=False)
+    sweep_wide_edge = _make_sweep(instructions, 2, packed=True, masked=True)
     sweep_edge = _make_sweep(instructions, 1, packed=True, masked=True)
     width, lanes, height = instructions.columns, instructions.lanes, instructions.rows[0]
 
@@ -197,8 +256,7 @@ def _make_multiply_transposed(instructions: InstructionSet) -> Callable[..., Non
         columns: int,
         depth: int,
     ) -> None:
-        column = 0
-        while column < columns:
+        for column in range(0, columns, width):
             active = columns - column
             shift = FLOAT_BYTES * column
             if active >= width:
@@ -206,14 +264,17 @@ def _make_multiply_transposed(instructions: InstructionSet) -> Callable[..., Non
                     left, height, left_step, 1, right + shift, right_step,
                     addend + shift, addend_step, result + shift, result_step, rows, depth, lanes,
                 )  # fmt: skip
-                column += width
+            elif active > lanes:
+                sweep_wide_edge(
+                    left, height, left_step, 1, right + shift, right_step,
+                    addend + shift, addend_step, result + shift, result_step, rows, depth,
+                    active - lanes,
+                )  # fmt: skip
             else:
                 sweep_edge(
                     left, height, left_step, 1, right + shift, right_step,
-                    addend + shift, addend_step, result + shift, result_step, rows, depth,
-                    min(lanes, active),
+                    addend + shift, addend_step, result + shift, result_step, rows, depth, active,
                 )  # fmt: skip
-                column += lanes
 
     return multiply_transposed
 
@@ -246,7 +307,7 @@ def _make_pack_rows(instructions: InstructionSet) -> Callable[..., None]:
     def pack_rows(packed: int, source: int, step: int, rows: int, depth: int) -> None:
         for k in range(depth):
             place = packed + FLOAT_BYTES * k * height
-            pack_step(place, source + FLOAT_BYTES * k * step, rows, depth * height)
+            pack_step(place, source + FLOAT_BYTES * k * step, rows, depth * height + TILE_GAP)
 
     return pack_rows
 

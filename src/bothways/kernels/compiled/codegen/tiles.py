@@ -30,9 +30,11 @@ from bothways.kernels.compiled.codegen.vectors import (
 )
 from bothways.kernels.compiled.instruction_sets import InstructionSet
 from bothways.kernels.compiled.jit import intrinsic
+from bothways.kernels.compiled.structs import LINE_FLOATS
 
 _UNROLL = 2
 _ROWS_OF_DOTS = 4
+_READ, _SECOND_LEVEL, _DATA = 0, 2, 1  # arguments of llvm.prefetch
 
 
 def make_tile(
@@ -44,6 +46,8 @@ def make_tile(
     ----------
     instructions : InstructionSet
     rows, vectors : int
+        If there are more vectors than in a panel, the others are from the next panel, which starts
+        `panel_step` floats after the first.
     packed : bool
         Whether left[r, k] is at k * left_step + r; otherwise it is at r * left_step + k.
     masked : bool
@@ -65,6 +69,7 @@ def make_tile(
         result_step: Any,
         depth: Any,
         active: Any,
+        panel_step: Any,
     ) -> Any:
         def call(_: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> Any:
             function = _tile(builder.module, name, instructions, rows, vectors, packed, masked)
@@ -74,7 +79,7 @@ def make_tile(
                 [pointer(builder, a) if n in addresses else a for n, a in enumerate(arguments)],
             )
 
-        return types.void(*[types.int64] * 10), call
+        return types.void(*[types.int64] * 11), call
 
     return tile
 
@@ -91,14 +96,15 @@ def _tile(
     """Return the function of a tile in `module`; generate it at the first use."""
     if name in module.globals:
         return module.globals[name]
-    lanes = instructions.lanes
-    arguments = [FLOAT_POINTER, INT64] * 4 + [INT64, INT64]
+    arguments = [FLOAT_POINTER, INT64] * 4 + [INT64] * 3
     function = ir.Function(module, ir.FunctionType(ir.VoidType(), arguments), name)
     function.linkage = "internal"
     function.attributes.add("noinline")
-    left, left_step, right, right_step, addend, addend_step, result, result_step, depth, active = (
+    left, left_step, right, right_step, addend, addend_step, result, result_step, *sizes = (
         function.args
     )
+    depth, active, panel_step = sizes
+    lanes = instructions.lanes
     for operand in (left, right):
         operand.add_attribute("noalias")
     builder = ir.IRBuilder(function.append_basic_block())
@@ -120,7 +126,18 @@ def _tile(
 
     def multiply_add(k: Any) -> None:
         right_row = offset(builder, right, builder.mul(k, right_step))
-        across = [simd.load(offset(builder, right_row, v * lanes)) for v in range(vectors)]
+        across = []
+        for vector in range(vectors):
+            panel, column = divmod(vector, instructions.vectors)
+            start = builder.mul(panel_step, INT64(panel))
+            across.append(
+                simd.load(offset(builder, offset(builder, right_row, start), column * lanes))
+            )
+        if not packed and vectors <= instructions.vectors:
+            # The next panel: a processor prefetches no farther than its first rows, and the third
+            # level of the cache is too slow for the tile that is the first to read a panel.
+            next_row = offset(builder, right_row, builder.mul(depth, right_step))
+            _prefetch(builder, next_row, vectors * lanes)
         for row in range(rows):
             if packed:
                 place = builder.add(builder.mul(k, left_step), INT64(row))
@@ -145,6 +162,16 @@ def _tile(
         edge(vector).store(builder.load(total), at(result, result_step, row, vector))
     builder.ret_void()
     return function
+
+
+def _prefetch(builder: ir.IRBuilder, address: Any, floats: int) -> None:
+    """Start loading `floats` floats into the second-level cache; any address is allowed."""
+    byte = ir.IntType(8).as_pointer()
+    signature = ir.FunctionType(ir.VoidType(), [byte, INT32, INT32, INT32])
+    function = cgutils.get_or_insert_function(builder.module, signature, "llvm.prefetch.p0")
+    for start in range(0, floats, LINE_FLOATS):
+        place = builder.bitcast(offset(builder, address, start), byte)
+        builder.call(function, [place, *map(INT32, (_READ, _SECOND_LEVEL, _DATA))])
 
 
 def make_dots(lanes: int) -> Callable[..., None]:

@@ -15,42 +15,45 @@ FLOAT_POINTER = FLOAT.as_pointer()
 INT64 = ir.IntType(64)
 INT32 = ir.IntType(32)
 
-# Rational tanh of degree 13 over 6 up to |x| = 8, from Eigen and XLA, and exactly 1 beyond, so that
-# saturated gates have gradient 0. Largest error over all float32 numbers: 2.9e-7.
-_TANH_LIMIT = 8.0
-_TANH_ODD = (
-    4.89352455891786e-03,
-    6.37261928875436e-04,
-    1.48572235717979e-05,
-    5.12229709037114e-08,
-    -8.60467152213735e-11,
-    2.00018790482477e-13,
-    -2.76076847742355e-16,
+# Both fits minimize the largest relative error, by least squares whose weights are raised where the
+# error is large, until it is equal everywhere (Lawson 1961).
+
+# tanh(x) = x P(x^2) / Q(x^2) for |x| <= 8.4, with an error of 1e-8 before rounding. The fraction
+# exceeds 1 by 1e-6 at the limit, which is more than its rounding errors, so that clamping it makes
+# saturated gates exactly 1, with gradient 0.
+_TANH_LIMIT = 9.4
+_TANH_NUMERATOR = (
+    9.999999895e-01,
+    1.341957916e-01,
+    3.541616734e-03,
+    2.137976278e-05,
+    1.445783789e-08,
 )
-_TANH_EVEN = (
-    4.89352518554385e-03,
-    2.26843463243900e-03,
-    1.18534705686654e-04,
-    1.19825839466702e-06,
+_TANH_DIVISOR = (
+    1.0,
+    4.675290299e-01,
+    2.605143699e-02,
+    3.361426129e-04,
+    8.219954903e-07,
 )
 
-# e^-r for |r| <= ln(2) / 2, fitted to minimize the relative error: 4e-9 before rounding.
-_EXP_MINUS = (
+# 2^f for |f| <= 0.5, exactly 1 for 0, with an error of 9e-8 before rounding.
+_POWER_OF_TWO = (
     1.0,
-    -1.0,
-    4.999998853e-01,
-    -1.666651785e-01,
-    4.166954457e-02,
-    -8.368989976e-03,
-    1.375115056e-03,
+    6.931469776e-01,
+    2.402224209e-01,
+    5.550733743e-02,
+    9.671512640e-03,
+    1.326472720e-03,
 )
 # Beyond this limit, sigmoid is 1 or less than 1e-17; products of divisors do not overflow.
 _EXP_LIMIT = 40.0
 # Limits beyond which sigmoid is exactly 1 and exactly 0 in float32.
 _SIGMOID_ONE, _SIGMOID_ZERO = 17.0, -88.7
 _LOG2_E = 1.44269504088896341
-_LN2_HIGH, _LN2_LOW = 0.693359375, -2.12194440e-4
-_ROUNDING = 1.5 * 2**23
+# Adding 1.5 * 2^23 rounds to an integer, which is then in the low bits; with 127, these are the
+# exponent bits of the power of two.
+_ROUNDING = 1.5 * 2**23 + 127
 
 
 class Vectors:
@@ -111,6 +114,10 @@ class Vectors:
         """Return a * b."""
         return self.builder.fmul(a, b)
 
+    def negative(self, a: Any) -> Any:
+        """Return -a."""
+        return self.builder.fneg(a)
+
     def complement(self, a: Any) -> Any:
         """Return 1 - a."""
         return self.builder.fsub(self.constant(1.0), a)
@@ -126,47 +133,40 @@ class Vectors:
     def tanh(self, x: Any) -> Any:
         """Return tanh(x); NaN stays NaN."""
         numerator, divisor = self.tanh_fraction(x)
-        return self.saturated_tanh(x, self.multiply(numerator, self.reciprocal(divisor)))
+        return self.saturated_tanh(self.multiply(numerator, self.reciprocal(divisor)))
 
     def tanh_fraction(self, x: Any) -> tuple[Any, Any]:
         """Return numerator and divisor of tanh(x), so that several values can share a division."""
         x = self._clamp(x, _TANH_LIMIT)
         square = self.multiply(x, x)
-        numerator = self.multiply(self._polynomial(_TANH_ODD, square), x)
-        return numerator, self._polynomial(_TANH_EVEN, square)
+        numerator = self.multiply(self._polynomial(_TANH_NUMERATOR, square), x)
+        return numerator, self._polynomial(_TANH_DIVISOR, square)
 
-    def saturated_tanh(self, x: Any, tanh: Any) -> Any:
-        """Return `tanh` of x, set to exactly 1 or -1 outside the range of the fraction."""
-        for relation, sign in ((">", 1.0), ("<", -1.0)):
-            limit = self.constant(sign * _TANH_LIMIT)
-            tanh = self.where(relation, x, limit, self.constant(sign), tanh)
-        return tanh
+    def saturated_tanh(self, fraction: Any) -> Any:
+        """Return tanh as its fraction, which exceeds 1 for large values; NaN stays NaN."""
+        return self._clamp(fraction, 1.0)
 
     def sigmoid_divisor(self, x: Any) -> Any:
-        """Return 1 + e^-x, the divisor of sigmoid; small sigmoids keep their relative precision."""
-        return self.add(self._exp_minus(x), self.constant(1.0))
+        """Return 1 + e^-x, the divisor of sigmoid; small sigmoids keep their relative precision.
+
+        e^-x is 2^n 2^f. The product of x and log2(e) is not rounded before n is subtracted, so
+        that the relative error grows with |x| only by that of the constant, 1.4e-8 |x|.
+        """
+        builder = self.builder
+        x = self._clamp(x, _EXP_LIMIT)
+        shifted = self.fma(x, self.constant(-_LOG2_E), self.constant(_ROUNDING))
+        n = self.subtract(shifted, self.constant(_ROUNDING))
+        fraction = self.fma(x, self.constant(-_LOG2_E), self.negative(n))
+        numbers = ir.VectorType(INT32, self.lanes)
+        bits = builder.bitcast(shifted, numbers)
+        exponent = builder.shl(bits, ir.Constant(numbers, [23] * self.lanes))
+        power = self._polynomial(_POWER_OF_TWO, fraction)
+        return self.fma(power, builder.bitcast(exponent, self.type), self.constant(1.0))
 
     def saturated_sigmoid(self, x: Any, sigmoid: Any) -> Any:
         """Return `sigmoid` of x, set to exactly 0 or 1 where sigmoid has that value in float32."""
-        sigmoid = self.where(">", x, self.constant(_SIGMOID_ONE), self.constant(1.0), sigmoid)
-        return self.where("<", x, self.constant(_SIGMOID_ZERO), self.constant(0.0), sigmoid)
-
-    def _exp_minus(self, x: Any) -> Any:
-        """Return e^-x as 2^n e^-r; NaN stays NaN."""
-        builder = self.builder
-        x = self._clamp(x, _EXP_LIMIT)
-        # Adding 1.5 * 2^23 rounds to an integer, which is then in the low bits.
-        shifted = self.fma(x, self.constant(-_LOG2_E), self.constant(_ROUNDING))
-        n = self.subtract(shifted, self.constant(_ROUNDING))
-        r = self.fma(n, self.constant(_LN2_HIGH), x)
-        r = self.fma(n, self.constant(_LN2_LOW), r)
-        numbers = ir.VectorType(INT32, self.lanes)
-        biased = builder.add(
-            builder.bitcast(shifted, numbers), ir.Constant(numbers, [127] * self.lanes)
-        )
-        exponent = builder.shl(biased, ir.Constant(numbers, [23] * self.lanes))
-        power = self._polynomial(_EXP_MINUS, r)
-        return self.multiply(power, builder.bitcast(exponent, self.type))
+        sigmoid = self.where("<", x, self.constant(_SIGMOID_ZERO), self.constant(0.0), sigmoid)
+        return self.where(">", x, self.constant(_SIGMOID_ONE), self.constant(1.0), sigmoid)
 
     def _clamp(self, x: Any, limit: float) -> Any:
         for relation, bound in ((">", limit), ("<", -limit)):

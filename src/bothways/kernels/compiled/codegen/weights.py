@@ -21,6 +21,7 @@ from bothways.kernels.compiled.structs import (
     GRADIENT_DEPTH,
     PACKING_TASKS,
     PREPARE_FORWARD,
+    TILE_GAP,
     Job,
     Weights,
 )
@@ -139,7 +140,7 @@ def make_weight_gradient(
                 gates = scan.gates + FLOAT_BYTES * (start * scan.gates_width + first)
                 pack_rows(packed, gates, scan.gates_width, rows, depth)
                 multiply_transposed(
-                    packed, packed_depth(depth) * height,
+                    packed, packed_depth(depth) * height + TILE_GAP,
                     scan.inputs + FLOAT_BYTES * start * scan.inputs_width, scan.inputs_width,
                     d_weight_ih if begun else job.zeros, columns if begun else 0,
                     d_weight_ih, columns, rows, columns, depth,
@@ -156,7 +157,7 @@ def make_weight_gradient(
                     pack_rows(packed, memory, scan.state_width, rows, depth)
                 multiply_transposed(
                     packed + FLOAT_BYTES * packed_depth(skipped) * height,
-                    packed_depth(depth) * height,
+                    packed_depth(depth) * height + TILE_GAP,
                     scan.before + FLOAT_BYTES * begin * scan.state_width, scan.state_width,
                     d_weight_hh if begun_hidden else job.zeros, hidden_size if begun_hidden else 0,
                     d_weight_hh, hidden_size, rows, hidden_size, end - begin,
