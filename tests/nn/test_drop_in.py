@@ -66,7 +66,7 @@ def test_constructor_has_the_arguments_of_torch_in_the_same_order(kind):
 def test_only_keywords_are_added_to_the_signatures_of_torch():
     parameters = inspect.signature(bothways.nn.LSTM).parameters
     extra = [name for name in parameters if parameters[name].kind is inspect.Parameter.KEYWORD_ONLY]
-    assert extra == ["backend"]
+    assert extra == ["backend", "precision"]
     call = inspect.signature(bothways.nn.LSTM.forward).parameters
     assert list(call) == ["self", "input", "hx", "lengths"]
 
