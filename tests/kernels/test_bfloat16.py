@@ -286,6 +286,7 @@ ZEN4 = Target(
 )
 
 
+@needs_bfloat16
 def test_the_tiles_multiply_pairs():
     assert ZEN4.instruction_set is AVX512_BF16
     assembly = compiler.assembly_of(LSTM, ZEN4)
@@ -294,6 +295,12 @@ def test_the_tiles_multiply_pairs():
     assert tile.count("vdpbf16ps") >= 2 * AVX512_BF16.rows[0]
     assert "vfmadd" not in tile
     assert not re.search(r"%zmm.*\(%rsp\)", tile)  # no sum is spilled
+
+
+def test_a_program_is_not_compiled_where_it_cannot_run(monkeypatch):
+    monkeypatch.setattr(compiler, "host_target", lambda: Target("x86_64", "haswell", "+avx2"))
+    with pytest.raises(ValueError, match="bfloat16 program can be compiled only where it can run"):
+        compiler.compile_program(LSTM, ZEN4)
 
 
 def test_other_processors_have_no_program_for_it():

@@ -16,7 +16,6 @@ import torch
 
 from bothways import nn
 from bothways.errors import ConfigError, counted, describe_unknown
-from bothways.kernels.backends import choose_backend
 from bothways.kernels.cells import GRU, LSTM, RNN_RELU, RNN_TANH
 from bothways.kernels.compiled.cache import cached_file, entry_address
 from bothways.kernels.compiled.instruction_sets import host_target
@@ -62,11 +61,6 @@ class BenchShape:
             f"{counted(threads, 'thread')}"
             f"{'' if self.precision == 'float32' else f', {self.precision}'}"
         )
-
-
-def check_precision(precision: str) -> None:
-    """Raise BackendError if a precision is unknown, or not possible on this machine."""
-    choose_backend("auto", LSTM, torch.device("cpu"), torch.float32, precision=precision)
 
 
 def warm(precision: str) -> dict[str, Path]:

@@ -35,6 +35,7 @@ __all__ = [
     "Stack",
     "States",
     "bfloat16_obstacle",
+    "check_precision",
     "choose_backend",
 ]
 
@@ -141,8 +142,7 @@ def choose_backend(
         raise BackendError(
             f'{describe_unknown("backend", requested, BACKENDS)} Use "auto" to let bothways choose.'
         )
-    if precision != "float32":
-        _check_bfloat16(precision, requested, device, dtype, projected)
+    check_precision(precision, requested, device, dtype, projected=projected)
     if requested not in ("auto", "compiled"):
         return Choice(requested, "requested by name")
     obstacle = _obstacle(device, dtype, projected, tensors) or _compilation_failure(cell, precision)
@@ -168,10 +168,17 @@ def bfloat16_obstacle(device: torch.device) -> str | None:
     return None if host_target().has_bfloat16 else "this processor has no AVX512_BF16"
 
 
-def _check_bfloat16(
-    precision: str, requested: str, device: torch.device, dtype: torch.dtype, projected: bool
+def check_precision(
+    precision: str,
+    backend: str,
+    device: torch.device,
+    dtype: torch.dtype,
+    *,
+    projected: bool = False,
 ) -> None:
-    """Raise BackendError unless layers can have a precision other than float32."""
+    """Raise BackendError if layers cannot have a precision, see `choose_backend`."""
+    if precision == "float32":
+        return
     if precision not in PRECISIONS:
         raise BackendError(
             f'{describe_unknown("precision", precision, PRECISIONS)} Use "float32", the default.'
@@ -181,8 +188,8 @@ def _check_bfloat16(
         obstacle = f"the weights are {dtype}"
     elif projected:
         obstacle = "proj_size is not supported"
-    elif requested not in ("auto", "compiled"):
-        obstacle = f"the backend is {requested!r}"
+    elif backend not in ("auto", "compiled"):
+        obstacle = f"the backend is {backend!r}"
     if obstacle is not None:
         raise BackendError(
             f"precision is 'bfloat16' but {obstacle}; expected float32 weights on a CPU with "

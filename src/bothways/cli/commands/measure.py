@@ -156,12 +156,13 @@ def bench(
     """Compare the speed of the engine with torch.nn."""
     import torch
 
-    from bothways.cli.bench import BenchShape, check_precision, compare
+    from bothways.cli.bench import BenchShape, compare
     from bothways.cli.bench import warm as compile_all
     from bothways.cli.bench_processes import measure_scaling
     from bothways.cli.print_metrics import print_comparison, print_scaling
+    from bothways.kernels.backends import check_precision
 
-    check_precision(precision)
+    check_precision(precision, "auto", torch.device("cpu"), torch.float32)
     if warm:
         for mode, place in compile_all(precision).items():
             print(f"{mode}: {place if place.exists() else 'compiled, but not saved on disk'}")

@@ -8,7 +8,7 @@ import re
 from typing import Any
 
 from bothways.kernels.cells import Cell
-from bothways.kernels.compiled.instruction_sets import Target
+from bothways.kernels.compiled.instruction_sets import Target, host_target
 
 ENTRY = "bothways_run"
 
@@ -68,7 +68,16 @@ def _module(cell: Cell, target: Target, machine: Any) -> Any:
 
 
 def _numba_ir(cell: Cell, target: Target) -> str:
-    """Return the LLVM IR that Numba generates for the program; most of the compile time."""
+    """Return the LLVM IR that Numba generates for the program; most of the compile time.
+
+    Raises
+    ------
+    ValueError
+        If the program has instructions for bfloat16 and this processor does not: Numba also
+        generates machine code for this processor, and LLVM would end the process.
+    """
+    if target.precision == "bfloat16" and not host_target().has_bfloat16:
+        raise ValueError("a bfloat16 program can be compiled only where it can run")
     from numba.core import config
 
     # `_module` optimizes the whole program once; Numba's passes would double the time.
