@@ -18,7 +18,7 @@ from bothways.models.card import (
     describe_training,
 )
 from bothways.models.manifest import Manifest
-from bothways.models.trained import TrainedModel
+from bothways.models.trained_model import TrainedModel
 from bothways.recipes import Recipe, recipe_settings
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from bothways.models.trained import TrainedModel
+from bothways.models.trained_model import TrainedModel
 
 Array = np.ndarray[Any, np.dtype[Any]]
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from bothways.errors import ExportError
 from bothways.export.check_data import random_sequences
 from bothways.kernels.lengths import valid_steps
-from bothways.models.trained import TrainedModel
+from bothways.models.trained_model import TrainedModel
 
 TOLERANCE = 1e-4
 """Greatest difference of logits, relative to the largest logit of the batch, or 1 if that is less.

@@ -11,7 +11,7 @@ from bothways.export.held_out import open_held_out
 from bothways.export.onnx.file import export_onnx
 from bothways.export.onnx.quantization import export_quantized
 from bothways.models.loading import load
-from bothways.models.trained import TrainedModel
+from bothways.models.trained_model import TrainedModel
 from bothways.storage.output_file import check_output_file
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from bothways.data.sequences import LabeledSequences
 from bothways.errors import BothwaysError
-from bothways.models.trained import TrainedModel
+from bothways.models.trained_model import TrainedModel
 from bothways.training.run_data import read_run_data
 from bothways.training.run_directory import RunFolder
 

@@ -5,6 +5,7 @@ and the architecture to `bothways.nn`.
 """
 
 from bothways.models.loading import load
-from bothways.models.trained import TrainedClassifier, TrainedLabeler, TrainedModel
+from bothways.models.trained import TrainedClassifier, TrainedLabeler
+from bothways.models.trained_model import TrainedModel
 
 __all__ = ["TrainedClassifier", "TrainedLabeler", "TrainedModel", "load"]

@@ -13,7 +13,8 @@ from bothways.config import ModelConfig
 from bothways.errors import CheckpointError, ConfigError, counted, suggest
 from bothways.kernels.cells import GRU, LSTM, RNN_TANH
 from bothways.models.manifest import ConvertedFrom, Manifest, Provenance, versions
-from bothways.models.trained import TrainedModel, trained_model
+from bothways.models.trained import trained_model
+from bothways.models.trained_model import TrainedModel
 from bothways.nn.classifier import SequenceClassifier
 from bothways.storage.atomic import sha256
 

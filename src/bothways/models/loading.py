@@ -5,7 +5,8 @@ from pathlib import Path
 from bothways.models.checkpoint import load_classifier
 from bothways.models.hub import is_address, load_from_hub
 from bothways.models.onnx_model import SUFFIX, load_onnx
-from bothways.models.trained import TrainedModel, trained_model
+from bothways.models.trained import trained_model
+from bothways.models.trained_model import TrainedModel
 
 
 def load(path: str | Path) -> TrainedModel:

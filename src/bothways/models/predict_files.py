@@ -14,7 +14,7 @@ from bothways.errors import ConfigError
 from bothways.evaluation.evaluate import BATCH_STEPS
 from bothways.models.answers import Answer, Labeling, Prediction, Span
 from bothways.models.pieces import Piece, read_pieces
-from bothways.models.trained import TrainedModel
+from bothways.models.trained_model import TrainedModel
 
 
 def predict_files(

@@ -11,7 +11,7 @@ from torch import Tensor
 from bothways.data.batching import IGNORED
 from bothways.data.sequences import LabeledSequences
 from bothways.evaluation.evaluate import compute_logits
-from bothways.models.trained import TrainedModel
+from bothways.models.trained_model import TrainedModel
 
 Array = np.ndarray[Any, np.dtype[Any]]
 

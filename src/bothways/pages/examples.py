@@ -8,7 +8,7 @@ from typing import Any, Literal
 import numpy as np
 
 from bothways.evaluation.playback import steps_of_playback
-from bothways.models.trained import TrainedModel
+from bothways.models.trained_model import TrainedModel
 from bothways.pages.examination import OPERATIONS, Examination, operations_per_step
 from bothways.pages.playback_json import playback_json, sequence_steps
 

@@ -9,7 +9,7 @@ from bothways.data.record import numbered_features
 from bothways.data.sequences import Sequences
 from bothways.evaluation.playback import Playback, play
 from bothways.models.manifest import Manifest
-from bothways.models.trained import TrainedModel
+from bothways.models.trained_model import TrainedModel
 from bothways.pages.looks import looks_like_picture
 
 Array = np.ndarray[Any, np.dtype[Any]]

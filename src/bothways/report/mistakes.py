@@ -1,6 +1,6 @@
 """Drawings of sequences that a model answers wrong."""
 
-from bothways.models.trained import TrainedModel
+from bothways.models.trained_model import TrainedModel
 from bothways.pages.examination import Examination
 from bothways.pages.examples import mistakes
 from bothways.pages.looks import looks_like_picture

@@ -7,7 +7,7 @@ from typing import Any
 
 from bothways.errors import BothwaysError, CheckpointError, DataError
 from bothways.models.loading import load
-from bothways.models.trained import TrainedModel
+from bothways.models.trained_model import TrainedModel
 from bothways.pages.examination import Examination, examine_sample
 from bothways.training.history import epochs_of, read_history
 from bothways.training.loop.events import EpochDone

@@ -4,7 +4,7 @@ from fastapi import APIRouter, FastAPI, Request, Response, WebSocket
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-from bothways.models.trained import TrainedModel
+from bothways.models.trained_model import TrainedModel
 from bothways.serve.access import Token
 from bothways.serve.answers import card
 from bothways.serve.description import (

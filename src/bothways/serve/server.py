@@ -14,7 +14,7 @@ import torch
 import uvicorn
 
 from bothways.errors import ConfigError
-from bothways.models.trained import TrainedModel
+from bothways.models.trained_model import TrainedModel
 from bothways.serve.access import Token, allowed_hosts, check_address
 from bothways.serve.app import create_app
 from bothways.serve.connections import bounded_by

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from fastapi import Request, Response
 
 from bothways.evaluation.evaluate import batch_steps
-from bothways.models.trained import TrainedModel
+from bothways.models.trained_model import TrainedModel
 from bothways.serve.answers import predictions
 from bothways.serve.batching import Batcher
 from bothways.serve.errors import ClientGoneError, busy

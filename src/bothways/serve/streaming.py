@@ -11,7 +11,7 @@ from starlette.websockets import WebSocketDisconnect
 from bothways.errors import ConfigError, DataError
 from bothways.models.following import Follower, Record, RecordLines, truth
 from bothways.models.streaming import RunningModel, Stream
-from bothways.models.trained import TrainedModel
+from bothways.models.trained_model import TrainedModel
 from bothways.serve.errors import RequestError, error_content, internal_error
 from bothways.serve.limits import Limits
 from bothways.serve.metrics import ServerMetrics

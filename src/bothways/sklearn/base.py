@@ -11,7 +11,8 @@ from bothways.data.dataset import Dataset
 from bothways.data.options import DataOptions
 from bothways.data.sequences import LabeledSequences, Sequences
 from bothways.errors import ConfigError, DataError, counted
-from bothways.models.trained import TrainedModel, trained_model
+from bothways.models.trained import trained_model
+from bothways.models.trained_model import TrainedModel
 from bothways.recipes import Recipe, load_recipe
 from bothways.sklearn.arrays import Array
 from bothways.sklearn.inputs import SequenceInput

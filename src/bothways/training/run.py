@@ -20,7 +20,7 @@ from bothways.errors import CheckpointError, ConfigError, DataError
 from bothways.kernels.backends import choose_backend
 from bothways.kernels.cells import cell_named
 from bothways.models.loading import load
-from bothways.models.trained import TrainedModel
+from bothways.models.trained_model import TrainedModel
 from bothways.recipes import Recipe
 from bothways.training.fit import Plan, prepare
 from bothways.training.loop.device import layers_precision, training_device

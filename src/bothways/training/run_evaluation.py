@@ -10,7 +10,7 @@ from bothways.data.splitting import hold_out
 from bothways.errors import DataError, counted, suggest
 from bothways.evaluation.metrics import Metrics
 from bothways.models.manifest import Manifest
-from bothways.models.trained import TrainedModel
+from bothways.models.trained_model import TrainedModel
 from bothways.training.run_data import is_trained_on
 from bothways.training.run_directory import RunFolder
 

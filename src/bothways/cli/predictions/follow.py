@@ -9,7 +9,7 @@ from bothways.cli.predictions.streams import Streams
 from bothways.cli.process import keep_objects
 from bothways.errors import DataError
 from bothways.models.following import MOST_SEQUENCES, Follower, RecordLines
-from bothways.models.trained import TrainedModel
+from bothways.models.trained_model import TrainedModel
 
 
 def follow(model: TrainedModel, *, segments: bool, most_sequences: int | None) -> None:

@@ -18,7 +18,7 @@ from bothways.evaluation.evaluate import compute_logits
 from bothways.export.c.source import CSource
 from bothways.export.check_data import random_sequences
 from bothways.export.comparison import check_finite
-from bothways.models.trained import TrainedModel
+from bothways.models.trained_model import TrainedModel
 
 Array = np.ndarray[Any, np.dtype[Any]]
 

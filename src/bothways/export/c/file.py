@@ -10,7 +10,7 @@ from bothways.export.c.check import UncheckedExportWarning, check_source, find_c
 from bothways.export.c.program import Program
 from bothways.export.c.source import CSource, c_source
 from bothways.export.c.weights import Weights
-from bothways.models.trained import TrainedModel
+from bothways.models.trained_model import TrainedModel
 from bothways.nn.size import weight_bytes
 from bothways.storage.atomic import replacing
 from bothways.storage.output_file import check_output_file

@@ -13,7 +13,7 @@ from bothways.export.c.weights import Constant, Weights, model_weights
 from bothways.export.refusals import refuse_lookahead
 from bothways.models.card import describe_architecture, describe_origin
 from bothways.models.manifest import Manifest
-from bothways.models.trained import TrainedModel
+from bothways.models.trained_model import TrainedModel
 from bothways.nn.classifier import TorchClassifier
 from bothways.nn.normalization import LINEAR_RANGE, LOG_RATIO_LIMIT
 from bothways.optional import require

@@ -8,7 +8,7 @@ from bothways.export.comparison import TOLERANCE, Comparison, compare_on_random_
 from bothways.export.onnx.graph import OPSET, describe_interface, onnx_model
 from bothways.export.onnx.nodes import require_onnx
 from bothways.models.onnx_model import OnnxClassifier
-from bothways.models.trained import TrainedModel
+from bothways.models.trained_model import TrainedModel
 from bothways.storage.atomic import write_atomically
 from bothways.storage.output_file import check_output_file
 

@@ -20,7 +20,7 @@ from bothways.export.onnx.file import OnnxExport, checked_content
 from bothways.export.onnx.graph import OPSET, describe_interface
 from bothways.export.onnx.nodes import require_onnx
 from bothways.models.onnx_model import OnnxClassifier
-from bothways.models.trained import TrainedModel
+from bothways.models.trained_model import TrainedModel
 from bothways.optional import require
 from bothways.storage.atomic import write_atomically
 from bothways.storage.output_file import check_output_file

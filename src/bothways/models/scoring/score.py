@@ -8,7 +8,7 @@ from bothways.errors import DataError, counted
 from bothways.models.predict_files import predict_files
 from bothways.models.scoring.part_file import PartInfo, write_part
 from bothways.models.scoring.parts import Part
-from bothways.models.trained import TrainedModel
+from bothways.models.trained_model import TrainedModel
 
 _MOST_NAMED = 5
 

@@ -17,7 +17,7 @@ from bothways.errors import ProcessError
 from bothways.models.loading import load
 from bothways.models.scoring.parts import Part
 from bothways.models.scoring.score import Scored, score_part
-from bothways.models.trained import TrainedModel
+from bothways.models.trained_model import TrainedModel
 
 _model: TrainedModel | None = None  # of a worker process
 

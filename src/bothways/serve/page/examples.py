@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from bothways.errors import BothwaysError
-from bothways.models.trained import TrainedModel
+from bothways.models.trained_model import TrainedModel
 from bothways.pages.examination import examine_sample
 from bothways.pages.examples import playback_examples
 from bothways.training.run_data import read_run_data

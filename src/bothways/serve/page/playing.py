@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from pydantic_core import to_json
 
-from bothways.models.trained import TrainedModel
+from bothways.models.trained_model import TrainedModel
 from bothways.pages.playback_json import playback_json
 from bothways.serve.answers import prediction
 from bothways.serve.errors import RequestError

@@ -9,13 +9,8 @@ from collections.abc import Callable
 
 from bothways.kernels.compiled.codegen.memory import make_buffer
 from bothways.kernels.compiled.codegen.pairs import make_pair_rows, make_pair_values
-from bothways.kernels.compiled.codegen.products import (
-    BLOCK_ROWS,
-    Products,
-    make_pack_step,
-    make_pack_strip,
-    make_products,
-)
+from bothways.kernels.compiled.codegen.panels import make_pack_step, make_pack_strip
+from bothways.kernels.compiled.codegen.products import BLOCK_ROWS, Products, make_products
 from bothways.kernels.compiled.instruction_sets import InstructionSet
 from bothways.kernels.compiled.jit import compiled
 from bothways.kernels.compiled.structs import FLOAT_BYTES, GRADIENT_DEPTH, TILE_GAP
