@@ -90,6 +90,8 @@ VARIANTS: dict[str, Settings] = {
     "warp+shift, crop 512": changed(WARP_SHIFT, step={"crop_steps": 512}),
     "warp+shift, crop 256, or 20": changed(WARP_SHIFT, step=CROPS) | {"epochs": 20},
     "chosen": CHOSEN,
-    # the same settings, but half of the stem's first channels start as differences
+    # the same settings, but half of the stem's first channels start as differences in time
     "differences": CHOSEN,
+    # only if values vary slowly, as the recipe does now
+    "differences if slow": CHOSEN,
 }

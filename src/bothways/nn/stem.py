@@ -70,13 +70,15 @@ class ConvolutionalStem(nn.Module):
 
     @torch.no_grad()
     def start_with_differences(self, inputs: Tensor, lengths: Lengths) -> None:
-        """Make half of the first convolution's channels respond to changes only, before training.
+        """Let half of the first convolution's channels start as differences, if values vary slowly.
 
-        Their initial weights of each feature are shifted so that they sum to 0 over time. Then each
-        of these channels is scaled so that its deviation over a batch is the mean deviation of the
-        other channels, by a factor of at most `LARGEST_FACTOR`. Where values change slowly, a short
-        event is hard to see in the values, but not in their changes. The weights are trained as all
-        others. With kernel size 1, nothing changes.
+        The initial weights of each feature are shifted so that they sum to 0 over time: these
+        channels respond to changes only. Then each is scaled so that its deviation over a batch is
+        the mean deviation of the other channels, by a factor of at most `LARGEST_FACTOR`. Where
+        values vary slowly, a short event is hard to see in the values, but not in their changes.
+
+        Nothing changes if the differences already have, on average and unscaled, half the
+        deviation of the other channels or more, as in white noise, or if the kernel size is 1.
 
         Parameters
         ----------
@@ -96,13 +98,16 @@ class ConvolutionalStem(nn.Module):
             return
         half = first.out_channels // 2
         weight = first.weight[:half]
+        drawn = weight.clone()
         weight -= weight.mean(dim=2, keepdim=True)
         convolved, lengths = self._convolve(first, inputs.transpose(1, 2), lengths)
         valid = lengths.is_valid(convolved.device)
         deviations = convolved.transpose(1, 2)[valid].std(dim=0, correction=0)
-        factors = deviations[half:].mean() / deviations[:half]
-        # 0 / 0: the batch is constant, and nothing says how to scale.
-        weight *= factors.nan_to_num(nan=1.0).clamp(max=LARGEST_FACTOR)[:, None, None]
+        changes, others = deviations[:half], deviations[half:].mean()
+        if changes.mean() < others / 2:
+            weight *= (others / changes).clamp(max=LARGEST_FACTOR)[:, None, None]
+        else:
+            weight.copy_(drawn)
 
     def _convolve(
         self, convolution: nn.Module, steps: Tensor, lengths: Lengths
