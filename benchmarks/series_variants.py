@@ -92,6 +92,8 @@ VARIANTS: dict[str, Settings] = {
     "chosen": CHOSEN,
     # the same settings, but half of the stem's first channels start as differences in time
     "differences": CHOSEN,
-    # only if values vary slowly, as the recipe does now
+    # only if they deviate less than half as much as the other channels
     "differences if slow": CHOSEN,
+    # only if they would deviate less than half as much as they do, over all channels: the recipe
+    "differences if slow 2": CHOSEN,
 }

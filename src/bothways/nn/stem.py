@@ -77,8 +77,9 @@ class ConvolutionalStem(nn.Module):
         the mean deviation of the other channels, by a factor of at most `LARGEST_FACTOR`. Where
         values vary slowly, a short event is hard to see in the values, but not in their changes.
 
-        Nothing changes if the differences already have, on average and unscaled, half the
-        deviation of the other channels or more, as in white noise, or if the kernel size is 1.
+        Nothing changes if the shift of all channels, not only of half of them, would leave half of
+        their deviation or more (in the root mean square), as in white noise, or if the kernel size
+        is 1.
 
         Parameters
         ----------
@@ -97,17 +98,21 @@ class ConvolutionalStem(nn.Module):
         if first.kernel_size == (1,):
             return
         half = first.out_channels // 2
-        weight = first.weight[:half]
-        drawn = weight.clone()
-        weight -= weight.mean(dim=2, keepdim=True)
-        convolved, lengths = self._convolve(first, inputs.transpose(1, 2), lengths)
-        valid = lengths.is_valid(convolved.device)
-        deviations = convolved.transpose(1, 2)[valid].std(dim=0, correction=0)
-        changes, others = deviations[:half], deviations[half:].mean()
-        if changes.mean() < others / 2:
-            weight *= (others / changes).clamp(max=LARGEST_FACTOR)[:, None, None]
+        drawn, values = first.weight.clone(), self._deviations(first, inputs, lengths)
+        first.weight -= first.weight.mean(dim=2, keepdim=True)
+        changes = self._deviations(first, inputs, lengths)
+        if changes.norm() < values.norm() / 2:
+            factors = (values[half:].mean() / changes[:half]).clamp(max=LARGEST_FACTOR)
+            first.weight[:half] *= factors[:, None, None]
+            first.weight[half:] = drawn[half:]
         else:
-            weight.copy_(drawn)
+            first.weight.copy_(drawn)
+
+    def _deviations(self, convolution: nn.Module, inputs: Tensor, lengths: Lengths) -> Tensor:
+        """Return the deviation of each channel over the outputs of a batch, (channels,)."""
+        convolved, lengths = self._convolve(convolution, inputs.transpose(1, 2), lengths)
+        valid = lengths.is_valid(convolved.device)
+        return convolved.transpose(1, 2)[valid].std(dim=0, correction=0)
 
     def _convolve(
         self, convolution: nn.Module, steps: Tensor, lengths: Lengths
