@@ -34,6 +34,7 @@ MEAN_MAX = changed(BOTH, readout="mean+max", steps=1000)
 WARP = changed(MEAN_MAX, augment_time_warp=0.1)
 WARP_SHIFT = changed(WARP, augment_time_shift=0.05, batch_size="auto")
 CROPS = {"crop_steps": 256}
+CHOSEN = changed(WARP, batch_size="auto", step=CROPS | {"augment_time_warp": 0.0}) | {"epochs": 20}
 
 VARIANTS: dict[str, Settings] = {
     "baseline": FORMER,
@@ -88,6 +89,11 @@ VARIANTS: dict[str, Settings] = {
     "warp+shift, crop 256": changed(WARP_SHIFT, step=CROPS),
     "warp+shift, crop 512": changed(WARP_SHIFT, step={"crop_steps": 512}),
     "warp+shift, crop 256, or 20": changed(WARP_SHIFT, step=CROPS) | {"epochs": 20},
-    "chosen": changed(WARP, batch_size="auto", step=CROPS | {"augment_time_warp": 0.0})
-    | {"epochs": 20},
+    "chosen": CHOSEN,
+    # the same settings, but half of the stem's first channels start as differences in time
+    "differences": CHOSEN,
+    # only if they deviate less than half as much as the other channels
+    "differences if slow": CHOSEN,
+    # only if they would deviate less than half as much as they do, over all channels: the recipe
+    "differences if slow 2": CHOSEN,
 }

@@ -4,6 +4,7 @@ import torch
 from bothways import ModelConfig, SequenceClassifier
 from bothways.errors import ConfigError
 from bothways.kernels.lengths import Lengths
+from bothways.nn.stem import LARGEST_FACTOR
 
 
 def model(**settings):
@@ -52,3 +53,58 @@ def test_contradictory_settings():
         model(stem_kernel=4)
     with pytest.raises(ConfigError, match="stem_channels is 5 but readout is 'flatten'"):
         model(readout="flatten", sequence_length=9)
+
+
+def started(inputs, lengths=None, **settings):
+    """Return a stem before and after it has started with differences."""
+    before, after = model(**settings).stem, model(**settings).stem
+    after.start_with_differences(inputs, Lengths.of(lengths, *inputs.shape[:2]))
+    return before.convolutions[0], after.convolutions[0]
+
+
+def random_walk(batch=6, time=200):
+    return torch.randn(batch, time, 3, generator=torch.Generator().manual_seed(1)).cumsum(dim=1)
+
+
+def test_half_of_the_first_channels_start_as_differences():
+    before, after = started(random_walk())
+    assert torch.equal(before.weight[2:], after.weight[2:])
+    assert torch.equal(before.bias, after.bias)
+    torch.testing.assert_close(after.weight[:2].sum(dim=2), torch.zeros(2, 3), atol=1e-5, rtol=0)
+    ratios = after.weight[:2] / (before.weight[:2] - before.weight[:2].mean(dim=2, keepdim=True))
+    assert bool((ratios > 1).all())  # the changes of a random walk are smaller than its values
+    torch.testing.assert_close(ratios, ratios[:, :1, :1].expand_as(ratios), atol=0, rtol=1e-3)
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+def test_differences_deviate_as_the_other_channels(stride):
+    inputs = random_walk()
+    lengths = torch.tensor([200, 3, 60, 1, 199, 120])
+    for row, length in enumerate(lengths.tolist()):
+        inputs[row, length:] = torch.nan
+    _, after = started(inputs, lengths, stem_stride=stride)
+    steps = [
+        after(inputs[row : row + 1, :length].transpose(1, 2))[0]
+        for row, length in enumerate(lengths.tolist())
+    ]
+    deviations = torch.cat(steps, dim=1).std(dim=1, correction=0)
+    target = deviations[2:].mean().expand(2)
+    torch.testing.assert_close(deviations[:2], target, atol=0, rtol=1e-4)
+
+
+def test_differences_are_not_amplified_without_limit():
+    before, after = started(torch.linspace(0, 1, 10_000)[None, :, None].expand(1, -1, 3).clone())
+    centered = before.weight[:2] - before.weight[:2].mean(dim=2, keepdim=True)
+    assert (after.weight[:2] / centered).max().item() == pytest.approx(LARGEST_FACTOR, rel=1e-3)
+
+
+def test_constant_and_noisy_values_change_nothing():
+    noise = torch.randn(6, 200, 3, generator=torch.Generator().manual_seed(1))
+    for inputs in (noise, torch.zeros(2, 9, 3), torch.ones(1, 1, 3)):
+        before, after = started(inputs)
+        assert torch.equal(before.weight, after.weight)
+
+
+def test_with_kernel_size_1_no_differences_exist():
+    before, after = started(random_walk(), stem_kernel=1)
+    assert torch.equal(before.weight, after.weight)

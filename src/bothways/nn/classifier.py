@@ -180,6 +180,26 @@ class SequenceClassifier(TorchClassifier):
             inputs, checked = self.stem(inputs, checked)
         return self._pooled(inputs, checked)
 
+    @torch.no_grad()
+    def start_stem(self, inputs: Tensor, lengths: Tensor) -> None:
+        """Prepare the initial weights of the stem, if there is one, for training.
+
+        See `ConvolutionalStem.start_with_differences`.
+
+        Parameters
+        ----------
+        inputs : Tensor (batch, time, input_size)
+            A batch of the training set; `lengths` (batch,) as in `forward`.
+        """
+        if self.stem is None:
+            return
+        checked = Lengths.of(lengths, *inputs.shape[:2])
+        if self.encoder is not None:
+            self.encoder.eval()  # without jitter
+            inputs = self.encoder(inputs, checked)
+            self.encoder.train()
+        self.stem.start_with_differences(inputs, checked)
+
     def _pooled(self, inputs: Tensor, lengths: Lengths) -> Tensor:
         """Run the layers and the readout; all hooks are called."""
         if self.config.layer_lookahead is not None:  # readout step, whose features are the outputs

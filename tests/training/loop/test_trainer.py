@@ -8,6 +8,7 @@ from bothways import ModelConfig, SequenceClassifier, Sequences, TrainConfig
 from bothways.data.batching import IGNORED
 from bothways.errors import NonFiniteLossError
 from bothways.nn.ensemble import make_classifier
+from bothways.nn.initialization import new_classifier
 from bothways.training.loop.epochs import Epochs
 from bothways.training.loop.events import EpochDone, StepDone
 from bothways.training.loop.trainer import Training, start_training
@@ -256,6 +257,29 @@ def test_the_networks_of_an_ensemble_have_the_statistics_of_the_data():
     for network in others:
         for copied, fitted in zip(network.encoder.buffers(), first.encoder.buffers(), strict=True):
             assert torch.equal(copied, fitted)
+
+
+def test_stems_start_with_differences_and_nothing_else_changes():
+    """Their scale does not depend on jitter; torch's default generator is not used."""
+    walks = np.random.default_rng(0).normal(size=(8, 300, 3)).cumsum(axis=1).astype(np.float32)
+    sequences = Sequences.from_arrays(list(walks), [0, 1] * 4)
+    settings = {"input_size": 3, "hidden_size": 4, "num_classes": 2, "stem_channels": 6}
+    config = TrainConfig(seed=3)
+    found = []
+    for jitter in (0.0, 0.5):
+        model = ModelConfig(**settings, members=2, normalization="both", input_jitter=jitter)
+        torch.manual_seed(0)
+        found.append(start_training(model, config, sequences).model)
+        torch.testing.assert_close(torch.rand(1), torch.tensor([0.4963]), atol=1e-4, rtol=0)
+    drawn = new_classifier(model, torch.Generator().manual_seed(config.seed))
+    changed = []
+    for name, tensor in found[0].named_parameters():
+        assert torch.equal(tensor, dict(found[1].named_parameters())[name])
+        if not torch.equal(tensor, dict(drawn.named_parameters())[name]):
+            changed.append(name)
+            assert tensor[:3].sum(dim=2).abs().max().item() < 1e-5
+    assert changed == [f"members.{n}.stem.convolutions.0.weight" for n in range(2)]
+    assert all(network.encoder.training for network in found[1].networks)
 
 
 def test_accuracy_and_gradient_norm_of_an_ensemble():

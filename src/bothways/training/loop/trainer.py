@@ -291,6 +291,11 @@ def start_training(
         encoders[0].fit(lambda: (chunk.steps for chunk in sequences.chunks()))
     for encoder in encoders[1:]:
         encoder.copy_statistics(encoders[0])
+    if model.config.stem_channels is not None:
+        first, rows = Epochs(sequences, config).batches(0)[0]
+        batch = first.batch(rows)
+        for network in model.networks:
+            network.start_stem(batch.inputs, batch.lengths)
     model.to(device)
     on_its_device = next(model.parameters()).device == generator.device
     own_generator = generator if on_its_device else None
