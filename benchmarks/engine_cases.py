@@ -10,6 +10,8 @@ Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 
 GATES = {"RNN": 1, "GRU": 3, "LSTM": 4}
 NUM_CLASSES = 10
+STEP_TARGET = round(1 / 1.15, 2)
+"""The layers' own time over that of a whole step of a small network; 1 / 1.15 is the target."""
 
 
 def step_flops(
@@ -43,6 +45,8 @@ class Case:
         Whether precision bfloat16 is measured too, against our float32.
     alone : bool
         Whether the latency of a single sequence and training with AVX2 are measured too.
+    answer : bool
+        Whether only the answer of a model to a single sequence is measured.
     """
 
     name: str
@@ -61,6 +65,7 @@ class Case:
     step_target: float | None = None
     bfloat16: bool = False
     alone: bool = False
+    answer: bool = False
     peak_shares: tuple[float | None, float | None] = (None, None)
 
     @property
@@ -78,6 +83,8 @@ class Case:
     @property
     def works(self) -> list[str]:
         """The kinds of work that are measured for this shape."""
+        if self.answer:
+            return ["answer"]
         avx2, latency = ["train-avx2"] * self.alone, ["latency"] * self.alone
         bfloat16 = ["train-bfloat16", "infer-bfloat16"] * self.bfloat16
         step = ["step"] * bool(self.step)
@@ -91,6 +98,8 @@ class Case:
         """Return the shape for `work`; the step has another readout, latency a single row."""
         if work == "step" and self.step is not None:
             return replace(self, readout=self.step)
+        if work == "answer":
+            return replace(self, batch_size=1, readout="flatten")
         return replace(self, batch_size=1, readout="last") if work == "latency" else self
 
     @cached_property
@@ -132,8 +141,9 @@ class Case:
         """Return the target speedups of `work` over the other sides."""
         if work == "train":
             return {} if self.target is None else {"torch": self.target}
-        if work == "step" and self.step_target is not None:
-            return {"torch": self.step_target}
+        if work == "step":
+            of_layers = {"layers": STEP_TARGET} if self.hidden_size <= 16 else {}
+            return of_layers | ({} if self.step_target is None else {"torch": self.step_target})
         if work == "infer":
             skips_steps = self.bidirectional and self.readout == "last"
             return {"torch": 1.15, "best runtime": 1.5 if skips_steps else 1.0}
@@ -162,7 +172,7 @@ class Case:
         skipped = 0.0
         if self.bidirectional and self.readout == "last":
             skipped = (row_steps - self.batch_size) * of_layers[-1] / self.num_directions
-        passes = 1 if work in ("infer", "infer-bfloat16", "latency") else 3
+        passes = 1 if work in ("infer", "infer-bfloat16", "latency", "answer") else 3
         return passes * full, passes * (full - skipped)
 
 
@@ -181,10 +191,11 @@ CASES = [
     Case("ragged-bilstm-64", "LSTM", 64, 64, 15, time=1000, input_size=12, shortest=20),
     Case("ragged-bigru-40", "GRU", 40, 32, 10, time=60, input_size=9, shortest=5),
     Case("lstm-96", "LSTM", 96, 7, 2, bidirectional=False, time=50, input_size=6),
+    Case("bilstm-40", "LSTM", 40, 1, answer=True),
     Case("bilstm-64", "LSTM", 64, 100, peak_shares=(0.75, 0.85)),
     Case("bilstm-64-long", "LSTM", 64, 32, time=200, peak_shares=(0.75, 0.85)),
     Case("bilstm-32", "LSTM", 32, 128, peak_shares=(0.65, 0.75)),
-    Case("bigru-16", "GRU", 16, 16, time=20, peak_shares=(0.18, None)),
+    Case("bigru-16", "GRU", 16, 16, time=20, step="flatten", peak_shares=(0.18, None)),
     Case("bilstm-64-one-row", "LSTM", 64, 1, time=200, peak_shares=(0.37, 0.27)),
     Case("lstm-512", "LSTM", 512, 32, bidirectional=False, time=100, alone=True),
     Case("lstm-1024", "LSTM", 1024, 32, bidirectional=False, time=50, peak_shares=(0.9, 0.9)),

@@ -13,6 +13,7 @@ TITLES = {
     "infer-bfloat16": "Inference with bfloat16",
     "step": "The whole training step",
     "latency": "One sequence alone",
+    "answer": "The answer of a model to one sequence",
     "memory": "Memory",
 }
 NOTES = {
@@ -32,8 +33,12 @@ NOTES = {
     "step": "bothways: `Training` with its model, loss and fused Adam, including the gathering of "
     "the batch. torch: a plain script with Adam, with the batch already in memory. GFLOP/s are the "
     "FLOPs of the layers divided by the time of the whole step; the last column shows the layers "
-    "alone.",
+    "alone. Against our layers: the time of the layers' passes through autograd, divided by that "
+    "of the whole step, which for plain networks does not use autograd.",
     "latency": "Batch size 1, outputs at the last step; medians (p50).",
+    "answer": "`predict_proba` of a list of one array, by a loaded model with readout `flatten`. "
+    "Our layers: the prepared layers alone; the difference is the Python code around them. torch: "
+    "`softmax` of a plain module.",
     "memory": "Memory growth of a new process, in MB. Loading: the first call, with one row and "
     "one time step, which loads the code. 10 steps: the peak of 10 training steps above that.",
 }
@@ -117,12 +122,15 @@ def _row(work: str, case: dict[str, Any], peak: float) -> dict[str, str]:
         row["against onnxruntime"] = _ratio(lines["onnxruntime"])
         row["its target"] = _target(lines["onnxruntime"])
     row["work"] = result["title"]
+    if "layers" in lines:
+        row["against our layers"] = _ratio(lines["layers"])
+        row["its target"] = _target(lines["layers"])
     if "torch-tuned" in lines:
         row["against tuned torch"] = _ratio(lines["torch-tuned"])
     row |= {
         f"{side}, ms": _milliseconds(samples[side]) for side in samples if side != "torch-tuned"
     }
-    if work != "latency":
+    if work not in ("latency", "answer"):
         row["GFLOP/s"], row["% of peak"] = _efficiency(result, peak)
         share = result.get("peak_share")
         row["target, % of peak"] = f"{100 * share:.0f}" if share else "-"

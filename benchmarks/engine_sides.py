@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from torch import Tensor
     from torch.nn import Module
 
+    from bothways import ModelConfig
+
 Call: TypeAlias = Callable[[], Any]
 """One timed iteration."""
 
@@ -29,7 +31,8 @@ SIDES = {
     "infer": ("bothways", "torch", "torch-tuned", *RUNTIMES),
     "train-bfloat16": ("bothways", "bothways-float32"),
     "infer-bfloat16": ("bothways", "bothways-float32", "openvino-default"),
-    "step": ("bothways", "torch", "torch-tuned"),
+    "step": ("bothways", "layers", "torch", "torch-tuned"),
+    "answer": ("bothways", "layers", "torch"),
     "latency": ("bothways", "torch", "torch-tuned", *RUNTIMES),
     "memory": ("bothways", "torch"),
 }
@@ -72,8 +75,11 @@ def run_side(
     import torch
 
     if work == "step":
-        step = _our_step(case, backend) if side == "bothways" else _plain_step(case)
-        return _seconds(step, quick)
+        step = _our_step if side == "bothways" else _our_layers if side == "layers" else _plain_step
+        return _seconds(step(case, backend), quick)
+    if work == "answer":
+        with torch.inference_mode():
+            return _seconds(_answer(side, case), quick)
     if work == "memory":
         tiny = replace(case, batch_size=1, time=1, shortest=None)
         return _memory_growth(_training(side, tiny, backend), _training(side, case, backend))
@@ -181,8 +187,13 @@ def _training(side: str, case: Case, backend: str) -> Call:
     return step
 
 
-def _plain_step(case: Case) -> Call:
-    """Return a call of the training step of a plain script, with the batch in memory."""
+def _our_layers(case: Case, backend: str) -> Call:
+    """Return a call of the layers' passes in a training step, through autograd."""
+    return _training("bothways", replace(case, readout="all"), backend)
+
+
+def _plain_model(case: Case) -> "Module":
+    """Return the model of a plain script."""
     import torch
     from torch import nn
 
@@ -200,11 +211,19 @@ def _plain_step(case: Case) -> Call:
             self.flatten = case.readout == "flatten"
             self.fc = nn.Linear(width * case.time if self.flatten else width, NUM_CLASSES)
 
-        def forward(self, inputs: "Tensor") -> Any:
+        def forward(self, inputs: torch.Tensor) -> Any:
             outputs, _ = self.layers(inputs)
             return self.fc(outputs.flatten(1) if self.flatten else outputs[:, -1])
 
-    model, criterion = PlainModel(), nn.CrossEntropyLoss()
+    return PlainModel()
+
+
+def _plain_step(case: Case, _: str) -> Call:
+    """Return a call of the training step of a plain script, with the batch in memory."""
+    import torch
+    from torch import nn
+
+    model, criterion = _plain_model(case), nn.CrossEntropyLoss()
     optimizer = torch.optim.Adam(model.parameters(), lr=0.001)
     inputs = torch.from_numpy(case.inputs()).transpose(0, 1).contiguous()
     labels = torch.randint(0, NUM_CLASSES, (case.batch_size,))
@@ -218,15 +237,10 @@ def _plain_step(case: Case) -> Call:
     return step
 
 
-def _our_step(case: Case, backend: str) -> Call:
-    """Return a call of the next step of `Training`, including the gathering of its batch."""
-    import torch
+def _our_config(case: Case) -> "ModelConfig":
+    from bothways import ModelConfig
 
-    from bothways import ModelConfig, SequenceClassifier, Sequences, TrainConfig
-    from bothways.training.loop.events import StepDone
-    from bothways.training.loop.trainer import Training
-
-    config = ModelConfig(
+    return ModelConfig(
         cell=case.kind.lower(),
         input_size=case.input_size,
         hidden_size=case.hidden_size,
@@ -236,13 +250,47 @@ def _our_step(case: Case, backend: str) -> Call:
         sequence_length=case.time if case.readout == "flatten" else None,
         num_classes=NUM_CLASSES,
     )
+
+
+def _answer(side: str, case: Case) -> Call:
+    """Return a call of the probabilities of one array, or of the prepared layers alone."""
+    import torch
+
+    from bothways import SequenceClassifier
+    from bothways.models.manifest import Manifest
+    from bothways.models.trained import trained_model
+
+    array = case.inputs()[:, 0]
+    if side == "torch":
+        plain = _plain_model(case).eval()
+        return lambda: plain(torch.from_numpy(array)[None]).softmax(dim=-1).numpy()
+    config = _our_config(case)
+    network = SequenceClassifier(config).eval()
+    if side == "layers":
+        run, inputs = network.layers.prepared(alone=True), torch.from_numpy(array)[:, None]
+        state = torch.zeros(case.num_layers * case.num_directions, 1, case.hidden_size)
+        return lambda: run(inputs, None, (state,) * len(network.layers.cell.states))
+    classes = tuple(map(str, range(NUM_CLASSES)))
+    model = trained_model(network, Manifest(model=config, classes=classes))
+    model.keep_private()  # as `bothways.load` does
+    return lambda: model.predict_proba([array])
+
+
+def _our_step(case: Case, backend: str) -> Call:
+    """Return a call of the next step of `Training`, including the gathering of its batch."""
+    import torch
+
+    from bothways import SequenceClassifier, Sequences, TrainConfig
+    from bothways.training.loop.events import StepDone
+    from bothways.training.loop.trainer import Training
+
     count = DATASET_BATCHES * case.batch_size
     sequences = Sequences.from_padded(
         torch.rand(count, case.time, case.input_size),
         labels=torch.randint(0, NUM_CLASSES, (count,)),
     )
     training = Training(
-        SequenceClassifier(config, backend=backend),
+        SequenceClassifier(_our_config(case), backend=backend),
         sequences,
         TrainConfig(epochs=10**6, batch_size=case.batch_size),
     )

@@ -32,7 +32,7 @@ class RepeatedPasses:
     """
 
     def __init__(self, stack: Stack, gradients: list[Tensor], *, last: bool) -> None:
-        self._stack, self._gradients, self._last = stack, gradients, last
+        self._stack, self._gradients = stack, gradients
         self._weights = [weight.detach() for weight in stack.tensors]
         for tensors in (self._weights, gradients):
             check_weights(stack, tensors, stack.layers[0][0].weight_ih.shape[1])

@@ -47,7 +47,8 @@ class DirectGradients:
     Parameters
     ----------
     network : SequenceClassifier
-        See `is_plain`. The gradients replace those in the `grad` of its parameters.
+        See `is_plain`. Its gradients are written into the tensors that are the `grad` of its
+        parameters now.
     loss : Loss
     precision : float32 or bfloat16
         Of the layers.
@@ -56,6 +57,9 @@ class DirectGradients:
     def __init__(self, network: SequenceClassifier, loss: Loss, precision: str) -> None:
         self._network, self._loss, self._precision = network, loss, precision
         self._layers: Passes | None = None
+        self._gradients: dict[Tensor, Tensor] = {
+            weight: cast(Tensor, weight.grad) for weight in network.parameters()
+        }
 
     @torch.no_grad()
     def __call__(self, batch: LabeledBatch, labeled: Tensor) -> tuple[Tensor, Tensor]:
@@ -71,7 +75,7 @@ class DirectGradients:
         inputs, lengths = batch.inputs, Lengths.of(batch.lengths, *batch.inputs.shape[:2])
         if network.encoder is not None:
             inputs = network.encoder(inputs, lengths)
-        if self._layers is None:
+        if self._layers is None:  # not before: dropout depends on the mode, and on `draw_from`
             with network.layers.with_precision(self._precision):
                 self._layers = network.layers.passes(last=network.readout.reads_last_step_only)
         results = self._layers.forward(inputs.transpose(0, 1), lengths.values_if_ragged)
@@ -118,7 +122,7 @@ class DirectGradients:
                 features, [*leaves, *weights], d_features, allow_unused=True
             )
             for weight, gradient in zip(weights, d_weights, strict=True):
-                cast(Tensor, weight.grad).copy_(gradient)
+                self._gradients[weight].copy_(gradient)
             d_hidden = None if d_top is None else _of_all_layers(d_top, h_n)
             return None if d_outputs is None else d_outputs.transpose(0, 1), d_hidden
 
@@ -128,8 +132,8 @@ class DirectGradients:
         """Compute the gradients of the linear layer; return that of its input."""
         linear = self._network.linear
         flat = d_logits.flatten(0, -2)
-        torch.mm(flat.t(), features.flatten(0, -2), out=linear.weight.grad)
-        torch.sum(flat, 0, out=linear.bias.grad)
+        torch.mm(flat.t(), features.flatten(0, -2), out=self._gradients[linear.weight])
+        torch.sum(flat, 0, out=self._gradients[linear.bias])
         return (flat @ linear.weight).view_as(features)
 
 
