@@ -192,3 +192,12 @@ def test_dynamic_quantization_leaves_the_layers_as_they_are(kind):
     assert type(quantized.layers).__module__ == "torch.ao.nn.quantized.dynamic.modules.rnn"
     inputs = torch.randn(3, 7, 3)
     torch.testing.assert_close(quantized(inputs), model(inputs), rtol=0, atol=0.05)
+
+
+def test_lazily_negated_weights_after_a_call():
+    layer, steps = bothways.nn.LSTM(3, 5), torch.randn(4, 2, 3)
+    layer(steps)
+    layer.weight_hh_l0.data = torch._neg_view(layer.weight_hh_l0.data)
+    other = bothways.nn.LSTM(3, 5, backend="torch")
+    other.load_state_dict({n: w.resolve_neg() for n, w in layer.state_dict().items()})
+    torch.testing.assert_close(layer(steps)[0], other(steps)[0])
