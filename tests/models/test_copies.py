@@ -1,4 +1,4 @@
-"""Copies of loaded models, after they have answered a single sequence (failing: review of step)."""
+"""Copies of loaded models, after they have answered a single sequence."""
 
 import copy
 import gc
@@ -72,9 +72,7 @@ def test_logits_of_one_sequence_are_ordinary_tensors(tmp_path):
     logits -= 1.0  # as those of two sequences
 
 
-@pytest.mark.skipif(
-    bfloat16_obstacle(torch.device("cpu")) is not None, reason="needs AVX512_BF16"
-)
+@pytest.mark.skipif(bfloat16_obstacle(torch.device("cpu")) is not None, reason="needs AVX512_BF16")
 def test_a_model_with_bfloat16_can_be_exported(tmp_path):
     pytest.importorskip("onnx")
     model = saved(tmp_path / "model", hidden_size=12).set_precision("bfloat16")

@@ -12,6 +12,7 @@ from bothways.errors import ExportError
 from bothways.export.check_data import random_sequences
 from bothways.kernels.lengths import valid_steps
 from bothways.models.trained_model import TrainedModel
+from bothways.nn.classifier import TorchClassifier
 
 TOLERANCE = 1e-4
 """Greatest difference of logits, relative to the largest logit of the batch, or 1 if that is less.
@@ -44,6 +45,14 @@ class Comparison:
     batches: int
 
 
+def reference_of(model: TrainedModel) -> TorchClassifier:
+    """Return what an export must agree with: a copy of the network, on the CPU and in float32."""
+    classifier = copy.deepcopy(model.classifier).cpu().eval()
+    for network in classifier.networks:
+        network.layers.precision = "float32"
+    return classifier
+
+
 def compare_on_random_batches(
     model: TrainedModel, exported: Callable[[Tensor, Tensor], Tensor], seed: int
 ) -> Comparison:
@@ -61,7 +70,7 @@ def compare_on_random_batches(
     ExportError
         If a logit of the model or of the export is not finite.
     """
-    classifier = copy.deepcopy(model.classifier).cpu().eval()
+    classifier = reference_of(model)
     greatest = greatest_relative = 0.0
     count = 0
     for inputs, lengths in random_batches(model, np.random.default_rng(seed)):

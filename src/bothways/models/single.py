@@ -1,4 +1,4 @@
-"""Answers to one sequence at a time, as a sensor or a server asks.
+"""Answers to one sequence at a time.
 
 For a short sequence, the checks and copies of a batch take several times as long as the arithmetic.
 Here, what depends only on the model is done once.
@@ -51,7 +51,7 @@ class SingleAnswers:
             and next(classifier.parameters()).device.type == "cpu"
         )
 
-    @torch.inference_mode()
+    @torch.no_grad()
     def logits(self, data: Any) -> Tensor | None:
         """Return logits (1, num_classes) or, with a label per step, (time, num_classes).
 
@@ -68,10 +68,10 @@ class SingleAnswers:
             or not (steps.min() >= self._low and steps.max() <= self._high)  # NaN is neither
         ):
             return None
-        inputs = torch.from_numpy(np.ascontiguousarray(steps, np.float32))[None]
+        inputs = torch.tensor(steps, dtype=torch.float32)[None]
         lengths = Lengths(torch.tensor([len(steps)]), len(steps), True)
         logits = average_logits([network(inputs, lengths) for network in self._networks])
-        return self._classifier.calibrated(logits).flatten(0, -2)
+        return self._classifier.calibrated(logits).float().flatten(0, -2)
 
 
 class _SingleNetwork:

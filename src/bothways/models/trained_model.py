@@ -61,9 +61,10 @@ class TrainedModel(ABC):
         self._is_private = False
 
     def keep_private(self) -> None:
-        """State that only this object has the network, so that single answers can be prepared.
+        """Allow this object to prepare its network for single answers, which packs the weights.
 
-        This ends when somebody reads `classifier`: its weights could then change at any time.
+        Call it if nobody else has the network. The permission ends when `classifier` is read,
+        because the weights may change from then on.
         """
         self._is_private = True
 
@@ -85,13 +86,23 @@ class TrainedModel(ABC):
         CheckpointError
             If the model is an exported file, which only answers.
         """
+        network = self._network
+        self._single, self._is_private = None, False
+        return network
+
+    @property
+    def _network(self) -> TorchClassifier:
+        """The same, for the methods of this class, which do not change its weights."""
         if not isinstance(self._classifier, TorchClassifier):
             raise CheckpointError(
                 "the weights of an exported model cannot be read; expected the folder of a model "
                 "or run. Load the one that it was exported from."
             )
-        self._single, self._is_private = None, False
         return self._classifier
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what pickle and copy use: all but the prepared memory."""
+        return self.__dict__ | {"_single": None}
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -139,10 +150,11 @@ class TrainedModel(ABC):
         CheckpointError
             If the model is an exported file.
         """
-        for network in self.classifier.networks:
+        for network in self._network.networks:
             with network.layers.with_precision(precision):
                 _ = network.layers.backend_choice  # raises the error
             network.layers.precision = precision
+        self._single = None
         return self
 
     def token_numbers(self, feature: str, names: Any) -> np.ndarray[Any, np.dtype[np.int64]]:
@@ -187,11 +199,11 @@ class TrainedModel(ABC):
             )
         model = own.model_copy(update={"lookahead": lookahead})
         config = ModelConfig(**model.model_dump())
-        network = make_classifier(config, backend=self.classifier.networks[0].layers.backend)
-        for one, other in zip(network.networks, self.classifier.networks, strict=True):
+        network = make_classifier(config, backend=self._network.networks[0].layers.backend)
+        for one, other in zip(network.networks, self._network.networks, strict=True):
             one.layers.precision = other.layers.precision
-        network.load_state_dict(self.classifier.state_dict())
-        network.to(next(self.classifier.parameters()).device)
+        network.load_state_dict(self._network.state_dict())
+        network.to(next(self._network.parameters()).device)
         return type(self)(network.eval(), self.manifest.model_copy(update={"model": config}))
 
     @abstractmethod
@@ -223,7 +235,7 @@ class TrainedModel(ABC):
             If an answer of the model depends on all steps of a sequence: if it is bidirectional, or
             has normalization `sequence` or `both`, or readout `flatten`.
         """
-        return Stream(RunningModel(self.classifier, self.manifest))
+        return Stream(RunningModel(self._network, self.manifest))
 
     def evaluate(self, sequences: Sequences) -> Metrics:
         """Return the metrics on labeled `sequences`.
@@ -247,7 +259,7 @@ class TrainedModel(ABC):
         OSError
             If it cannot be written.
         """
-        folder, weights = Path(folder), self.classifier.state_dict()
+        folder, weights = Path(folder), self._network.state_dict()
         folder.mkdir(parents=True, exist_ok=True)
         content = self.manifest.to_bytes()
         write_atomically(folder / CONFIG_FILE, content)
@@ -259,7 +271,8 @@ class TrainedModel(ABC):
 
     def _single_logits(self, data: Any) -> Tensor | None:
         """Return the logits of one sequence, or None if the general path must compute them."""
-        if self._single is None:
+        single = self._single
+        if single is None:
             classifier = self._classifier
             if not (
                 self._is_private
@@ -267,8 +280,8 @@ class TrainedModel(ABC):
                 and SingleAnswers.are_possible(classifier, self.manifest)
             ):
                 return None
-            self._single = SingleAnswers(classifier, self.manifest)
-        return self._single.logits(data)
+            single = self._single = SingleAnswers(classifier, self.manifest)
+        return single.logits(data)
 
     def _names(self, logits: Tensor) -> Names:
         """Return the most probable class of each row."""

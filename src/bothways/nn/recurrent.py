@@ -194,7 +194,7 @@ class RecurrentLayers(StackedLayers):
     ) -> tuple[Kernel, tuple[Stack, Tensor, Tensor | None, States | None]]:
         """Return the kernel and its arguments: stack, time-major steps, lengths, states."""
         stack = self._current_stack()
-        self._check_input(input, stack.layers[0][0].weight_ih, lengths)
+        self.check_steps(input, stack.layers[0][0].weight_ih, lengths)
         if input.dim() == 2:
             steps = input[:, None]
         else:
@@ -212,7 +212,8 @@ class RecurrentLayers(StackedLayers):
             self.last_choice = choice
         return choice.kernel, (stack, steps, checked.values_if_ragged, initial)
 
-    def _check_input(self, input: Tensor, weight: Tensor, lengths: Any) -> None:
+    def check_steps(self, input: Tensor, weight: Tensor, lengths: Any) -> None:
+        """Raise ShapeError if `input` does not fit; `weight` has the dtype of all weights."""
         if input.dim() not in (2, 3):
             raise ShapeError(
                 f"input has {input.dim()} axes, shape {tuple(input.shape)}; expected 3, or 2 "

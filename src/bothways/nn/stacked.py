@@ -57,6 +57,11 @@ class StackedLayers(torch.nn.RNNBase):
         self.precision = precision
         self._weight_names = tuple(name for name, _ in self.named_parameters())
 
+    @property
+    def num_weights(self) -> int:
+        """Number of weight tensors."""
+        return len(self._weight_names)
+
     def __getstate__(self) -> dict[str, Any]:
         """Return what pickle and copy use."""
         state: dict[str, Any] = super().__getstate__()  # type: ignore[no-untyped-call]
@@ -127,7 +132,7 @@ class StackedLayers(torch.nn.RNNBase):
         if not are_plain or is_traced() or is_transformed():
             return self._stack(weights, dropout)
         try:  # `weight.data` may have been replaced
-            memory = [(weight.data_ptr(), weight.shape, weight.dtype) for weight in weights]
+            memory = [(w.data_ptr(), w.shape, w.dtype, w.is_neg()) for w in weights]
         except RuntimeError:  # a tensor without memory
             return self._stack(weights, dropout)
         objects, facts = [self.draws, *weights], [dropout, self.precision, *memory]

@@ -17,7 +17,7 @@ from bothways.errors import ExportError
 from bothways.evaluation.evaluate import compute_logits
 from bothways.export.c.source import CSource
 from bothways.export.check_data import random_sequences
-from bothways.export.comparison import check_finite
+from bothways.export.comparison import check_finite, reference_of
 from bothways.models.trained_model import TrainedModel
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -116,7 +116,7 @@ def check_source(
     logits = compute_logits(source.classifier, sequences)
     check_finite(logits, "the model")
     expected = logits.numpy()
-    original = compute_logits(model.classifier, sequences).numpy()
+    original = compute_logits(reference_of(model), sequences).numpy()
     actual, of_steps = _run(source, stem, arrays, compiler)
     if actual.size != expected.size:
         raise ExportError(

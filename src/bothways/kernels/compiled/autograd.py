@@ -4,20 +4,16 @@ Without a graph, a call is inference. With a graph, the program also computes th
 gradients must be differentiable themselves, torch's operators compute them instead.
 """
 
-from collections.abc import Iterable
-from operator import is_
 from typing import Any
-from weakref import WeakSet
 
 import torch
 from torch import Tensor
 
-from bothways.errors import ShapeError
 from bothways.kernels import torch_backend
-from bothways.kernels.compiled.call import Call, Operands
+from bothways.kernels.checks import check_floats, checked_weights
+from bothways.kernels.compiled.call import Call, Operands, dropout_masks
 from bothways.kernels.compiled.passes import empty_results, infer, run_backward, run_forward
 from bothways.kernels.compiled.workspace import ALIGNMENT, cached_tensor
-from bothways.kernels.dropout import dropout
 from bothways.kernels.interface import DirectionWeights, Stack, States, layer_states
 from bothways.kernels.tensors import resolved, unreadable
 from bothways.kernels.torch_internals import is_graph_kept
@@ -42,72 +38,15 @@ def last_outputs(
 def _run(
     stack: Stack, inputs: Tensor, lengths: Tensor | None, initial: States | None, *, last: bool
 ) -> tuple[Tensor, ...]:
-    weights = _checked_weights(stack, inputs.shape[2])
+    weights = checked_weights(stack, inputs.shape[2])
     operands = Operands(resolved(inputs), tuple(map(resolved, initial or ())), weights)
     tensors = [operands.inputs, *operands.initial, *weights]
     check_floats([operands.inputs, *operands.initial])
-    call = Call(
-        cell=stack.cell,
-        precision=stack.precision,
-        num_layers=len(stack.layers),
-        num_directions=stack.num_directions,
-        has_bias=stack.layers[0][0].bias_ih is not None,
-        lengths=lengths,
-        last=last,
-        has_initial=initial is not None,
-    )
-    masks = None
-    if stack.dropout > 0 and len(stack.layers) > 1:
-        features = stack.num_directions * weights[1].shape[1]
-        shape = len(stack.layers) - 1, *inputs.shape[:2], features
-        masks = dropout(inputs.new_ones(shape), stack.dropout, stack.draws, batch_axis=2)
+    call = Call.of(stack, lengths=lengths, last=last, has_initial=initial is not None)
+    masks = dropout_masks(stack, inputs)
     if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors):
         return _Recurrent.apply(call, masks, *tensors)  # type: ignore[no-untyped-call]
     return infer(call, masks, operands)
-
-
-_checked: WeakSet[Stack] = WeakSet()  # those whose weights need not be checked again
-
-
-def _checked_weights(stack: Stack, input_size: int) -> list[Tensor]:
-    """Return the weights of a stack, resolved and checked."""
-    if stack in _checked and stack.tensors[0].shape[1] == input_size:
-        return stack.tensors
-    weights = [resolved(tensor) for tensor in stack.tensors]
-    check_weights(stack, weights, input_size)
-    if all(map(is_, weights, stack.tensors)):
-        _checked.add(stack)
-    return weights
-
-
-def check_floats(tensors: Iterable[Tensor]) -> None:
-    """Raise ShapeError if compiled code cannot read the numbers of tensors."""
-    for tensor in tensors:
-        if tensor.dtype != torch.float32 or not tensor.is_cpu:
-            raise ShapeError(
-                f"a tensor of the call is {tensor.dtype} on {tensor.device}; expected float32 on "
-                "the CPU, like the first weight. Convert all states and weights to it."
-            )
-
-
-def check_weights(stack: Stack, weights: list[Tensor], input_size: int) -> None:
-    """Raise ShapeError if compiled code would read outside a weight, as torch's operators do."""
-    check_floats(weights)
-    gates_size = len(weights[0])
-    hidden_size = gates_size // len(stack.cell.gates)
-    count = len(weights) // (len(stack.layers) * stack.num_directions)  # of one direction
-    for number in range(len(stack.layers)):
-        shapes = [(gates_size, input_size), (gates_size, hidden_size), (gates_size,), (gates_size,)]
-        expected = shapes[:count]
-        for direction in range(stack.num_directions):
-            first = (number * stack.num_directions + direction) * count
-            found = [tuple(weight.shape) for weight in weights[first : first + count]]
-            if found != expected:
-                raise ShapeError(
-                    f"the weights of layer {number} have shapes {found}; expected {expected}. "
-                    "Check the code that replaced the weights."
-                )
-        input_size = stack.num_directions * hidden_size
 
 
 class _Recurrent(torch.autograd.Function):

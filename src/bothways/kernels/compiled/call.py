@@ -11,6 +11,8 @@ from bothways.kernels.cells import Cell
 from bothways.kernels.compiled.instruction_sets import host_target
 from bothways.kernels.compiled.layout import Plan, padded_plan
 from bothways.kernels.compiled.shape import Shape
+from bothways.kernels.dropout import dropout
+from bothways.kernels.interface import Stack
 
 # Multiply-adds per thread; with less work, another thread costs more time than it saves.
 _MIN_THREAD_WORK = 200_000
@@ -45,6 +47,29 @@ class Call:
     last: bool
     has_initial: bool
     packed: bool = False
+
+    @classmethod
+    def of(
+        cls,
+        stack: Stack,
+        *,
+        lengths: Tensor | None,
+        last: bool,
+        has_initial: bool,
+        packed: bool = False,
+    ) -> "Call":
+        """Return the description of a call of a stack."""
+        return cls(
+            cell=stack.cell,
+            precision=stack.precision,
+            num_layers=len(stack.layers),
+            num_directions=stack.num_directions,
+            has_bias=stack.layers[0][0].bias_ih is not None,
+            lengths=lengths,
+            last=last,
+            has_initial=has_initial,
+            packed=packed,
+        )
 
     def with_lengths(self, lengths: Tensor | None) -> "Call":
         """Return the same call for rows of other lengths."""
@@ -87,3 +112,12 @@ class Operands(NamedTuple):
     inputs: Any
     initial: tuple[Any, ...]
     weights: list[Any]
+
+
+def dropout_masks(stack: Stack, inputs: Tensor) -> Tensor | None:
+    """Return masks (num_layers - 1, time, batch, features) of dropout between layers, if any."""
+    if not stack.dropout or len(stack.layers) == 1:
+        return None
+    features = stack.num_directions * stack.layers[0][0].weight_hh.shape[1]
+    ones = inputs.new_ones(len(stack.layers) - 1, *inputs.shape[:2], features)
+    return dropout(ones, stack.dropout, stack.draws, batch_axis=2)

@@ -1,11 +1,13 @@
 """Layers whose weights are packed once, for many short calls without a graph."""
 
 from dataclasses import replace
+from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from bothways.kernels.compiled.autograd import check_weights
+from bothways.kernels.checks import check_weights
 from bothways.kernels.compiled.call import Call, Operands
 from bothways.kernels.compiled.passes import PackedWeights, infer
 from bothways.kernels.interface import Stack, States
@@ -32,19 +34,10 @@ class PreparedLayers:
 
     def __init__(self, stack: Stack, *, alone: bool) -> None:
         weights = [weight.detach() for weight in stack.tensors]
-        self._call = Call(
-            cell=stack.cell,
-            precision=stack.precision,
-            num_layers=len(stack.layers),
-            num_directions=stack.num_directions,
-            has_bias=stack.layers[0][0].bias_ih is not None,
-            lengths=None,
-            last=False,
-            has_initial=True,
-            packed=True,
-        )
         inputs = torch.zeros(1, 1, stack.layers[0][0].weight_ih.shape[1])
         check_weights(stack, weights, inputs.shape[2])
+        self._stack, self._alone = stack, alone
+        self._call = Call.of(stack, lengths=None, last=False, has_initial=True, packed=True)
         self._weights = weights
         self._packed: PackedWeights | None = None
         if alone:
@@ -53,6 +46,10 @@ class PreparedLayers:
                 self._call = ordinary
                 return
         self._packed = PackedWeights(self._call, inputs, weights)
+
+    def __reduce__(self) -> Any:
+        """Return how to make a copy, which packs its weights itself."""
+        return partial(PreparedLayers, alone=self._alone), (self._stack,)
 
     def __call__(
         self, inputs: Tensor, lengths: Tensor | None, initial: States

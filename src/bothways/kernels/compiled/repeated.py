@@ -5,15 +5,17 @@ For small networks, that takes as long as the arithmetic. A training repeats the
 all this can be done once.
 """
 
+from functools import partial
+from typing import Any
+
 import torch
 from torch import Tensor
 
-from bothways.kernels.compiled.autograd import check_weights
-from bothways.kernels.compiled.call import Call, Operands
+from bothways.kernels.checks import check_floats, check_weights
+from bothways.kernels.compiled.call import Call, Operands, dropout_masks
 from bothways.kernels.compiled.passes import backward, empty_results, fill_weights, forward
 from bothways.kernels.compiled.structs import Job
 from bothways.kernels.compiled.workspace import Workspace
-from bothways.kernels.dropout import dropout
 from bothways.kernels.interface import Stack
 
 
@@ -32,27 +34,22 @@ class RepeatedPasses:
     """
 
     def __init__(self, stack: Stack, gradients: list[Tensor], *, last: bool) -> None:
-        self._stack, self._gradients = stack, gradients
+        self._stack, self._gradients, self._last = stack, gradients, last
         self._weights = [weight.detach() for weight in stack.tensors]
         for tensors in (self._weights, gradients):
             check_weights(stack, tensors, stack.layers[0][0].weight_ih.shape[1])
-        self._call = Call(
-            cell=stack.cell,
-            num_layers=len(stack.layers),
-            num_directions=stack.num_directions,
-            has_bias=stack.layers[0][0].bias_ih is not None,
-            lengths=None,
-            last=last,
-            has_initial=False,
-            precision=stack.precision,
-        )
+        self._call = Call.of(stack, lengths=None, last=last, has_initial=False)
         self._records: _Records | None = None
         self._masks: Tensor | None = None
+
+    def __reduce__(self) -> Any:
+        """Return how to make a copy, which has memory of its own."""
+        return partial(RepeatedPasses, last=self._last), (self._stack, self._gradients)
 
     def forward(self, inputs: Tensor, lengths: Tensor | None) -> tuple[Tensor, ...]:
         """See `Passes.forward`."""
         records = self._records_for(inputs, lengths)
-        self._masks = self._dropout_masks(inputs)
+        self._masks = dropout_masks(self._stack, inputs)
         operands = Operands(inputs, (), self._weights)
         job = Job.from_buffer_copy(records.forward_job)
         forward(job, records.call, records.plan, self._masks, operands, records.results)
@@ -66,17 +63,17 @@ class RepeatedPasses:
         gradients = [d_outputs, d_hidden]
         backward(job, records.call, records.plan, self._masks, gradients, d_weights=True)
 
-    def _dropout_masks(self, inputs: Tensor) -> Tensor | None:
-        stack = self._stack
-        if not stack.dropout or len(stack.layers) == 1:
-            return None
-        features = stack.num_directions * stack.layers[0][0].weight_hh.shape[1]
-        ones = inputs.new_ones(len(stack.layers) - 1, *inputs.shape[:2], features)
-        return dropout(ones, stack.dropout, stack.draws, batch_axis=2)
-
     def _records_for(self, inputs: Tensor, lengths: Tensor | None) -> "_Records":
-        kind = (inputs.shape, inputs.stride(), torch.get_num_threads(), lengths is None)
+        kind = (
+            inputs.shape,
+            inputs.stride(),
+            inputs.dtype,
+            torch.get_num_threads(),
+            lengths is None,
+        )
         if self._records is None or lengths is not None or self._records.kind != kind:
+            check_floats([inputs])
+            check_weights(self._stack, self._weights, inputs.shape[2])
             self._records = None  # returns its memory to the cache
             call = self._call.with_lengths(lengths)
             self._records = _Records(call, inputs, self._weights, self._gradients, kind)

@@ -6,7 +6,7 @@ New memory costs a page fault for every 4 KiB, up to a third of the time of a tr
 import os
 import threading
 from collections import deque
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import torch
@@ -116,6 +116,9 @@ class Workspace:
         self.size_bytes = size_bytes
         self._block = blocks.take(size_bytes)
         self.address = self._block.address
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("memory of the engine cannot be copied; copy what uses it instead")
 
     def release(self) -> None:
         """Return the memory to the cache; further calls have no effect."""

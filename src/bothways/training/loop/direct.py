@@ -6,10 +6,11 @@ are closed forms. Only readouts that are more than a copy use autograd.
 """
 
 from collections.abc import Callable
+from operator import is_
 from typing import cast
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from bothways.data.batching import LabeledBatch
 from bothways.kernels.backends import Passes
@@ -17,27 +18,47 @@ from bothways.kernels.dropout import dropout
 from bothways.kernels.lengths import Lengths
 from bothways.kernels.torch_internals import has_hooks
 from bothways.nn.classifier import SequenceClassifier
-from bothways.nn.pooling import Final, Flatten, Last
+from bothways.nn.pooling import POOLINGS, Combined, Final, Flatten, Last
+from bothways.nn.preprocessing import FeatureEncoder
 from bothways.training.loop.loss import Loss
 
 ReadoutBackward = Callable[[Tensor], tuple[Tensor | None, Tensor | None]]
 """From gradients of the features to those of the outputs and of the top layer's final h."""
 
 
+def own_weights(network: SequenceClassifier) -> list[Tensor | None]:
+    """Return the weights of the layers and of the linear layer; parametrized ones are missing."""
+    return [*network.layers._parameters.values(), *network.linear._parameters.values()]
+
+
+def is_only_trained(weight: Tensor) -> bool:
+    """Return whether a weight is trained and has no hooks."""
+    hooks = weight._backward_hooks or weight._post_accumulate_grad_hooks
+    return weight.requires_grad and not hooks
+
+
 def is_plain(network: SequenceClassifier) -> bool:
-    """Return whether `DirectGradients` can compute the gradients of a network."""
-    config, layers = network.config, network.layers
-    parameters = list(network.parameters())
+    """Return whether `DirectGradients` can compute the gradients of a network.
+
+    It must consist of exactly the parts of this package, because others may compute something else.
+    Each weight must be a parameter of its own, without hooks, that is trained.
+    """
+    config, linear = network.config, network.linear
+    weights = own_weights(network)
     return (
         type(network) is SequenceClassifier
+        and type(linear) is nn.Linear
+        and type(network.readout) in (*POOLINGS.values(), Combined)
+        and type(network.encoder) in (FeatureEncoder, type(None))
         and network.stem is None
-        and (network.encoder is None or not list(network.encoder.parameters()))
         and config.initial_state == "zeros"
         and config.layer_lookahead is None
         and not any(map(has_hooks, network.modules()))
-        and all(p.requires_grad and p.dtype == torch.float32 for p in parameters)
-        and {id(p) for p in layers.parameters()} == {id(p) for p in layers._parameters.values()}
-        and layers.backend_choice.name == "compiled"
+        and len({id(weight) for weight in weights}) == network.layers.num_weights + 2
+        and all(type(w) is nn.Parameter and w.dtype == torch.float32 for w in weights)
+        and all(map(is_only_trained, network.parameters()))
+        and not (network.encoder and list(network.encoder.parameters()))
+        and network.layers.backend_choice.name == "compiled"
     )
 
 
@@ -57,9 +78,22 @@ class DirectGradients:
     def __init__(self, network: SequenceClassifier, loss: Loss, precision: str) -> None:
         self._network, self._loss, self._precision = network, loss, precision
         self._layers: Passes | None = None
+        self._modules, self._weights = list(network.modules()), own_weights(network)
         self._gradients: dict[Tensor, Tensor] = {
             weight: cast(Tensor, weight.grad) for weight in network.parameters()
         }
+
+    @property
+    def is_possible(self) -> bool:
+        """Whether the network, which was plain, is trained now, and has the same weights."""
+        network = self._network
+        return (
+            all(map(is_, own_weights(network), self._weights))
+            and all(map(is_only_trained, self._gradients))
+            and all(module.training for module in self._modules)
+            and not any(map(has_hooks, self._modules))
+            and not torch.is_autocast_enabled("cpu")
+        )
 
     @torch.no_grad()
     def __call__(self, batch: LabeledBatch, labeled: Tensor) -> tuple[Tensor, Tensor]:
@@ -75,6 +109,7 @@ class DirectGradients:
         inputs, lengths = batch.inputs, Lengths.of(batch.lengths, *batch.inputs.shape[:2])
         if network.encoder is not None:
             inputs = network.encoder(inputs, lengths)
+        network.layers.check_steps(inputs, network.linear.weight, lengths)
         if self._layers is None:  # not before: dropout depends on the mode, and on `draw_from`
             with network.layers.with_precision(self._precision):
                 self._layers = network.layers.passes(last=network.readout.reads_last_step_only)

@@ -13,13 +13,12 @@ _ALIGNMENT = 16  # floats in a cache line
 
 
 class FlatWeights:
-    """Weights that are moved into one block of memory.
+    """A block of memory for all weights of a model, and one for their gradients.
 
     Parameters
     ----------
     parameters : iterable of Parameter
-        Float32, all on one device. Their `data` becomes a view of the block, and their `grad` a
-        view of the gradients.
+        Float32, all on one device.
 
     Attributes
     ----------
@@ -29,18 +28,38 @@ class FlatWeights:
 
     def __init__(self, parameters: Iterable[Parameter]) -> None:
         self._parameters = list(parameters)
-        sizes = [-(-p.numel() // _ALIGNMENT) * _ALIGNMENT for p in self._parameters]
-        self._sizes = sizes
+        self._sizes = [-(-p.numel() // _ALIGNMENT) * _ALIGNMENT for p in self._parameters]
         device = self._parameters[0].device
-        self.weights = torch.zeros(sum(sizes), dtype=torch.float32, device=device)
+        self.weights = torch.zeros(sum(self._sizes), dtype=torch.float32, device=device)
         self.gradients = torch.zeros_like(self.weights)
-        pairs = zip(self.views(self.weights), self.views(self.gradients), strict=True)
-        for parameter, (weight, gradient) in zip(self._parameters, pairs, strict=True):
-            weight.copy_(parameter.detach())
-            parameter.data, parameter.grad = weight, gradient
+        self._views = list(zip(self.views(self.weights), self.views(self.gradients), strict=True))
 
     def views(self, block: Tensor) -> list[Tensor]:
         """Return the part of a tensor (size,) that belongs to each parameter, in its shape."""
         parts = block.split(self._sizes)
         pairs = zip(parts, self._parameters, strict=True)
         return [part[: parameter.numel()].view_as(parameter) for part, parameter in pairs]
+
+    @property
+    def are_attached(self) -> bool:
+        """Whether the data and the gradients of all parameters are in these blocks."""
+        return all(
+            parameter.grad is gradient and parameter.data_ptr() == weight.data_ptr()
+            for parameter, (weight, gradient) in zip(self._parameters, self._views, strict=True)
+        )
+
+    def attach(self) -> None:
+        """Move all weights into the block; their `grad` becomes a view of the gradients."""
+        for parameter, (weight, gradient) in zip(self._parameters, self._views, strict=True):
+            if parameter.data_ptr() != weight.data_ptr():
+                weight.copy_(parameter.detach())
+                parameter.data = weight
+            parameter.grad = gradient
+
+    def detach(self) -> None:
+        """Give each parameter memory of its own, without a gradient."""
+        for parameter, (weight, gradient) in zip(self._parameters, self._views, strict=True):
+            if parameter.data_ptr() == weight.data_ptr():
+                parameter.data = weight.clone()
+            if parameter.grad is gradient:
+                parameter.grad = None

@@ -1,8 +1,7 @@
 """The gradients of a batch, from its sequences to the weights."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
-from functools import partial
 from typing import Any
 
 import torch
@@ -17,13 +16,10 @@ from bothways.nn.ensemble import average_logits
 from bothways.training.loop.augmentation import augment
 from bothways.training.loop.device import layers_precision
 from bothways.training.loop.direct import DirectGradients
+from bothways.training.loop.flat_weights import FlatWeights
 from bothways.training.loop.loss import Loss
 from bothways.training.loop.processes import Processes
 from bothways.training.loop.totals import BatchResults
-
-Backward = Callable[[LabeledBatch, Tensor], tuple[Tensor, Tensor]]
-"""Compute the gradients of a network for a batch, given the number of labels of the whole batch,
-int64 Tensor (); return its logits and its loss."""
 
 
 class Gradients:
@@ -40,9 +36,9 @@ class Gradients:
         Of dropout, jitter, random initial states and augmentation; on the device of the model.
     processes : Processes
         Those that divide each batch among them.
-    direct : bool
-        Whether to use `DirectGradients`, whose results are the same to rounding. The gradients are
-        in the `grad` of the parameters, which remain the same tensors.
+    flat : FlatWeights, optional
+        Of a model whose networks are all plain (`is_plain`). While they are, `DirectGradients`
+        computes the gradients, with the same results to rounding.
     """
 
     def __init__(
@@ -52,8 +48,7 @@ class Gradients:
         class_weights: Tensor | None,
         generator: torch.Generator,
         processes: Processes,
-        *,
-        direct: bool,
+        flat: FlatWeights | None,
     ) -> None:
         self._model = model
         self._config = config
@@ -63,13 +58,13 @@ class Gradients:
         self._draws = Draws(generator)
         self._processes = processes
         self._norms: list[Tensor] = []
-        precision = layers_precision(config, self._device)
-        self._backward: list[Backward] = [
-            DirectGradients(network, self._loss, precision)
-            if direct
-            else partial(self._by_autograd, network)
-            for network in model.networks
-        ]
+        self._flat = flat
+        self._direct: list[DirectGradients] = []
+        if flat is not None:
+            flat.attach()
+            precision = layers_precision(config, self._device)
+            for network in model.networks:
+                self._direct.append(DirectGradients(network, self._loss, precision))
 
     @property
     def norm(self) -> float | None:
@@ -100,23 +95,49 @@ class Gradients:
         self._draws.rows = torch.tensor([0])  # there are fewer rows than processes
         return sequences.batch(rows[:1]).padded_to(int(lengths.max())).without_labels()
 
-    def add(self, batch: LabeledBatch) -> BatchResults:
-        """Add the gradients of a batch, of which `batch` is this process's part, to `grad`."""
+    def compute(self, batch: LabeledBatch) -> BatchResults:
+        """Compute the gradients of a batch, of which `batch` is this process's part, in `grad`."""
         batch = batch.to(self._device)
         if self._config.active_augmentations:
             batch = augment(batch, self._config, self._model.config, self._draws)
         labeled = self._processes.total((batch.labels != IGNORED).sum())
-        results = [backward(batch, labeled) for backward in self._backward]
+        if self._prepare_direct():
+            results = [direct(batch, labeled) for direct in self._direct]
+        else:
+            self._model.zero_grad()
+            results = [self._by_autograd(n, batch, labeled) for n in self._model.networks]
         logits, losses = zip(*results, strict=True)
         hits = (average_logits(logits).argmax(dim=-1) == batch.labels).sum()
         loss, hits = self._add_processes(torch.stack(losses).mean(), hits)
         self._clip()
         return BatchResults(loss, hits, labeled)
 
+    def _prepare_direct(self) -> bool:
+        """Return whether the gradients can be computed directly now, and prepare it.
+
+        Between two steps, the caller may have changed anything.
+        """
+        if self._flat is None:
+            return False
+        if all(direct.is_possible for direct in self._direct):
+            if not self._flat.are_attached:
+                self._flat.attach()
+            return True
+        self._flat.detach()
+        return False
+
     def _by_autograd(
         self, network: SequenceClassifier, batch: LabeledBatch, labeled: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """Do what `Backward` says for a network."""
+        """Compute the gradients of a network; return its logits and its loss.
+
+        Parameters
+        ----------
+        network : SequenceClassifier
+        batch : LabeledBatch
+        labeled : int64 Tensor ()
+            Labels of the whole batch.
+        """
         with self._precision(network):
             logits = network(batch.inputs, batch.lengths).float()
         loss = self._loss(logits, batch, labeled)

@@ -81,7 +81,7 @@ class Loss:
     def _factors(self, batch: LabeledBatch, labeled: Tensor) -> Tensor:
         """Return the factor of each label in the loss, shaped as the labels; 0 if ignored."""
         labels = batch.labels
-        factors = (labels != IGNORED) / labeled.clamp(min=1)  # crops may have no label
+        factors = (labels != IGNORED).float() / labeled.clamp(min=1)  # crops may have no label
         if self.class_weights is not None:
             factors = factors * self.class_weights[labels.clamp(min=0)]
         if batch.weights is not None:

@@ -29,7 +29,7 @@ class Optimizer:
     parameters : iterable of Parameter
         All on one device.
     flat : FlatWeights, optional
-        Of the same parameters, all of which have a gradient there at each step.
+        Of the same parameters. Where they are attached, all are updated as one tensor.
     """
 
     def __init__(
@@ -40,29 +40,27 @@ class Optimizer:
     ) -> None:
         self._config, self._flat = config, flat
         self._parameters = list(parameters)
-        weights = (
-            [weight.detach() for weight in self._parameters] if flat is None else [flat.weights]
-        )
         names = ["exp_avg", "exp_avg_sq"]
         if config.optimizer == "sgd":
             names = ["momentum_buffer"] if config.momentum else []
-        self._moments = {name: list(map(torch.zeros_like, weights)) for name in names}
+        weights = [weight.detach() for weight in self._parameters]
+        self._blocks: dict[str, list[Tensor]] = {}
+        if flat is None:
+            self._moments = {name: list(map(torch.zeros_like, weights)) for name in names}
+        else:
+            self._blocks = {name: [torch.zeros_like(flat.weights)] for name in names}
+            self._moments = {name: flat.views(block) for name, (block,) in self._blocks.items()}
         device = weights[0].device if weights else None
-        self._counts = torch.zeros(len(self._parameters), dtype=torch.float32, device=device)
-
-    def zero_grad(self) -> None:
-        """Remove all gradients, unless each step overwrites them."""
-        if self._flat is None:
-            for parameter in self._parameters:
-                parameter.grad = None
+        self._counts = torch.zeros(len(weights), dtype=torch.float32, device=device)
 
     @torch.no_grad()
     def step(self, learning_rate: float) -> None:
         """Update all parameters that have a gradient."""
-        if self._flat is not None:
+        flat = self._flat
+        if flat is not None and flat.are_attached:
             self._counts += 1
-            flat, counts = self._flat, [self._counts[0]]
-            self._update([flat.weights], [flat.gradients], self._moments, counts, learning_rate)
+            count = [self._counts[0]]  # all are equal
+            self._update([flat.weights], [flat.gradients], self._blocks, count, learning_rate)
             return
         chosen = [n for n, weight in enumerate(self._parameters) if weight.grad is not None]
         weights: list[Tensor] = [self._parameters[n] for n in chosen]
@@ -118,8 +116,6 @@ class Optimizer:
     def state(self) -> dict[str, Tensor]:
         """Return all tensors of the state, by the number of the parameter and the name."""
         moments = self._moments
-        if self._flat is not None:
-            moments = {name: self._flat.views(block) for name, (block,) in moments.items()}
         if self._config.optimizer != "sgd":
             moments = {**moments, "step": list(self._counts.unbind())}
         return {

@@ -84,14 +84,12 @@ class Training:
         self.step = 0
         self.best: Best | None = None
         weights = class_weights(config, sequences, model.config.num_classes)
-        flat = None
-        if all(map(is_plain, model.networks)):
-            flat = FlatWeights(model.parameters())
-        direct = flat is not None
-        self._gradients = Gradients(model, config, weights, generator, processes, direct=direct)
+        plain = all(map(is_plain, model.networks))
+        self._flat = FlatWeights(model.parameters()) if plain else None
+        self._gradients = Gradients(model, config, weights, generator, processes, self._flat)
         self._epochs = Epochs(sequences, config)
         self._validation = validation
-        self._optimizer = Optimizer(config, model.parameters(), flat)
+        self._optimizer = Optimizer(config, model.parameters(), self._flat)
         self._average = None
         if config.average_decay is not None:
             average = get_ema_multi_avg_fn(config.average_decay)
@@ -128,23 +126,27 @@ class Training:
         NonFiniteLossError
             If a loss was NaN or infinite; raised when the losses are copied from the device.
         """
-        with self._gradients.own_draws():
-            while not self.finished:
-                batches = self._epochs.batches(self.epoch)
-                self.model.train()
-                seen = sum(len(rows) for _, rows in batches[: self.step])
-                for sequences, rows in batches[self.step :]:
-                    self._take_step(self._gradients.own_part(sequences, rows), len(rows))
-                    seen += len(rows)
-                    self.step += 1
-                    yield StepDone(
-                        self.epoch + 1,
-                        self.step,
-                        len(batches),
-                        seen,
-                        self._epochs.sequences_per_epoch,
-                    )
-                yield self._end_epoch(batches)
+        try:
+            with self._gradients.own_draws():
+                while not self.finished:
+                    batches = self._epochs.batches(self.epoch)
+                    self.model.train()
+                    seen = sum(len(rows) for _, rows in batches[: self.step])
+                    for sequences, rows in batches[self.step :]:
+                        self._take_step(self._gradients.own_part(sequences, rows), len(rows))
+                        seen += len(rows)
+                        self.step += 1
+                        yield StepDone(
+                            self.epoch + 1,
+                            self.step,
+                            len(batches),
+                            seen,
+                            self._epochs.sequences_per_epoch,
+                        )
+                    yield self._end_epoch(batches)
+        finally:
+            if self._flat is not None:
+                self._flat.detach()
 
     def loss(self) -> float:
         """Return the loss of the last step, and check all losses since the last call.
@@ -221,8 +223,7 @@ class Training:
     def _take_step(self, batch: LabeledBatch, num_sequences: int) -> None:
         """Take an optimizer step with this process's part of a batch of `num_sequences`."""
         started = time.perf_counter()
-        self._optimizer.zero_grad()
-        results = self._gradients.add(batch)
+        results = self._gradients.compute(batch)
         self._optimizer.step(self._rate_of(self.global_step))
         if self._average is not None:
             self._average.update_parameters(self.model)
