@@ -2,11 +2,12 @@
 
     python benchmarks/training_speed.py                        # measure everything again
     python benchmarks/training_speed.py --recipe lstm-flatten  # add samples of one recipe
+    python benchmarks/training_speed.py --whole                # only the whole trainings again
 
 The parity gate comes first: with the same weights, both sides must compute the same loss and
 gradients on the same batch. Then each side trains some steps in a separate process, alternating
 A B A B; the ratio is that of the median sequences per second. Finally, whole trainings alternate
-(`whole_trainings.py`), unless the record has them and `--recipe` is set. The record is written to
+(`whole_trainings.py`), unless `--recipe` is set. The record is written to
 benchmarks/records/, the table to docs/training-speed.md. Close other programs first.
 """
 
@@ -143,6 +144,7 @@ def main() -> None:
         "--side", choices=["plain", "bothways"], help="run one side and print seconds"
     )
     parser.add_argument("--recipe", help="only this one, added to the record")
+    parser.add_argument("--whole", action="store_true", help="only the whole trainings")
     parser.add_argument("--steps", type=int, help="of a sample; default: 60 or 300")
     parser.add_argument("--rounds", type=int, default=5, help="samples of each side")
     arguments = parser.parse_args()
@@ -150,10 +152,11 @@ def main() -> None:
         seconds = {"plain": plain_seconds, "bothways": our_seconds}[arguments.side]
         print(seconds(load_recipe(arguments.recipe), arguments.steps))
         return
-    earlier = json.loads(RECORD.read_text()) if arguments.recipe else {"cases": []}
+    keeps = arguments.recipe or arguments.whole
+    earlier = json.loads(RECORD.read_text()) if keeps else {"cases": []}
     cases = {case["recipe"]: case for case in earlier["cases"]}
     for recipe in all_recipes():
-        if recipe.notebook and arguments.recipe in (None, recipe.name):
+        if recipe.notebook and not arguments.whole and arguments.recipe in (None, recipe.name):
             check_parity(recipe)
             steps = arguments.steps or (300 if recipe.model.hidden_size < 64 else 60)
             case = measure(recipe, steps, arguments.rounds)
@@ -167,7 +170,7 @@ def main() -> None:
         "peak_gflops": peak_gflops(torch.get_num_threads()),
         "warm_up_steps": WARM_UP,
         "cases": [*cases.values()],
-        "whole": earlier.get("whole") or measure_whole(arguments.rounds),
+        "whole": earlier["whole"] if arguments.recipe else measure_whole(arguments.rounds),
     }
     RECORD.write_text(json.dumps(record, indent=1) + "\n")
     PAGE.write_text(page(record))
