@@ -140,8 +140,8 @@ class TrainedModel(ABC):
         Parameters
         ----------
         precision : float32 or bfloat16
-            bfloat16 is faster on some processors and less exact, see `bothways.nn.LSTM`; default of
-            a model: float32, also if it was trained with bfloat16.
+            bfloat16 is faster on some processors and has larger rounding errors, see
+            `bothways.nn.LSTM`. A loaded model has float32, even if it was trained with bfloat16.
 
         Raises
         ------

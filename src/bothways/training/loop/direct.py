@@ -1,4 +1,4 @@
-"""Gradients of a network without autograd's graph, for networks that are plain enough.
+"""Gradients of plain networks without autograd's graph.
 
 Autograd and the checks of `bothways.nn` take as long as the arithmetic of a small network. Here,
 the passes of the layers are prepared once, and the gradients of the linear layer and of the loss
