@@ -12,6 +12,7 @@ import re
 
 import pytest
 import torch
+from layer_results import make_states, results_and_gradients, run
 
 import bothways.nn
 from bothways.errors import BackendError
@@ -62,31 +63,6 @@ def in_float64(layers, *, rounded):
                 if weight.dim() == 2:
                     weight.copy_(weight.bfloat16())
     return other.double()
-
-
-def run(layers, inputs, states, lengths, last):
-    if last:
-        return [layers.last_outputs(inputs, states, lengths=lengths)]
-    outputs, final = layers.outputs(inputs, states, lengths=lengths)
-    return [outputs, *final]
-
-
-def results_and_gradients(layers, inputs, states, lengths, last):
-    """Return results, and gradients of a fixed random sum of them."""
-    dtype = layers.weight_ih_l0.dtype
-    inputs = inputs.to(dtype).requires_grad_()
-    states = None if states is None else tuple(s.to(dtype).requires_grad_() for s in states)
-    results = run(layers, inputs, states, lengths, last)
-    generator = torch.Generator().manual_seed(1)
-    total = sum((r * torch.randn(r.shape, generator=generator).to(dtype)).sum() for r in results)
-    sources = [inputs, *(states or ()), *layers.parameters()]
-    return [*results, *torch.autograd.grad(total, sources)]
-
-
-def make_states(layers, batch_size):
-    count = layers.num_layers * layers.num_directions
-    names = layers.cell.states
-    return tuple(torch.randn(count, batch_size, layers.hidden_size) for _ in names)
 
 
 @needs_bfloat16

@@ -92,7 +92,7 @@ class TrainedModel(ABC):
 
     @property
     def _network(self) -> TorchClassifier:
-        """The same, for the methods of this class, which do not change its weights."""
+        """The network, for methods of this class that do not change its weights."""
         if not isinstance(self._classifier, TorchClassifier):
             raise CheckpointError(
                 "the weights of an exported model cannot be read; expected the folder of a model "

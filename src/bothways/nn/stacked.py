@@ -28,19 +28,7 @@ class _KnownStack(NamedTuple):
 class StackedLayers(torch.nn.RNNBase):
     """Layers of `torch.nn` that know their cell, their weights and their backend.
 
-    Parameters
-    ----------
-    *arguments, **options
-        Arguments of the counterpart in `torch.nn`.
-    backend : str
-        One of `bothways.kernels.BACKENDS`.
-    precision : str
-        One of `bothways.kernels.PRECISIONS`.
-
-    Attributes
-    ----------
-    draws : Draws
-        The random numbers of dropout; default: those of torch's default generator.
+    Parameters and attributes are described in `RecurrentLayers`.
     """
 
     draws: Draws = DEFAULT_DRAWS
