@@ -75,6 +75,7 @@ def _make_multiply(instructions: InstructionSet, of_pairs: Products) -> Callable
         rows: int,
         columns: int,
         depth: int,
+        descending: int,
     ) -> None:
         pairs = make_pairs()
         for top in range(0, rows, BLOCK_ROWS):
@@ -89,7 +90,7 @@ def _make_multiply(instructions: InstructionSet, of_pairs: Products) -> Callable
                     pairs, _ROW_STEP,
                     panels + FLOAT_BYTES * packed_depth(start) * width, panel_step,
                     block_addend, step, block_result, result_step,
-                    count, columns, packed_depth(size),
+                    count, columns, packed_depth(size), descending,
                 )  # fmt: skip
                 block_addend, step = block_result, result_step
 

@@ -77,7 +77,7 @@ def make_cooperative_forward(
                     scan.inputs, scan.inputs_width, panel, depth * width,
                     weights.addend_ih + FLOAT_BYTES * column, 0,
                     scan.gates + FLOAT_BYTES * column, scan.gates_width,
-                    scan.total, count, depth,
+                    scan.total, count, depth, 0,
                 )  # fmt: skip
 
     @compiled

@@ -90,6 +90,9 @@ def make_scans(cell: Cell, instructions: InstructionSet, products: Products) -> 
     cell_forward, cell_backward = pointwise.forward, pointwise.backward
     edge_forward, edge_backward = pointwise_edge.forward, pointwise_edge.backward
 
+    # Recurrent weights that exceed the second-level cache are read in alternating order: the panels
+    # that the previous step read last are still there.
+
     # Layers with fewer units than lanes use no masks, which would cost a quarter of their speed (a
     # masked store is not forwarded to the next load). The unused lanes contain garbage. Those of a
     # gate overwrite the next gate, which has been read already and is written next. Those of an
@@ -150,7 +153,7 @@ def make_scans(cell: Cell, instructions: InstructionSet, products: Products) -> 
             multiply(
                 scan.inputs + FLOAT_BYTES * start * scan.inputs_width, scan.inputs_width,
                 weights.panels_ih, packed_depth(weights.input_size) * width, weights.addend_ih, 0,
-                chunk_gates, scan.gates_width, count, gates_size, weights.input_size,
+                chunk_gates, scan.gates_width, count, gates_size, weights.input_size, 0,
             )  # fmt: skip
             while position < end:
                 t = time_of(scan, position)
@@ -158,23 +161,25 @@ def make_scans(cell: Cell, instructions: InstructionSet, products: Products) -> 
                 stateful = rows_with_state(job, scan, position)
                 begin = read_integer(scan.offsets, t)
                 gates = chunk_gates + gates_step * (begin - start)
+                descending = position % 2
                 if is_gru:
                     multiply(
                         scan.hidden, scan.state_width,
                         weights.panels_hh, panel_step, weights.addend_hh, 0,
-                        scan.from_hidden, scan.from_hidden_width, stateful, gates_size, hidden_size,
+                        scan.from_hidden, scan.from_hidden_width,
+                        stateful, gates_size, hidden_size, descending,
                     )  # fmt: skip
                     multiply(  # h is zero: b_hh only
                         scan.hidden, scan.state_width,
                         weights.panels_hh, panel_step, weights.addend_hh, 0,
                         scan.from_hidden + FLOAT_BYTES * stateful * scan.from_hidden_width,
-                        scan.from_hidden_width, rows - stateful, gates_size, 0,
+                        scan.from_hidden_width, rows - stateful, gates_size, 0, 0,
                     )  # fmt: skip
                 else:
                     multiply(
                         scan.hidden, scan.state_width,
                         weights.panels_hh, panel_step, gates, scan.gates_width,
-                        gates, scan.gates_width, stateful, gates_size, hidden_size,
+                        gates, scan.gates_width, stateful, gates_size, hidden_size, descending,
                     )  # fmt: skip
                 memory = scan.memory
                 if job.keep:
@@ -238,23 +243,24 @@ def make_scans(cell: Cell, instructions: InstructionSet, products: Products) -> 
             d_outputs = scan.d_outputs + FLOAT_BYTES * begin * scan.d_outputs_width
             step_backward(job, scan, gates, kept, d_outputs, running_rows(scan, t))
             stateful = rows_with_state(job, scan, position)
+            descending = position % 2
             if is_gru:
                 multiply(  # reset and update gates
                     gates, scan.gates_width, weights.panels_hh, panel_step,
                     scan.d_hidden, scan.state_width, scan.d_hidden, scan.state_width,
-                    stateful, hidden_size, 2 * hidden_size,
+                    stateful, hidden_size, 2 * hidden_size, descending,
                 )  # fmt: skip
                 multiply(  # new gate: r scales its hidden side
                     scan.memory + kept, scan.state_width,
                     weights.panels_hh + FLOAT_BYTES * packed_depth(2 * hidden_size) * width,
                     panel_step,
                     scan.d_hidden, scan.state_width, scan.d_hidden, scan.state_width,
-                    stateful, hidden_size, hidden_size,
+                    stateful, hidden_size, hidden_size, descending,
                 )  # fmt: skip
             else:
                 multiply(
                     gates, scan.gates_width, weights.panels_hh, panel_step, job.zeros, 0,
-                    scan.d_hidden, scan.state_width, stateful, hidden_size, gates_size,
+                    scan.d_hidden, scan.state_width, stateful, hidden_size, gates_size, descending,
                 )  # fmt: skip
 
     @compiled
@@ -269,7 +275,7 @@ def make_scans(cell: Cell, instructions: InstructionSet, products: Products) -> 
             scan.gates + FLOAT_BYTES * first * scan.gates_width, scan.gates_width,
             weights.panels_ih, packed_depth(gates_size) * width,
             d_inputs if add else job.zeros, scan.d_inputs_width if add else 0,
-            d_inputs, scan.d_inputs_width, last - first, weights.input_size, gates_size,
+            d_inputs, scan.d_inputs_width, last - first, weights.input_size, gates_size, 0,
         )  # fmt: skip
 
     return Scans(step_forward, forward, backward, input_gradient)

@@ -25,8 +25,9 @@ class Products(NamedTuple):
     packed_depth(depth)
         Number of rows of a panel that `depth` rows of the right-hand matrix occupy.
     multiply(left, left_step, panels, panel_step, addend, addend_step, result, result_step,
-             rows, columns, depth)
-        result = addend + left @ right, with `right` in panels `panel_step` floats apart.
+             rows, columns, depth, descending)
+        result = addend + left @ right, with `right` in panels `panel_step` floats apart. If
+        `descending`, the last panel is read first.
     multiply_transposed(left, left_step, right, right_step, addend, addend_step, result,
                         result_step, rows, columns, depth)
         result = addend + left^T @ right, with `left` from `pack_rows` and `right` unpacked.
@@ -62,7 +63,10 @@ def make_products(instructions: InstructionSet) -> Products:
 def _make_sweep(
     instructions: InstructionSet, vectors: int, *, packed: bool, masked: bool
 ) -> Callable[..., None]:
-    """Return the product of any number of rows with one panel."""
+    """Return the product of any number of rows with one panel.
+
+    The panel that is read next is `next_panel` floats further.
+    """
     tallest, tall, low, lowest = (
         make_tile(instructions, rows, vectors, packed=packed, masked=masked)
         for rows in instructions.rows
@@ -84,13 +88,15 @@ def _make_sweep(
         rows: int,
         depth: int,
         active: int,
+        next_panel: int,
     ) -> None:
         row = 0
         while row + height <= rows:
             tallest(
                 left + FLOAT_BYTES * (row // height) * next_tile, left_step, right, right_step,
                 addend + FLOAT_BYTES * row * addend_step, addend_step,
-                result + FLOAT_BYTES * row * result_step, result_step, depth, active, 0,
+                result + FLOAT_BYTES * row * result_step, result_step,
+                depth, active, next_panel,
             )  # fmt: skip
             row += height
         left += FLOAT_BYTES * ((row // height) * next_tile - row * next_row)
@@ -98,21 +104,24 @@ def _make_sweep(
             tall(
                 left + FLOAT_BYTES * row * next_row, left_step, right, right_step,
                 addend + FLOAT_BYTES * row * addend_step, addend_step,
-                result + FLOAT_BYTES * row * result_step, result_step, depth, active, 0,
+                result + FLOAT_BYTES * row * result_step, result_step,
+                depth, active, next_panel,
             )  # fmt: skip
             row += height_tall
         if row + height_low <= rows:
             low(
                 left + FLOAT_BYTES * row * next_row, left_step, right, right_step,
                 addend + FLOAT_BYTES * row * addend_step, addend_step,
-                result + FLOAT_BYTES * row * result_step, result_step, depth, active, 0,
+                result + FLOAT_BYTES * row * result_step, result_step,
+                depth, active, next_panel,
             )  # fmt: skip
             row += height_low
         if row + height_lowest <= rows:
             lowest(
                 left + FLOAT_BYTES * row * next_row, left_step, right, right_step,
                 addend + FLOAT_BYTES * row * addend_step, addend_step,
-                result + FLOAT_BYTES * row * result_step, result_step, depth, active, 0,
+                result + FLOAT_BYTES * row * result_step, result_step,
+                depth, active, next_panel,
             )  # fmt: skip
 
     return sweep
@@ -142,8 +151,12 @@ def _make_multiply(instructions: InstructionSet) -> Callable[..., None]:
         first_column: int,
         columns: int,
         depth: int,
+        descending: int,
     ) -> None:
-        for column in range(first_column, columns, width):
+        next_panel = -panel_step if descending else panel_step
+        count = (columns - first_column + width - 1) // width
+        for n in range(count):
+            column = first_column + width * (count - 1 - n if descending else n)
             panel = panels + FLOAT_BYTES * (column // width) * panel_step
             tile_addend = addend + FLOAT_BYTES * column
             tile_result = result + FLOAT_BYTES * column
@@ -151,18 +164,20 @@ def _make_multiply(instructions: InstructionSet) -> Callable[..., None]:
             if active >= width:
                 sweep(
                     left, left_step, height * left_step, left_step, panel, width,
-                    tile_addend, addend_step, tile_result, result_step, rows, depth, lanes,
+                    tile_addend, addend_step, tile_result, result_step,
+                    rows, depth, lanes, next_panel,
                 )  # fmt: skip
             elif active > lanes:
                 sweep_wide_edge(
                     left, left_step, height * left_step, left_step, panel, width,
                     tile_addend, addend_step, tile_result, result_step,
-                    rows, depth, active - lanes,
+                    rows, depth, active - lanes, next_panel,
                 )  # fmt: skip
             else:
                 sweep_edge(
                     left, left_step, height * left_step, left_step, panel, width,
-                    tile_addend, addend_step, tile_result, result_step, rows, depth, active,
+                    tile_addend, addend_step, tile_result, result_step,
+                    rows, depth, active, next_panel,
                 )  # fmt: skip
 
     @compiled
@@ -178,6 +193,7 @@ def _make_multiply(instructions: InstructionSet) -> Callable[..., None]:
         rows: int,
         columns: int,
         depth: int,
+        descending: int,
     ) -> None:
         # The last rows, fewer than the second tile has, are multiplied by two panels at once: a low
         # tile of one panel has so few sums that it waits for the latency of the multiply-adds.
@@ -187,7 +203,7 @@ def _make_multiply(instructions: InstructionSet) -> Callable[..., None]:
                 left + FLOAT_BYTES * top * left_step, left_step, panels, panel_step,
                 addend + FLOAT_BYTES * top * addend_step, addend_step,
                 result + FLOAT_BYTES * top * result_step, result_step,
-                min(BLOCK_ROWS, rows - few - top), 0, columns, depth,
+                min(BLOCK_ROWS, rows - few - top), 0, columns, depth, descending,
             )  # fmt: skip
         if few == 0:
             return
@@ -214,7 +230,7 @@ def _make_multiply(instructions: InstructionSet) -> Callable[..., None]:
             column += 2 * width
         multiply_rows(
             left, left_step, panels, panel_step, addend, addend_step, result, result_step,
-            few, column, columns, depth,
+            few, column, columns, depth, 0,
         )  # fmt: skip
 
     return multiply
@@ -246,18 +262,20 @@ def _make_multiply_transposed(instructions: InstructionSet) -> Callable[..., Non
             if active >= width:
                 sweep(
                     left, height, left_step, 1, right + shift, right_step,
-                    addend + shift, addend_step, result + shift, result_step, rows, depth, lanes,
+                    addend + shift, addend_step, result + shift, result_step,
+                    rows, depth, lanes, width,
                 )  # fmt: skip
             elif active > lanes:
                 sweep_wide_edge(
                     left, height, left_step, 1, right + shift, right_step,
-                    addend + shift, addend_step, result + shift, result_step, rows, depth,
-                    active - lanes,
+                    addend + shift, addend_step, result + shift, result_step,
+                    rows, depth, active - lanes, width,
                 )  # fmt: skip
             else:
                 sweep_edge(
                     left, height, left_step, 1, right + shift, right_step,
-                    addend + shift, addend_step, result + shift, result_step, rows, depth, active,
+                    addend + shift, addend_step, result + shift, result_step,
+                    rows, depth, active, width,
                 )  # fmt: skip
 
     return multiply_transposed

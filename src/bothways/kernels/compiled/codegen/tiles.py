@@ -47,7 +47,7 @@ def make_tile(
     instructions : InstructionSet
     rows, vectors : int
         If there are more vectors than in a panel, the others are from the next panel, which starts
-        `panel_step` floats after the first.
+        `panel_step` floats after the first. Otherwise, the next panel is prefetched.
     packed : bool
         Whether left[r, k] is at k * left_step + r; otherwise it is at r * left_step + k.
     masked : bool
@@ -133,11 +133,10 @@ def _tile(
             across.append(
                 simd.load(offset(builder, offset(builder, right_row, start), column * lanes))
             )
-        if not packed and vectors <= instructions.vectors:
-            # The next panel: a processor prefetches no farther than its first rows, and the third
+        if vectors <= instructions.vectors:
+            # A processor prefetches no farther than the first rows of the next panel, and the third
             # level of the cache is too slow for the tile that is the first to read a panel.
-            next_row = offset(builder, right_row, builder.mul(depth, right_step))
-            _prefetch(builder, next_row, vectors * lanes)
+            _prefetch(builder, offset(builder, right_row, panel_step), vectors * lanes)
         for row in range(rows):
             if packed:
                 place = builder.add(builder.mul(k, left_step), INT64(row))
