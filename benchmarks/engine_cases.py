@@ -33,6 +33,8 @@ class Case:
         Class of the layers in `torch.nn`.
     target : float, optional
         Target speedup of the forward and backward pass of the layers.
+    infer_target : float
+        Target speedup of inference.
     peak_shares : tuple of float or None
         Target shares of the peak in training and inference.
     readout : all, last or (for a whole training step) flatten
@@ -66,6 +68,7 @@ class Case:
     bfloat16: bool = False
     alone: bool = False
     answer: bool = False
+    infer_target: float = 1.15
     peak_shares: tuple[float | None, float | None] = (None, None)
 
     @property
@@ -146,7 +149,7 @@ class Case:
             return of_layers | ({} if self.step_target is None else {"torch": self.step_target})
         if work == "infer":
             skips_steps = self.bidirectional and self.readout == "last"
-            return {"torch": 1.15, "best runtime": 1.5 if skips_steps else 1.0}
+            return {"torch": self.infer_target, "best runtime": 1.5 if skips_steps else 1.0}
         if work == "train-bfloat16":
             return {"bothways-float32": 1.5}
         if work == "infer-bfloat16":
@@ -187,7 +190,7 @@ CASES = [
     Case("bilstm-12", "LSTM", 12, 128, 9, step="flatten", step_target=4, alone=True),
     Case("bigru-256", "GRU", 256, 64, 2.8),
     Case("birnn-256", "RNN", 256, 64, 2.8),
-    Case("ragged-bilstm-256", "LSTM", 256, 64, 3.5, shortest=8),
+    Case("ragged-bilstm-256", "LSTM", 256, 64, 3.6, shortest=8),
     Case("ragged-bilstm-64", "LSTM", 64, 64, 15, time=1000, input_size=12, shortest=20),
     Case("ragged-bigru-40", "GRU", 40, 32, 10, time=60, input_size=9, shortest=5),
     Case("lstm-96", "LSTM", 96, 7, 2, bidirectional=False, time=50, input_size=6),
@@ -197,6 +200,15 @@ CASES = [
     Case("bilstm-32", "LSTM", 32, 128, peak_shares=(0.65, 0.75)),
     Case("bigru-16", "GRU", 16, 16, time=20, step="flatten", peak_shares=(0.18, None)),
     Case("bilstm-64-one-row", "LSTM", 64, 1, time=200, peak_shares=(0.37, 0.27)),
-    Case("lstm-512", "LSTM", 512, 32, bidirectional=False, time=100, alone=True),
-    Case("lstm-1024", "LSTM", 1024, 32, bidirectional=False, time=50, peak_shares=(0.9, 0.9)),
+    Case("lstm-512", "LSTM", 512, 32, bidirectional=False, time=100, alone=True, infer_target=1.0),
+    Case(
+        "lstm-1024",
+        "LSTM",
+        1024,
+        32,
+        bidirectional=False,
+        time=50,
+        infer_target=1.0,
+        peak_shares=(0.9, 0.9),
+    ),
 ]

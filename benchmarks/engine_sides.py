@@ -91,8 +91,8 @@ def run_side(
 
 
 def _seconds(call: Call, quick: bool) -> list[float]:
-    """Time `call` for about 1.5 s, at least 15 times; return quantiles of many samples."""
-    budget, least = (0.2, 3) if quick else (1.5, 15)
+    """Time `call` for about a second, at least 15 times; return quantiles of many samples."""
+    budget, least = (0.2, 3) if quick else (1.0, 15)
     _repeat(call, 2, budget / 3)  # warm-up
     samples = _repeat(call, least, budget)
     if len(samples) <= KEPT_SAMPLES:

@@ -9,6 +9,7 @@ from bothways.kernels.compiled.codegen.panels import (
     make_pack_transposed,
     make_packed_depth,
 )
+from bothways.kernels.compiled.codegen.sweeps import make_sweep
 from bothways.kernels.compiled.codegen.tiles import make_tile
 from bothways.kernels.compiled.instruction_sets import InstructionSet
 from bothways.kernels.compiled.jit import compiled
@@ -60,77 +61,10 @@ def make_products(instructions: InstructionSet) -> Products:
     )
 
 
-def _make_sweep(
-    instructions: InstructionSet, vectors: int, *, packed: bool, masked: bool
-) -> Callable[..., None]:
-    """Return the product of any number of rows with one panel.
-
-    The panel that is read next is `next_panel` floats further.
-    """
-    tallest, tall, low, lowest = (
-        make_tile(instructions, rows, vectors, packed=packed, masked=masked)
-        for rows in instructions.rows
-    )
-    height, height_tall, height_low, height_lowest = instructions.rows
-
-    @compiled
-    def sweep(
-        left: int,
-        left_step: int,
-        next_tile: int,
-        next_row: int,
-        right: int,
-        right_step: int,
-        addend: int,
-        addend_step: int,
-        result: int,
-        result_step: int,
-        rows: int,
-        depth: int,
-        active: int,
-        next_panel: int,
-    ) -> None:
-        row = 0
-        while row + height <= rows:
-            tallest(
-                left + FLOAT_BYTES * (row // height) * next_tile, left_step, right, right_step,
-                addend + FLOAT_BYTES * row * addend_step, addend_step,
-                result + FLOAT_BYTES * row * result_step, result_step,
-                depth, active, next_panel,
-            )  # fmt: skip
-            row += height
-        left += FLOAT_BYTES * ((row // height) * next_tile - row * next_row)
-        if row + height_tall <= rows:
-            tall(
-                left + FLOAT_BYTES * row * next_row, left_step, right, right_step,
-                addend + FLOAT_BYTES * row * addend_step, addend_step,
-                result + FLOAT_BYTES * row * result_step, result_step,
-                depth, active, next_panel,
-            )  # fmt: skip
-            row += height_tall
-        if row + height_low <= rows:
-            low(
-                left + FLOAT_BYTES * row * next_row, left_step, right, right_step,
-                addend + FLOAT_BYTES * row * addend_step, addend_step,
-                result + FLOAT_BYTES * row * result_step, result_step,
-                depth, active, next_panel,
-            )  # fmt: skip
-            row += height_low
-        if row + height_lowest <= rows:
-            lowest(
-                left + FLOAT_BYTES * row * next_row, left_step, right, right_step,
-                addend + FLOAT_BYTES * row * addend_step, addend_step,
-                result + FLOAT_BYTES * row * result_step, result_step,
-                depth, active, next_panel,
-            )  # fmt: skip
-
-    return sweep
-
-
 def _make_multiply(instructions: InstructionSet) -> Callable[..., None]:
-    sweep = _make_sweep(instructions, instructions.vectors, packed=False, masked=False)
-    sweep_wide_edge = _make_sweep(instructions, 2, packed=False, masked=True)
-    sweep_edge = _make_sweep(instructions, 1, packed=False, masked=True)
+    sweep = make_sweep(instructions, instructions.vectors, packed=False, masked=False)
+    sweep_wide_edge = make_sweep(instructions, 2, packed=False, masked=True)
+    sweep_edge = make_sweep(instructions, 1, packed=False, masked=True)
     width, lanes = instructions.columns, instructions.lanes
     height, tall, low, lowest = instructions.rows
     two_panels = 2 * instructions.vectors
@@ -237,9 +171,9 @@ def _make_multiply(instructions: InstructionSet) -> Callable[..., None]:
 
 
 def _make_multiply_transposed(instructions: InstructionSet) -> Callable[..., None]:
-    sweep = _make_sweep(instructions, instructions.vectors, packed=True, masked=False)
-    sweep_wide_edge = _make_sweep(instructions, 2, packed=True, masked=True)
-    sweep_edge = _make_sweep(instructions, 1, packed=True, masked=True)
+    sweep = make_sweep(instructions, instructions.vectors, packed=True, masked=False)
+    sweep_wide_edge = make_sweep(instructions, 2, packed=True, masked=True)
+    sweep_edge = make_sweep(instructions, 1, packed=True, masked=True)
     width, lanes, height = instructions.columns, instructions.lanes, instructions.rows[0]
 
     @compiled

@@ -53,8 +53,6 @@ def make_tile(
     masked : bool
         Whether only the first `active` lanes of the last vector exist in `addend` and `result`.
     """
-    kind = ("packed" if packed else "rows") + ("_masked" if masked else "")
-    name = f"bothways_tile_{rows}x{vectors * instructions.lanes}_{kind}"
 
     @intrinsic
     def tile(
@@ -72,7 +70,9 @@ def make_tile(
         panel_step: Any,
     ) -> Any:
         def call(_: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> Any:
-            function = _tile(builder.module, name, instructions, rows, vectors, packed, masked)
+            function = tile_function(
+                builder.module, instructions, rows, vectors, packed=packed, masked=masked
+            )
             addresses = {0, 2, 4, 6}
             builder.call(
                 function,
@@ -84,16 +84,18 @@ def make_tile(
     return tile
 
 
-def _tile(
+def tile_function(
     module: ir.Module,
-    name: str,
     instructions: InstructionSet,
     rows: int,
     vectors: int,
+    *,
     packed: bool,
     masked: bool,
 ) -> ir.Function:
     """Return the function of a tile in `module`; generate it at the first use."""
+    kind = ("packed" if packed else "rows") + ("_masked" if masked else "")
+    name = f"bothways_tile_{rows}x{vectors * instructions.lanes}_{kind}"
     if name in module.globals:
         return module.globals[name]
     arguments = [FLOAT_POINTER, INT64] * 4 + [INT64] * 3
@@ -150,12 +152,14 @@ def _tile(
                 )
                 builder.store(added, total)
 
-    whole = builder.and_(depth, INT64(-_UNROLL))
-    with cgutils.for_range_slice(builder, INT64(0), whole, INT64(_UNROLL)) as (k, _):
-        for n in range(_UNROLL):
+    unroll = 1 if masked and vectors > 1 else _UNROLL  # rare tiles, which take time to compile
+    whole = builder.sub(depth, builder.srem(depth, INT64(unroll)))
+    with cgutils.for_range_slice(builder, INT64(0), whole, INT64(unroll)) as (k, _):
+        for n in range(unroll):
             multiply_add(builder.add(k, INT64(n)))
-    with cgutils.for_range_slice(builder, whole, depth, INT64(1)) as (k, _):
-        multiply_add(k)
+    if unroll > 1:
+        with cgutils.for_range_slice(builder, whole, depth, INT64(1)) as (k, _):
+            multiply_add(k)
 
     for (row, vector), total in sums.items():
         edge(vector).store(builder.load(total), at(result, result_step, row, vector))
