@@ -35,8 +35,9 @@ NOTES = {
     "precision, which is bfloat16 on processors that have it.",
     "step": "bothways: `Training` with its model, loss and fused Adam, including the gathering of "
     "the batch. torch: a plain script with Adam, with the batch already in memory. GFLOP/s are the "
-    "FLOPs of the layers divided by the time of the whole step. Against our layers: the time of the layers' passes through autograd, divided by that "
-    "of the whole step, which for plain networks does not use autograd.",
+    "FLOPs of the layers divided by the time of the whole step. Against our layers: the time of "
+    "the layers' passes through autograd, divided by that of the whole step, which for plain "
+    "networks does not use autograd.",
     "latency": "Batch size 1, outputs at the last step; medians (p50).",
     "answer": "`predict_proba` of a list of one array, by a loaded model with readout `flatten`. "
     "Our layers: the prepared layers alone; the difference is the Python code around them, which "
@@ -63,10 +64,10 @@ def page(record: dict[str, Any]) -> str:
         "maximum). A ratio is the median over the rounds; above 1, bothways is faster.",
         "",
         "GFLOP/s count the matrix products only; a training step counts as three forward "
-        "passes. The peak is the rate of fused multiply-adds on registers on all cores, measured in "
-        "each round beside the sides; a share of it is the median over the rounds. With readout "
-        "`last`, the backward direction of the top layer runs one step only: the first figure "
-        "counts the full computation, the second the steps that were executed.",
+        "passes. The peak is the rate of fused multiply-adds on registers on all cores, measured "
+        "in each round beside the sides; a share of it is the median over the rounds. With "
+        "readout `last`, the backward direction of the top layer runs one step only: the first "
+        "figure counts the full computation, the second the steps that were executed.",
         "",
     ]
     for work, title in TITLES.items():
@@ -209,7 +210,7 @@ def _share_target(result: Result) -> str:
 def _around_layers(result: Result) -> float:
     """Return the milliseconds that an answer takes longer than its layers."""
     rounds = zip(result["samples"]["bothways"], result["samples"]["layers"], strict=True)
-    return median(median(whole) - median(layers) for whole, layers in rounds) / 1e3
+    return float(median(median(whole) - median(layers) for whole, layers in rounds)) / 1e3
 
 
 def _missed(work: str, cases: dict[str, Any]) -> list[str]:
