@@ -43,6 +43,8 @@ class SequenceBatch:
 
     def to(self, device: torch.device) -> Self:
         """Return the batch with all tensors but the lengths, which stay on the CPU, on `device`."""
+        if self.inputs.device == device:
+            return self
         moved = {
             name: tensor.to(device, non_blocking=True)
             for name, tensor in vars(self).items()

@@ -66,11 +66,13 @@ class RaggedSteps:
 
     def padded(self, values: Tensor, indices: Tensor, padding: float) -> Tensor:
         """Return a padded batch (batch, time, …) of values (total_steps, …)."""
-        starts, lengths = self.starts[indices], self.lengths[indices]
-        longest = int(lengths.max())
+        starts = self.starts[indices]
         if self._is_table:
-            table = values.view(-1, longest, *values.shape[1:])
-            return table.index_select(0, starts // longest)
+            time = int(self.lengths[0])
+            table = values.view(-1, time, *values.shape[1:])
+            return table.index_select(0, starts // time)
+        lengths = self.lengths[indices]
+        longest = int(lengths.max())
         position = torch.arange(longest)
         is_padding = position >= lengths[:, None]  # (batch, time)
         rows = (starts[:, None] + position).masked_fill(is_padding, 0).flatten()

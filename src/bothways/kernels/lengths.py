@@ -52,10 +52,10 @@ class Lengths:
         """
         if isinstance(lengths, Lengths):
             return lengths
-        if lengths is None:
-            return cls(torch.full((batch_size,), time), time, True)
-        if is_traced():  # the values are unknown during a trace
+        if lengths is not None and is_traced():  # the values are unknown during a trace
             return cls(torch.as_tensor(lengths), time, False)
+        if lengths is None or _are_full(lengths, batch_size, time):
+            return cls(torch.full((batch_size,), time), time, True)
         values = checked_lengths(lengths, batch_size, time)
         return cls(values, time, bool((values == time).all()))
 
@@ -71,6 +71,17 @@ class Lengths:
     def after_stride(self, stride: int, time: int) -> "Lengths":
         """Return the lengths, rounded up, after a strided convolution to `time` steps."""
         return Lengths((self.values + stride - 1) // stride, time, self.are_full)
+
+
+def _are_full(lengths: Any, batch_size: int, time: int) -> bool:
+    """Return whether lengths need no further check: most batches of small steps are like that."""
+    return (
+        isinstance(lengths, Tensor)
+        and lengths.dtype == torch.int64
+        and lengths.shape == (batch_size,)
+        and time > 0
+        and bool((lengths == time).all())
+    )
 
 
 def valid_steps(lengths: Tensor, time: int, device: torch.device | None = None) -> Tensor:

@@ -3,7 +3,8 @@
 An optimizer then updates all of them in one operation on one tensor.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from operator import is_
 
 import torch
 from torch import Tensor
@@ -32,7 +33,7 @@ class FlatWeights:
         device = self._parameters[0].device
         self.weights = torch.zeros(sum(self._sizes), dtype=torch.float32, device=device)
         self.gradients = torch.zeros_like(self.weights)
-        self._views = list(zip(self.views(self.weights), self.views(self.gradients), strict=True))
+        self._views = self.views(self.weights), self.views(self.gradients)
 
     def views(self, block: Tensor) -> list[Tensor]:
         """Return the part of a tensor (size,) that belongs to each parameter, in its shape."""
@@ -43,14 +44,15 @@ class FlatWeights:
     @property
     def are_attached(self) -> bool:
         """Whether the data and the gradients of all parameters are in these blocks."""
-        return all(
-            parameter.grad is gradient and parameter.data_ptr() == weight.data_ptr()
-            for parameter, (weight, gradient) in zip(self._parameters, self._views, strict=True)
+        weights, gradients = self._views
+        found = [parameter.grad for parameter in self._parameters]
+        return all(map(is_, found, gradients)) and (
+            _addresses(self._parameters) == _addresses(weights)
         )
 
     def attach(self) -> None:
         """Move all weights into the block; their `grad` becomes a view of the gradients."""
-        for parameter, (weight, gradient) in zip(self._parameters, self._views, strict=True):
+        for parameter, weight, gradient in zip(self._parameters, *self._views, strict=True):
             if parameter.data_ptr() != weight.data_ptr():
                 weight.copy_(parameter.detach())
                 parameter.data = weight
@@ -58,8 +60,12 @@ class FlatWeights:
 
     def detach(self) -> None:
         """Give each parameter memory of its own, without a gradient."""
-        for parameter, (weight, gradient) in zip(self._parameters, self._views, strict=True):
+        for parameter, weight, gradient in zip(self._parameters, *self._views, strict=True):
             if parameter.data_ptr() == weight.data_ptr():
                 parameter.data = weight.clone()
             if parameter.grad is gradient:
                 parameter.grad = None
+
+
+def _addresses(tensors: Sequence[Tensor]) -> list[int]:
+    return [tensor.data_ptr() for tensor in tensors]
