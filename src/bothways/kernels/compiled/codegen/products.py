@@ -1,7 +1,11 @@
 """Matrix products computed in tiles, of operands that `panels` packs."""
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
 
 from bothways.kernels.compiled.codegen.panels import (
     make_pack_plain,
@@ -9,10 +13,10 @@ from bothways.kernels.compiled.codegen.panels import (
     make_pack_transposed,
     make_packed_depth,
 )
-from bothways.kernels.compiled.codegen.sweeps import make_sweep
-from bothways.kernels.compiled.codegen.tiles import make_tile
+from bothways.kernels.compiled.codegen.tiles import make_tile, tile_function
+from bothways.kernels.compiled.codegen.vectors import FLOAT_POINTER, INT64, offset, pointer
 from bothways.kernels.compiled.instruction_sets import InstructionSet
-from bothways.kernels.compiled.jit import compiled
+from bothways.kernels.compiled.jit import compiled, intrinsic
 from bothways.kernels.compiled.structs import FLOAT_BYTES
 
 # Rows of the left-hand matrix that are multiplied by all panels before the next rows; together with
@@ -61,10 +65,102 @@ def make_products(instructions: InstructionSet) -> Products:
     )
 
 
+def _make_sweep(
+    instructions: InstructionSet, vectors: int, *, packed: bool, masked: bool
+) -> Callable[..., None]:
+    """Return the product of rows with a panel of `vectors` vectors, callable from compiled code.
+
+    sweep(left, left_step, next_tile, next_row, right, right_step, addend, addend_step, result,
+          result_step, rows, depth, active, next_panel)
+
+    It is LLVM IR: Numba would take a second longer to compile the same loops in Python. The
+    arguments are those of a tile, and:
+
+    next_tile, next_row : int
+        Floats from a tile of the full height to the next in `left`, and from a row to the next.
+    rows : int
+    next_panel : int
+        Floats from this panel to the one that is read next.
+    """
+    kind = ("packed" if packed else "rows") + ("_masked" if masked else "")
+    name = f"bothways_sweep_{vectors}_{kind}"
+
+    @intrinsic
+    def sweep(
+        context: Any,
+        left: Any,
+        left_step: Any,
+        next_tile: Any,
+        next_row: Any,
+        right: Any,
+        right_step: Any,
+        addend: Any,
+        addend_step: Any,
+        result: Any,
+        result_step: Any,
+        rows: Any,
+        depth: Any,
+        active: Any,
+        next_panel: Any,
+    ) -> Any:
+        def call(_: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> Any:
+            function = _sweep(builder.module, name, instructions, vectors, packed, masked)
+            addresses = {0, 4, 6, 8}
+            builder.call(
+                function,
+                [pointer(builder, a) if n in addresses else a for n, a in enumerate(arguments)],
+            )
+
+        return types.void(*[types.int64] * 14), call
+
+    return sweep
+
+
+def _sweep(
+    module: ir.Module,
+    name: str,
+    instructions: InstructionSet,
+    vectors: int,
+    packed: bool,
+    masked: bool,
+) -> ir.Function:
+    """Return the function of a sweep in `module`; generate it at the first use."""
+    if name in module.globals:
+        return module.globals[name]
+    arguments = [FLOAT_POINTER, *[INT64] * 3, *[FLOAT_POINTER, INT64] * 3, *[INT64] * 4]
+    function = ir.Function(module, ir.FunctionType(ir.VoidType(), arguments), name)
+    function.linkage = "internal"
+    function.attributes.add("noinline")
+    left, left_step, next_tile, next_row, right, right_step, *others = function.args
+    addend, addend_step, result, result_step, rows, depth, active, next_panel = others
+    builder = ir.IRBuilder(function.append_basic_block())
+
+    def at(matrix: Any, step: Any, number: Any) -> Any:
+        return offset(builder, matrix, builder.mul(step, number))
+
+    def left_at(row: Any) -> Any:
+        tallest = INT64(instructions.rows[0])
+        tile = at(left, next_tile, builder.sdiv(row, tallest))
+        return at(tile, next_row, builder.srem(row, tallest))
+
+    first = INT64(0)
+    for height in instructions.rows:
+        tile = tile_function(module, instructions, height, vectors, packed=packed, masked=masked)
+        count = builder.sdiv(builder.sub(rows, first), INT64(height))
+        end = builder.add(first, builder.mul(count, INT64(height)))
+        with cgutils.for_range_slice(builder, first, end, INT64(height)) as (row, _):
+            operands = left_at(row), left_step, right, right_step
+            sums = at(addend, addend_step, row), addend_step, at(result, result_step, row)
+            builder.call(tile, [*operands, *sums, result_step, depth, active, next_panel])
+        first = end
+    builder.ret_void()
+    return function
+
+
 def _make_multiply(instructions: InstructionSet) -> Callable[..., None]:
-    sweep = make_sweep(instructions, instructions.vectors, packed=False, masked=False)
-    sweep_wide_edge = make_sweep(instructions, 2, packed=False, masked=True)
-    sweep_edge = make_sweep(instructions, 1, packed=False, masked=True)
+    sweep = _make_sweep(instructions, instructions.vectors, packed=False, masked=False)
+    sweep_wide_edge = _make_sweep(instructions, 2, packed=False, masked=True)
+    sweep_edge = _make_sweep(instructions, 1, packed=False, masked=True)
     width, lanes = instructions.columns, instructions.lanes
     height, tall, low, lowest = instructions.rows
     two_panels = 2 * instructions.vectors
@@ -171,9 +267,9 @@ def _make_multiply(instructions: InstructionSet) -> Callable[..., None]:
 
 
 def _make_multiply_transposed(instructions: InstructionSet) -> Callable[..., None]:
-    sweep = make_sweep(instructions, instructions.vectors, packed=True, masked=False)
-    sweep_wide_edge = make_sweep(instructions, 2, packed=True, masked=True)
-    sweep_edge = make_sweep(instructions, 1, packed=True, masked=True)
+    sweep = _make_sweep(instructions, instructions.vectors, packed=True, masked=False)
+    sweep_wide_edge = _make_sweep(instructions, 2, packed=True, masked=True)
+    sweep_edge = _make_sweep(instructions, 1, packed=True, masked=True)
     width, lanes, height = instructions.columns, instructions.lanes, instructions.rows[0]
 
     @compiled
