@@ -150,6 +150,22 @@ def test_fewer_rows_than_threads(monkeypatch, cell, ragged, with_states, rows, w
 
 
 @cells
+@pytest.mark.parametrize("hidden_size", [5, 12, 15, 17])
+@pytest.mark.parametrize("rows", [8, 15, 20])
+def test_small_layers_with_fewer_rows_than_threads(monkeypatch, cell, hidden_size, rows):
+    """Both directions write to one tensor, in which a vector may reach into the other's units."""
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 24)
+    layers = make(cell, 9, hidden_size, num_layers=2, bidirectional=True)
+    plain = on_torch(layers, torch.float32)
+    inputs = torch.randn(50, rows, 9)
+    with torch.inference_mode():
+        actual = run(layers, inputs, None, None, False)
+        expected = run(plain, inputs, None, None, False)
+        for left, right in zip(actual, expected, strict=True):
+            torch.testing.assert_close(left, right, atol=2e-6, rtol=1e-5)
+
+
+@cells
 def test_three_layers_without_bias(cell, threads):
     layers = make(cell, 6, 20, bias=False, num_layers=3, bidirectional=True)
     assert_as_close_as_torch(layers, torch.randn(11, 50, 6), lengths=torch.randint(1, 12, (50,)))

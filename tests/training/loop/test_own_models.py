@@ -145,6 +145,26 @@ def test_a_copy_of_a_training_trains_its_own_model():
     assert torch.equal(training.model.linear.weight.grad, gradient)
 
 
+def test_a_copy_of_a_training_goes_on_like_the_original():
+    training = Training(draw_model(), draw_sequences(), SGD)
+    events = training.events()
+    next(events)
+    copied = copy.deepcopy(training)
+    list(events)
+    list(copied.events())
+    for name, weight in training.model.named_parameters():
+        assert torch.equal(weight, copied.model.get_parameter(name)), name
+
+
+def test_a_model_in_training_may_be_moved_to_shared_memory():
+    expected, model = draw_model(), draw_model()
+    list(Training(expected, draw_sequences(), SGD).events())
+    for _ in Training(model, draw_sequences(), SGD).events():
+        model.share_memory()
+    for name, weight in expected.named_parameters():
+        assert torch.equal(weight, model.get_parameter(name)), name
+
+
 def test_a_trained_model_is_pickled_without_copies_of_the_block():
     model = draw_model(hidden_size=64)
     expected = len(pickle.dumps(model))

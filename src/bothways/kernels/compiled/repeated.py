@@ -26,7 +26,7 @@ class RepeatedPasses:
     ----------
     stack : Stack
         Without initial states. Its weights are contiguous, and are read at each pass, where they
-        are now: an optimizer may change them in place.
+        are now: an optimizer may change them in place, and `data` may be assigned.
     gradients : list of Tensor
         Receive the gradients of `stack.tensors`; contiguous, of the same shapes.
     last : bool
@@ -35,7 +35,7 @@ class RepeatedPasses:
 
     def __init__(self, stack: Stack, gradients: list[Tensor], *, last: bool) -> None:
         self._stack, self._gradients, self._last = stack, gradients, last
-        self._weights = [weight.detach() for weight in stack.tensors]
+        self._weights = stack.tensors
         for tensors in (self._weights, gradients):
             check_weights(stack, tensors, stack.layers[0][0].weight_ih.shape[1])
         self._call = Call.of(stack, lengths=None, last=last, has_initial=False)
@@ -70,6 +70,8 @@ class RepeatedPasses:
             inputs.dtype,
             torch.get_num_threads(),
             lengths is None,
+            # Sharing a model with another process moves them.
+            [tensor.data_ptr() for tensor in (*self._weights, *self._gradients)],
         )
         if self._records is None or lengths is not None or self._records.kind != kind:
             check_floats([inputs])

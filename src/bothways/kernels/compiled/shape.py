@@ -85,17 +85,21 @@ class Shape:
         # Threads that share the work read the weights as they are: not packed, and in float32.
         if self.packed or self.instructions.precision != "float32" or not few:
             return 0
-        return self.num_directions if self.scan_shares else self._step_shares
+        shares = self.num_directions if self.scan_shares else self._step_shares
+        return shares if self.batch_size == 1 or shares > 1 else 0
 
     @property
     def scan_shares(self) -> bool:
         """Whether each share is one direction rather than some hidden units of each step.
 
         The threads then need no synchronization at each step, but the recurrent weights of a whole
-        direction must stay in the second-level cache of one core.
+        direction must stay in the second-level cache of one core. Below one vector of hidden units,
+        stored outputs of the forward direction reach into those of the backward direction, which
+        must therefore run later.
         """
         return (
-            self._step_shares <= self.num_directions == 2 <= self.threads
+            self.hidden_size >= self.instructions.lanes
+            and self._step_shares <= self.num_directions == 2 <= self.threads
             and self._step_work >= _MIN_SCAN_WORK
             and self.gates_size * self.hidden_size <= _MAX_SCAN_WEIGHTS
         )
