@@ -1,11 +1,14 @@
 """Answers to one sequence at a time, compared with those of the general path."""
 
+import copy
+
 import numpy as np
 import pytest
 import torch
 from random_models import random_model, three_class_model
 
 from bothways import load
+from bothways.data.validation import PrecisionWarning
 from bothways.errors import DataError, ShapeError
 from bothways.models import trained
 from bothways.models.inputs import ScaleWarning
@@ -59,6 +62,19 @@ def test_the_answers_are_those_of_the_general_path(name, threads, monkeypatch):
         torch.set_num_threads(before)
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_views_of_any_strides(dtype, monkeypatch):
+    private, general = private_and_open()
+    steps = np.random.default_rng(0).normal(size=(9, 6)).astype(dtype)
+    fields = np.zeros((9, 3), [("value", dtype), ("flag", np.int8)])
+    fields["value"] = steps[:, :3]
+    views = [steps[::-1, :3], steps[:, ::2], steps[:3, :6].T[::-2], fields["value"]]
+    expected = [general.predict_proba([view]) for view in views]
+    monkeypatch.setattr(trained, "checked_sequences", no_general_path)
+    for view, answer in zip(views, expected, strict=True):
+        np.testing.assert_allclose(private.predict_proba([view]), answer, rtol=0, atol=1e-6)
+
+
 def test_other_methods_agree(monkeypatch):
     private, general = private_and_open()
     sequence = np.ones((4, 3))
@@ -89,6 +105,16 @@ def test_changed_weights_are_used_once_the_network_was_read():
     np.testing.assert_allclose(after, 0.25)
 
 
+def test_weights_that_are_changed_through_a_copy():
+    private, _ = private_and_open()
+    sequence = np.ones((4, 3))
+    private.predict_proba([sequence])
+    with torch.no_grad():
+        for weight in copy.copy(private).classifier.parameters():
+            weight.mul_(0.0)
+    np.testing.assert_allclose(private.predict_proba([sequence]), 0.25)
+
+
 @pytest.mark.parametrize(
     ("data", "error"),
     [
@@ -98,6 +124,7 @@ def test_changed_weights_are_used_once_the_network_was_read():
         ([np.zeros((2, 3), int)], DataError),
         ([np.full((2, 3), np.nan)], DataError),
         ([np.full((2, 3), 1e39)], DataError),
+        ([np.ma.masked_invalid(np.full((2, 3), np.nan))], DataError),
         (np.zeros((1, 2, 2)), ShapeError),
         ([], DataError),
     ],
@@ -106,6 +133,14 @@ def test_unusual_sequences_take_the_general_path(data, error):
     for model in private_and_open():
         with pytest.raises(error):
             model.predict_proba(data)
+
+
+def test_lost_changes_are_warned_of():
+    private, _ = private_and_open()
+    steps = np.random.default_rng(0).normal(size=(9, 3))
+    steps[:, 1] += 1.7e9
+    with pytest.warns(PrecisionWarning, match="feature 1;"):
+        private.predict_proba([steps])
 
 
 def test_other_scales_are_warned_of():

@@ -62,12 +62,21 @@ def check_magnitude(array: np.ndarray[Any, np.dtype[Any]], name: str) -> None:
         )
 
 
-def _warn_of_lost_changes(values: np.ndarray[Any, np.dtype[np.float64]], name: str) -> None:
-    """Warn if features such as 1.7e9 + signal, (steps, features), lose their changes in float32."""
+def lossy_features(values: np.ndarray[Any, np.dtype[np.float64]]) -> list[int]:
+    """Return the features, such as 1.7e9 + signal, that lose most of their changes in float32.
+
+    Parameters
+    ----------
+    values : float64 array (steps, features)
+    """
     largest = np.abs(values).max(axis=0)
     spread = values.max(axis=0) - values.min(axis=0)
     suspects = np.flatnonzero(largest * np.finfo(np.float32).eps > 1e-2 * spread)
-    lost = [suspects[n] for n in unresolved_features(values[:, suspects], ())]
+    return [int(suspects[n]) for n in unresolved_features(values[:, suspects], ())]
+
+
+def _warn_of_lost_changes(values: np.ndarray[Any, np.dtype[np.float64]], name: str) -> None:
+    lost = lossy_features(values)
     if lost:
         features = ", ".join(map(str, lost))
         warnings.warn(

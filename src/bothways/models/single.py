@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from bothways.data.record import Array
+from bothways.data.validation import lossy_features
 from bothways.kernels.lengths import Lengths
 from bothways.models.manifest import Manifest
 from bothways.nn.classifier import SequenceClassifier, TorchClassifier
@@ -66,9 +67,10 @@ class SingleAnswers:
             or not len(steps)
             or steps.dtype not in (np.float32, np.float64)
             or not (steps.min() >= self._low and steps.max() <= self._high)  # NaN is neither
+            or (steps.dtype == np.float64 and lossy_features(steps))
         ):
             return None
-        inputs = torch.tensor(steps, dtype=torch.float32)[None]
+        inputs = torch.from_numpy(np.array(steps, dtype=np.float32, order="C"))[None]
         lengths = Lengths(torch.tensor([len(steps)]), len(steps), True)
         logits = average_logits([network(inputs, lengths) for network in self._networks])
         return self._classifier.calibrated(logits).float().flatten(0, -2)
@@ -101,5 +103,5 @@ class _SingleNetwork:
 def _only_array(data: Any) -> Array | None:
     """Return the only array (time, features) of a list, or of an array (1, time, features)."""
     if isinstance(data, np.ndarray | list | tuple) and len(data) == 1:
-        return data[0] if isinstance(data[0], np.ndarray) else None
+        return data[0] if type(data[0]) is np.ndarray else None  # a masked array is unusual
     return None

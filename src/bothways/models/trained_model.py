@@ -104,6 +104,13 @@ class TrainedModel(ABC):
         """Return what pickle and copy use: all but the prepared memory."""
         return self.__dict__ | {"_single": None}
 
+    def __copy__(self) -> Self:
+        """Return a model with the same network: both give up the prepared memory."""
+        self._single, self._is_private = None, False
+        copied = object.__new__(type(self))
+        copied.__dict__.update(self.__dict__)
+        return copied
+
     @property
     def classes(self) -> tuple[str, ...]:
         """Names of the classes, in the order of the probabilities."""

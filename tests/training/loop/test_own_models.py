@@ -31,6 +31,17 @@ def draw_model(**settings):
     )
 
 
+def pickled(training):
+    return pickle.loads(pickle.dumps(training))
+
+
+def saved(training):
+    file = io.BytesIO()
+    torch.save(training, file)
+    file.seek(0)
+    return torch.load(file, weights_only=False)
+
+
 class Scaled(nn.Linear):
     def forward(self, input):
         return 3 * super().forward(input.tanh())
@@ -145,11 +156,12 @@ def test_a_copy_of_a_training_trains_its_own_model():
     assert torch.equal(training.model.linear.weight.grad, gradient)
 
 
-def test_a_copy_of_a_training_goes_on_like_the_original():
-    training = Training(draw_model(), draw_sequences(), SGD)
+@pytest.mark.parametrize("make_copy", [copy.deepcopy, pickled, saved])
+def test_a_copy_of_a_training_goes_on_like_the_original(make_copy):
+    training = Training(draw_model(), draw_sequences(), TrainConfig(batch_size=8, epochs=2))
     events = training.events()
     next(events)
-    copied = copy.deepcopy(training)
+    copied = make_copy(training)
     list(events)
     list(copied.events())
     for name, weight in training.model.named_parameters():

@@ -5,6 +5,7 @@ An optimizer then updates all of them in one operation on one tensor.
 
 from collections.abc import Iterable, Sequence
 from operator import is_
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -34,6 +35,13 @@ class FlatWeights:
         self.weights = torch.zeros(sum(self._sizes), dtype=torch.float32, device=device)
         self.gradients = torch.zeros_like(self.weights)
         self._views = self.views(self.weights), self.views(self.gradients)
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Move the views into the blocks again: pickle gives each tensor memory of its own."""
+        self.__dict__.update(state)
+        for block, views in zip((self.weights, self.gradients), self._views, strict=True):
+            for view, part in zip(views, self.views(block), strict=True):
+                view.data = part
 
     def views(self, block: Tensor) -> list[Tensor]:
         """Return the part of a tensor (size,) that belongs to each parameter, in its shape."""

@@ -53,6 +53,12 @@ class Optimizer:
         device = weights[0].device if weights else None
         self._counts = torch.zeros(len(weights), dtype=torch.float32, device=device)
 
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """See `FlatWeights.__setstate__`."""
+        self.__dict__.update(state)
+        if self._flat is not None:
+            self._moments = {n: self._flat.views(block) for n, (block,) in self._blocks.items()}
+
     @torch.no_grad()
     def step(self, learning_rate: float) -> None:
         """Update all parameters that have a gradient."""
