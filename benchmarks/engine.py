@@ -3,11 +3,13 @@
     python benchmarks/engine.py                                    # measure all cases
     python benchmarks/engine.py --case bilstm-256 --work train     # measure one case, keep the rest
     python benchmarks/engine.py --page                             # only write the page again
+    python benchmarks/engine.py --processor zen4                   # the record of another processor
 
 The parity gate comes first: with the same weights, the outputs of all sides and the gradients of
 bothways must match torch in float64. Then each side runs in a separate process in its default
-environment, alternating A B C A B C. The record is written to benchmarks/records/, the tables to
-docs/engine-speed.md. Requires `pip install -e .[benchmark]`. Close other programs first.
+environment, alternating A B C A B C. The record is written to benchmarks/records/engine.json, the
+tables to docs/engine-speed.md; with `--processor`, its name is appended to those of the files.
+Requires `pip install -e .[benchmark]`. Close other programs first.
 """
 
 import argparse
@@ -34,8 +36,8 @@ from engine_sides import (
 )
 
 HERE = Path(__file__).parent
-RECORD = HERE / "records" / "engine.json"
-PAGE = HERE.parent / "docs" / "engine-speed.md"
+RECORDS = HERE / "records"
+DOCS = HERE.parent / "docs"
 
 
 def measure(case: Case, work: str, rounds: int, machine: dict[str, Any], options: list[str]) -> Any:
@@ -102,6 +104,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--quick", action="store_true", help="few iterations, for a trial run")
     parser.add_argument("--page", action="store_true", help="only write the page again")
+    parser.add_argument("--processor", help="name of a processor with a record of its own: zen4")
     sides = sorted({side for of_work in SIDES.values() for side in of_work})
     parser.add_argument("--side", choices=[*sides, "parity"], help="one side, as JSON")
     parser.add_argument("--backend", default="compiled", help=argparse.SUPPRESS)
@@ -109,6 +112,7 @@ def main() -> None:
     arguments = parser.parse_args()
     cases = [case for case in CASES if arguments.case is None or case.name in arguments.case]
     backend, threads = arguments.backend, arguments.threads
+    record = RECORDS / f"engine{f'-{arguments.processor}' if arguments.processor else ''}.json"
 
     if arguments.side == "parity":
         print(json.dumps(parity_errors(cases[0], backend, threads)))
@@ -119,13 +123,21 @@ def main() -> None:
         for case in cases:
             works = [work for work in case.works if work in (arguments.work or SIDES)]
             if works:
-                run_case(case, works, arguments)
+                run_case(case, works, record, arguments)
     if not arguments.side:
-        PAGE.write_text(page(json.loads(RECORD.read_text())))
-        print(f"wrote {PAGE}")
+        write_page(record, arguments.processor)
 
 
-def run_case(case: Case, works: list[str], arguments: argparse.Namespace) -> None:
+def write_page(record: Path, processor: str | None) -> None:
+    """Write the page of a record; the main page links to those of other processors."""
+    others = [] if processor else sorted(RECORDS.glob("engine-*.json"))
+    names = [other.stem.removeprefix("engine-") for other in others]
+    written = DOCS / f"{record.stem.replace('engine', 'engine-speed', 1)}.md"
+    written.write_text(page(json.loads(record.read_text()), processor, names))
+    print(f"wrote {written}")
+
+
+def run_case(case: Case, works: list[str], record: Path, arguments: argparse.Namespace) -> None:
     """Check parity, measure, and write the results to the record."""
     from machine import describe_machine  # imports torch, which some sides do not need
 
@@ -147,12 +159,12 @@ def run_case(case: Case, works: list[str], arguments: argparse.Namespace) -> Non
         )
         for line in result["lines"]:
             print(f"{case.name}, {work}: {line['ratio']:.2f} x {line['against']}", flush=True)
-        keep(case, work, result | {"errors": errors})
+        keep(record, case, work, result | {"errors": errors})
 
 
-def keep(case: Case, work: str, result: dict[str, Any]) -> None:
+def keep(path: Path, case: Case, work: str, result: dict[str, Any]) -> None:
     """Replace one result in the record, and keep all others and the notes on its limits."""
-    record: dict[str, Any] = json.loads(RECORD.read_text()) if RECORD.exists() else {"cases": {}}
+    record: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {"cases": {}}
     before = record["cases"].get(case.name, {"limits": {}, "work": {}})
     before["work"][work] = result
     after = record["cases"] | {case.name: before}
@@ -160,7 +172,7 @@ def keep(case: Case, work: str, result: dict[str, Any]) -> None:
     text = json.dumps({"tolerance": TOLERANCE, "cases": {n: after[n] for n in order}}, indent=1)
     # Write each list of samples on one line.
     text = re.sub(r"\[[\d\s.,-]+\]", lambda found: re.sub(r"\s+", "", found[0]), text)
-    RECORD.write_text(text + "\n")
+    path.write_text(text + "\n")
 
 
 if __name__ == "__main__":

@@ -189,7 +189,8 @@ def _training(side: str, case: Case, backend: str) -> Call:
 
 def _our_layers(case: Case, backend: str) -> Call:
     """Return a call of the layers' passes in a training step, through autograd."""
-    return _training("bothways", replace(case, readout="all"), backend)
+    readout = "last" if case.readout == "last" else "all"
+    return _training("bothways", replace(case, readout=readout), backend)
 
 
 def _plain_model(case: Case) -> "Module":

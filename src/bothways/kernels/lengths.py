@@ -55,7 +55,7 @@ class Lengths:
         if lengths is not None and is_traced():  # the values are unknown during a trace
             return cls(torch.as_tensor(lengths), time, False)
         if lengths is None or _are_full(lengths, batch_size, time):
-            return cls(torch.full((batch_size,), time), time, True)
+            return cls(torch.full((batch_size,), time, device="cpu"), time, True)
         values = checked_lengths(lengths, batch_size, time)
         return cls(values, time, bool((values == time).all()))
 

@@ -23,8 +23,8 @@ class PreparedLayers:
     stack : Stack
         Without dropout. Its weights must not change any more.
     alone : bool
-        Whether each call is one sequence. If it is large, threads share each of its steps, as in an
-        ordinary call, and read the weights where they are.
+        Whether each call is one sequence. If a step is large enough to be shared by threads, they
+        share it as in an ordinary call, and read the weights where they are.
 
     Notes
     -----

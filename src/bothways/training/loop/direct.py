@@ -16,7 +16,7 @@ from bothways.data.batching import LabeledBatch
 from bothways.kernels.backends import Passes
 from bothways.kernels.dropout import dropout
 from bothways.kernels.lengths import Lengths
-from bothways.kernels.torch_internals import has_hooks
+from bothways.kernels.torch_internals import has_hooks, is_transformed
 from bothways.nn.classifier import SequenceClassifier
 from bothways.nn.pooling import POOLINGS, Combined, Final, Flatten, Last
 from bothways.nn.preprocessing import FeatureEncoder
@@ -93,6 +93,7 @@ class DirectGradients:
             and all(module.training for module in self._modules)
             and not any(map(has_hooks, self._modules))
             and not torch.is_autocast_enabled("cpu")
+            and not is_transformed()
         )
 
     @torch.no_grad()

@@ -90,9 +90,6 @@ def make_scans(cell: Cell, instructions: InstructionSet, products: Products) -> 
     cell_forward, cell_backward = pointwise.forward, pointwise.backward
     edge_forward, edge_backward = pointwise_edge.forward, pointwise_edge.backward
 
-    # Recurrent weights that exceed the second-level cache are read in alternating order: the panels
-    # that the previous step read last are still there.
-
     # Layers with fewer units than lanes use no masks, which would cost a quarter of their speed (a
     # masked store is not forwarded to the next load). The unused lanes contain garbage. Those of a
     # gate overwrite the next gate, which has been read already and is written next. Those of an
@@ -161,6 +158,8 @@ def make_scans(cell: Cell, instructions: InstructionSet, products: Products) -> 
                 stateful = rows_with_state(job, scan, position)
                 begin = read_integer(scan.offsets, t)
                 gates = chunk_gates + gates_step * (begin - start)
+                # Recurrent weights that exceed the second-level cache are read in alternating
+                # order: the panels that the previous step read last are still there.
                 descending = position % 2
                 if is_gru:
                     multiply(

@@ -32,7 +32,7 @@ class Products(NamedTuple):
     multiply(left, left_step, panels, panel_step, addend, addend_step, result, result_step,
              rows, columns, depth, descending)
         result = addend + left @ right, with `right` in panels `panel_step` floats apart. If
-        `descending`, the last panel is read first.
+        `descending`, the last panel is read first, except for the last few rows.
     multiply_transposed(left, left_step, right, right_step, addend, addend_step, result,
                         result_step, rows, columns, depth)
         result = addend + left^T @ right, with `left` from `pack_rows` and `right` unpacked.
@@ -159,6 +159,7 @@ def _sweep(
 
 def _make_multiply(instructions: InstructionSet) -> Callable[..., None]:
     sweep = _make_sweep(instructions, instructions.vectors, packed=False, masked=False)
+    # A tile has two vectors at most: the last columns are one and a part of another, or a part.
     sweep_wide_edge = _make_sweep(instructions, 2, packed=False, masked=True)
     sweep_edge = _make_sweep(instructions, 1, packed=False, masked=True)
     width, lanes = instructions.columns, instructions.lanes

@@ -3,8 +3,9 @@
 A job runs in phases. In each phase, the threads take tasks from a counter until none is left. A
 forward or backward task runs all layers over one part of the batch, so that threads synchronize
 only between phases. For very few rows, the forward pass is cooperative: each task is one thread of
-it, and the threads synchronize after each time step. For one row, the backward pass may be divided
-into phases of one layer, whose tasks are its directions.
+it, and the threads synchronize after each time step, or after each layer if they run one direction
+each. For one row, the backward pass may be divided into phases of one layer, whose tasks are its
+directions.
 """
 
 from collections.abc import Callable
