@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from bothways import ModelConfig, SequenceClassifier, Sequences, TrainConfig
 from bothways.errors import ShapeError
@@ -175,6 +176,23 @@ def test_a_model_in_training_may_be_moved_to_shared_memory():
         model.share_memory()
     for name, weight in expected.named_parameters():
         assert torch.equal(weight, model.get_parameter(name)), name
+
+
+class Operators(TorchDispatchMode):
+    def __init__(self):
+        super().__init__()
+        self.names = set()
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        self.names.add(str(func))
+        return func(*args, **(kwargs or {}))
+
+
+def test_a_dispatch_mode_sees_the_layers():
+    training = Training(draw_model(), draw_sequences(), SGD)
+    with Operators() as operators:
+        next(training.events())
+    assert any("rnn_layer_backward" in name for name in operators.names), operators.names
 
 
 def test_a_trained_model_is_pickled_without_copies_of_the_block():
