@@ -1,5 +1,6 @@
-"""Steps of sequences of different lengths, concatenated in one tensor."""
+"""Steps and labels of sequences of different lengths, each concatenated in one tensor."""
 
+import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -8,6 +9,8 @@ from typing import NamedTuple, Self
 import torch
 from torch import Tensor
 
+from bothways.config import Target
+from bothways.data.batching import IGNORED
 from bothways.storage.mapped_steps import StepWriter
 
 CHUNK_VALUES = 1 << 20
@@ -128,6 +131,20 @@ class RaggedSteps:
                 parts = [slice(start, start + length) for start, length in bounds]
             yield parts, rows.repeat_interleave(lengths)
 
+    def fingerprint(self) -> str:
+        """Return the SHA-256 of steps, lengths, labels and groups."""
+        digest = hashlib.sha256(repr(tuple(self.steps.shape)).encode())
+        for tensor in self._small_tensors():
+            if tensor is not None:
+                digest.update(tensor.contiguous().numpy().data)
+        for steps in self.steps.split(self.chunk_steps):
+            digest.update(steps.contiguous().numpy().data)
+        return digest.hexdigest()
+
+    def _small_tensors(self) -> list[Tensor | None]:
+        """Return all tensors but the steps, in the order of the fingerprint."""
+        return [self.starts, self.lengths]
+
     def renumber(self, numbers: Mapping[int, Tensor]) -> Self:
         """Return sequences whose categorical features have other numbers.
 
@@ -158,6 +175,69 @@ class RaggedSteps:
             writer.append(converted(steps).numpy())
             writer.spill()
         return replace(self, steps=writer.finish()[0])
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class RaggedLabels(RaggedSteps):
+    """The labels of sequences or of their steps: base class of `LabeledSequences`.
+
+    Parameters
+    ----------
+    labels : int64 Tensor (count,) or int32 Tensor (total_steps,)
+        The class number of each sequence or, if `target` is "step", of each row of `steps`, or
+        `IGNORED`.
+    target : sequence or step
+        What the labels belong to.
+    """
+
+    labels: Tensor
+    target: Target = "sequence"
+
+    @property
+    def largest_label(self) -> int:
+        """The largest class number."""
+        return int(self.labels.max())
+
+    @property
+    def fully_ignored(self) -> Tensor:
+        """Indices of the sequences all of whose steps are ignored, int64 (some,)."""
+        return (self.class_counts(self.largest_label + 1).sum(dim=1) == 0).nonzero()[:, 0]
+
+    def batch_labels(self, indices: Tensor) -> Tensor:
+        """Return the labels of a batch, int64 (batch,) or (batch, time)."""
+        if self.target == "sequence":
+            return self.labels[indices]
+        return self.padded(self.labels, indices, IGNORED).long()
+
+    def labeled_chunks(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield the steps of each chunk, and their labels, int64 (chunk_steps,)."""
+        for parts, rows in self.chunk_slices():
+            is_step = self.target == "step"
+            labels = concatenated(self.labels, parts).long() if is_step else self.labels[rows]
+            yield concatenated(self.steps, parts), labels
+
+    def flat_labels(self) -> Tensor:
+        """Return the labels of all sequences, or of all their steps concatenated, as int64."""
+        if self.target == "sequence":
+            return self.labels
+        return torch.cat([self.labels[part] for part in self.slices()]).long()
+
+    def class_counts(self, num_classes: int) -> Tensor:
+        """Return the number of labels of each class, int64 (count, num_classes)."""
+        if self.target == "sequence":
+            return torch.nn.functional.one_hot(self.labels, num_classes)
+        counts = torch.zeros(len(self) * num_classes, dtype=torch.int64)
+        for parts, rows in self.chunk_slices():
+            labels = concatenated(self.labels, parts)
+            places = (rows * num_classes + labels)[labels != IGNORED]
+            counts.index_add_(0, places, torch.ones_like(places))
+        return counts.view(len(self), num_classes)
+
+    def label_counts(self, num_classes: int) -> Tensor:
+        """Return the number of labels of each class in all sequences, int64 (num_classes,)."""
+        if self.target == "sequence":
+            return self.labels.bincount(minlength=num_classes)
+        return self.class_counts(num_classes).sum(dim=0)
 
 
 def concatenated(values: Tensor, parts: list[slice]) -> Tensor:

@@ -7,8 +7,7 @@
 ((2, 5, 2), [5, 3], [1, 0])
 """
 
-import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Self, overload
 
@@ -18,13 +17,8 @@ from torch import Tensor
 
 from bothways.config import Target
 from bothways.data.batching import IGNORED, LabeledBatch, SequenceBatch
-from bothways.data.ragged import RaggedSteps, concatenated
-from bothways.data.validation import (
-    checked_arrays,
-    checked_flat,
-    checked_labels,
-    checked_padded,
-)
+from bothways.data.ragged import RaggedLabels, RaggedSteps
+from bothways.data.validation import checked_arrays, checked_flat, checked_labels, checked_padded
 from bothways.errors import DataError, ShapeError, counted
 
 ClassNumbers = Tensor | np.ndarray[Any, np.dtype[Any]] | Sequence[int]
@@ -244,23 +238,12 @@ class Sequences(RaggedSteps):
         indices = torch.as_tensor(indices)
         return SequenceBatch(self.padded(self.steps, indices, 0.0), self.lengths[indices])
 
-    def fingerprint(self) -> str:
-        """Return the SHA-256 of lengths, labels, groups and steps."""
-        digest = hashlib.sha256(repr(tuple(self.steps.shape)).encode())
-        for tensor in self._small_tensors():
-            if tensor is not None:
-                digest.update(tensor.contiguous().numpy().data)
-        for steps in self.steps.split(self.chunk_steps):
-            digest.update(steps.contiguous().numpy().data)
-        return digest.hexdigest()
-
     def _small_tensors(self) -> list[Tensor | None]:
-        """Return all tensors but the steps, in the order of the fingerprint."""
         return [self.starts, self.lengths, self.groups]
 
 
 @dataclass(frozen=True, eq=False, kw_only=True, repr=False)
-class LabeledSequences(Sequences):
+class LabeledSequences(Sequences, RaggedLabels):
     """Sequences with labels, either of the sequences or of their steps.
 
     Parameters
@@ -287,19 +270,7 @@ class LabeledSequences(Sequences):
     'step'
     """
 
-    labels: Tensor
-    target: Target = "sequence"
     weights: Tensor | None = None
-
-    @property
-    def largest_label(self) -> int:
-        """The largest class number."""
-        return int(self.labels.max())
-
-    @property
-    def fully_ignored(self) -> Tensor:
-        """Indices of the sequences all of whose steps are ignored, int64 (some,)."""
-        return (self.class_counts(self.largest_label + 1).sum(dim=1) == 0).nonzero()[:, 0]
 
     def subset(self, indices: Tensor) -> Self:
         """Return the sequences at `indices`; they share `steps` with this object."""
@@ -313,42 +284,6 @@ class LabeledSequences(Sequences):
         plain = super().batch(indices)
         weights = None if self.weights is None else self.weights[indices]
         return LabeledBatch(plain.inputs, plain.lengths, self.batch_labels(indices), weights)
-
-    def batch_labels(self, indices: Tensor) -> Tensor:
-        """Return the labels of a batch, int64 (batch,) or (batch, time)."""
-        if self.target == "sequence":
-            return self.labels[indices]
-        return self.padded(self.labels, indices, IGNORED).long()
-
-    def labeled_chunks(self) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield the steps of each chunk, and their labels, int64 (chunk_steps,)."""
-        for parts, rows in self.chunk_slices():
-            is_step = self.target == "step"
-            labels = concatenated(self.labels, parts).long() if is_step else self.labels[rows]
-            yield concatenated(self.steps, parts), labels
-
-    def flat_labels(self) -> Tensor:
-        """Return the labels of all sequences, or of all their steps concatenated, as int64."""
-        if self.target == "sequence":
-            return self.labels
-        return torch.cat([self.labels[part] for part in self.slices()]).long()
-
-    def class_counts(self, num_classes: int) -> Tensor:
-        """Return the number of labels of each class, int64 (count, num_classes)."""
-        if self.target == "sequence":
-            return torch.nn.functional.one_hot(self.labels, num_classes)
-        counts = torch.zeros(len(self) * num_classes, dtype=torch.int64)
-        for parts, rows in self.chunk_slices():
-            labels = concatenated(self.labels, parts)
-            places = (rows * num_classes + labels)[labels != IGNORED]
-            counts.index_add_(0, places, torch.ones_like(places))
-        return counts.view(len(self), num_classes)
-
-    def label_counts(self, num_classes: int) -> Tensor:
-        """Return the number of labels of each class in all sequences, int64 (num_classes,)."""
-        if self.target == "sequence":
-            return self.labels.bincount(minlength=num_classes)
-        return self.class_counts(num_classes).sum(dim=0)
 
     def _small_tensors(self) -> list[Tensor | None]:
         if self.target == "sequence":
