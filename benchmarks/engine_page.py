@@ -53,14 +53,8 @@ def page(record: dict[str, Any], processor: str | None, others: list[str]) -> st
     """Return the Markdown page of a processor, or the main page, which names the `others`."""
     cases: dict[str, Any] = record["cases"]
     results: list[Result] = [result for case in cases.values() for result in case["work"].values()]
-    title, suffix, option = "# Speed of the engine", "", ""
-    if processor:
-        title, suffix, option = (
-            f"{title} ({processor})",
-            f"-{processor}",
-            f" --processor {processor}",
-        )
-    lines = [title, ""]
+    suffix, option = (f"-{processor}", f" --processor {processor}") if processor else ("", "")
+    lines = ["# Speed of the engine" + (f" ({processor})" if processor else ""), ""]
     peaks = [peak for result in results for peak in result["peak_gflops"]]
     if any(result["quick"] for result in results):
         lines += ["**Contains results of quick trials, which are not measurements.**", ""]
@@ -243,7 +237,7 @@ def _missed(work: str, cases: dict[str, Any]) -> list[str]:
         share = _shares(result)[-1] if work != "memory" else 1.0
         at_peak = ""
         of_torch = next((line for line in result["lines"] if line["against"] == "torch"), None)
-        if of_torch and not of_torch.get("reached", True) and work in ("train", "infer"):
+        if work in ("train", "infer") and of_torch and not of_torch.get("reached", True):
             at_peak = (
                 f" At 100 % of this machine's peak, it would be {of_torch['ratio'] / share:.2f} "
                 "against torch."

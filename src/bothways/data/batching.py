@@ -42,7 +42,10 @@ class SequenceBatch:
     lengths: Tensor
 
     def to(self, device: torch.device) -> Self:
-        """Return the batch with all tensors but the lengths, which stay on the CPU, on `device`."""
+        """Return the batch with all tensors but the lengths, which stay on the CPU, on `device`.
+
+        They must be on one device.
+        """
         if self.inputs.device == device:
             return self
         moved = {

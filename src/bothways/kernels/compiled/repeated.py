@@ -26,7 +26,8 @@ class RepeatedPasses:
     ----------
     stack : Stack
         Without initial states. Its weights are contiguous, and are read at each pass, where they
-        are now: an optimizer may change them in place, and `data` may be assigned.
+        are now: an optimizer may change them in place, and other contiguous memory may be assigned
+        to `data`.
     gradients : list of Tensor
         Receive the gradients of `stack.tensors`; contiguous, of the same shapes.
     last : bool

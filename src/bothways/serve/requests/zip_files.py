@@ -40,7 +40,7 @@ def check_archive(content: bytes, limit_bytes: int) -> None:
     """
     if _directory_bytes(content) > _DIRECTORY_BYTES:
         raise _unreadable("it has too many members")
-    try:
+    try:  # NotImplementedError: a later version of the zip format
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             members = archive.infolist()
     except (zipfile.BadZipFile, ValueError, OSError, NotImplementedError, struct.error) as error:

@@ -24,6 +24,8 @@ _LONGEST_ARCHIVE_END = (1 << 16) + 22  # of a zip archive, with a comment
 _COUNT_IN_ZIP64 = 0xFFFF  # stands elsewhere if there are so many members
 _HEADER_BYTES = 1 << 16  # numpy refuses headers of more than 10,000 bytes, after it has read them
 _MORE_ELEMENTS = 1 << 20  # than expected are read, so that an error can say more than the shape
+# What zipfile, zlib and numpy raise for damaged files: a damaged header may ask for an unsupported
+# compression (NotImplementedError), or contain broken Python literals (SyntaxError, TokenError).
 _DAMAGE = (
     OSError,
     EOFError,

@@ -2,9 +2,9 @@
 
 A single row cannot be divided between threads. A call is divided into stages instead: the input
 products of a layer, or one time step of one direction. Each stage is divided into shares of the
-hidden units, one per thread, and a stage starts when the previous one is complete. If a step cannot
-be divided among more threads than there are directions, all time steps of a layer are one stage,
-and each share is one direction. If a thread is late, other threads compute its share. Recurrent
+hidden units, one per thread, and a stage starts when the previous one is complete. If a step is
+too small for that (see `Shape.scan_shares`), all time steps of a layer are one stage, and each
+share is one direction. If a thread is late, other threads compute its share. Recurrent
 weights are read from torch's tensors, because packing them would take longer than the products
 themselves.
 """
