@@ -30,6 +30,13 @@ def test_padded_input_is_the_same_as_arrays(ragged):
     assert torch.equal(same.batch([2, 3]).inputs, ragged.batch([2, 3]).inputs)
 
 
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float64])
+def test_tensors_of_other_float_types(dtype):
+    rows = torch.rand(2, 7, 3).to(dtype)
+    for sequences in (Sequences.from_padded(rows), Sequences.from_arrays(list(rows))):
+        assert torch.equal(sequences.batch([1, 0]).inputs, rows[[1, 0]].float())
+
+
 def test_uniform_rows_come_back_exactly():
     rows = torch.rand(5, 7, 3)
     sequences = Sequences.from_padded(rows)

@@ -1,6 +1,7 @@
 """Answers to one sequence at a time, compared with those of the general path."""
 
 import copy
+from multiprocessing.reduction import ForkingPickler
 
 import numpy as np
 import pytest
@@ -93,26 +94,39 @@ def test_a_loaded_model_prepares_single_answers(tmp_path, monkeypatch):
     np.testing.assert_allclose(loaded.predict_proba([np.ones((4, 3))]), expected, atol=1e-6)
 
 
+def assert_weights_are_read(model, owner):
+    """Change the layers of `owner`, which has the same weights; their packed copy is outdated."""
+    sequence = np.ones((4, 3))
+    before = model.predict_proba([sequence])
+    with torch.no_grad():
+        for weight in owner.classifier.layers.parameters():
+            weight.data.mul_(0.3)
+    after = model.predict_proba([sequence])
+    assert not np.allclose(before, after)
+    np.testing.assert_allclose(after, model.predict_proba([sequence, sequence])[:1], atol=1e-6)
+
+
 def test_changed_weights_are_used_once_the_network_was_read():
     private, _ = private_and_open()
-    sequence = np.ones((4, 3))
-    before = private.predict_proba([sequence])
-    with torch.no_grad():
-        for weight in private.classifier.parameters():
-            weight.data.mul_(0.0)
-    after = private.predict_proba([sequence])
-    assert not np.allclose(before, after)
-    np.testing.assert_allclose(after, 0.25)
+    assert_weights_are_read(private, private)
 
 
 def test_weights_that_are_changed_through_a_copy():
     private, _ = private_and_open()
-    sequence = np.ones((4, 3))
-    private.predict_proba([sequence])
-    with torch.no_grad():
-        for weight in copy.copy(private).classifier.parameters():
-            weight.mul_(0.0)
-    np.testing.assert_allclose(private.predict_proba([sequence]), 0.25)
+    assert_weights_are_read(private, copy.copy(private))
+    private, _ = private_and_open()
+    private.predict_proba([np.ones((4, 3))])
+    assert_weights_are_read(private, copy.copy(private))
+
+
+@pytest.mark.parametrize("is_prepared", [False, True])
+def test_weights_that_are_changed_in_shared_memory(is_prepared):
+    private, _ = private_and_open()
+    if is_prepared:
+        private.predict_proba([np.ones((4, 3))])
+    received = ForkingPickler.loads(ForkingPickler.dumps(private))
+    assert_weights_are_read(private, received)
+    assert_weights_are_read(received, private)
 
 
 @pytest.mark.parametrize(

@@ -98,11 +98,22 @@ def subtract_offsets(values: Array, offsets: tuple[float, ...]) -> Array:
         return np.ascontiguousarray(values, np.float32)
 
 
+def as_array(values: Any) -> Array:
+    """Return a tensor, or anything that numpy converts, as an array."""
+    if not isinstance(values, Tensor):
+        return np.asarray(values)
+    values = values.detach().cpu()
+    if values.is_floating_point() and values.dtype.itemsize < 4:
+        values = values.float()  # numpy has no bfloat16
+    array: Array = values.numpy()
+    return array
+
+
 def reduced(array: Any, offsets: tuple[float, ...]) -> Any:
     """Return an array that a user passed, less the offsets; unchanged if there are none."""
     if not offsets:
         return array
-    values = array.detach().cpu().numpy() if isinstance(array, Tensor) else np.asarray(array)
+    values = as_array(array)
     if not np.issubdtype(values.dtype, np.floating) or values.shape[-1] != len(offsets):
         return array  # an error follows when it is validated
     return subtract_offsets(values, offsets)

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bothways.data.offsets import LARGEST, unresolved_features
+from bothways.data.offsets import LARGEST, as_array, unresolved_features
 from bothways.errors import DataError, ShapeError, counted
 from bothways.kernels.lengths import checked_lengths
 
@@ -33,7 +33,7 @@ def checked_floats(array: Any, name: str) -> np.ndarray[Any, np.dtype[np.float32
         If the dtype is not floating: the scale would have to be guessed. If a value is too large
         for float32.
     """
-    array = array.detach().cpu().numpy() if isinstance(array, Tensor) else np.asarray(array)
+    array = as_array(array)
     if not np.issubdtype(array.dtype, np.floating):
         step = "Pass an array of numbers."
         if array.dtype == np.uint8:

@@ -27,12 +27,14 @@ class SingleAnswers:
     ----------
     classifier : TorchClassifier
         On the CPU, in eval mode. Its weights must not change any more: they are packed once.
+        Weights in shared memory are left to the general path: another process may change them.
     manifest : Manifest
     """
 
     def __init__(self, classifier: TorchClassifier, manifest: Manifest) -> None:
         config, known = manifest.model, manifest.preprocessing.training_range
         self._classifier = classifier
+        self._any_weight = next(classifier.parameters())
         self._input_size = config.input_size
         self._low, self._high = -_LARGEST, _LARGEST
         if known is not None:  # beyond this range, a ScaleWarning is issued
@@ -62,6 +64,7 @@ class SingleAnswers:
         steps = _only_array(data)
         if (
             steps is None
+            or self._any_weight.is_shared()
             or steps.ndim != 2
             or steps.shape[1] != self._input_size
             or not len(steps)

@@ -101,7 +101,7 @@ class TrainedModel(ABC):
         return self._classifier
 
     def __getstate__(self) -> dict[str, Any]:
-        """Return what pickle and copy use: all but the prepared memory."""
+        """Return what pickle and `copy.deepcopy` use: all but the prepared memory."""
         return self.__dict__ | {"_single": None}
 
     def __copy__(self) -> Self:

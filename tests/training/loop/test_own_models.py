@@ -178,6 +178,20 @@ def test_a_model_in_training_may_be_moved_to_shared_memory():
         assert torch.equal(weight, model.get_parameter(name)), name
 
 
+def test_weights_in_training_may_be_transposed():
+    """A transposed square weight has the same address and the same shape."""
+    models = draw_model(cell="rnn"), draw_model(cell="rnn")
+    events = [Training(model, draw_sequences(), SGD).events() for model in models]
+    for model, steps in zip(models, events, strict=True):
+        next(steps)
+        weight = model.layers.weight_hh_l0
+        transposed = weight.data.t()
+        weight.data = transposed if model is models[0] else transposed.contiguous()
+        list(steps)
+    for name, weight in models[0].named_parameters():
+        assert torch.equal(weight, models[1].get_parameter(name)), name
+
+
 class Operators(TorchDispatchMode):
     def __init__(self):
         super().__init__()

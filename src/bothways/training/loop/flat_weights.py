@@ -3,7 +3,7 @@
 An optimizer then updates all of them in one operation on one tensor.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from operator import is_
 from typing import Any
 
@@ -54,15 +54,15 @@ class FlatWeights:
         """Whether the data and the gradients of all parameters are in these blocks."""
         weights, gradients = self._views
         found = [parameter.grad for parameter in self._parameters]
-        return all(map(is_, found, gradients)) and (
-            _addresses(self._parameters) == _addresses(weights)
+        return all(map(is_, found, gradients)) and all(
+            map(Tensor.is_set_to, self._parameters, weights)
         )
 
     def attach(self) -> None:
         """Move all weights into the block; their `grad` becomes a view of the gradients."""
         for parameter, weight, gradient in zip(self._parameters, *self._views, strict=True):
-            if parameter.data_ptr() != weight.data_ptr():
-                weight.copy_(parameter.detach())
+            if not parameter.is_set_to(weight):
+                weight.copy_(parameter.detach().clone())  # it may be another view of the block
                 parameter.data = weight
             parameter.grad = gradient
 
@@ -70,10 +70,6 @@ class FlatWeights:
         """Give each parameter memory of its own, without a gradient."""
         for parameter, weight, gradient in zip(self._parameters, *self._views, strict=True):
             if parameter.data_ptr() == weight.data_ptr():
-                parameter.data = weight.clone()
+                parameter.data = parameter.detach().clone()
             if parameter.grad is gradient:
                 parameter.grad = None
-
-
-def _addresses(tensors: Sequence[Tensor]) -> list[int]:
-    return [tensor.data_ptr() for tensor in tensors]
